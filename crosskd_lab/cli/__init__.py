@@ -1,0 +1,75 @@
+"""The command line ``crosskd-lab``: arguments in, verbs of the library out, mistakes in one line.
+
+To add a verb: write ``crosskd_lab/cli/<name>.py`` that holds either a function ``<name>`` (one
+command) or a ``typer.Typer`` called ``app`` (a family of commands), and add its line to ``VERBS``.
+Only the verb that was asked for is imported, so ``--help`` needs neither torch nor mmdet.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from crosskd_lab import __version__
+from crosskd_lab.errors import LabError
+
+VERBS = {
+    "doctor": "Check python, torch, packages, ops and disk; say what to do about each FAIL.",
+    "data": "Make synthetic scenes and draw samples with their boxes.",
+}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run ``crosskd-lab`` on ``args`` (default: the process's own) and exit.
+
+    Raises:
+        SystemExit: always; 0 for success, 1 for a ``LabError`` (printed as one line on stderr),
+            2 for wrong usage, 130 after Ctrl-C, else the verb's own code.
+    """
+    args = sys.argv[1:] if args is None else list(args)
+    try:
+        _app(args)(args, prog_name="crosskd-lab")
+    except LabError as error:
+        print(f"crosskd-lab: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _app(args: Sequence[str]) -> typer.Typer:
+    """The whole command tree, with the one verb that ``args`` name imported and the rest listed."""
+    app = typer.Typer(
+        callback=_top, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    )
+    asked = next((arg for arg in args if not arg.startswith("-")), None)
+    for verb, summary in VERBS.items():
+        if verb != asked:
+            app.command(verb, help=summary)(_not_imported)
+            continue
+        module = import_module(f"crosskd_lab.cli.{verb}")
+        if isinstance(family := getattr(module, "app", None), typer.Typer):
+            app.add_typer(family, name=verb, help=summary)
+        else:
+            app.command(verb, help=summary)(getattr(module, verb))
+    return app
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit()
+
+
+_VERSION = typer.Option("--version", callback=_print_version, is_eager=True, help="Show it, exit.")
+
+
+def _top(version: Annotated[bool, _VERSION] = False) -> None:
+    """CrossKD Lab: cross-head knowledge distillation for dense detectors."""
+
+
+def _not_imported() -> None:
+    """Stand-in for a verb that this command line only lists."""

@@ -1,0 +1,233 @@
+"""A run is a folder: its config as used, its record, its metrics. One writer, one reader.
+
+``config.py`` holds the text that the run was built from, ``record.json`` what is needed to cite,
+compare and resume it, ``metrics.jsonl`` one JSON object a line. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.files import write_whole
+from crosskd_lab.metrics import append_metrics, read_metrics, trim_metrics
+from crosskd_lab.provenance import code_version, machine, package_versions, portable_path
+
+__all__ = [
+    "append_metrics",
+    "find_runs",
+    "finish_record",
+    "method_name",
+    "read_metrics",
+    "read_record",
+    "runs_frame",
+    "start_record",
+    "trim_metrics",
+]
+
+SCHEMA = 1
+RECORD, CONFIG = "record.json", "config.py"
+ENDINGS = ("done", "stopped", "failed")
+# What a table calls a method when its class has a longer name.
+SHORT_NAMES = {"PredictionMimicking": "KD"}
+
+
+def start_record(
+    folder: str | Path,
+    *,
+    command: list[str],
+    config: str,
+    seed: int,
+    data: dict,
+    teacher: dict | None,
+    methods: list[dict] | None,
+    extra: dict | None = None,
+    resume: bool = False,
+) -> None:
+    """Writes ``config.py`` and then ``record.json`` with status "running".
+
+    Args:
+        folder: the run's folder, made if missing.
+        command: the words of the command line that started the run.
+        config: the whole configuration as text, as used.
+        seed: the run's seed.
+        data: at least ``path`` and ``checksum`` of the data set.
+        teacher: at least ``name`` and ``sha256``, or None where nobody teaches.
+        methods: the distillation methods as in the config, each with its ``type``; None or an
+            empty list is the student alone.
+        extra: anything else worth keeping, such as ``{"gpus": ["NVIDIA H200"]}``.
+        resume: go on with the run already in ``folder``. Its record keeps its beginning and
+            gains a line under ``resumed``; config, seed, data and teacher must be the same.
+
+    Raises:
+        LabError: ``folder`` holds a run and ``resume`` is False; it holds none, or another one,
+            and ``resume`` is True; ``data`` or ``teacher`` lacks a key.
+    """
+    folder = Path(folder)
+    _require(data, "data", "path", "checksum")
+    if teacher is not None:
+        _require(teacher, "teacher", "name", "sha256")
+    command = [portable_path(word) for word in command]
+    if resume:
+        _continue_record(folder, command, config, seed, data, teacher)
+        return
+    if (folder / RECORD).exists():
+        raise LabError(f"{folder} holds a run already: resume it or choose another folder")
+    record = {
+        "schema": SCHEMA,
+        "created": _now(),
+        "status": "running",
+        "command": command,
+        "git": code_version(),
+        "versions": package_versions(),
+        "machine": machine(),
+        "seed": int(seed),
+        "data": _portable(data),
+        "teacher": teacher and _portable(teacher),
+        "methods": methods or [],
+        "extra": extra or {},
+        "resumed": [],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / CONFIG, config)
+    _write_record(folder, record)
+
+
+def _continue_record(
+    folder: Path, command: list[str], config: str, seed: int, data: dict, teacher: dict | None
+) -> None:
+    record = read_record(folder)
+    same = {
+        "config": (folder / CONFIG).read_text("utf-8") == config,
+        "seed": record["seed"] == int(seed),
+        "data": record["data"]["checksum"] == data["checksum"],
+        "teacher": (record["teacher"] or {}).get("sha256") == (teacher or {}).get("sha256"),
+    }
+    changed = ", ".join(name for name, equal in same.items() if not equal)
+    if changed:
+        raise LabError(f"{folder} was started with another {changed}: choose another folder")
+    for ending in ("finished", "results", "reason"):
+        record.pop(ending, None)
+    record["resumed"].append({"at": _now(), "command": command, "git": code_version()})
+    _write_record(folder, {**record, "status": "running"})
+
+
+def finish_record(
+    folder: str | Path, status: str, results: dict | None = None, reason: str | None = None
+) -> None:
+    """Closes a record with how the run ended, "done", "stopped" or "failed", and its results.
+
+    Args:
+        results: flat, e.g. ``{"AP": 38.7, "AP50": 56.3}``, AP in points from 0 to 100. NaN, as
+            for the AP of small boxes where there are none, is kept as None.
+        reason: one line on why a run did not get to its end.
+    """
+    if status not in ENDINGS:
+        raise LabError(f"a run ends as one of {', '.join(ENDINGS)}, not as {status!r}")
+    record = read_record(folder)
+    record |= {"status": status, "finished": _now(), "reason": reason}
+    record["results"] = results and {name: _or_none(value) for name, value in results.items()}
+    _write_record(Path(folder), record)
+
+
+def read_record(folder: str | Path) -> dict[str, Any]:
+    """The record of a run.
+
+    Raises:
+        LabError: no record there, broken JSON, or a schema that this version does not know.
+    """
+    path = Path(folder) / RECORD
+    if not path.is_file():
+        raise LabError(f"{folder} is no run: it has no {RECORD}")
+    try:
+        record = json.loads(path.read_text())
+    except ValueError as error:
+        raise LabError(f"{path} is broken ({error}): restore it or delete the run") from error
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise LabError(f"{path} is not of schema {SCHEMA}: read it with the version that wrote it")
+    return record
+
+
+def find_runs(root: str | Path) -> list[Path]:
+    """The folders at or below ``root`` that hold a record, sorted; none where ``root`` is not."""
+    return sorted(path.parent for path in Path(root).rglob(RECORD))
+
+
+def runs_frame(root: str | Path) -> pd.DataFrame:
+    """One row a run below ``root``, its results and the single values of ``extra`` as columns.
+
+    ``data`` is the data set's checksum, ``run`` the folder relative to ``root``.
+    """
+    root = Path(root)
+    return pd.DataFrame([_run_row(root, folder) for folder in find_runs(root)])
+
+
+def method_name(methods: list[dict[str, Any]] | None) -> str:
+    """What tables call a list of methods: "none", "KD", "CrossKD", "CrossKD+PKD" ..."""
+    return "+".join(_type_name(method) for method in methods or []) or "none"
+
+
+def _run_row(root: Path, folder: Path) -> dict[str, Any]:
+    record = read_record(folder)
+    teacher, git, methods = record["teacher"] or {}, record["git"], record["methods"]
+    row: dict[str, Any] = {"run": folder.relative_to(root).as_posix()}
+    row |= {"method": method_name(methods), "options": _options(methods)}
+    row |= {name: record[name] for name in ("seed", "status", "created")}
+    row |= {"data": record["data"]["checksum"], "teacher": teacher.get("name")}
+    row |= {"commit": git["commit"], "dirty": git["dirty"]}
+    row |= {name: value for name, value in record["extra"].items() if np.isscalar(value)}
+    return row | (record.get("results") or {})
+
+
+def _type_name(method: dict) -> str:
+    name = getattr(method["type"], "__name__", str(method["type"])).rpartition(".")[2]
+    return SHORT_NAMES.get(name, name)
+
+
+def _options(methods: list[dict]) -> str:
+    """The settings that a config spelled out, e.g. "CrossKD(i=2)"; defaults are not repeated."""
+    spelled = []
+    for method in methods:
+        settings = ", ".join(f"{key}={value}" for key, value in method.items() if key != "type")
+        spelled += [f"{_type_name(method)}({settings})"] if settings else []
+    return "+".join(spelled)
+
+
+def _require(given: dict, name: str, *keys: str) -> None:
+    missing = [key for key in keys if not given.get(key)]
+    if missing:
+        raise LabError(f"the record of {name} lacks {' and '.join(missing)}: a run must name both")
+
+
+def _portable(named: dict) -> dict:
+    return {key: portable_path(value) if key == "path" else value for key, value in named.items()}
+
+
+def _or_none(value: Any) -> Any:
+    return None if isinstance(value, (float, np.floating)) and not np.isfinite(value) else value
+
+
+def _write_record(folder: Path, record: dict) -> None:
+    text = json.dumps(record, indent=2, default=_plain_object, allow_nan=False)
+    write_whole(folder / RECORD, text + "\n")
+
+
+def _plain_object(value: Any) -> Any:
+    """What JSON lacks: classes by their dotted name, paths as text, numpy's numbers as numbers."""
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, Path):
+        return value.as_posix()
+    if isinstance(value, np.generic):
+        return value.item()
+    raise LabError(f"a record cannot hold {value!r}: give text, numbers, lists or dicts of them")
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

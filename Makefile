@@ -1,0 +1,45 @@
+# `make` lists the targets. Everything lives in .venv, build/ and runs/; nothing else is touched.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lab clean
+
+# The first Python that the lock serves and that can make an environment; or `make PYTHON=...`.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
+	$$python -c 'import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' \
+	2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
+
+# Idle OpenMP threads sleep instead of spinning: two processes on two cores stay quick.
+export OMP_WAIT_POLICY := PASSIVE
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /make \1 	/p' Makefile
+
+demo: .venv/.ready ## set up, run the race of four students (minutes on two cores), render the book
+	$(BIN)/crosskd-lab race
+	$(BIN)/crosskd-lab book
+
+test: .venv/.ready ## set up, then style, types and all tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q
+
+lab: .venv/.ready ## set up, then open JupyterLab at the welcome notebook (this machine only)
+	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
+		notebooks/00_welcome.ipynb
+
+clean: ## remove .venv, build/ and caches; runs/ and data/ stay
+	rm -rf .venv build .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.ready: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 with venv is needed and none was" \
+		"found: install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "[1/3] .venv with $(PYTHON)"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@echo "[2/3] the packages of requirements.lock (2 GB on disk: a minute, plus the download)"
+	@$(INSTALL) --only-binary=:all: -r requirements.lock
+	@echo "[3/3] crosskd-lab itself"
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -23,9 +23,9 @@ class MmcvExtFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.util.spec_from_loader(fullname, self)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        from crosskd_lab.stack import ext
+        from crosskd_lab.stack.ext import StandInExt
 
-        return ext.make_module(spec.name)
+        return StandInExt(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         """Nothing to run: ``create_module`` returns the finished module."""

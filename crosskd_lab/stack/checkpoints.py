@@ -1,0 +1,203 @@
+"""Reading and writing weights without ever running code that a file brings along.
+
+A ``.pth`` file is a pickle, and a pickle may call anything. Everything here reads through
+torch's restricted unpickler (``weights_only=True``), with exactly the harmless classes let in
+that mmengine puts into its checkpoints: its log history and NumPy numbers. So checkpoints of
+training runs, ours or foreign, resume as they are, and there is no unrestricted path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crosskd_lab.errors import LabError
+
+if TYPE_CHECKING:  # torch is imported where it is used, so that sha256 costs no import of it
+    from torch import Tensor
+
+_SAFETENSORS = ".safetensors"
+_ZIP_MAGIC = b"PK\x03\x04"
+_NUMBER_CODES = "?bhilqBHILQefd"  # NumPy's characters for its bool, integer and float types
+_STATISTICS = ("min", "max", "mean", "current")
+_REMEDY = "fetch it again, or point to a .safetensors or .pth file with weights"
+
+
+def read_weights(path: str | os.PathLike[str], *, upcast: bool = True) -> dict[str, Tensor]:
+    """The named weights in a ``.safetensors`` or PyTorch file, on the CPU.
+
+    Of a PyTorch file that holds a ``state_dict`` entry, as mmengine's do, that entry is taken.
+    ``upcast`` turns half precision (float16, bfloat16) into float32. Raises ``LabError`` for a
+    file that is missing, damaged, no checkpoint, or that asks for code to be run.
+    """
+    path = _existing(path)
+    weights = _read_safetensors(path) if path.suffix == _SAFETENSORS else _read_state_dict(path)
+    return {name: _widened(tensor) for name, tensor in weights.items()} if upcast else weights
+
+
+def save_weights(
+    state_dict: Mapping[str, Tensor], path: str | os.PathLike[str], *, half: bool = True
+) -> None:
+    """Writes weights as ``.safetensors``, in whole or not at all.
+
+    ``half`` stores floating point tensors as float16, which halves the file and keeps about three
+    decimal digits; integers stay. Raises ``LabError`` for another suffix, or when a weight is too
+    large for float16.
+    """
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    if path.suffix != _SAFETENSORS:
+        raise LabError(f"{path}: weights are saved as {_SAFETENSORS}; give the file that suffix")
+    stored = {name: _stored(name, tensor, half) for name, tensor in state_dict.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(stored, unfinished, metadata={"format": "pt"})
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 checksum of a file's bytes, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with _existing(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def register_checkpoint_loader() -> None:
+    """Has mmengine read local checkpoints by ``load_from_local``; doing it twice changes nothing.
+
+    mmengine's own loader fails on its own checkpoints since torch 2.6 reads weights only.
+    """
+    from mmengine.runner.checkpoint import CheckpointLoader
+
+    CheckpointLoader.register_scheme(prefixes="", loader=load_from_local, force=True)
+
+
+def load_from_local(
+    filename: str | os.PathLike[str], map_location: Any = None
+) -> dict[str, Any]:  # mmengine makes a log line of the name from its tenth letter on
+    """A whole checkpoint for mmengine's ``load_from``, ``resume`` and ``init_cfg``.
+
+    ``map_location`` is ``torch.load``'s. A ``.safetensors`` file comes as its ``state_dict`` in
+    float32. Raises ``LabError`` as ``read_weights`` does.
+    """
+    path = _existing(Path(filename).expanduser())
+    if path.suffix == _SAFETENSORS:
+        return {"state_dict": read_weights(path)}
+    checkpoint = _restricted_load(path, map_location)
+    if not isinstance(checkpoint, dict):
+        raise LabError(f"{path} holds a {type(checkpoint).__name__}, not a checkpoint: {_REMEDY}")
+    return checkpoint
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise LabError(f"there is no file {path}: check the path")
+    return path
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise LabError(f"{path} is damaged or no safetensors file ({error}): {_REMEDY}") from error
+
+
+def _read_state_dict(path: Path) -> dict[str, Tensor]:
+    import torch
+
+    weights = load_from_local(path, "cpu")
+    weights = weights.get("state_dict", weights)
+    if not isinstance(weights, dict) or not weights:
+        raise LabError(f"{path} holds no weights: {_REMEDY}")
+    for name, tensor in weights.items():
+        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
+            raise LabError(
+                f"{path} holds a {type(tensor).__name__} under {name!r}, not a weight: {_REMEDY}"
+            )
+    return dict(weights)
+
+
+def _restricted_load(path: Path, map_location: Any) -> Any:
+    import torch
+
+    try:
+        with torch.serialization.safe_globals(_harmless_globals()):
+            return torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:  # a damaged file makes the unpickler raise whatever it stumbles on
+        raise LabError(_reason(path, error)) from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    message = str(error)
+    asked = re.search(r"GLOBAL (\S+)", message)
+    if isinstance(error, pickle.UnpicklingError) and asked:
+        return (
+            f"{path} asks to run {asked[1]!r} while it is read, which weights never need: "
+            "nothing was run; use a file from a source that you trust"
+        )
+    with path.open("rb") as file:
+        is_zip = file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+    trouble = "is damaged or cut short" if is_zip else "is not a checkpoint"
+    return f"{path} {trouble} ({type(error).__name__}): {_REMEDY}"
+
+
+def _harmless_globals() -> list[Any]:
+    """Classes and functions let in, with the names under which pickles ask for them."""
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+    from numpy._core import multiarray
+
+    rebuild, scalar = multiarray._reconstruct, multiarray.scalar
+    return [
+        HistoryBuffer,
+        (_history_statistic, "builtins.getattr"),
+        np.ndarray,
+        np.dtype,
+        *{type(np.dtype(code)) for code in _NUMBER_CODES},
+        # NumPy 1 wrote the first name of each, NumPy 2 writes the second.
+        (rebuild, "numpy.core.multiarray._reconstruct"),
+        (rebuild, "numpy._core.multiarray._reconstruct"),
+        (scalar, "numpy.core.multiarray.scalar"),
+        (scalar, "numpy._core.multiarray.scalar"),
+    ]
+
+
+def _history_statistic(owner: type, name: str) -> Callable[..., Any]:
+    """Stands in for ``getattr``, by which a pickled log history names its own four methods."""
+    from mmengine.logging import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in _STATISTICS:
+        raise pickle.UnpicklingError(f"unsupported GLOBAL builtins.getattr({owner}, {name!r})")
+    return getattr(HistoryBuffer, name)
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    import torch
+
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
+    """A contiguous copy on the CPU that shares its memory with no other weight."""
+    copy = tensor.detach().cpu().contiguous().clone()
+    if not half or not copy.is_floating_point():
+        return copy
+    narrow = copy.half()
+    if (narrow.isinf() & ~copy.isinf()).any():
+        raise LabError(f"weight {name!r} is too large for float16: save with half=False")
+    return narrow

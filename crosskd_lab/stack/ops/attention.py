@@ -1,0 +1,52 @@
+"""Multi-scale deformable attention (Zhu et al., Deformable DETR, ICLR 2021, Eq. 3).
+
+mmcv has a PyTorch form of it, used on CPU tensors; these two give it the compiled op's place, so
+that CUDA tensors find it too. Shapes: ``value`` `(B, ΣHW, M, D)`; ``shapes`` `(L, 2)` as (H, W);
+``locations`` `(B, Q, M, L, P, 2)` as (x, y) in [0, 1]; ``weights`` `(B, Q, M, L, P)`; outputs
+`(B, Q, M·D)`.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from crosskd_lab.stack.ops.common import vector_jacobian
+
+
+def ms_deform_attn_forward(
+    value: Tensor,
+    shapes: Tensor,
+    level_start_index: Tensor,
+    locations: Tensor,
+    weights: Tensor,
+    im2col_step: int,
+) -> Tensor:
+    """The weighted sum of bilinear samples, `(B, Q, M·D)`."""
+    return _attend(value, shapes, locations, weights)
+
+
+def ms_deform_attn_backward(
+    value: Tensor,
+    shapes: Tensor,
+    level_start_index: Tensor,
+    locations: Tensor,
+    weights: Tensor,
+    grad_output: Tensor,
+    grad_value: Tensor,
+    grad_locations: Tensor,
+    grad_weights: Tensor,
+    im2col_step: int,
+) -> None:
+    """Fills the three ``grad_*`` tensors from ``grad_output`` `(B, Q, M·D)`."""
+    gradients = vector_jacobian(
+        lambda v, p, a: _attend(v, shapes, p, a), [value, locations, weights], grad_output
+    )
+    for target, gradient in zip((grad_value, grad_locations, grad_weights), gradients, strict=True):
+        target.copy_(gradient)
+
+
+def _attend(value: Tensor, shapes: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
+    from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+
+    # As plain numbers the shapes cost one wait for the GPU rather than one a level.
+    return multi_scale_deformable_attn_pytorch(value, shapes.tolist(), locations, weights)

@@ -1,0 +1,232 @@
+"""Deformable convolution, v1 (Dai et al., ICCV 2017) and v2 with a mask (Zhu et al., CVPR 2019).
+
+For a kernel of K = kh·kw positions and G deformable groups, ``offset`` is `(N, 2GK, oh, ow)` with
+(dy, dx) interleaved, in cells of the input, and ``mask`` is `(N, GK, oh, ow)`. Whatever is read
+outside the input counts as zero. ``columns`` and ``ones`` are work space that mmcv's kernels need
+and these functions do not.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from crosskd_lab.stack.ops.common import torchvision_op, vector_jacobian
+
+
+class _Geometry(NamedTuple):
+    """How the kernel walks over the input; pairs are (y, x)."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    deform_groups: int
+
+
+def deform_conv_forward(
+    input: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    **geometry: int,
+) -> None:
+    """Fills ``output`` `(N, O, oh, ow)` from ``input`` `(N, C, H, W)` and ``weight``."""
+    output.copy_(_deform_conv(input, offset, None, weight, _geometry_v1(geometry)))
+
+
+def deform_conv_backward_input(
+    input: Tensor,
+    offset: Tensor,
+    grad_output: Tensor,
+    grad_input: Tensor,
+    grad_offset: Tensor,
+    weight: Tensor,
+    columns: Tensor,
+    **geometry: int,
+) -> None:
+    """Fills ``grad_input`` and ``grad_offset`` from ``grad_output`` `(N, O, oh, ow)`."""
+    gradients = vector_jacobian(
+        lambda x, o: _deform_conv(x, o, None, weight, _geometry_v1(geometry)),
+        [input, offset],
+        grad_output,
+    )
+    grad_input.copy_(gradients[0])
+    grad_offset.copy_(gradients[1])
+
+
+def deform_conv_backward_parameters(
+    input: Tensor,
+    offset: Tensor,
+    grad_output: Tensor,
+    grad_weight: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    *,
+    scale: float,
+    **geometry: int,
+) -> None:
+    """Adds ``scale`` times the weight's gradient to ``grad_weight`` `(O, C / groups, kh, kw)`."""
+    (gradient,) = vector_jacobian(
+        lambda w: _deform_conv(input, offset, None, w, _geometry_v1(geometry)),
+        [torch.zeros_like(grad_weight)],  # linear in the weight: any weight serves
+        grad_output,
+    )
+    grad_weight.add_(gradient, alpha=scale)
+
+
+def modulated_deform_conv_forward(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    *,
+    with_bias: bool,
+    **geometry: int,
+) -> None:
+    """Fills ``output`` `(N, O, oh, ow)`; ``bias`` `(O,)` counts only ``with_bias``."""
+    output.copy_(_deform_conv(input, offset, mask, weight, _geometry_v2(geometry)))
+    if with_bias:
+        output.add_(bias.view(1, -1, 1, 1))
+
+
+def modulated_deform_conv_backward(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    columns: Tensor,
+    grad_input: Tensor,
+    grad_weight: Tensor,
+    grad_bias: Tensor,
+    grad_offset: Tensor,
+    grad_mask: Tensor,
+    grad_output: Tensor,
+    *,
+    with_bias: bool,
+    **geometry: int,
+) -> None:
+    """Fills the five ``grad_*`` tensors from ``grad_output`` `(N, O, oh, ow)`."""
+    gradients = vector_jacobian(
+        lambda x, o, m, w: _deform_conv(x, o, m, w, _geometry_v2(geometry)),
+        [input, offset, mask, weight],
+        grad_output,
+    )
+    for target, gradient in zip(
+        (grad_input, grad_offset, grad_mask, grad_weight), gradients, strict=True
+    ):
+        target.copy_(gradient)
+    if with_bias:
+        grad_bias.copy_(grad_output.sum((0, 2, 3)))
+
+
+def _geometry_v1(words: dict[str, int]) -> _Geometry:
+    """From the words of mmcv's v1 kernels; the kernel's size is the weight's."""
+    return _Geometry(
+        (words["dH"], words["dW"]),
+        (words["padH"], words["padW"]),
+        (words["dilationH"], words["dilationW"]),
+        words["group"],
+        words["deformable_group"],
+    )
+
+
+def _geometry_v2(words: dict[str, int]) -> _Geometry:
+    """From the words of mmcv's v2 kernels."""
+    return _Geometry(
+        (words["stride_h"], words["stride_w"]),
+        (words["pad_h"], words["pad_w"]),
+        (words["dilation_h"], words["dilation_w"]),
+        words["group"],
+        words["deformable_group"],
+    )
+
+
+def _deform_conv(
+    x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, geometry: _Geometry
+) -> Tensor:
+    """`(N, O, oh, ow)`: the convolution over the values read at the shifted positions."""
+    compiled = torchvision_op("deform_conv2d")
+    if compiled is not None:
+        return _compiled_deform_conv(x, offset, mask, weight, geometry)
+    batch, out_channels = len(x), len(weight)
+    out_size = offset.shape[-2:]
+    columns = _read_shifted(x, offset, weight.shape[-2:], geometry)
+    if mask is not None:
+        columns = columns * mask.reshape(batch, geometry.deform_groups, 1, -1, out_size.numel())
+    columns = columns.reshape(batch, geometry.groups, -1, out_size.numel())
+    kernel = weight.reshape(geometry.groups, out_channels // geometry.groups, -1)
+    output = torch.einsum("gok,ngkl->ngol", kernel, columns)
+    return output.reshape(batch, out_channels, *out_size)
+
+
+def _read_shifted(
+    x: Tensor, offset: Tensor, kernel_size: torch.Size, geometry: _Geometry
+) -> Tensor:
+    """Bilinear values `(N, G, C / G, K, oh·ow)` of ``x`` `(N, C, H, W)` under each kernel cell."""
+    batch, channels, height, width = x.shape
+    out_height, out_width = offset.shape[-2:]
+    groups, cells = geometry.deform_groups, kernel_size.numel()
+    shift = offset.reshape(batch, groups, cells, 2, out_height, out_width)
+    y, x_position = _kernel_positions(kernel_size, offset, geometry)
+    # Cell centres at half-integers (align_corners=False) need no division by size - 1.
+    grid = torch.stack(
+        [
+            (2 * (shift[:, :, :, 1] + x_position) + 1) / width - 1,
+            (2 * (shift[:, :, :, 0] + y) + 1) / height - 1,
+        ],
+        dim=-1,
+    )
+    values = F.grid_sample(
+        x.reshape(batch * groups, channels // groups, height, width),
+        grid.reshape(batch * groups, cells * out_height, out_width, 2),
+        align_corners=False,
+    )
+    return values.reshape(batch, groups, channels // groups, cells, out_height * out_width)
+
+
+def _kernel_positions(
+    kernel_size: torch.Size, offset: Tensor, geometry: _Geometry
+) -> tuple[Tensor, Tensor]:
+    """Unshifted rows `(K, oh, 1)` and columns `(K, 1, ow)` that the kernel cells read."""
+
+    def axis(number: int) -> Tensor:
+        kernel = torch.arange(kernel_size[number]) * geometry.dilation[number]
+        output = torch.arange(offset.shape[-2:][number]) * geometry.stride[number]
+        return kernel[:, None] + output - geometry.padding[number]
+
+    rows = axis(0).repeat_interleave(kernel_size[1], dim=0)[:, :, None]
+    columns = axis(1).repeat(kernel_size[0], 1)[:, None, :]
+    return rows.to(offset), columns.to(offset)
+
+
+def _compiled_deform_conv(
+    x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, geometry: _Geometry
+) -> Tensor:
+    compiled = torchvision_op("deform_conv2d")
+    assert compiled is not None
+    no_mask, no_bias = x.new_zeros(len(x), 1), x.new_zeros(len(weight))
+    return compiled(
+        x,
+        weight,
+        offset,
+        no_mask if mask is None else mask,
+        no_bias,
+        *geometry.stride,
+        *geometry.padding,
+        *geometry.dilation,
+        geometry.groups,
+        geometry.deform_groups,
+        mask is not None,
+    )

@@ -24,11 +24,13 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     ``boxes`` is `(N, 4)`, ``scores`` `(N,)`; a box goes when its IoU with a kept box of a higher
     score is above ``iou_threshold``. Equal scores keep their order.
     """
+    # In float32, as mmcv has it: 0.6 in float64 would suppress an IoU of exactly 0.6.
+    threshold = float(np.float32(iou_threshold))
     compiled = torchvision_op("nms")
     if compiled is not None and offset == 0:
-        return compiled(boxes.float(), scores.float(), iou_threshold)
+        return compiled(boxes.float(), scores.float(), threshold)
     order = scores.detach().float().argsort(descending=True, stable=True)
-    kept = _greedy_keep(_to_numpy(boxes[order]), iou_threshold, offset)
+    kept = _greedy_keep(_to_numpy(boxes[order]), threshold, offset)
     return order[torch.from_numpy(kept).to(order.device)]
 
 
@@ -87,7 +89,7 @@ def _greedy_keep(boxes: NDArray[np.float32], threshold: float, offset: int) -> N
     alive = np.ones(len(boxes), dtype=bool)
     for start in range(0, len(boxes), _BLOCK):
         rows = start + np.flatnonzero(alive[start : start + _BLOCK])
-        overlaps = _iou(boxes[rows], boxes[start:], offset) > np.float32(threshold)
+        overlaps = _iou(boxes[rows], boxes[start:], offset) > threshold
         for row, overlap in zip(rows, overlaps, strict=True):
             if alive[row]:
                 after = row + 1

@@ -16,7 +16,7 @@ import pandas as pd
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import write_whole
-from crosskd_lab.metrics import append_metrics, read_metrics, trim_metrics
+from crosskd_lab.metrics_log import append_metrics, read_metrics, trim_metrics
 from crosskd_lab.provenance import code_version, machine, package_versions, portable_path
 
 __all__ = [

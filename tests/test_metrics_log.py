@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.metrics import METRICS, append_metrics, read_metrics, trim_metrics
+from crosskd_lab.metrics_log import METRICS, append_metrics, read_metrics, trim_metrics
 
 
 def lines(folder):

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from tqdm import tqdm
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import write_whole
+from crosskd_lab.provenance import machine
 from crosskd_lab.scenes.draw import GENERATOR_VERSION, check_size, draw_scene, generator
 from crosskd_lab.scenes.manifest import (
     OURS,
@@ -56,7 +56,7 @@ def write_scenes(
         size: side of the square images in pixels.
         train: number of images; so are `val` and `test`. A split of 0 images is not written.
         seed: 0 or more; other seeds give other scenes.
-        processes: how many draw side by side, by default one a CPU. It changes no byte.
+        processes: how many draw side by side, by default one a CPU core. It changes no byte.
 
     Returns:
         `out` as a path.
@@ -69,10 +69,11 @@ def write_scenes(
     _check(size, splits, seed, processes)
     splits = {split: count for split, count in splits.items() if count}
     parameters = {"generator": f"{OURS} {GENERATOR_VERSION}", "size": size, "seed": seed, **splits}
+    processes = processes or machine()["cores"] or 1
     manifest = begin(out, parameters)
     manifest["sha256"] = {}
     for split, count in splits.items():
-        _write_split(out, split, count, size, seed, processes or os.cpu_count() or 1)
+        _write_split(out, split, count, size, seed, processes)
         for name in (f"annotations/{split}.json", f"{split}.jsonl"):
             manifest["sha256"][name] = sha256(out / name)
     write_manifest(out, manifest)

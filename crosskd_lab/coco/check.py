@@ -1,0 +1,166 @@
+"""Checking a COCO-format split record by record, and the split without its bad records.
+
+Some things are put right rather than counted as wrong, because detectors or the COCO evaluation
+trip over them while nobody would want to lose the box: a box that leaves its image by less than a
+pixel is clipped, a missing or empty "area" becomes that of the box, a missing "iscrowd" becomes 0,
+and categories are put in the order of their ids (mmdet numbers classes by their order in the file).
+Images without annotations and crowd annotations are legal.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crosskd_lab.coco.faults import Problem, box_problems, image_problems, images_by_id
+from crosskd_lab.coco.sets import (
+    Document,
+    Record,
+    Split,
+    find_split,
+    read_document,
+    sorted_categories,
+    write_document,
+)
+from crosskd_lab.errors import LabError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        split: what was checked.
+        problems: the bad records.
+        images, boxes: how many the annotation file has.
+        images_kept, boxes_kept: how many are left without the bad records; the boxes of an image
+            that is left out are left out with it.
+        repaired: how many records were put right.
+    """
+
+    split: Split
+    problems: tuple[Problem, ...]
+    images: int
+    boxes: int
+    images_kept: int
+    boxes_kept: int
+    repaired: int
+
+    def frame(self) -> pd.DataFrame:
+        """The problems as a data frame with columns file, record, kind and detail."""
+        import pandas as pd
+
+        rows = [(str(self.split.annotations), p.record, p.kind, p.detail) for p in self.problems]
+        return pd.DataFrame(rows, columns=["file", "record", "kind", "detail"])
+
+    def summary(self) -> str:
+        """One line: what the split has, or what was left out of it and why."""
+        repaired = f"; {self.repaired} records put right" if self.repaired else ""
+        if not self.problems:
+            has = f"{self.images} images, {self.boxes} boxes"
+            return f"{self.split.name}: {has}, no bad record{repaired}"
+        kinds = Counter(problem.kind for problem in self.problems)
+        why = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        images = f"{self.images - self.images_kept} of {self.images} images"
+        boxes = f"{self.boxes - self.boxes_kept} of {self.boxes} boxes"
+        return f"{self.split.name}: left out {images} and {boxes} ({why}){repaired}"
+
+
+def check(root: str | Path, split: str, skip_bad: bool = False, read_images: bool = True) -> Report:
+    """Check every record of a split.
+
+    Args:
+        root: folder of the set, in one of the layouts of `crosskd_lab.coco.sets`.
+        split: "train", "val" or "test".
+        skip_bad: report bad records instead of raising.
+        read_images: also decode every image file; without, it has to be there and not empty.
+
+    Raises:
+        LabError: names the first bad record and how many more there are, unless `skip_bad`;
+            there is no such split, no image is good, or the file as a whole is wrong.
+    """
+    return checked(find_split(root, split), skip_bad, read_images)[0]
+
+
+def clean(
+    root: str | Path, split: str, out: str | Path, skip_bad: bool = True, read_images: bool = True
+) -> tuple[Split, Report]:
+    """The split fit for use: the set's own, or with a better annotation file `out`/{split}.json.
+
+    Args:
+        root: folder of the set; nothing is written there.
+        split: "train", "val" or "test".
+        out: folder for the annotation file, which is written only if it differs from the set's.
+        skip_bad: leave bad records out instead of raising.
+        read_images: as in `check`.
+
+    Raises:
+        LabError: as `check`; `out` is inside the set.
+    """
+    found = find_split(root, split)
+    report, document = checked(found, skip_bad, read_images)
+    if not report.problems and not report.repaired:
+        return found, report
+    return write_document(found, out, split, document), report
+
+
+def checked(split: Split, skip_bad: bool, read_images: bool) -> tuple[Report, Document]:
+    """`check` for a split already found; returns the report and the document put right."""
+    document = read_document(split.annotations)
+    problems = (*image_problems(document, split, read_images), *box_problems(document))
+    if problems and not skip_bad:
+        raise LabError(_complaint(split, problems))
+    good = _without(document, problems)
+    if not good["images"]:
+        raise LabError(f"{split.annotations}: no image can be used; {problems[0].detail}")
+    repaired = _put_right(good)
+    images, boxes = len(document["images"]), len(document["annotations"])
+    kept = len(good["images"]), len(good["annotations"])
+    return Report(split, problems, images, boxes, *kept, repaired), good
+
+
+def _complaint(split: Split, problems: tuple[Problem, ...]) -> str:
+    first = problems[0]
+    more = f"; {len(problems) - 1} more bad records" if len(problems) > 1 else ""
+    remedy = "correct them, or give --skip-bad to leave them out"
+    return f"{split.annotations}: {first.record}: {first.detail}{more}; {remedy}"
+
+
+def _without(document: Document, problems: tuple[Problem, ...]) -> Document:
+    """A copy of the document without its bad records and without the boxes of its bad images."""
+    bad = {(problem.part, problem.index) for problem in problems}
+    good = {
+        part: [r for index, r in enumerate(document[part]) if (part, index) not in bad]
+        for part in ("images", "annotations")
+    }
+    ids = {image["id"] for image in good["images"]}
+    good["annotations"] = [box for box in good["annotations"] if box["image_id"] in ids]
+    return {**document, **good}
+
+
+def _put_right(document: Document) -> int:
+    """Replace what can be put right in a document; returns how many records changed."""
+    images = images_by_id(document)
+    boxes = [_right_box(box, images[box["image_id"]]) for box in document["annotations"]]
+    right = {"annotations": boxes, "categories": sorted_categories(document)}
+    changed = [a != b for part in right for a, b in zip(document[part], right[part], strict=True)]
+    document.update(right)
+    return sum(changed)
+
+
+def _right_box(box: Record, image: Record) -> Record:
+    x, y, width, height = box["bbox"]
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = min(x + width, image["width"]), min(y + height, image["height"])
+    clipped = box["bbox"]
+    if (left, top) != (x, y) or x + width > right or y + height > bottom:
+        clipped = [left, top, right - left, bottom - top]
+    area = box.get("area")
+    if not (isinstance(area, int | float) and area > 0):  # false for NaN
+        area = clipped[2] * clipped[3]
+    return {**box, "bbox": clipped, "area": area, "iscrowd": box.get("iscrowd", 0)}

@@ -19,6 +19,7 @@ from crosskd_lab.errors import LabError
 
 VERBS = {
     "doctor": "Check python, torch, packages, ops and disk; say what to do about each FAIL.",
+    "pretrain": "Pretrain a backbone on single shapes, the pocket scale's stand-in for ImageNet.",
     "data": "Make synthetic scenes and draw samples with their boxes.",
 }
 

@@ -1,0 +1,1 @@
+"""What the taps show: Taps in, arrays and data frames out."""

@@ -1,0 +1,78 @@
+"""Fig. 6: how far the student's scores are from the teacher's and from the ground truth's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..heads import HeadAdapter
+from ..pair import Pair
+
+
+def l1_distance(scores: Tensor, reference: Tensor, num_pos: float) -> float:
+    """L1 distance between two score maps, per positive location.
+
+    The sum of absolute differences over locations and classes, divided by the number of
+    positives. The paper plots an 'average L1 distance' without naming its denominator; a mean over
+    all locations would be the same curve on a scale that shrinks with the share of background.
+
+    Args:
+        scores: ``(N, P, K)`` in [0, 1].
+        reference: ``(N, P, K)`` in [0, 1].
+        num_pos: Positive locations in the batch; 0 counts as 1.
+    """
+    return float((scores - reference).abs().sum() / max(num_pos, 1.0))
+
+
+class ScoreDistances:
+    """Measures L1(p^s, p^t) and L1(p^s, p^gt) on a fixed sample of images.
+
+    The teacher is frozen, so its scores are computed once and kept.
+
+    Args:
+        pair: Student and teacher.
+        batches: Preprocessed batches, each ``dict(inputs, data_samples)`` with ground truth in
+            input pixels.
+    """
+
+    def __init__(self, pair: Pair, batches: Sequence[dict[str, Any]]) -> None:
+        self.pair, self.batches = pair, batches
+        self.teacher_scores: list[Tensor] = []
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        """``l1_teacher`` and ``l1_truth``, each per positive location, over all batches.
+
+        The student is read in the mode it is in; call it in evaluation mode. ``l1_teacher`` is
+        left out where the two heads have different numbers of priors.
+        """
+        if not self.teacher_scores:
+            self.teacher_scores = [
+                _scores(self.pair.teacher, self.pair.teacher_head, batch) for batch in self.batches
+            ]
+        head = self.pair.student_head
+        to_teacher = to_truth = positives = 0.0
+        comparable = True
+        for batch, teacher in zip(self.batches, self.teacher_scores):
+            samples = batch["data_samples"]
+            metas = [sample.metainfo for sample in samples]
+            predictions = head.walk(self.pair.student.extract_feat(batch["inputs"])).predictions
+            truths = [sample.gt_instances for sample in samples]
+            _, targets = head.detection_losses(predictions, truths, metas)
+            scores = head.flat_cls(predictions).sigmoid()
+            comparable = comparable and scores.shape == teacher.shape
+            if comparable:
+                to_teacher += l1_distance(scores, teacher, 1)
+            to_truth += l1_distance(scores, head.soft_labels(predictions, targets, metas), 1)
+            positives += float(targets.positive.sum())
+        count = max(positives, 1.0)
+        measured = {"l1_truth": to_truth / count}
+        return {"l1_teacher": to_teacher / count, **measured} if comparable else measured
+
+
+def _scores(detector: Any, head: HeadAdapter, batch: dict[str, Any]) -> Tensor:
+    predictions = head.walk(detector.extract_feat(batch["inputs"])).predictions
+    return head.flat_cls(predictions).sigmoid()

@@ -1,0 +1,100 @@
+"""Sec. 3.2 on one page: the student's feature f_i^s goes through the rest of the teacher's head.
+
+    p_hat^s = C_n^t( ... C_{i+1}^t( relu(align(f_i^s)) ))        i > 0
+    p_hat^s = C_n^t( ... C_1^t( align(f_0^s) ))                  i = 0
+
+Everything works on plain tensors; nothing in the teacher changes and no gradient reaches its
+weights, but gradient does flow *through* them to f_i^s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .errors import LabError
+from .heads import BRANCHES, HeadAdapter, Levels, Predictions, Towers
+from .losses import standardise
+from .shapes import expect_same
+
+Align = Callable[[Tensor, Tensor], Tensor]
+
+
+def align_statistics(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Tensor:
+    """Give the student's map the teacher's mean and deviation, channel by channel.
+
+    Not in the paper's text; the authors' code does it before delivery. Statistics run over batch
+    and space with the unbiased deviation, so they depend on the batch.
+
+    Args:
+        student: ``(N, C, H, W)`` f_i^s; gradient flows through its statistics too.
+        teacher: ``(N, C, H, W)`` f_i^t of the same images; only its statistics are used.
+        eps: Added to the student's deviation.
+
+    Raises:
+        LabError: if the maps differ in shape.
+    """
+    expect_same(student, teacher, "features at the tap", "heads of different width need an adapter")
+    deviation, mean = torch.std_mean(teacher.detach().float(), dim=(0, 2, 3), keepdim=True)
+    return standardise(student, eps) * deviation + mean
+
+
+def align_nothing(student: Tensor, teacher: Tensor) -> Tensor:
+    """Deliver f_i^s as it is: the paper's text."""
+    expect_same(student, teacher, "features at the tap", "heads of different width need an adapter")
+    return student
+
+
+ALIGNMENTS: dict[str, Align] = {"statistics": align_statistics, "none": align_nothing}
+
+
+def deliver(student: Levels, teacher: Levels, i: int, align: str | Align = "statistics") -> Levels:
+    """What enters the teacher's conv i+1: the aligned f_i^s, rectified for i > 0.
+
+    Args:
+        student: f_i^s per level, ``(N, C, H, W)``.
+        teacher: f_i^t per level, of the same shapes.
+        i: The layer index; f_0 is the neck feature, which no activation has touched.
+        align: A name in :data:`ALIGNMENTS`, or a function of (student, teacher).
+    """
+    if isinstance(align, str):
+        if align not in ALIGNMENTS:
+            raise LabError(f"align = {align!r} is unknown: choose one of {', '.join(ALIGNMENTS)}")
+        align = ALIGNMENTS[align]
+    aligned = tuple(align(s, t) for s, t in zip(student, teacher, strict=True))
+    return tuple(F.relu(f) for f in aligned) if i > 0 else aligned
+
+
+def cross_head(
+    teacher_head: HeadAdapter,
+    student: Towers,
+    teacher: Towers,
+    i: int,
+    align: str | Align = "statistics",
+    branches: Sequence[str] = BRANCHES,
+) -> Predictions:
+    """The cross-head predictions p_hat^s of eq. (2).
+
+    Args:
+        teacher_head: Adapter of the frozen teacher's head.
+        student: The student's walk, ``student[branch][i][level]``.
+        teacher: The teacher's walk on the same images.
+        i: 0 ... depth of the teacher's head.
+        align: See :func:`deliver`.
+        branches: "cls", "reg" or both (Tab. 3).
+
+    Returns:
+        Predictions in the teacher's space; a branch that was not asked for is empty.
+
+    Raises:
+        LabError: if i is out of range, naming the range.
+    """
+    teacher_head.check_layer(i)
+    last = {}
+    for branch in branches:
+        entering = deliver(student[branch][i], teacher[branch][i], i, align)
+        last[branch] = teacher_head.resume(branch, entering, i)
+    return teacher_head.predict(last)

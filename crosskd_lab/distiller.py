@@ -1,0 +1,120 @@
+"""The one model that trains: taps, then methods, then one flat dict of losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mmdet.models.detectors import BaseDetector
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+
+from .errors import LabError
+from .methods import Method
+from .pair import RANDOM, Pair, build_pair, check_awake
+from .taps import collect
+
+
+@MODELS.register_module()
+class Distiller(BaseDetector):
+    """A student that learns from annotations and from a frozen teacher (eq. 3).
+
+    To everything outside it *is* the student: it owns the student's modules under the student's
+    own names, so its state dict has exactly the stock detector's keys and loads strictly into
+    stock mmdet. The teacher belongs to a plain :class:`Pair` and is in no parameter list, state
+    dict, optimiser or process group; it only follows the student to its device. Trainable parts
+    of the methods live under ``methods.`` and are cut out of saved students.
+
+    Args:
+        student: ``model`` dict of an mmdet config, or a ready Pair's student.
+        teacher: ``dict(config=..., checkpoint=...)``, see :func:`crosskd_lab.pair.build_pair`.
+        methods: ``[dict(type=CrossKD, i=3), ...]``, or ready methods; their losses add up.
+        tap: Where f_i is read: "post_relu" (what made the published numbers) or "pre_relu".
+        pair: A ready pair instead of ``student`` and ``teacher``.
+    """
+
+    def __init__(
+        self,
+        student: Mapping[str, Any] | None = None,
+        teacher: Mapping[str, Any] | None = None,
+        methods: Sequence[Mapping[str, Any] | Method] = (),
+        tap: str = "post_relu",
+        pair: Pair | None = None,
+    ) -> None:
+        if pair is None:
+            if student is None or teacher is None:
+                raise LabError("a Distiller needs student=... and teacher=..., or a ready pair=...")
+            pair = build_pair(student, teacher)
+        super().__init__(data_preprocessor=pair.student.data_preprocessor)
+        self.pair, self.tap = pair, tap
+        self._awake = pair.teacher_id.get("checkpoint") == RANDOM
+        for name, module in pair.student.named_children():
+            self.add_module(name, module)
+        for name, parameter in pair.student.named_parameters(recurse=False):
+            self.register_parameter(name, parameter)
+        self.methods = nn.ModuleList(map(build_method, methods))
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: list[Any]) -> dict[str, Any]:
+        """The student's own detection losses and every method's losses, by name.
+
+        Raises:
+            LabError: if two methods give one name, or the teacher scores near nothing.
+        """
+        if not self.methods:  # nothing to distil: stock training, without the teacher's forward
+            return self.pair.student.loss(batch_inputs, batch_data_samples)
+        taps, losses = collect(self.pair, batch_inputs, batch_data_samples, self.tap)
+        if not self._awake and any(len(gt) for gt in taps.gt_instances):
+            check_awake(taps.teacher_head.flat_cls(taps.teacher.predictions))
+            self._awake = True
+        for method in self.methods:
+            for name, value in method.losses(taps).items():
+                if name in losses:
+                    raise LabError(
+                        f"two methods give a loss named {name}: list each method once, or "
+                        "subclass it with another name"
+                    )
+                losses[name] = value
+        return losses
+
+    def predict(self, batch_inputs: Tensor, batch_data_samples: list[Any], **kwargs: Any) -> Any:
+        """The student's own detections."""
+        return self.pair.student.predict(batch_inputs, batch_data_samples, **kwargs)
+
+    def _forward(self, batch_inputs: Tensor, batch_data_samples: Any = None) -> Any:
+        return self.pair.student._forward(batch_inputs, batch_data_samples)
+
+    def extract_feat(self, batch_inputs: Tensor) -> Any:
+        """The student's neck features."""
+        return self.pair.student.extract_feat(batch_inputs)
+
+    def init_weights(self) -> None:
+        """Initialise the student as stock mmdet would."""
+        self.pair.student.init_weights()
+
+    def train(self, mode: bool = True) -> Distiller:
+        """Switch the student; the teacher stays in evaluation mode."""
+        super().train(mode)
+        self.pair.student.training = mode
+        return self
+
+    def _apply(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Distiller:
+        self.pair.teacher._apply(fn)  # follows .to(), .cuda(), .half() without being registered
+        return super()._apply(fn, *args, **kwargs)
+
+
+def build_method(method: Mapping[str, Any] | Method) -> Method:
+    """A method from ``dict(type=<class>, **arguments)``.
+
+    Raises:
+        LabError: if the type is not a Method or the arguments do not fit it.
+    """
+    if isinstance(method, Method):
+        return method
+    arguments = dict(method)
+    kind = arguments.pop("type", None)
+    if not (isinstance(kind, type) and issubclass(kind, Method)):
+        raise LabError(f"methods list Method classes, dict(type=CrossKD, i=3); got type={kind!r}")
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        raise LabError(f"{kind.__name__}: {error}") from error

@@ -1,0 +1,156 @@
+"""From a few lines of configuration to everything that the engine needs.
+
+An experiment names a *detector config* for its student (any mmdet config, or one of ours), a
+teacher and a list of methods; all that it does not say, the student's own config decides. A
+detector config alone is an experiment without a teacher. Configs that carry ``data`` and
+``schedule`` (ours do) get their loaders, loops and optimiser from :mod:`crosskd_lab.schedule`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from .coco import find_split, read_classes
+from .errors import LabError
+from .pair import RANDOM
+from .schedule import engine_settings
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS, TEACHERS = ROOT / "configs", ROOT / "data" / "teachers"
+
+
+def load_experiment(
+    name: str | Path,
+    settings: Mapping[str, Any] | None = None,
+    data: str | Path | None = None,
+    seed: int = 0,
+) -> Config:
+    """Read an experiment and complete it.
+
+    Args:
+        name: A config file, or its path below ``configs/`` without the suffix
+            (``pocket/crosskd``), or the ``config.py`` of a run.
+        settings: Dotted keys and values that replace the config's, such as
+            ``{"schedule.steps": 400, "methods.0.i": 2}``.
+        data: Folder of a COCO-format set instead of the config's; its classes replace the
+            config's too.
+        seed: Seed of weights, order and augmentation.
+
+    Returns:
+        A config from which :func:`crosskd_lab.training.train` can start.
+
+    Raises:
+        LabError: for an unknown config, key or data folder.
+    """
+    cfg = read_config(name)
+    if cfg.get("train_cfg") and cfg.get("model", {}).get("type") == "Distiller" and not settings:
+        return cfg  # the completed config of a run
+    cfg = _with_student(cfg) if "student" in cfg else cfg
+    _replace(cfg, dict(settings or {}))
+    if data is not None:
+        cfg.setdefault("data", ConfigDict(size=160)).root = str(data)
+    cfg.randomness = dict(seed=seed)
+    if "data" in cfg:
+        _name_classes(cfg)
+    if "methods" in cfg:
+        _add_teacher(cfg)
+    if "schedule" in cfg:
+        cfg.merge_from_dict(engine_settings(cfg.data, cfg.schedule, seed))
+    return cfg
+
+
+def read_config(name: str | Path) -> Config:
+    """The config file that ``name`` stands for, read and not yet completed.
+
+    Raises:
+        LabError: if there is none, listing what there is.
+    """
+    path = find_config(name)
+    try:
+        return Config.fromfile(path)
+    except LabError:
+        raise
+    except Exception as error:
+        raise LabError(f"config {path} cannot be read: {error}") from error
+
+
+def find_config(name: str | Path) -> str:
+    """Path of a config: an existing file, a name below ``configs/``, or an ``mmdet::`` name."""
+    if str(name).startswith("mmdet::"):
+        from mmengine.hub.utils import get_config as _  # noqa: F401  (names the missing extra)
+        from mmengine.utils import get_installed_path
+
+        return str(Path(get_installed_path("mmdet")) / ".mim" / "configs" / str(name)[7:])
+    for path in (Path(name), CONFIGS / name, CONFIGS / f"{name}.py"):
+        if path.is_dir() and (path / "config.py").is_file():
+            return str(path / "config.py")
+        if path.is_file():
+            return str(path)
+    known = sorted(str(p.relative_to(CONFIGS).with_suffix("")) for p in CONFIGS.rglob("*.py"))
+    raise LabError(f"there is no config {name!r}; there are: {', '.join(known)}, or give a file")
+
+
+def teacher_file(name: str) -> str:
+    """File of a teacher's checkpoint: a path, or the name of one in ``data/teachers``."""
+    if name == RANDOM or "://" in name or Path(name).is_file():
+        return name
+    path = TEACHERS / f"{name}.safetensors"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in TEACHERS.glob("*.safetensors"))) or "none"
+        raise LabError(f"there is no teacher {name!r}: give a checkpoint file or one of: {known}")
+    return str(path)
+
+
+def _with_student(cfg: Config) -> Config:
+    """The student's own config with the experiment's entries laid over it."""
+    student = read_config(cfg.student)
+    student.merge_from_dict({k: v for k, v in cfg.items() if k not in ("student", "settings")})
+    student.merge_from_dict(dict(cfg.get("settings", {})))
+    return student
+
+
+def _replace(cfg: Config, settings: dict[str, Any]) -> None:
+    for key, value in settings.items():
+        node: Any = cfg
+        *parents, last = key.split(".")
+        for part in parents:
+            try:
+                node = node[int(part)] if isinstance(node, (list, tuple)) else node[part]
+            except (KeyError, IndexError, ValueError, TypeError) as error:
+                raise LabError(f"--set {key}: the config has no {part!r} there") from error
+        if not parents and last not in cfg:
+            raise LabError(f"--set {key}: the config's entries are {', '.join(sorted(cfg))}")
+        node[last] = value
+
+
+def _name_classes(cfg: Config) -> None:
+    """Take the classes from the annotation file: the one place that knows them."""
+    root = Path(cfg.data.root)
+    cfg.data.root = str(root if root.exists() or root.is_absolute() else ROOT / root)
+    classes = read_classes(find_split(cfg.data.root, "train").annotations)
+    cfg.data.classes = list(classes)
+    cfg.model.bbox_head.num_classes = len(classes)
+
+
+def _add_teacher(cfg: Config) -> None:
+    """Wrap the student's model and the teacher into the Distiller that trains."""
+    teacher = dict(cfg.pop("teacher", {}))
+    if "config" not in teacher or "checkpoint" not in teacher:
+        raise LabError(
+            "an experiment with methods needs teacher = dict(config=..., checkpoint=...)"
+        )
+    model = read_config(teacher["config"]).model
+    if cfg.get("data", {}).get("classes"):
+        model.bbox_head.num_classes = len(cfg.data.classes)
+    teacher = dict(config=model, checkpoint=teacher_file(teacher["checkpoint"]))
+    cfg.model = ConfigDict(
+        type="Distiller",
+        student=cfg.model,
+        teacher=teacher,
+        methods=cfg.pop("methods"),
+        tap=cfg.pop("tap", "post_relu"),
+    )

@@ -1,0 +1,54 @@
+"""Dense heads, one adapter a family. To add your head: one class, one line in ``ADAPTERS``."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..errors import LabError
+from .base import (
+    BRANCHES,
+    TAPS,
+    HeadAdapter,
+    HeadTaps,
+    Levels,
+    Predictions,
+    Recipe,
+    Targets,
+    Towers,
+)
+from .gfl import GFLAdapter
+
+ADAPTERS: dict[str, type[HeadAdapter]] = {
+    "GFLHead": GFLAdapter,
+}
+
+
+def adapter_for(head: nn.Module) -> HeadAdapter:
+    """The adapter of a dense head, looked up by the name of its exact class.
+
+    Raises:
+        LabError: for a head without one; the message says what to write.
+    """
+    name = type(head).__name__
+    if name not in ADAPTERS:
+        raise LabError(
+            f"{name} has no adapter (there are: {', '.join(ADAPTERS)}): write a HeadAdapter with "
+            "predict_cls, predict_reg, read_targets, box_distance and decode, and add it to "
+            "crosskd_lab.heads.ADAPTERS"
+        )
+    return ADAPTERS[name](head)
+
+
+__all__ = [
+    "ADAPTERS",
+    "BRANCHES",
+    "TAPS",
+    "HeadAdapter",
+    "HeadTaps",
+    "Levels",
+    "Predictions",
+    "Recipe",
+    "Targets",
+    "Towers",
+    "adapter_for",
+]

@@ -1,0 +1,305 @@
+"""How the lab reads a dense head: walk its towers, resume from any layer, predict.
+
+One walk serves the student, the teacher and the cross-head alike. A head family adds one small
+file with only what differs: the names of its last convs, its box coding, its targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from mmdet.utils import reduce_mean
+from torch import Tensor, nn
+
+from ..errors import LabError
+
+BRANCHES = ("cls", "reg")
+TAPS = ("post_relu", "pre_relu")
+
+Levels = tuple[Tensor, ...]
+"""One ``(N, C, H_l, W_l)`` map per pyramid level, finest first."""
+
+Towers = dict[str, tuple[Levels, ...]]
+"""``towers[branch][i][level]`` is f_i: i = 0 the neck feature, i >= 1 after hidden conv i."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a dense head says, level by level, in its own box coding.
+
+    Attributes:
+        cls: Class logits, ``(N, A * K, H_l, W_l)`` with A priors a location and K classes.
+        reg: Box outputs, ``(N, A * R, H_l, W_l)``; R = 4, or 4 * (reg_max + 1) bins.
+        centerness: Centerness logits ``(N, A, H_l, W_l)`` for heads that have them.
+    """
+
+    cls: Levels
+    reg: Levels
+    centerness: Levels | None = None
+
+
+@dataclass(frozen=True)
+class HeadTaps:
+    """One detector's tensors on one batch.
+
+    Attributes:
+        neck: FPN outputs, per level ``(N, C, H_l, W_l)``.
+        towers: ``towers[branch][i][level]`` is f_i.
+        predictions: The head's own predictions.
+    """
+
+    neck: Levels
+    towers: Towers
+    predictions: Predictions
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the student's assigner decided for every prior, P priors an image.
+
+    Attributes:
+        labels: ``(N, P)`` class index, K for background.
+        label_weights: ``(N, P)``, 1 = positive or negative, 0 = ignored or outside the image.
+        boxes: ``(N, P, 4)`` assigned ground truth, xyxy in input pixels; zero where background.
+        num_pos: Number of positives, averaged over processes, at least 1.
+        num_classes: K.
+    """
+
+    labels: Tensor
+    label_weights: Tensor
+    boxes: Tensor
+    num_pos: float
+    num_classes: int
+
+    @property
+    def positive(self) -> Tensor:
+        """``(N, P)`` bool: locations that the assigner gave to an object."""
+        return (self.labels >= 0) & (self.labels < self.num_classes)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Where and how strongly the authors' code distils a head family (methods.md, sec. 11)."""
+
+    layer: int = 3
+    cls_weight: float = 1.0
+    reg_weight: float = 1.0
+
+
+class HeadAdapter:
+    """Reads one dense head. Subclasses say only what their family does differently.
+
+    Args:
+        head: A dense head of mmdet. It is never changed.
+
+    Raises:
+        LabError: where the head is built in a way that the walk cannot reproduce.
+    """
+
+    recipe: ClassVar[Recipe] = Recipe()
+
+    def __init__(self, head: nn.Module) -> None:
+        self.head: Any = head
+        for branch in BRANCHES:
+            for conv in self.tower(branch, 0):
+                if getattr(conv, "order", None) != ("conv", "norm", "act"):
+                    raise LabError(
+                        f"{type(head).__name__}: hidden layer {type(conv).__name__} of the {branch} "
+                        "tower is not a conv-norm-act ConvModule; write an adapter for this head"
+                    )
+
+    # --- the towers -------------------------------------------------------------------------
+    def tower(self, branch: str, level: int) -> Sequence[nn.Module]:
+        """The hidden convs C_1 ... C_{n-1} of a branch at a level (shared by all levels here)."""
+        return self.head.cls_convs if branch == "cls" else self.head.reg_convs
+
+    @property
+    def depth(self) -> int:
+        """Number of hidden convs, n - 1 of sec. 3.2: f_i exists for i = 0 ... depth."""
+        return len(self.tower("cls", 0))
+
+    def check_layer(self, i: int) -> None:
+        """Raise LabError unless 0 <= i <= depth."""
+        if not 0 <= i <= self.depth:
+            raise LabError(
+                f"layer index i = {i} is out of range: {type(self.head).__name__} has "
+                f"{self.depth} hidden convs, so i must be in 0 ... {self.depth} "
+                "(mimicking the prediction itself is PredictionMimicking)"
+            )
+
+    def walk(self, neck: Levels, tap: str = "post_relu") -> HeadTaps:
+        """Every f_i of both towers and the predictions, from the neck's features (sec. 3.2).
+
+        Args:
+            neck: Per level ``(N, C, H, W)``.
+            tap: Whether f_i (i >= 1) is read after the activation or before it. The authors meant
+                the latter, but an in-place ReLU made theirs the former.
+
+        Returns:
+            Taps whose tensors no later layer changes. The predictions equal ``head.forward`` to
+            the bit (heads that act differently in training and evaluation: as in training).
+        """
+        if tap not in TAPS:
+            raise LabError(f"tap = {tap!r} is unknown: choose one of {', '.join(TAPS)}")
+        towers: Towers = {}
+        last: dict[str, Levels] = {}
+        for branch in BRANCHES:
+            climbs = [self._climb(branch, level, f, tap) for level, f in enumerate(neck)]
+            towers[branch] = tuple(zip(*(reached for reached, _ in climbs)))
+            last[branch] = tuple(top for _, top in climbs)
+        return HeadTaps(tuple(neck), towers, self.predict(last))
+
+    def _climb(
+        self, branch: str, level: int, feature: Tensor, tap: str
+    ) -> tuple[list[Tensor], Tensor]:
+        """The f_i of one level, and what its last conv hands to the predictor."""
+        reached = [feature]
+        for conv in self.tower(branch, level):
+            before = conv(feature, activate=False)
+            if tap == "pre_relu" and conv.with_activation:
+                feature = conv.activate(before.clone())  # may act in place: spare what is kept
+                reached.append(before)
+            else:
+                feature = conv.activate(before) if conv.with_activation else before
+                reached.append(feature)
+        return reached, feature
+
+    def resume(self, branch: str, features: Levels, i: int) -> Levels:
+        """Run hidden convs i+1 ... depth on features that stand for f_i.
+
+        Args:
+            branch: "cls" or "reg".
+            features: Per level ``(N, C, H, W)``, as conv i+1 expects its input.
+            i: 0 ... depth.
+
+        Raises:
+            LabError: if i is out of range; the message names the range.
+        """
+        self.check_layer(i)
+        out = []
+        for level, feature in enumerate(features):
+            for conv in self.tower(branch, level)[i:]:
+                feature = conv(feature)
+            out.append(feature)
+        return tuple(out)
+
+    def predict(self, last: dict[str, Levels]) -> Predictions:
+        """Apply C_n, the predictors, to the last hidden features of the given branches.
+
+        Args:
+            last: ``last[branch][level]``. A branch that is left out gives no predictions.
+        """
+        cls, reg = last.get("cls", ()), last.get("reg", ())
+        return Predictions(
+            cls=tuple(self.predict_cls(level, f) for level, f in enumerate(cls)),
+            reg=tuple(self.predict_reg(level, f) for level, f in enumerate(reg)),
+            centerness=self.predict_centerness(last),
+        )
+
+    def predict_cls(self, level: int, feature: Tensor) -> Tensor:
+        """Class logits ``(N, A * K, H, W)`` of one level."""
+        raise NotImplementedError
+
+    def predict_reg(self, level: int, feature: Tensor) -> Tensor:
+        """Box outputs ``(N, A * R, H, W)`` of one level."""
+        raise NotImplementedError
+
+    def predict_centerness(self, last: dict[str, Levels]) -> Levels | None:
+        """Centerness logits per level, None for heads without them."""
+        return None
+
+    # --- the head's own losses and targets ----------------------------------------------------
+    def detection_losses(
+        self, predictions: Predictions, gt_instances: list[Any], metas: list[dict]
+    ) -> tuple[dict[str, Any], Targets]:
+        """The head's own ``loss_by_feat`` and the targets that its assigner made on the way.
+
+        The assigner runs once: its result is overheard, not asked for again.
+        """
+        outputs = [predictions.cls, predictions.reg]
+        if predictions.centerness is not None:
+            outputs.append(predictions.centerness)
+        with _overhear(self.head, "get_targets") as heard:
+            losses = self.head.loss_by_feat(*map(list, outputs), gt_instances, metas)
+        return losses, self.read_targets(heard[0], predictions, metas)
+
+    def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
+        """Turn what ``head.get_targets`` returned into :class:`Targets`."""
+        raise NotImplementedError
+
+    def soft_labels(self, predictions: Predictions, targets: Targets, metas: list[dict]) -> Tensor:
+        """The classification target p^gt at every prior, ``(N, P, K)`` in [0, 1].
+
+        One-hot at positives; heads that score localisation quality put the IoU there instead.
+        """
+        one_hot = F.one_hot(targets.labels.clamp(0, self.num_classes), self.num_classes + 1)
+        return one_hot[..., :-1] * targets.positive[..., None].float()
+
+    @staticmethod
+    def mean_over_processes(count: float, like: Tensor) -> float:
+        """A count averaged over the processes of a distributed run, as mmdet's losses do."""
+        return reduce_mean(torch.tensor(float(count), device=like.device)).item()
+
+    # --- flat views and distances ---------------------------------------------------------------
+    @property
+    def num_classes(self) -> int:
+        """K, the length of a location's class vector (sigmoid heads: no background entry)."""
+        return int(self.head.cls_out_channels)
+
+    def flat(self, levels: Levels, last: int) -> Tensor:
+        """``(N, A * last, H_l, W_l)`` per level to ``(N, P, last)``, mmdet's order of priors."""
+        return torch.cat(
+            [m.permute(0, 2, 3, 1).reshape(m.size(0), -1, last) for m in levels], dim=1
+        )
+
+    def flat_cls(self, predictions: Predictions) -> Tensor:
+        """Class logits ``(N, P, K)``."""
+        return self.flat(predictions.cls, self.num_classes)
+
+    def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
+        """D_pred of the regression branch per prior, ``(N, P)``, in this head's box coding."""
+        raise NotImplementedError
+
+    def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
+        """Boxes ``(N, P, 4)``, xyxy in input pixels, not clipped to the image."""
+        raise NotImplementedError
+
+    def box_normaliser(self, weight: Tensor, targets: Targets) -> Tensor | float:
+        """|S| of the regression branch: the number of positives, unless the family differs."""
+        return targets.num_pos
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels between neighbouring locations, per level."""
+        return tuple(int(s[0] if isinstance(s, tuple) else s) for s in self._priors.strides)
+
+    @property
+    def _priors(self) -> Any:
+        return self.head.prior_generator
+
+    def priors(self, levels: Levels) -> Tensor:
+        """Anchors ``(P, 4)`` xyxy, or points ``(P, 2)``, in input pixels, for maps of this size."""
+        sizes = [m.shape[-2:] for m in levels]
+        return torch.cat(self._priors.grid_priors(sizes, device=levels[0].device))
+
+
+@contextmanager
+def _overhear(obj: Any, method: str) -> Iterator[list[Any]]:
+    """Collect what ``obj.method`` returns while the block runs; the class stays untouched."""
+    heard: list[Any] = []
+    original = getattr(obj, method)
+
+    def listen(*args: Any, **kwargs: Any) -> Any:
+        heard.append(original(*args, **kwargs))
+        return heard[-1]
+
+    object.__setattr__(obj, method, listen)
+    try:
+        yield heard
+    finally:
+        object.__delattr__(obj, method)

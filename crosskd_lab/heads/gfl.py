@@ -1,0 +1,70 @@
+"""GFL (Li et al. 2020): one prior a location, boxes as a distribution over bins of each edge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmdet.structures.bbox import bbox_overlaps
+from torch import Tensor
+
+from ..losses import distribution_kl
+from .base import HeadAdapter, Levels, Predictions, Recipe, Targets
+
+
+class GFLAdapter(HeadAdapter):
+    """Towers of ``GFLHead``; regression distils by KL over the edges' bins."""
+
+    recipe = Recipe(layer=3, cls_weight=1.0, reg_weight=4.0)
+
+    def predict_cls(self, level: int, feature: Tensor) -> Tensor:
+        """Joint class and quality logits ``(N, K, H, W)``."""
+        return self.head.gfl_cls(feature)
+
+    def predict_reg(self, level: int, feature: Tensor) -> Tensor:
+        """Edge-bin logits ``(N, 4 * (reg_max + 1), H, W)``."""
+        return self.head.scales[level](self.head.gfl_reg(feature)).float()
+
+    def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
+        """GFL's assigner result; its box targets are xyxy pixels already."""
+        _, labels, label_weights, boxes, _, num_pos = heard
+        return Targets(
+            labels=torch.cat(labels, 1),
+            label_weights=torch.cat(label_weights, 1),
+            boxes=torch.cat(boxes, 1),
+            num_pos=self.mean_over_processes(num_pos, labels[0]),
+            num_classes=self.head.num_classes,
+        )
+
+    def soft_labels(self, predictions: Predictions, targets: Targets, metas: list[dict]) -> Tensor:
+        """GFL's quality label: the IoU of the predicted box with its object, at its class."""
+        one_hot = super().soft_labels(predictions, targets, metas)
+        boxes = self.decode(predictions.reg, metas).detach()
+        overlap = bbox_overlaps(boxes, targets.boxes, is_aligned=True)
+        return one_hot * overlap.clamp(0, 1)[..., None]
+
+    def edge_bins(self, reg: Levels) -> Tensor:
+        """Edge-bin logits ``(N, P, 4, reg_max + 1)``, edges in the order left, top, right, bottom."""
+        return self.flat(reg, 4 * (self.head.reg_max + 1)).unflatten(-1, (4, -1))
+
+    def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
+        """Mean over the four edges of KL(teacher || student), ``(N, P)``."""
+        return distribution_kl(self.edge_bins(reg), self.edge_bins(teacher_reg)).mean(-1)
+
+    def box_normaliser(self, weight: Tensor, targets: Targets) -> Tensor | float:
+        """The sum of the weights: the authors' code divides by the teacher's confidence."""
+        return weight.sum()
+
+    def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
+        """Expectation of the bins, in strides, around each prior's centre."""
+        bins = self.edge_bins(reg)
+        distance = bins.softmax(-1) @ torch.arange(
+            bins.size(-1), dtype=bins.dtype, device=bins.device
+        )
+        anchors = self.priors(reg)
+        centre = (anchors[:, :2] + anchors[:, 2:]) / 2
+        stride = torch.cat(
+            [anchors.new_full((m.shape[-2] * m.shape[-1],), s) for m, s in zip(reg, self.strides)]
+        )
+        distance = distance * stride[:, None]
+        return torch.cat([centre - distance[..., :2], centre + distance[..., 2:]], -1)

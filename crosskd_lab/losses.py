@@ -1,0 +1,146 @@
+"""The distances D_pred, the region weights S(r) and the mean over them: pure functions.
+
+Every distance keeps the location axis, so that a reader can look at the map before it is summed.
+Logits are unnormalised; boxes are ``(x1, y1, x2, y2)`` in input pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .shapes import expect_same
+
+
+def region_mean(distance: Tensor, weight: Tensor, normaliser: Tensor | float) -> Tensor:
+    """Eq. (1) and (2): ``(1/|S|) * sum over r of S(r) * D_pred(r)``.
+
+    Args:
+        distance: ``(...,)`` D_pred at every location.
+        weight: S(r), broadcastable to ``distance``.
+        normaliser: |S|, a number > 0.
+
+    Returns:
+        A scalar.
+    """
+    eps = torch.finfo(torch.float32).eps  # as mmdet's losses do: an empty batch gives 0, not nan
+    return (distance * weight).sum() / (normaliser + eps)
+
+
+def everywhere(teacher_logits: Tensor) -> Tensor:
+    """S(r) = 1, the paper's choice (after eq. 2): ``(N, P, K)`` logits to ``(N, P)`` ones."""
+    return torch.ones_like(teacher_logits[..., 0])
+
+
+def teacher_score(teacher_logits: Tensor) -> Tensor:
+    """S(r) = max over classes of sigma(p^t), what the authors' code weights boxes with.
+
+    Args:
+        teacher_logits: ``(N, P, K)``.
+
+    Returns:
+        ``(N, P)`` in [0, 1], detached.
+    """
+    return teacher_logits.detach().sigmoid().amax(-1)
+
+
+REGIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "everywhere": everywhere,
+    "teacher_score": teacher_score,
+}
+
+
+def kd_quality_focal(logits: Tensor, soft_label: Tensor, beta: float = 1.0) -> Tensor:
+    """Quality focal loss towards a soft label (sec. 3.3; GFL, Li et al. 2020, eq. 2).
+
+    ``|sigma(z) - y|^beta * BCE(y, z)``. The modulating factor is part of the gradient; the soft
+    label is not.
+
+    Args:
+        logits: ``(..., K)`` z.
+        soft_label: ``(..., K)`` y in [0, 1]: the teacher's sigma(p^t).
+        beta: Focusing exponent; 0 leaves plain BCE.
+
+    Returns:
+        ``(...,)`` summed over classes.
+    """
+    expect_same(logits, soft_label, "quality focal loss: logits and soft label")
+    soft_label = soft_label.detach()
+    bce = F.binary_cross_entropy_with_logits(logits, soft_label, reduction="none")
+    if beta:
+        bce = bce * (logits.sigmoid() - soft_label).abs().pow(beta)
+    return bce.sum(-1)
+
+
+def distribution_kl(logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """KL between the box-edge distributions (sec. 3.3; LD, Zheng et al. 2022, eq. 4).
+
+    ``T^2 * sum over bins of p^t ln(p^t / p)`` with ``p = softmax(logits / T)``, in float32.
+
+    Args:
+        logits: ``(..., bins)``.
+        teacher_logits: ``(..., bins)``, detached here.
+        temperature: T > 0.
+
+    Returns:
+        ``(...,)`` nats.
+    """
+    expect_same(
+        logits, teacher_logits, "box distributions", "both heads need the same reg_max for KL"
+    )
+    log_p = F.log_softmax(logits.float() / temperature, -1)
+    log_t = F.log_softmax(teacher_logits.detach().float() / temperature, -1)
+    return temperature**2 * (log_t.exp() * (log_t - log_p)).sum(-1)
+
+
+def pearson_distance(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Tensor:
+    """PKD (Cao et al. 2022, eq. 3): half the mean squared difference of standardised maps.
+
+    Mean and unbiased deviation are taken per channel over batch and space, so that the result is
+    ``(1 - r) * (n - 1) / n`` for Pearson's r, averaged over channels.
+
+    Args:
+        student: ``(N, C, H, W)``.
+        teacher: ``(N, C, H, W)``, detached here.
+        eps: Added to the deviations.
+
+    Returns:
+        A scalar.
+    """
+    expect_same(student, teacher, "PKD maps", "give both necks and heads the same channels")
+    difference = standardise(student, eps) - standardise(teacher.detach(), eps)
+    return 0.5 * difference.square().mean()
+
+
+def standardise(feature: Tensor, eps: float = 1e-6) -> Tensor:
+    """``(f - mean) / (std + eps)`` per channel of ``(N, C, H, W)`` over batch and space."""
+    deviation, mean = torch.std_mean(feature.float(), dim=(0, 2, 3), keepdim=True)
+    return (feature - mean) / (deviation + eps)
+
+
+def giou_distance(boxes: Tensor, teacher_boxes: Tensor, eps: float = 1e-6) -> Tensor:
+    """1 - GIoU (sec. 3.3; Rezatofighi et al. 2019) of ``(..., 4)`` boxes, ``(...,)`` in [0, 2]."""
+    overlap, union, hull = _overlap(boxes, teacher_boxes.detach())
+    union = union.clamp(min=eps)
+    hull = hull.clamp(min=eps)
+    return 1 - (overlap / union - (hull - union) / hull)
+
+
+def log_iou_distance(boxes: Tensor, teacher_boxes: Tensor, eps: float = 1e-6) -> Tensor:
+    """-ln IoU (UnitBox, Yu et al. 2016), FCOS's box loss, of ``(..., 4)`` boxes, ``(...,)``."""
+    overlap, union, _ = _overlap(boxes, teacher_boxes.detach())
+    return -(overlap / union.clamp(min=eps)).clamp(min=eps).log()
+
+
+def _overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Areas of intersection, union and enclosing box of paired ``(..., 4)`` xyxy boxes."""
+    expect_same(a, b, "paired boxes")
+    inner = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(0)
+    outer = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])
+    overlap = inner.prod(-1)
+    area_a = (a[..., 2:] - a[..., :2]).prod(-1)
+    area_b = (b[..., 2:] - b[..., :2]).prod(-1)
+    return overlap, area_a + area_b - overlap, outer.prod(-1)

@@ -1,0 +1,33 @@
+"""PKD (Cao et al., NeurIPS 2022): features imitate up to an affine map of each channel."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..losses import pearson_distance
+from ..taps import Taps
+from .base import Method, levels_of
+
+
+class PKD(Method):
+    """``weight * sum over levels of mean over channels of (1 - r) (n - 1) / n``, r Pearson's.
+
+    Args:
+        weight: 6 in the authors' GFL config.
+        where: Places to imitate: "neck", "cls", "reg" (Tab. 2 tries neck, cls, reg, cls + reg).
+        i: Layer of the tower for "cls" and "reg".
+    """
+
+    def __init__(self, weight: float = 6.0, where: tuple[str, ...] = ("neck",), i: int = 3) -> None:
+        super().__init__()
+        self.weight, self.i = weight, i
+        self.where = (where,) if isinstance(where, str) else tuple(where)
+
+    def losses(self, taps: Taps) -> dict[str, Tensor]:
+        """``loss_pkd_<place>`` for each place."""
+        losses = {}
+        for place in self.where:
+            pairs = zip(*levels_of(taps, place, self.i), strict=True)
+            total = sum(pearson_distance(student, teacher) for student, teacher in pairs)
+            losses[f"loss_pkd_{place}"] = self.weight * total
+        return losses

@@ -1,0 +1,162 @@
+"""Student and frozen teacher: the only place that loads, checks, freezes and hides a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from .errors import LabError
+from .heads import HeadAdapter, adapter_for
+from .stack.checkpoints import read_weights, sha256
+
+RANDOM = "random"
+"""The checkpoint name by which a config asks for an untrained teacher on purpose."""
+
+
+@dataclass
+class Pair:
+    """Two detectors that see the same images. A plain object, so no module registers the teacher.
+
+    Attributes:
+        student: A stock mmdet detector, trained.
+        teacher: A stock mmdet detector, frozen: eval mode, no gradient.
+        teacher_id: Where the teacher came from and the sha256 of its file, for the run's record.
+    """
+
+    student: nn.Module
+    teacher: nn.Module
+    teacher_id: dict[str, str | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        freeze(self.teacher)
+        self.student_head: HeadAdapter = adapter_for(self.student.bbox_head)
+        self.teacher_head: HeadAdapter = adapter_for(self.teacher.bbox_head)
+        check_pair(self)
+
+
+def build_pair(student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Pair:
+    """Build both detectors and load the teacher.
+
+    Args:
+        student: The ``model`` part of an mmdet config.
+        teacher: ``config`` (an mmdet config file, its name, or a ``model`` dict), ``checkpoint``
+            (a file, or "random" for an untrained teacher), and optionally ``classes``.
+
+    Raises:
+        LabError: for a teacher that cannot be built, loaded in full, or paired.
+    """
+    unknown = set(teacher) - {"config", "checkpoint"}
+    if unknown or "config" not in teacher or "checkpoint" not in teacher:
+        raise LabError(
+            "a teacher is dict(config=..., checkpoint=...) "
+            f"(checkpoint={RANDOM!r} for an untrained one), got keys: {', '.join(teacher)}"
+        )
+    model, checkpoint = teacher["config"], teacher["checkpoint"]
+    model = model if isinstance(model, Mapping) else Config.fromfile(model).model
+    detector = build_detector(model)
+    if checkpoint == RANDOM:
+        detector.init_weights()
+        return Pair(build_detector(student), detector, {"checkpoint": RANDOM, "sha256": None})
+    load_in_full(detector, checkpoint)
+    teacher_id = {"checkpoint": Path(checkpoint).name, "sha256": sha256(checkpoint)}
+    return Pair(build_detector(student), detector, teacher_id)
+
+
+def build_detector(model: Mapping[str, Any]) -> nn.Module:
+    """A stock mmdet detector from its ``model`` dict, weights not yet initialised.
+
+    Raises:
+        LabError: if mmdet cannot build it; the message carries mmdet's reason.
+    """
+    try:
+        return MODELS.build(dict(model))
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        raise LabError(
+            f"mmdet cannot build the detector: {reason[-1] if reason else error}"
+        ) from error
+
+
+def load_in_full(detector: nn.Module, checkpoint: str | Path) -> None:
+    """Load weights so that nothing is missing, left over or of another shape.
+
+    Raises:
+        LabError: naming the first keys that do not fit.
+    """
+    weights = read_weights(checkpoint)
+    own = detector.state_dict()
+    missing = sorted(k for k in own if k not in weights and not k.endswith("num_batches_tracked"))
+    left_over = sorted(k for k in weights if k not in own)
+    reshaped = sorted(k for k in own if k in weights and own[k].shape != weights[k].shape)
+    for keys, what in (
+        (missing, "has no weights for"),
+        (left_over, "has weights that the detector lacks:"),
+        (reshaped, "has other shapes for"),
+    ):
+        if keys:
+            raise LabError(
+                f"checkpoint {Path(checkpoint).name} {what} {_some(keys)}: it belongs to another "
+                "config; name the config that it was trained with"
+            )
+    detector.load_state_dict(weights, strict=False)
+
+
+def freeze(detector: nn.Module) -> None:
+    """Evaluation mode and no gradient to any weight."""
+    detector.eval()
+    detector.requires_grad_(False)
+
+
+def check_pair(pair: Pair) -> None:
+    """Refuse pairs that would train on nonsense in silence.
+
+    Raises:
+        LabError: if the input normalisation, the classes, or the strides differ.
+    """
+    ours, theirs = pair.student_head, pair.teacher_head
+    for name in ("mean", "std"):
+        a, b = (getattr(d.data_preprocessor, name, None) for d in (pair.student, pair.teacher))
+        if isinstance(a, Tensor) and isinstance(b, Tensor) and not a.allclose(b):
+            raise LabError(
+                f"student and teacher normalise images by different {name} "
+                f"({a.flatten().tolist()} and {b.flatten().tolist()}): give both one "
+                "data_preprocessor"
+            )
+    if ours.num_classes != theirs.num_classes:
+        raise LabError(
+            f"the student knows {ours.num_classes} classes, the teacher {theirs.num_classes}: "
+            "set num_classes of the student, or train a teacher on these classes"
+        )
+    if ours.strides != theirs.strides:
+        raise LabError(
+            f"the student's levels have strides {ours.strides}, the teacher's {theirs.strides}: "
+            "give both necks the same start_level and num_outs"
+        )
+
+
+def check_awake(teacher_scores: Tensor, least: float = 0.05) -> None:
+    """Refuse a teacher that scores near nothing: it did not load, or belongs to other images.
+
+    Args:
+        teacher_scores: Class logits ``(N, P, K)`` on a batch with objects.
+        least: An untrained focal-loss head gives 0.01 everywhere.
+    """
+    best = teacher_scores.sigmoid().max().item()
+    if not best >= least:
+        raise LabError(
+            f"the teacher's best score on the first batch is {best:.4f} (untrained heads give "
+            f"0.01): its weights did not load or its images are normalised otherwise; check it "
+            f"with 'crosskd-lab eval', or set its checkpoint to {RANDOM!r} if you mean it"
+        )
+
+
+def _some(keys: Iterable[str], count: int = 3) -> str:
+    keys = list(keys)
+    more = f" and {len(keys) - count} more" if len(keys) > count else ""
+    return ", ".join(keys[:count]) + more

@@ -1,0 +1,105 @@
+"""Loaders, loops and optimiser of the pocket scale, from a handful of numbers.
+
+``data``: root, size (longer side, pixels), classes. ``schedule``: steps, batch, lr, warmup,
+validate_every. Milestones follow the paper's 1x schedule: a tenth of the rate after 8/12 and
+another tenth after 11/12 of the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .coco import find_split
+
+META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")
+
+
+def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: int) -> dict:
+    """Everything but the model, in mmengine's words.
+
+    Args:
+        data: root (COCO-format folder), size in pixels, classes.
+        schedule: steps, batch (images a step), lr (at that batch), warmup (steps),
+            validate_every (steps).
+        seed: Decides order and augmentation.
+    """
+    steps, batch = int(schedule["steps"]), int(schedule["batch"])
+    every = min(int(schedule["validate_every"]), steps)
+    val = find_split(data["root"], "val")
+    loader = dict(batch_size=batch, num_workers=0, persistent_workers=False)
+    val_loader = dict(
+        **loader,
+        sampler=dict(type="DefaultSampler", shuffle=False),
+        dataset=_dataset(data, "val", flip=False),
+    )
+    metric = dict(type="BoxAP", annotations=str(val.annotations), areas=data.get("areas", (20, 40)))
+    return dict(
+        default_scope="mmdet",
+        custom_imports=dict(imports=["crosskd_lab.training"], allow_failed_imports=False),
+        train_dataloader=dict(
+            _delete_=True,
+            **loader,
+            sampler=dict(type="DrawSampler"),
+            dataset=dict(type="Draws", seed=seed, dataset=_dataset(data, "train", flip=True)),
+        ),
+        val_dataloader=dict(_delete_=True, **val_loader),
+        test_dataloader=dict(_delete_=True, **val_loader),
+        val_evaluator=dict(_delete_=True, **metric),
+        test_evaluator=dict(_delete_=True, **metric),
+        train_cfg=dict(_delete_=True, type="DrawLoop", max_iters=steps, val_interval=every),
+        val_cfg=dict(_delete_=True, type="ValLoop"),
+        test_cfg=dict(_delete_=True, type="TestLoop"),
+        optim_wrapper=dict(
+            _delete_=True,
+            type="OptimWrapper",
+            optimizer=dict(type="SGD", lr=schedule["lr"], momentum=0.9, weight_decay=1e-4),
+            clip_grad=dict(max_norm=35, norm_type=2),
+        ),
+        param_scheduler=_rates(steps, int(schedule["warmup"])),
+        default_hooks=dict(
+            _delete_=True,
+            timer=dict(type="IterTimerHook"),
+            param_scheduler=dict(type="ParamSchedulerHook"),
+            checkpoint=dict(
+                type="CheckpointHook", by_epoch=False, interval=every, max_keep_ckpts=2
+            ),
+            sampler_seed=dict(type="DistSamplerSeedHook"),
+        ),
+        custom_hooks=[dict(type="LossGuard"), dict(type="MethodState"), dict(type="RunMetrics")],
+        log_processor=dict(by_epoch=False),
+        auto_scale_lr=dict(enable=False, base_batch_size=batch),
+    )
+
+
+def _rates(steps: int, warmup: int) -> list[dict]:
+    return [
+        dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=min(warmup, steps)),
+        dict(
+            type="MultiStepLR",
+            by_epoch=False,
+            milestones=[steps * 8 // 12, steps * 11 // 12],
+            gamma=0.1,
+        ),
+    ]
+
+
+def _dataset(data: Mapping[str, Any], split: str, flip: bool) -> dict:
+    found = find_split(data["root"], split)
+    size = int(data["size"])
+    pipeline = [
+        dict(type="LoadImageFromFile"),
+        dict(type="LoadAnnotations", with_bbox=True),
+        dict(type="Resize", scale=(size, size), keep_ratio=True),
+        *([dict(type="RandomFlip", prob=0.5)] if flip else []),
+        dict(type="PackDetInputs", meta_keys=META),
+    ]
+    return dict(
+        type="CocoDataset",
+        ann_file=str(found.annotations),
+        data_prefix=dict(img=str(found.images)),
+        metainfo=dict(classes=tuple(data["classes"])),
+        filter_cfg=dict(filter_empty_gt=True, min_size=1) if flip else None,
+        test_mode=not flip,
+        pipeline=pipeline,
+    )

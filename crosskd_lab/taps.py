@@ -1,0 +1,71 @@
+"""All that a distillation method may look at, collected once a step and frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .cross_head import Align, cross_head
+from .heads import BRANCHES, HeadAdapter, HeadTaps, Predictions, Targets
+from .pair import Pair
+
+
+@dataclass(frozen=True)
+class Taps:
+    """One batch as both detectors see it.
+
+    Attributes:
+        student: The student's tensors; gradient flows.
+        teacher: The teacher's tensors; no gradient.
+        targets: What the student's assigner decided (the assigner runs once a step).
+        student_head: Adapter that reads the student's predictions.
+        teacher_head: Adapter that reads the teacher's and the cross-head predictions.
+        gt_instances: Per image, ``bboxes`` ``(G, 4)`` xyxy input pixels and ``labels`` ``(G,)``.
+        metas: Per image, mmdet's meta information.
+    """
+
+    student: HeadTaps
+    teacher: HeadTaps
+    targets: Targets
+    student_head: HeadAdapter
+    teacher_head: HeadAdapter
+    gt_instances: Sequence[Any]
+    metas: Sequence[dict]
+
+    def cross(
+        self, i: int, align: str | Align = "statistics", branches: Sequence[str] = BRANCHES
+    ) -> Predictions:
+        """Cross-head predictions p_hat^s from f_i^s (eq. 2); see :mod:`crosskd_lab.cross_head`."""
+        return cross_head(
+            self.teacher_head, self.student.towers, self.teacher.towers, i, align, branches
+        )
+
+
+def collect(
+    pair: Pair, inputs: Tensor, data_samples: list[Any], tap: str = "post_relu"
+) -> tuple[Taps, dict[str, Any]]:
+    """Run both detectors on a batch.
+
+    Args:
+        pair: Student and frozen teacher.
+        inputs: ``(N, 3, H, W)``, normalised as both were trained.
+        data_samples: mmdet's samples with ground truth.
+        tap: Where f_i is read, see :meth:`HeadAdapter.walk`.
+
+    Returns:
+        The taps, and the student's own detection losses from the head's own ``loss_by_feat``.
+    """
+    gt_instances = [sample.gt_instances for sample in data_samples]
+    metas = [sample.metainfo for sample in data_samples]
+    student = pair.student_head.walk(pair.student.extract_feat(inputs), tap)
+    with torch.no_grad():
+        teacher = pair.teacher_head.walk(pair.teacher.extract_feat(inputs), tap)
+    losses, targets = pair.student_head.detection_losses(student.predictions, gt_instances, metas)
+    taps = Taps(
+        student, teacher, targets, pair.student_head, pair.teacher_head, gt_instances, metas
+    )
+    return taps, losses

@@ -1,0 +1,84 @@
+"""Training data addressed by draw number, so that a run can be resumed to the bit.
+
+Draw d is the d-th image that training ever sees. It fixes the image (by the epoch's permutation)
+and its augmentation (by a seed of its own), whatever process or worker makes it and whatever was
+drawn before; B images a step in one process, or B/2 in each of two, are the same draws.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import chain, count, repeat
+from typing import Any
+
+import numpy as np
+from mmdet.registry import DATASETS, LOOPS
+from mmengine.dist import get_dist_info
+from mmengine.registry import DATA_SAMPLERS
+from mmengine.runner import IterBasedTrainLoop
+from torch.utils.data import Sampler
+
+
+@DATASETS.register_module()
+class Draws:
+    """A detection set indexed by draw number.
+
+    Args:
+        dataset: Config of the set, or the set itself.
+        seed: Decides the permutation of every epoch and the augmentation of every draw.
+    """
+
+    def __init__(self, dataset: Any, seed: int = 0) -> None:
+        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        self.seed = seed
+        self.order = lru_cache(maxsize=2)(self._order)
+
+    @property
+    def metainfo(self) -> dict:
+        """Classes and palette of the set."""
+        return self.dataset.metainfo
+
+    def full_init(self) -> None:
+        """Load the annotations."""
+        self.dataset.full_init()
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, draw: int) -> Any:
+        epoch, position = divmod(draw, len(self.dataset))
+        own = np.random.SeedSequence([self.seed, draw]).generate_state(2)
+        np.random.seed(own[0])  # mmdet's transforms draw from the global generators
+        random.seed(int(own[1]))
+        return self.dataset[int(self.order(epoch)[position])]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
+
+
+@DATA_SAMPLERS.register_module()
+class DrawSampler(Sampler):
+    """Draw numbers without end; process r of w takes every w-th from its r-th on."""
+
+    def __init__(self, dataset: Any, seed: int | None = None, round_up: bool = True) -> None:
+        self.rank, self.world = get_dist_info()
+        self.size, self.start = len(dataset), 0
+
+    def __iter__(self) -> Iterator[int]:
+        return count(self.start * self.world + self.rank, self.world)
+
+    def __len__(self) -> int:
+        return self.size // self.world
+
+
+@LOOPS.register_module()
+class DrawLoop(IterBasedTrainLoop):
+    """mmengine's loop, but a resumed run starts at its draw instead of loading all before it."""
+
+    def run(self) -> Any:
+        """Train from the current step to the last."""
+        self.dataloader.sampler.start = self._iter * self.dataloader.batch_size
+        self.dataloader_iterator = chain(repeat(None, self._iter), iter(self.dataloader))
+        return super().run()

@@ -60,7 +60,7 @@ class Report:
 
     def summary(self) -> str:
         """One line: what the split has, or what was left out of it and why."""
-        repaired = f"; {self.repaired} records put right" if self.repaired else ""
+        repaired = f"; {_count(self.repaired, 'record')} put right" if self.repaired else ""
         if not self.problems:
             has = f"{self.images} images, {self.boxes} boxes"
             return f"{self.split.name}: {has}, no bad record{repaired}"
@@ -124,9 +124,13 @@ def checked(split: Split, skip_bad: bool, read_images: bool) -> tuple[Report, Do
     return Report(split, problems, images, boxes, *kept, repaired), good
 
 
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 def _complaint(split: Split, problems: tuple[Problem, ...]) -> str:
     first = problems[0]
-    more = f"; {len(problems) - 1} more bad records" if len(problems) > 1 else ""
+    more = f"; {_count(len(problems) - 1, 'more bad record')}" if len(problems) > 1 else ""
     remedy = "correct them, or give --skip-bad to leave them out"
     return f"{split.annotations}: {first.record}: {first.detail}{more}; {remedy}"
 

@@ -62,7 +62,8 @@ def write_scenes(
         `out` as a path.
 
     Raises:
-        LabError: `out` holds anything else, or a parameter is out of range.
+        LabError: `out` holds anything else or cannot be written, a parameter is out of range, or
+            a worker process died.
     """
     out = Path(out)
     splits = {"train": train, "val": val, "test": test}
@@ -70,14 +71,23 @@ def write_scenes(
     splits = {split: count for split, count in splits.items() if count}
     parameters = {"generator": f"{OURS} {GENERATOR_VERSION}", "size": size, "seed": seed, **splits}
     processes = processes or machine()["cores"] or 1
+    try:
+        _write(out, splits, parameters, processes)
+    except OSError as error:
+        where, why = error.filename or out, error.strerror
+        remedy = "free the place or give another folder; the same command again goes on"
+        raise LabError(f"{where} cannot be read or written ({why}); {remedy}") from error
+    return out
+
+
+def _write(out: Path, splits: dict[str, int], parameters: dict[str, Any], processes: int) -> None:
     manifest = begin(out, parameters)
     manifest["sha256"] = {}
     for split, count in splits.items():
-        _write_split(out, split, count, size, seed, processes)
+        _write_split(out, split, count, parameters["size"], parameters["seed"], processes)
         for name in (f"annotations/{split}.json", f"{split}.jsonl"):
             manifest["sha256"][name] = sha256(out / name)
     write_manifest(out, manifest)
-    return out
 
 
 def _check(size: int, splits: dict[str, int], seed: int, processes: int | None) -> None:
@@ -95,8 +105,6 @@ def _check(size: int, splits: dict[str, int], seed: int, processes: int | None) 
 def _write_split(out: Path, split: str, count: int, size: int, seed: int, processes: int) -> None:
     folder, listing = out / split, out / f"{split}.jsonl"
     folder.mkdir(exist_ok=True)
-    for draft in folder.glob(".*.part"):  # left by a kill
-        draft.unlink()
     names = [_name(split, index) for index in range(count)]
     lines = {line["file"]: line for line in read_listing(listing)}
     lines = {n: lines[n] for n in names if n in lines and holds(out / n, lines[n]["sha256"])}

@@ -68,6 +68,8 @@ def begin(out: Path, parameters: dict[str, Any]) -> Manifest:
     else:
         _drop_changed_listings(out, held)
     out.mkdir(parents=True, exist_ok=True)
+    for draft in out.rglob(".*.part"):  # left by a kill
+        draft.unlink()
     manifest = {"parameters": parameters}
     write_manifest(out, manifest)
     return manifest

@@ -135,7 +135,8 @@ def test_a_kill_leaves_no_process_and_the_same_command_completes(tmp_path: Path)
     assert verify_scenes(out) == [
         f"{out}: unfinished; run `data scenes` again with the same parameters"
     ]
-    (out / "train" / ".000599.png.1.part").write_bytes(b"half")  # as a kill leaves one
+    for name in (".manifest.json.1.part", "train/.000599.png.1.part"):  # as a kill leaves them
+        (out / name).write_bytes(b"half")
     write_scenes(out, size=64, train=600, val=0, processes=1)
     assert verify_scenes(out) == []
     assert not list(out.rglob("*.part"))
@@ -180,6 +181,12 @@ def test_a_file_is_no_folder(tmp_path: Path):
     with pytest.raises(LabError, match="is a file"):
         write_scenes(tmp_path / "out", processes=1, **SMALL)
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
+    fill(tmp_path, "file", "mine")
+    with pytest.raises(LabError, match=r"file/set.* cannot be .*written \(Not a directory\)"):
+        write_scenes(tmp_path / "file" / "set", processes=1, **SMALL)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,82 @@
+"""The verbs of ``crosskd-lab data`` as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from crosskd_lab import cli
+from crosskd_lab.scenes import data_checksum
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[object, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["data", *map(str, args)])
+    captured = capsys.readouterr()
+    return ended.value.code or 0, captured.out, captured.err
+
+
+def test_scenes_are_written_and_summed_up(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    flags = ["--size", 32, "--train", 5, "--val", 3, "--seed", 1, "--out", tmp_path / "s"]
+    code, out, _ = run(capsys, "scenes", *flags)
+    said = f"5 train, 3 val images of 32 x 32 pixels, data checksum {data_checksum(tmp_path / 's')}"
+    assert (code, out) == (0, f"{tmp_path / 's'}: {said}\n")
+    assert Image.open(tmp_path / "s/val/000002.png").size == (32, 32)
+
+
+def test_foreign_files_are_one_line_and_exit_1(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    code, _, err = run(capsys, "scenes", "--out", tmp_path)
+    assert code == 1 and err.count("\n") == 1 and "thesis.tex" in err
+
+
+def test_a_picture_is_drawn(capsys: pytest.CaptureFixture[str], scenes_dir: Path, tmp_path: Path):
+    picture = tmp_path / "look.png"
+    code, out, _ = run(capsys, "draw", scenes_dir, "--count", 4, "--out", picture)
+    assert (code, Image.open(picture).size[0]) == (0, 658)
+    assert out == f"4 val images of {scenes_dir} drawn to {picture}\n"
+    assert list(tmp_path.iterdir()) == [picture]
+
+
+@pytest.mark.parametrize("name", ["look.jpg", "no/look.png", "."])
+def test_a_picture_needs_a_good_name(
+    capsys: pytest.CaptureFixture[str], scenes_dir: Path, tmp_path: Path, name: str
+):
+    code, _, err = run(capsys, "draw", scenes_dir, "--out", tmp_path / name)
+    assert code == 1 and "is no name for the picture" in err
+
+
+def test_check_names_the_first_bad_record_or_lists_all(
+    capsys: pytest.CaptureFixture[str], scenes_dir: Path, tmp_path: Path
+):
+    code, out, _ = run(capsys, "check", scenes_dir)
+    assert code == 0 and out.splitlines()[1].startswith("val: 16 images, ")
+    document = json.loads((scenes_dir / "annotations/val.json").read_text())
+    document["annotations"][0]["bbox"] = [90, 90, 20, 20]
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "annotations/val.json").write_text(json.dumps(document))
+    for image in document["images"][1:]:
+        data = (scenes_dir / "val" / image["file_name"]).read_bytes()
+        (tmp_path / "images" / image["file_name"]).write_bytes(data)
+    code, _, err = run(capsys, "check", tmp_path)
+    assert code == 1 and "000000.png does not exist; 1 more bad record;" in err
+    code, out, _ = run(capsys, "check", tmp_path, "--split", "val", "--skip-bad")
+    lines = out.splitlines()
+    assert code == 0 and len(lines) == 3 and "leaves the 96 x 96 image" in lines[1]
+    assert lines[2].startswith("val: left out 1 of 16 images and ")
+
+
+@pytest.mark.parametrize("verb", [[], ["scenes"], ["draw"], ["check"]])
+def test_help_is_quick_and_needs_no_numpy(verb: list[str]):
+    code = (
+        "import sys\nfrom crosskd_lab.cli import main\n"
+        f"try: main(['data', *{verb}, '--help'])\nexcept SystemExit as end: assert not end.code\n"
+        "assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

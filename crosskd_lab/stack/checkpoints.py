@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import write_whole
 
 if TYPE_CHECKING:  # torch is imported where it is used, so that sha256 costs no import of it
     from torch import Tensor
@@ -49,19 +50,14 @@ def save_weights(
     decimal digits; integers stay. Raises ``LabError`` for another suffix, or when a weight is too
     large for float16.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = Path(path)
     if path.suffix != _SAFETENSORS:
         raise LabError(f"{path}: weights are saved as {_SAFETENSORS}; give the file that suffix")
     stored = {name: _stored(name, tensor, half) for name, tensor in state_dict.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(stored, unfinished, metadata={"format": "pt"})
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, save(stored, metadata={"format": "pt"}))
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

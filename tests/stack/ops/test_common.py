@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import torch
+
+from crosskd_lab.stack.ops.common import torchvision_op, vector_jacobian
+
+
+def test_gradients_come_with_autograd_switched_off() -> None:
+    x, y = torch.tensor([2.0, 3.0]), torch.tensor([5.0])
+    with torch.no_grad():
+        gradients = vector_jacobian(lambda a, b: a**2 * b, [x, y], torch.tensor([1.0, 10.0]))
+    # d(a²b)/da = 2ab, d(a²b)/db = a², weighted by 1 and 10.
+    assert gradients[0].tolist() == [20.0, 300.0]
+    assert gradients[1].tolist() == [94.0]
+    assert not x.requires_grad
+
+
+def test_torchvision_kernels_are_used_exactly_where_they_load() -> None:
+    from torchvision.extension import _has_ops
+
+    op = torchvision_op("nms")
+    assert (op is not None) == _has_ops()
+    if op is not None:
+        boxes = torch.tensor([[0.0, 0, 2, 2], [0, 0, 2, 1.9]])
+        assert op(boxes, torch.tensor([1.0, 2.0]), 0.5).tolist() == [1]

@@ -92,7 +92,7 @@ def load_from_local(
         return {"state_dict": read_weights(path)}
     checkpoint = _restricted_load(path, map_location)
     if not isinstance(checkpoint, dict):
-        raise LabError(f"{path} holds a {type(checkpoint).__name__}, not a checkpoint: {_REMEDY}")
+        raise LabError(f"{path} holds one {type(checkpoint).__name__}, no checkpoint: {_REMEDY}")
     return checkpoint
 
 
@@ -123,7 +123,7 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
     for name, tensor in weights.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
             raise LabError(
-                f"{path} holds a {type(tensor).__name__} under {name!r}, not a weight: {_REMEDY}"
+                f"{path}: {name!r} is of type {type(tensor).__name__}, not a weight: {_REMEDY}"
             )
     return dict(weights)
 

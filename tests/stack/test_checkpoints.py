@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.stack.checkpoints import (
+    load_from_local,
+    read_weights,
+    register_checkpoint_loader,
+    save_weights,
+    sha256,
+)
+
+
+class Call:
+    """A pickle that calls ``function(*args)`` when it is read without care."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
+        self.function, self.args = function, args
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return self.function, self.args
+
+
+@pytest.fixture
+def weights() -> dict[str, torch.Tensor]:
+    return {
+        "conv.weight": torch.tensor([[0.1, -2.0], [3.5, 1e-3]]),
+        "bn.num_batches_tracked": torch.tensor(70000),
+    }
+
+
+@pytest.fixture
+def run_checkpoint(weights: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """What mmengine's runner writes: weights, log histories, NumPy numbers and arrays."""
+    history = HistoryBuffer()
+    history.update(2.0)
+    history.update(4.0)
+    info = {"iter": np.int64(7), "loss": np.float32(0.5), "done": np.bool_(True)}
+    return {
+        "meta": {"iter": 7, "dataset_meta": {"palette": np.array([[1, 2, 3]], dtype=np.uint8)}},
+        "message_hub": {"log_scalars": {"loss": history}, "runtime_info": info},
+        "optimizer": {"state": {0: {"momentum_buffer": torch.ones(2)}}, "param_groups": []},
+        "state_dict": weights,
+    }
+
+
+def test_half_precision_is_saved_and_read_as_float32(
+    weights: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / "new" / "teacher.safetensors"
+    save_weights(weights, path)
+    read = read_weights(path)
+    assert read["conv.weight"].dtype == torch.float32
+    # float16 has 11 significant bits: 0.1 becomes 1638 / 16384.
+    assert read["conv.weight"][0].tolist() == [1638 / 16384, -2.0]
+    assert read["bn.num_batches_tracked"].item() == 70000
+    assert read_weights(path, upcast=False)["conv.weight"].dtype == torch.float16
+    assert [file.name for file in path.parent.iterdir()] == ["teacher.safetensors"]
+
+
+def test_full_precision_is_kept_on_request(
+    weights: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    save_weights(weights, tmp_path / "w.safetensors", half=False)
+    read = read_weights(tmp_path / "w.safetensors")
+    assert torch.equal(read["conv.weight"], weights["conv.weight"])
+
+
+def test_weights_that_share_memory_or_are_views_are_saved(tmp_path: Path) -> None:
+    tied = torch.arange(6.0).reshape(2, 3)
+    save_weights({"a": tied, "b": tied, "c": tied.T}, tmp_path / "w.safetensors", half=False)
+    assert read_weights(tmp_path / "w.safetensors")["c"].tolist() == [[0, 3], [1, 4], [2, 5]]
+
+
+def test_a_weight_too_large_for_float16_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    with pytest.raises(LabError, match=r"'running_var'.*half=False"):
+        save_weights({"running_var": torch.tensor([1e5])}, path)
+    assert not path.exists()
+    save_weights({"bound": torch.tensor([float("inf")])}, path)  # infinite to begin with
+    assert read_weights(path)["bound"].tolist() == [float("inf")]
+
+
+def test_another_suffix_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match=r"w\.pth.*\.safetensors"):
+        save_weights({"a": torch.ones(1)}, tmp_path / "w.pth")
+
+
+def test_read_weights_takes_the_state_dict_of_a_run(
+    run_checkpoint: dict[str, Any], weights: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    torch.save(run_checkpoint, tmp_path / "run.pth")
+    torch.save({"w": torch.ones(2, dtype=torch.bfloat16)}, tmp_path / "bare.pth")
+    read = read_weights(tmp_path / "run.pth")
+    assert read.keys() == weights.keys()
+    assert torch.equal(read["conv.weight"], weights["conv.weight"])
+    assert read_weights(tmp_path / "bare.pth")["w"].dtype == torch.float32
+
+
+def test_mmengine_resumes_its_own_checkpoints(
+    run_checkpoint: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CheckpointLoader, "_schemes", dict(CheckpointLoader._schemes))
+    path = str(tmp_path / "run.pth")
+    torch.save(run_checkpoint, path)
+    register_checkpoint_loader()
+    register_checkpoint_loader()
+    read = CheckpointLoader.load_checkpoint(path, map_location="cpu")
+    history = read["message_hub"]["log_scalars"]["loss"]
+    assert isinstance(history, HistoryBuffer)
+    assert history.statistics("mean", 2) == 3.0
+    assert read["message_hub"]["runtime_info"] == {"iter": 7, "loss": 0.5, "done": True}
+    assert read["meta"]["dataset_meta"]["palette"].tolist() == [[1, 2, 3]]
+    assert read["optimizer"]["state"][0]["momentum_buffer"].tolist() == [1, 1]
+
+
+def test_mmengine_reads_safetensors_too(weights: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    save_weights(weights, tmp_path / "w.safetensors")
+    read = load_from_local(str(tmp_path / "w.safetensors"), map_location="cpu")
+    assert list(read) == ["state_dict"]
+    assert read["state_dict"]["conv.weight"].dtype == torch.float32
+
+
+def _zipped(bomb: object, path: Path) -> None:
+    torch.save({"state_dict": {"w": bomb}}, path)
+
+
+def _bare(bomb: object, path: Path) -> None:
+    path.write_bytes(pickle.dumps(bomb, protocol=2))
+
+
+@pytest.mark.parametrize("write", [_zipped, _bare])
+def test_a_pickle_that_asks_for_code_runs_nothing(
+    write: Callable[[object, Path], None], tmp_path: Path
+) -> None:
+    trace = tmp_path / "ran"
+    for bomb in (Call(open, str(trace), "w"), Call(exec, f"open({str(trace)!r}, 'w')")):
+        write(bomb, tmp_path / "bomb.pth")
+        with pytest.raises(LabError, match=r"bomb\.pth asks to run .*nothing was run"):
+            read_weights(tmp_path / "bomb.pth")
+        with pytest.raises(LabError, match="nothing was run"):
+            load_from_local(tmp_path / "bomb.pth")
+    assert not trace.exists()
+    # The bomb is live: reading it without care does create the file.
+    pickle.loads(pickle.dumps(Call(open, str(trace), "w")))
+    assert trace.exists()
+
+
+def test_getattr_reaches_only_the_statistics_of_a_log_history(tmp_path: Path) -> None:
+    for target in (
+        (HistoryBuffer, "register_statistics"),
+        (HistoryBuffer, "__init__"),
+        (torch.Tensor, "mean"),
+    ):
+        torch.save({"w": Call(getattr, *target)}, tmp_path / "bomb.pth")
+        with pytest.raises(LabError, match=r"asks to run 'builtins\.getattr"):
+            read_weights(tmp_path / "bomb.pth")
+
+
+def test_an_object_array_cannot_smuggle_a_call(tmp_path: Path) -> None:
+    trace = tmp_path / "ran"
+    array = np.array([Call(open, str(trace), "w")], dtype=object)
+    torch.save({"w": array}, tmp_path / "bomb.pth")
+    with pytest.raises(LabError):
+        read_weights(tmp_path / "bomb.pth")
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_missing_damaged_and_foreign_files_are_named(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    with pytest.raises(LabError, match="there is no file"):
+        read_weights(path)
+    tensors = {"w": torch.arange(5000.0)}
+    torch.save(tensors, path) if name == "w.pth" else save_weights(tensors, path)
+    content = path.read_bytes()
+    for kept in (len(content) - 200, len(content) // 2, 30):
+        path.write_bytes(content[:kept])
+        with pytest.raises(LabError, match=rf"{name} is damaged"):
+            read_weights(path)
+    for foreign in (b"", b"not weights at all", b"\x80\x04garbage"):
+        path.write_bytes(foreign)
+        with pytest.raises(LabError, match=rf"{name} is (not a checkpoint|damaged)") as caught:
+            read_weights(path)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ([1, 2], "holds one list, no checkpoint"),
+        ({"state_dict": {}}, "holds no weights"),
+        ({"epoch": 3}, "'epoch' is of type int, not a weight"),
+    ],
+)
+def test_a_file_without_weights_says_what_it_holds(
+    content: object, complaint: str, tmp_path: Path
+) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(LabError, match=complaint):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")  # the example of FIPS 180
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256(path) == expected
+    path.write_bytes(b"x" * (3 << 20))
+    assert sha256(path) == hashlib.sha256(b"x" * (3 << 20)).hexdigest()
+    with pytest.raises(LabError, match="there is no file"):
+        sha256(tmp_path / "absent")

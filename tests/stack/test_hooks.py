@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crosskd_lab.stack.ext import StandInExt
+from crosskd_lab.stack.hooks import MmcvExtFinder, TorchvisionFinder, install
+
+
+def _python(code: str, *args: str) -> str:
+    """What ``code`` prints in a fresh interpreter."""
+    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_the_package_imports_no_heavy_library() -> None:
+    heavy = "{'torch', 'torchvision', 'mmcv', 'mmdet', 'mmengine', 'numpy'}"
+    assert _python(f"import sys, crosskd_lab; print({heavy} & set(sys.modules))") == "set()"
+
+
+def test_installing_again_changes_nothing() -> None:
+    before = list(sys.meta_path)
+    install()
+    assert sys.meta_path == before
+    assert isinstance(before[-1], MmcvExtFinder)  # last: whatever else finds mmcv._ext wins
+    assert sum(isinstance(finder, TorchvisionFinder) for finder in before) == 1
+
+
+def test_a_compiled_extension_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import mmcv
+
+    (tmp_path / "_ext.py").write_text("")
+    monkeypatch.delitem(sys.modules, "mmcv._ext", raising=False)
+    monkeypatch.setattr(mmcv, "__path__", [*mmcv.__path__, str(tmp_path)])
+    spec = importlib.util.find_spec("mmcv._ext")
+    assert spec is not None and spec.origin is not None
+    assert not isinstance(spec.loader, MmcvExtFinder)
+
+
+def test_without_one_the_stand_in_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    import mmcv
+
+    monkeypatch.delitem(sys.modules, "mmcv._ext", raising=False)
+    monkeypatch.setattr(mmcv, "__path__", [])
+    monkeypatch.setattr(mmcv, "_ext", None, raising=False)  # to be restored after the import
+    assert isinstance(importlib.import_module("mmcv._ext"), StandInExt)
+
+
+def test_other_modules_are_left_to_others() -> None:
+    assert MmcvExtFinder().find_spec("mmcv._extra", None) is None
+    assert TorchvisionFinder().find_spec("torchvision._meta_registrations", None) is None
+
+
+def test_a_spawned_worker_has_the_ops_too(tmp_path: Path) -> None:
+    script = tmp_path / "spawn.py"
+    script.write_text(
+        "import multiprocessing\n"
+        "import crosskd_lab\n"
+        "def work(queue):\n"
+        "    import torch\n"
+        "    from mmcv.ops import nms\n"
+        "    boxes = torch.tensor([[0.0, 0, 2, 2], [0, 0, 2, 1.9], [5, 5, 6, 6]])\n"
+        "    queue.put(nms(boxes, torch.tensor([0.1, 0.3, 0.2]), 0.5)[1].tolist())\n"
+        "if __name__ == '__main__':\n"
+        "    context = multiprocessing.get_context('spawn')\n"
+        "    queue = context.SimpleQueue()\n"
+        "    worker = context.Process(target=work, args=(queue,))\n"
+        "    worker.start()\n"
+        "    worker.join()\n"
+        "    assert worker.exitcode == 0\n"
+        "    print(queue.get())\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.stdout.strip() == "[1, 2]", done.stderr

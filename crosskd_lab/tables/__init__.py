@@ -1,0 +1,21 @@
+"""Numbers as data frames: where they come from, what they say together, and in plain English.
+
+Nothing here imports torch.
+"""
+
+from crosskd_lab.tables.report import report_paragraph
+from crosskd_lab.tables.sources import AP_COLUMNS, curves, paper_table, recorded, yours
+from crosskd_lab.tables.stats import Paired, difference_to_baseline, paired, summarise
+
+__all__ = [
+    "AP_COLUMNS",
+    "Paired",
+    "curves",
+    "difference_to_baseline",
+    "paired",
+    "paper_table",
+    "recorded",
+    "report_paragraph",
+    "summarise",
+    "yours",
+]

@@ -1,0 +1,170 @@
+"""The set-up as a newcomer meets it: pins that agree with each other and make targets that work."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHONS = ["3.10", "3.11", "3.12"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def pins(python: str) -> dict[str, str]:
+    """Package to version, as requirements.lock has them for one Python."""
+    found: dict[str, str] = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if line.startswith("#"):
+            continue
+        pin = Requirement(line)
+        if pin.marker and not pin.marker.evaluate({"python_version": python}):
+            continue
+        (specifier,) = pin.specifier
+        assert specifier.operator == "==", f"{line} is no exact pin"
+        name = canonicalize_name(pin.name)
+        assert name not in found, f"{name} is pinned twice for Python {python}"
+        found[name] = specifier.version
+    return found
+
+
+def direct() -> list[Requirement]:
+    """What pyproject.toml asks for by name: the core and all that the extra ``dev`` takes in."""
+    extras = PROJECT["optional-dependencies"]
+    asked, waiting = list(map(Requirement, PROJECT["dependencies"])), ["dev"]
+    while waiting:
+        for requirement in map(Requirement, extras[waiting.pop()]):
+            if requirement.name == PROJECT["name"]:
+                waiting += requirement.extras
+            else:
+                asked.append(requirement)
+    return asked
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_lock_lies_within_the_ranges(python):
+    locked = pins(python)
+    outside = [
+        f"{requirement} but {locked.get(canonicalize_name(requirement.name))}"
+        for requirement in direct()
+        if not requirement.specifier.contains(locked.get(canonicalize_name(requirement.name), "0"))
+    ]
+    assert not outside
+
+
+def test_conda_environment_repeats_the_lock():
+    conda, _pip, section = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    python = conda.removeprefix("python=")
+    listed = [line for line in section["pip"] if line != "--editable ."]
+    locked = pins(python)
+    names = {canonicalize_name(requirement.name) for requirement in direct()}
+    given = {canonicalize_name(name): version for name, version in (s.split("==") for s in listed)}
+    assert python in PYTHONS
+    assert given == {name: locked[name] for name in names}
+
+
+def reached(requirements: list[Requirement]) -> dict[str, str]:
+    """Installed package to version for ``requirements`` and all that these need in turn.
+
+    What torch needs for CUDA is left out: torch pins it itself. So is the local part of a
+    version: the CPU build of torch calls itself 2.13.0+cpu.
+    """
+    found: dict[str, str] = {}
+    waiting, seen = list(requirements), set()
+    while waiting:
+        asked = waiting.pop()
+        name = canonicalize_name(asked.name)
+        if name.startswith(("nvidia-", "cuda-", "triton")) or str(asked) in seen:
+            continue
+        seen.add(str(asked))
+        found[name] = metadata.version(name).split("+")[0]
+        extras = asked.extras or {""}
+        for needed in map(Requirement, metadata.requires(name) or []):
+            if not needed.marker or any(needed.marker.evaluate({"extra": e}) for e in extras):
+                waiting.append(needed)
+    return found
+
+
+def test_the_lock_is_what_the_lab_needs_and_nothing_else():
+    if not (ROOT / ".venv/.ready").exists() or Path(sys.prefix) != ROOT / ".venv":
+        pytest.skip("this Python is not the environment that make sets up")
+    assert reached(direct()) == pins(f"{sys.version_info[0]}.{sys.version_info[1]}")
+
+
+def workshop(folder: Path, **programs: str) -> dict[str, str]:
+    """Copy what make needs into ``folder``; an environment whose PATH has ``programs`` first."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    tools = folder / "tools"
+    tools.mkdir()
+    for name, script in programs.items():
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(stat.S_IRWXU)
+    return {**os.environ, "PATH": f"{tools}:/usr/bin:/bin", "MAKEFLAGS": ""}
+
+
+def make(folder: Path, env: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
+    if not shutil.which("make"):
+        pytest.skip("make is not installed")
+    return subprocess.run(["make", *args], cwd=folder, env=env, capture_output=True, text=True)
+
+
+def test_make_alone_lists_the_targets(tmp_path):
+    done = make(tmp_path, workshop(tmp_path))
+    listed = [line.split()[1] for line in done.stdout.splitlines()]
+    assert listed == ["help", "demo", "test", "lab", "clean"]
+
+
+def test_set_up_is_not_repeated_until_the_pins_change(tmp_path):
+    env = workshop(tmp_path)
+    ready = tmp_path / ".venv/.ready"
+    ready.parent.mkdir()
+    ready.touch()
+    assert "up to date" in make(tmp_path, env, ".venv/.ready").stdout
+    later = ready.stat().st_mtime + 10
+    os.utime(tmp_path / "requirements.lock", (later, later))
+    assert "pip install" in make(tmp_path, env, "--dry-run", ".venv/.ready").stdout
+
+
+def test_a_python_that_does_not_run_is_passed_over(tmp_path):
+    works = f'exec "{sys.executable}" "$@"'
+    programs = {"python3.11": "exit 127", "python3.12": works, "python3.10": "exit 127"}
+    env = workshop(tmp_path, **programs)
+    assert ".venv with python3.12" in make(tmp_path, env, "--dry-run", ".venv/.ready").stdout
+
+
+def test_no_fitting_python_is_one_clear_line(tmp_path):
+    names = ("python3.11", "python3.12", "python3.10", "python3")
+    done = make(tmp_path, workshop(tmp_path, **dict.fromkeys(names, "exit 1")), ".venv/.ready")
+    told, summary = done.stderr.splitlines()
+    assert done.returncode != 0
+    assert "Python 3.10, 3.11 or 3.12" in told and "make PYTHON=" in told
+    assert summary.startswith("make: ***")
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_ci_hands_real_data_to_make_test(tmp_path):
+    copy, data = tmp_path / "copy", tmp_path / "shared/data"
+    (copy / ".ci").mkdir(parents=True)
+    data.mkdir(parents=True)
+    shutil.copy(ROOT / ".ci/run", copy / ".ci")
+    programs = {"make": 'echo "make $1 with $CROSSKD_REAL_DATA"', "chromium": "exit 0"}
+    env = workshop(copy, **programs)
+    env.pop("CROSSKD_REAL_DATA", None)
+    done = subprocess.run(["bash", copy / ".ci/run"], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"make test with {data}"]

@@ -206,7 +206,11 @@ def _require(given: dict, name: str, *keys: str) -> None:
 
 
 def _portable(named: dict) -> dict:
-    return {key: portable_path(value) if key == "path" else value for key, value in named.items()}
+    """Without the machine's own folders: a teacher's name may be the path of its checkpoint."""
+    return {
+        key: portable_path(value) if isinstance(value, (str, Path)) else value
+        for key, value in named.items()
+    }
 
 
 def _or_none(value: Any) -> Any:

@@ -23,7 +23,7 @@ def arguments(**changes):
         "config": CONFIG,
         "seed": 0,
         "data": {"path": PROJECT / "data/scenes", "checksum": "abc"},
-        "teacher": {"name": "r18-w32", "sha256": "def"},
+        "teacher": {"name": str(PROJECT / "data/teachers/r18-w32"), "sha256": "def"},
         "methods": [{"type": "crosskd_lab.methods.CrossKD", "i": 3}],
     }
     return {**given, **changes}
@@ -39,7 +39,7 @@ def test_a_started_run(tmp_path):
     assert (found["schema"], found["status"], found["seed"]) == (1, "running", 0)
     assert found["command"] == ["crosskd-lab", "train", "configs/pocket/student.py"]
     assert found["data"] == {"path": "data/scenes", "checksum": "abc"}
-    assert found["teacher"] == {"name": "r18-w32", "sha256": "def"}
+    assert found["teacher"] == {"name": "data/teachers/r18-w32", "sha256": "def"}
     assert found["methods"] == [{"type": "crosskd_lab.methods.CrossKD", "i": 3}]
     assert found["extra"] == {"gpus": ["H200"]}
     assert {"commit", "dirty", "reason"} == set(found["git"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -59,6 +61,11 @@ def test_each_verb_explains_itself(verb, capsys):
     code, out, _ = run(capsys, verb, "--help")
     assert code == 0
     assert f"crosskd-lab {verb}" in out
+
+
+def test_the_readme_lists_these_verbs_and_no_others():
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `crosskd-lab (\w+)`", readme, re.M)) == set(cli.VERBS)
 
 
 def test_unknown_verb_is_wrong_usage(capsys):

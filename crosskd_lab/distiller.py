@@ -7,6 +7,7 @@ from typing import Any
 
 from mmdet.models.detectors import BaseDetector
 from mmdet.registry import MODELS
+from mmengine.utils import get_object_from_string
 from torch import Tensor, nn
 
 from .errors import LabError
@@ -112,6 +113,7 @@ def build_method(method: Mapping[str, Any] | Method) -> Method:
         return method
     arguments = dict(method)
     kind = arguments.pop("type", None)
+    kind = get_object_from_string(kind) if isinstance(kind, str) else kind
     if not (isinstance(kind, type) and issubclass(kind, Method)):
         raise LabError(f"methods list Method classes, dict(type=CrossKD, i=3); got type={kind!r}")
     try:

@@ -108,7 +108,9 @@ def teacher_file(name: str) -> str:
 def _with_student(cfg: Config) -> Config:
     """The student's own config with the experiment's entries laid over it."""
     student = read_config(cfg.student)
-    student.merge_from_dict({k: v for k, v in cfg.items() if k not in ("student", "settings")})
+    imported = {k for k, v in cfg.items() if isinstance(v, type)}  # the config's import lines
+    left_out = {"student", "settings", *imported}
+    student.merge_from_dict({k: v for k, v in cfg.items() if k not in left_out})
     student.merge_from_dict(dict(cfg.get("settings", {})))
     return student
 
@@ -151,6 +153,15 @@ def _add_teacher(cfg: Config) -> None:
         type="Distiller",
         student=cfg.model,
         teacher=teacher,
-        methods=cfg.pop("methods"),
+        methods=[_by_name(method) for method in cfg.pop("methods")],
         tap=cfg.pop("tap", "post_relu"),
     )
+
+
+def _by_name(method: Mapping[str, Any]) -> dict[str, Any]:
+    """A method entry with its class as a dotted name, so that the config can be written down."""
+    entry = dict(method)
+    kind = entry.get("type")
+    if isinstance(kind, type):
+        entry["type"] = f"{kind.__module__}.{kind.__qualname__}"
+    return entry

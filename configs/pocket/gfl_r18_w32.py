@@ -1,7 +1,7 @@
 # The pocket teacher: GFL, ResNet-18 half wide, trained longer and on more scenes.
 _base_ = "base.py"
 data = dict(root="data/teacher_scenes")
-schedule = dict(steps=4500)
+schedule = dict(steps=5000, validate_every=1000)
 width = 32
 model = dict(
     backbone=dict(

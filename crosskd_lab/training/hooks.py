@@ -32,11 +32,11 @@ class LossGuard(Hook):
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Raise LabError naming the term and the step."""
-        for name, value in (outputs or {}).items():
-            if "loss" in name and not math.isfinite(float(value)):
+        for name, value in _numbers(outputs).items():
+            if "loss" in name and not math.isfinite(value):
                 kept = runner.message_hub.get_info("last_ckpt") if runner.iter else None
                 raise LabError(
-                    f"step {runner.iter + 1}: {name} is {float(value)}; the run stops and its last "
+                    f"step {runner.iter + 1}: {name} is {value}; the run stops and its last "
                     f"good checkpoint is {kept or 'none yet'}; lower schedule.lr or that loss's "
                     "weight and resume"
                 )
@@ -98,7 +98,7 @@ class RunMetrics(Hook):
         if step % self.every:
             return
         now = time.perf_counter()
-        row = {name: float(value) for name, value in (outputs or {}).items()}
+        row = _numbers(outputs)
         row |= {"lr": runner.optim_wrapper.get_lr()["lr"][0]}
         row |= {"seconds_per_step": (now - self._clock) / self.every}
         self._clock = now
@@ -115,6 +115,10 @@ class RunMetrics(Hook):
             append_metrics(runner.work_dir, row)
         for listener in self.listeners:
             listener(row)
+
+
+def _numbers(outputs: Any) -> dict[str, float]:
+    return {name: float(value.detach()) for name, value in (outputs or {}).items()}
 
 
 def _teacher_id(model: Any) -> dict[str, Any] | None:

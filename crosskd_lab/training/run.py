@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,7 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
     cfg.work_dir = str(folder)
     cfg.visualizer = None
     cfg.experiment_name = Path(folder).name or "run"
-    with quiet():
+    with quiet(), redirect_stdout(io.StringIO()):
         runner = Runner.from_cfg(cfg)
     for handler in runner.logger.handlers:
         if not isinstance(handler, logging.FileHandler):
@@ -150,8 +152,7 @@ def _methods(cfg: Config) -> list[dict] | None:
     methods = cfg.model.get("methods")
     if methods is None:
         return None
-    plain = [dict(method) for method in methods]
-    return [{**m, "type": getattr(m["type"], "__name__", m["type"])} for m in plain]
+    return [{**method, "type": method["type"].rpartition(".")[2]} for method in methods]
 
 
 def _gpus() -> list[str]:

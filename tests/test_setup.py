@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import stat
@@ -22,13 +23,13 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ["3.10", "3.11", "3.12"]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def pins(python: str) -> dict[str, str]:
     """Package to version, as requirements.lock has them for one Python."""
     found: dict[str, str] = {}
-    for line in (ROOT / "requirements.lock").read_text().splitlines():
+    for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):
             continue
         pin = Requirement(line)
@@ -66,8 +67,34 @@ def test_lock_lies_within_the_ranges(python):
     assert not outside
 
 
+def test_what_the_package_imports_is_asked_for():
+    standard = {*sys.stdlib_module_names, "__future__", "crosskd_lab"}
+    imported = {
+        name.split(".")[0]
+        for module in (ROOT / "crosskd_lab").rglob("*.py")
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or "crosskd_lab"]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else []
+        )
+    }
+    providers = metadata.packages_distributions()
+    asked = {canonicalize_name(requirement.name) for requirement in direct()}
+    unasked = [
+        name
+        for name in sorted(imported - standard)
+        if not asked & {canonicalize_name(provider) for provider in providers.get(name, [])}
+    ]
+    assert not unasked, f"add what provides {unasked} to pyproject.toml and environment.yml"
+
+
 def test_conda_environment_repeats_the_lock():
-    conda, _pip, section = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    conda, _pip, section = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))[
+        "dependencies"
+    ]
     python = conda.removeprefix("python=")
     listed = [line for line in section["pip"] if line != "--editable ."]
     locked = pins(python)

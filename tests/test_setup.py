@@ -81,13 +81,12 @@ def test_what_the_package_imports_is_asked_for():
             else []
         )
     }
-    providers = metadata.packages_distributions()
-    asked = {canonicalize_name(requirement.name) for requirement in direct()}
-    unasked = [
-        name
-        for name in sorted(imported - standard)
-        if not asked & {canonicalize_name(provider) for provider in providers.get(name, [])}
-    ]
+    provided = {
+        file.parts[0].removesuffix(".py")
+        for requirement in direct()
+        for file in metadata.files(requirement.name) or []
+    }
+    unasked = sorted(imported - standard - provided)
     assert not unasked, f"add what provides {unasked} to pyproject.toml and environment.yml"
 
 

@@ -131,7 +131,7 @@ def _start(
     pair = getattr(runner.model, "pair", None)
     teacher = None
     if pair is not None:
-        teacher = {"name": pair.teacher_id["checkpoint"], "sha256": pair.teacher_id["sha256"]}
+        teacher = {"name": pair.teacher_id["checkpoint"], "sha256": pair.teacher_id["sha256"] or "random"}
     root = cfg.get("data", {}).get("root")
     start_record(
         folder,

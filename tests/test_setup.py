@@ -68,25 +68,19 @@ def test_lock_lies_within_the_ranges(python):
 
 
 def test_what_the_package_imports_is_asked_for():
-    standard = {*sys.stdlib_module_names, "__future__", "crosskd_lab"}
-    imported = {
-        name.split(".")[0]
-        for module in (ROOT / "crosskd_lab").rglob("*.py")
-        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
-        for name in (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module or "crosskd_lab"]
-            if isinstance(node, ast.ImportFrom) and not node.level
-            else []
-        )
-    }
+    imported: set[str] = set()
+    for module in (ROOT / "crosskd_lab").rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported.update(alias.name.split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.split(".")[0])
     provided = {
         file.parts[0].removesuffix(".py")
         for requirement in direct()
         for file in metadata.files(requirement.name) or []
     }
-    unasked = sorted(imported - standard - provided)
+    unasked = sorted(imported - provided - {*sys.stdlib_module_names, "crosskd_lab"})
     assert not unasked, f"add what provides {unasked} to pyproject.toml and environment.yml"
 
 

@@ -19,8 +19,9 @@ from crosskd_lab.errors import LabError
 
 VERBS = {
     "doctor": "Check python, torch, packages, ops and disk; say what to do about each FAIL.",
+    "train": "Train a detector, alone or with a teacher, into a run folder.",
     "pretrain": "Pretrain a backbone on single shapes, the pocket scale's stand-in for ImageNet.",
-    "data": "Make synthetic scenes and draw samples with their boxes.",
+    "data": "Make synthetic scenes; draw and check any set in COCO format.",
 }
 
 

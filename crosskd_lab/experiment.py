@@ -14,9 +14,10 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from .coco import find_split, read_classes
+from .coco import clean, read_classes
 from .errors import LabError
 from .pair import RANDOM
+from .scenes import data_checksum
 from .schedule import engine_settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,6 +29,7 @@ def load_experiment(
     settings: Mapping[str, Any] | None = None,
     data: str | Path | None = None,
     seed: int = 0,
+    skip_bad: bool = False,
 ) -> Config:
     """Read an experiment and complete it.
 
@@ -39,6 +41,7 @@ def load_experiment(
         data: Folder of a COCO-format set instead of the config's; its classes replace the
             config's too.
         seed: Seed of weights, order and augmentation.
+        skip_bad: Leave broken records of the set out (and say so) instead of refusing it.
 
     Returns:
         A config from which :func:`crosskd_lab.training.train` can start.
@@ -55,7 +58,7 @@ def load_experiment(
         cfg.setdefault("data", ConfigDict(size=160)).root = str(data)
     cfg.randomness = dict(seed=seed)
     if "data" in cfg:
-        _name_classes(cfg)
+        _name_classes(cfg, skip_bad)
     if "methods" in cfg:
         _add_teacher(cfg)
     if "schedule" in cfg:
@@ -129,11 +132,18 @@ def _replace(cfg: Config, settings: dict[str, Any]) -> None:
         node[last] = value
 
 
-def _name_classes(cfg: Config) -> None:
-    """Take the classes from the annotation file: the one place that knows them."""
+def _name_classes(cfg: Config, skip_bad: bool) -> None:
+    """Check the set, and take the classes from its annotation file, the one place that has them."""
     root = Path(cfg.data.root)
-    cfg.data.root = str(root if root.exists() or root.is_absolute() else ROOT / root)
-    classes = read_classes(find_split(cfg.data.root, "train").annotations)
+    root = root if root.exists() or root.is_absolute() else ROOT / root
+    cfg.data.root = str(root)
+    cache = ROOT / "data" / "cache" / data_checksum(root)
+    for split in ("train", "val"):
+        sound, report = clean(root, split, cache, skip_bad=skip_bad)
+        cfg.data[split] = {"annotations": str(sound.annotations), "images": str(sound.images)}
+        if report.problems:
+            print(report.summary())
+    classes = read_classes(cfg.data.train.annotations)
     cfg.data.classes = list(classes)
     cfg.model.bbox_head.num_classes = len(classes)
 

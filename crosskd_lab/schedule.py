@@ -1,6 +1,6 @@
 """Loaders, loops and optimiser of the pocket scale, from a handful of numbers.
 
-``data``: root, size (longer side, pixels), classes. ``schedule``: steps, batch, lr, warmup,
+``data``: size (longer side, pixels), classes, annotations and images of each split. ``schedule``: steps, batch, lr, warmup,
 validate_every. Milestones follow the paper's 1x schedule: a tenth of the rate after 8/12 and
 another tenth after 11/12 of the steps.
 """
@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .coco import find_split
-
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")
 
 
@@ -19,21 +17,22 @@ def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: 
     """Everything but the model, in mmengine's words.
 
     Args:
-        data: root (COCO-format folder), size in pixels, classes.
+        data: size in pixels, classes; train and val, each with annotations and images.
         schedule: steps, batch (images a step), lr (at that batch), warmup (steps),
             validate_every (steps).
         seed: Decides order and augmentation.
     """
     steps, batch = int(schedule["steps"]), int(schedule["batch"])
     every = min(int(schedule["validate_every"]), steps)
-    val = find_split(data["root"], "val")
     loader = dict(batch_size=batch, num_workers=0, persistent_workers=False)
     val_loader = dict(
         **loader,
         sampler=dict(type="DefaultSampler", shuffle=False),
         dataset=_dataset(data, "val", flip=False),
     )
-    metric = dict(type="BoxAP", annotations=str(val.annotations), areas=data.get("areas", (20, 40)))
+    metric = dict(
+        type="BoxAP", annotations=data["val"]["annotations"], areas=data.get("areas", (20, 40))
+    )
     return dict(
         default_scope="mmdet",
         custom_imports=dict(imports=["crosskd_lab.training"], allow_failed_imports=False),
@@ -85,7 +84,6 @@ def _rates(steps: int, warmup: int) -> list[dict]:
 
 
 def _dataset(data: Mapping[str, Any], split: str, flip: bool) -> dict:
-    found = find_split(data["root"], split)
     size = int(data["size"])
     pipeline = [
         dict(type="LoadImageFromFile"),
@@ -96,8 +94,8 @@ def _dataset(data: Mapping[str, Any], split: str, flip: bool) -> dict:
     ]
     return dict(
         type="CocoDataset",
-        ann_file=str(found.annotations),
-        data_prefix=dict(img=str(found.images)),
+        ann_file=data[split]["annotations"],
+        data_prefix=dict(img=data[split]["images"]),
         metainfo=dict(classes=tuple(data["classes"])),
         filter_cfg=dict(filter_empty_gt=True, min_size=1) if flip else None,
         test_mode=not flip,

@@ -131,7 +131,10 @@ def _start(
     pair = getattr(runner.model, "pair", None)
     teacher = None
     if pair is not None:
-        teacher = {"name": pair.teacher_id["checkpoint"], "sha256": pair.teacher_id["sha256"] or "random"}
+        teacher = {
+            "name": pair.teacher_id["checkpoint"],
+            "sha256": pair.teacher_id["sha256"] or "random",
+        }
     root = cfg.get("data", {}).get("root")
     start_record(
         folder,

@@ -1,0 +1,65 @@
+"""``crosskd-lab train``: one experiment into one run folder."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from crosskd_lab.errors import LabError
+
+
+def train(
+    config: Annotated[str, typer.Argument(help="A config file or a name such as pocket/crosskd.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace an entry.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A COCO-format folder; its classes are taken from it.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; runs/<config>-s<seed> by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint.")
+    ] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out records that are broken, and say which.")
+    ] = False,
+) -> None:
+    """Train a detector, alone or with a teacher; Ctrl-C and --resume lose nothing but the step."""
+    from crosskd_lab.experiment import load_experiment
+    from crosskd_lab.training import train as run
+    from crosskd_lab.training.progress import StepBar
+
+    folder = out or Path("runs") / f"{config.removesuffix('.py').replace('/', '-')}-s{seed}"
+    cfg = load_experiment(config, parse_settings(settings or []), data, seed, skip_bad)
+    bar = StepBar(cfg.train_cfg.get("max_iters", 0), folder.name)
+    try:
+        results = run(cfg, folder, resume, ["crosskd-lab", *sys.argv[1:]], [bar])
+    finally:
+        bar.close()
+    shown = ", ".join(f"{k} {v:.1f}" for k, v in results.items() if k.startswith("AP"))
+    print(f"{folder}: {shown or 'done'}")
+
+
+def parse_settings(pairs: list[str]) -> dict[str, Any]:
+    """``["a.b=1", "c=x"]`` to ``{"a.b": 1, "c": "x"}``; values are Python literals or text.
+
+    Raises:
+        LabError: for an entry without ``=``.
+    """
+    parsed: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise LabError(f"--set takes KEY=VALUE, for instance schedule.steps=400; got {pair!r}")
+        try:
+            parsed[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            parsed[key] = text
+    return parsed

@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from ..errors import LabError
+from ..pair import RANDOM
 from ..record import finish_record, start_record
 from ..scenes import data_checksum
 from ..stack.checkpoints import register_checkpoint_loader
@@ -90,6 +91,8 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
     cfg.experiment_name = Path(folder).name or "run"
     with quiet(), redirect_stdout(io.StringIO()):
         runner = Runner.from_cfg(cfg)
+    if not torch.cuda.is_available():  # oneDNN's convolutions are a fifth faster in this order
+        runner.model.to(memory_format=torch.channels_last)
     for handler in runner.logger.handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.setLevel(logging.ERROR)

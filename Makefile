@@ -27,7 +27,7 @@ test: .venv/.ready ## set up, then style, types and all tests
 
 lab: .venv/.ready ## set up, then open JupyterLab at the welcome notebook (this machine only)
 	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
-		notebooks/00_welcome.ipynb
+		--LabApp.default_url=/lab/tree/notebooks/00_welcome.ipynb
 
 clean: ## remove .venv, build/ and caches; runs/ and data/ stay
 	rm -rf .venv build .pytest_cache .ruff_cache .mypy_cache *.egg-info

@@ -8,6 +8,7 @@ Only the verb that was asked for is imported, so ``--help`` needs neither torch 
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated
@@ -33,6 +34,8 @@ def main(args: Sequence[str] | None = None) -> None:
             2 for wrong usage, 130 after Ctrl-C, else the verb's own code.
     """
     args = sys.argv[1:] if args is None else list(args)
+    # mmengine's import of it is why setuptools < 81 is pinned; the user can do nothing about it.
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     try:
         _app(args)(args, prog_name="crosskd-lab")
     except LabError as error:

@@ -15,13 +15,10 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from .coco import clean, read_classes
+from .configs import ROOT, read_config, teacher_file
 from .errors import LabError
-from .pair import RANDOM
 from .scenes import data_checksum
 from .schedule import engine_settings
-
-ROOT = Path(__file__).resolve().parents[1]
-CONFIGS, TEACHERS = ROOT / "configs", ROOT / "data" / "teachers"
 
 
 def load_experiment(
@@ -52,8 +49,11 @@ def load_experiment(
     cfg = read_config(name)
     if cfg.get("train_cfg") and cfg.get("model", {}).get("type") == "Distiller" and not settings:
         return cfg  # the completed config of a run
+    settings = dict(settings or {})
+    own = {key: settings.pop(key) for key in list(settings) if key.split(".")[0] in cfg}
+    _replace(cfg, own)  # what the experiment itself says, such as student and teacher
     cfg = _with_student(cfg) if "student" in cfg else cfg
-    _replace(cfg, dict(settings or {}))
+    _replace(cfg, settings)
     if data is not None:
         cfg.setdefault("data", ConfigDict(size=160)).root = str(data)
     cfg.randomness = dict(seed=seed)
@@ -64,48 +64,6 @@ def load_experiment(
     if "schedule" in cfg:
         cfg.merge_from_dict(engine_settings(cfg.data, cfg.schedule, seed))
     return cfg
-
-
-def read_config(name: str | Path) -> Config:
-    """The config file that ``name`` stands for, read and not yet completed.
-
-    Raises:
-        LabError: if there is none, listing what there is.
-    """
-    path = find_config(name)
-    try:
-        return Config.fromfile(path)
-    except LabError:
-        raise
-    except Exception as error:
-        raise LabError(f"config {path} cannot be read: {error}") from error
-
-
-def find_config(name: str | Path) -> str:
-    """Path of a config: an existing file, a name below ``configs/``, or an ``mmdet::`` name."""
-    if str(name).startswith("mmdet::"):
-        from mmengine.hub.utils import get_config as _  # noqa: F401  (names the missing extra)
-        from mmengine.utils import get_installed_path
-
-        return str(Path(get_installed_path("mmdet")) / ".mim" / "configs" / str(name)[7:])
-    for path in (Path(name), CONFIGS / name, CONFIGS / f"{name}.py"):
-        if path.is_dir() and (path / "config.py").is_file():
-            return str(path / "config.py")
-        if path.is_file():
-            return str(path)
-    known = sorted(str(p.relative_to(CONFIGS).with_suffix("")) for p in CONFIGS.rglob("*.py"))
-    raise LabError(f"there is no config {name!r}; there are: {', '.join(known)}, or give a file")
-
-
-def teacher_file(name: str) -> str:
-    """File of a teacher's checkpoint: a path, or the name of one in ``data/teachers``."""
-    if name == RANDOM or "://" in name or Path(name).is_file():
-        return name
-    path = TEACHERS / f"{name}.safetensors"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in TEACHERS.glob("*.safetensors"))) or "none"
-        raise LabError(f"there is no teacher {name!r}: give a checkpoint file or one of: {known}")
-    return str(path)
 
 
 def _with_student(cfg: Config) -> Config:

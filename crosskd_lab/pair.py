@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from mmdet.registry import MODELS
-from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
+from .configs import RANDOM, read_config, teacher_file
 from .errors import LabError
 from .heads import HeadAdapter, adapter_for
 from .stack.checkpoints import read_weights, sha256
-
-RANDOM = "random"
-"""The checkpoint name by which a config asks for an untrained teacher on purpose."""
 
 
 @dataclass
@@ -46,7 +44,8 @@ def build_pair(student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Pair:
     Args:
         student: The ``model`` part of an mmdet config.
         teacher: ``config`` (an mmdet config file, its name, or a ``model`` dict), ``checkpoint``
-            (a file, or "random" for an untrained teacher), and optionally ``classes``.
+            (a file, a shipped teacher's name, or
+            "random" for an untrained one).
 
     Raises:
         LabError: for a teacher that cannot be built, loaded in full, or paired.
@@ -58,11 +57,12 @@ def build_pair(student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Pair:
             f"(checkpoint={RANDOM!r} for an untrained one), got keys: {', '.join(teacher)}"
         )
     model, checkpoint = teacher["config"], teacher["checkpoint"]
-    model = model if isinstance(model, Mapping) else Config.fromfile(model).model
+    model = model if isinstance(model, Mapping) else read_config(model).model
     detector = build_detector(model)
     if checkpoint == RANDOM:
         detector.init_weights()
         return Pair(build_detector(student), detector, {"checkpoint": RANDOM, "sha256": None})
+    checkpoint = teacher_file(checkpoint)
     load_in_full(detector, checkpoint)
     teacher_id = {"checkpoint": Path(checkpoint).name, "sha256": sha256(checkpoint)}
     return Pair(build_detector(student), detector, teacher_id)
@@ -74,8 +74,11 @@ def build_detector(model: Mapping[str, Any]) -> nn.Module:
     Raises:
         LabError: if mmdet cannot build it; the message carries mmdet's reason.
     """
+    import mmdet.models  # noqa: F401  (registers what the config names)
+
     try:
-        return MODELS.build(dict(model))
+        with DefaultScope.overwrite_default_scope("mmdet"):
+            return MODELS.build(dict(model))
     except Exception as error:
         reason = str(error).strip().splitlines()
         raise LabError(

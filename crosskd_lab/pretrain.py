@@ -131,6 +131,7 @@ def _fit(
 def _accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     model.eval()
     hits = sum(
-        int((model(x).argmax(1) == y).sum()) for x, y in zip(images.split(256), labels.split(256))
+        int((model(x).argmax(1) == y).sum())
+        for x, y in zip(images.split(256), labels.split(256), strict=True)
     )
     return 100 * hits / len(labels)

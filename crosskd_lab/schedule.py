@@ -1,8 +1,8 @@
 """Loaders, loops and optimiser of the pocket scale, from a handful of numbers.
 
-``data``: size (longer side, pixels), classes, annotations and images of each split. ``schedule``: steps, batch, lr, warmup,
-validate_every. Milestones follow the paper's 1x schedule: a tenth of the rate after 8/12 and
-another tenth after 11/12 of the steps.
+``data``: size (longer side, pixels), classes, annotations and images of each split.
+``schedule``: steps, batch, lr, warmup, validate_every. Milestones follow the paper's 1x schedule:
+a tenth of the rate after 8/12 and another tenth after 11/12 of the steps.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def expect(tensor: Tensor, spec: str, what: str, **sizes: int) -> dict[str, int]
     bound = dict(sizes)
     fits = len(names) == tensor.dim() and all(
         size == (int(name) if name.isdigit() else bound.setdefault(name, size))
-        for name, size in zip(names, tensor.shape)
+        for name, size in zip(names, tensor.shape, strict=True)
     )
     if not fits:
         given = ", ".join(f"{k} = {v}" for k, v in sizes.items())

@@ -23,10 +23,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = [
     "errors", "files", "stack", "__init__", "shapes",
     "provenance", "metrics_log", "record", "scenes", "coco",
-    "losses", "heads", "pair", "cross_head", "taps", "methods", "distiller",
+    "losses", "heads", "configs", "pair", "cross_head", "taps", "methods", "distiller",
     "schedule", "analysis", "training", "experiment", "pretrain", "teacher",
-    "launch", "evaluate", "race",
-    "tables", "figures", "widgets",
+    "launch", "evaluate",
+    "tables", "figures", "race", "widgets",
     "book", "paper", "doctor", "cli",
 ]
 # fmt: on

@@ -5,18 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from ..errors import LabError
-from .base import (
-    BRANCHES,
-    TAPS,
-    HeadAdapter,
-    HeadTaps,
-    Levels,
-    Predictions,
-    Recipe,
-    Targets,
-    Towers,
-)
+from .base import BRANCHES, TAPS, HeadAdapter
 from .gfl import GFLAdapter
+from .tensors import HeadTaps, Levels, Predictions, Recipe, Targets, Towers
 
 ADAPTERS: dict[str, type[HeadAdapter]] = {
     "GFLHead": GFLAdapter,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -17,78 +16,10 @@ from mmdet.utils import reduce_mean
 from torch import Tensor, nn
 
 from ..errors import LabError
+from .tensors import HeadTaps, Levels, Predictions, Recipe, Targets, Towers
 
 BRANCHES = ("cls", "reg")
 TAPS = ("post_relu", "pre_relu")
-
-Levels = tuple[Tensor, ...]
-"""One ``(N, C, H_l, W_l)`` map per pyramid level, finest first."""
-
-Towers = dict[str, tuple[Levels, ...]]
-"""``towers[branch][i][level]`` is f_i: i = 0 the neck feature, i >= 1 after hidden conv i."""
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a dense head says, level by level, in its own box coding.
-
-    Attributes:
-        cls: Class logits, ``(N, A * K, H_l, W_l)`` with A priors a location and K classes.
-        reg: Box outputs, ``(N, A * R, H_l, W_l)``; R = 4, or 4 * (reg_max + 1) bins.
-        centerness: Centerness logits ``(N, A, H_l, W_l)`` for heads that have them.
-    """
-
-    cls: Levels
-    reg: Levels
-    centerness: Levels | None = None
-
-
-@dataclass(frozen=True)
-class HeadTaps:
-    """One detector's tensors on one batch.
-
-    Attributes:
-        neck: FPN outputs, per level ``(N, C, H_l, W_l)``.
-        towers: ``towers[branch][i][level]`` is f_i.
-        predictions: The head's own predictions.
-    """
-
-    neck: Levels
-    towers: Towers
-    predictions: Predictions
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What the student's assigner decided for every prior, P priors an image.
-
-    Attributes:
-        labels: ``(N, P)`` class index, K for background.
-        label_weights: ``(N, P)``, 1 = positive or negative, 0 = ignored or outside the image.
-        boxes: ``(N, P, 4)`` assigned ground truth, xyxy in input pixels; zero where background.
-        num_pos: Number of positives, averaged over processes, at least 1.
-        num_classes: K.
-    """
-
-    labels: Tensor
-    label_weights: Tensor
-    boxes: Tensor
-    num_pos: float
-    num_classes: int
-
-    @property
-    def positive(self) -> Tensor:
-        """``(N, P)`` bool: locations that the assigner gave to an object."""
-        return (self.labels >= 0) & (self.labels < self.num_classes)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Where and how strongly the authors' code distils a head family (methods.md, sec. 11)."""
-
-    layer: int = 3
-    cls_weight: float = 1.0
-    reg_weight: float = 1.0
 
 
 class HeadAdapter:

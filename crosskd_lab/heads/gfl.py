@@ -9,7 +9,8 @@ from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
 from ..losses import distribution_kl
-from .base import HeadAdapter, Levels, Predictions, Recipe, Targets
+from .base import HeadAdapter
+from .tensors import Levels, Predictions, Recipe, Targets
 
 
 class GFLAdapter(HeadAdapter):

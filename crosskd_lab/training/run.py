@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from ..errors import LabError
-from ..pair import RANDOM
+from ..configs import RANDOM
 from ..record import finish_record, start_record
 from ..scenes import data_checksum
 from ..stack.checkpoints import register_checkpoint_loader
@@ -88,7 +89,7 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
     ]
     cfg.work_dir = str(folder)
     cfg.visualizer = None
-    cfg.experiment_name = Path(folder).name or "run"
+    cfg.experiment_name = f"{Path(folder).name}-{uuid4().hex}"  # the engine keeps state by name
     with quiet(), redirect_stdout(io.StringIO()):
         runner = Runner.from_cfg(cfg)
     if not torch.cuda.is_available():  # oneDNN's convolutions are a fifth faster in this order

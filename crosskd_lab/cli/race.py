@@ -1,0 +1,123 @@
+"""``crosskd-lab race``: the main job, watched as it runs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+
+def race(
+    steps: Annotated[int, typer.Option(min=3, help="Training steps of each student.")] = 300,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds; above 1 gives intervals.")] = 1,
+    methods: Annotated[
+        str, typer.Option(help="Comma-separated names below configs/pocket.")
+    ] = "none,kd,crosskd,crosskd_pkd",
+    teacher: Annotated[str, typer.Option(help="A shipped teacher, or 'random'.")] = "gfl_r18_w32",
+    student: Annotated[str, typer.Option(help="The student's config.")] = "pocket/gfl_r18_w16",
+    data: Annotated[
+        Path | None, typer.Option(help="A COCO-format folder; synthetic scenes by default.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The race's folder; resumes what is there.")] = Path(
+        "runs/race"
+    ),
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="For every run.")
+    ] = None,
+) -> None:
+    """Train none / KD / CrossKD / CrossKD+PKD students from one teacher and compare them."""
+    from crosskd_lab.cli.train import parse_settings
+    from crosskd_lab.race import run_race
+
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    console = Console()
+    board = Board(console, names, steps, seeds)
+    console.print(
+        f"{len(names) * seeds} students, {steps} steps each, all from one backbone pretrained on "
+        f"single shapes; teacher {teacher}. Runs go to {out}.",
+        highlight=False,
+    )
+    with board:
+        result = run_race(
+            out, steps, seeds, names, data, teacher, student, parse_settings(settings or []), board
+        )
+    console.print(board.table() if not console.is_terminal else "")
+    console.print(Text(result.paragraph))
+    console.print(f"\nFigure: {out / 'race.png'} (also .svg); numbers: {out / 'race.csv'}")
+
+
+class Board:
+    """A live table of the race: a row a student, refreshed as rows of metrics arrive.
+
+    Where the output is no terminal, a line a validation is printed instead.
+
+    Args:
+        console: Where to draw.
+        methods: Names of the methods, in order.
+        steps: Steps of each student.
+        seeds: Seeds of each method.
+    """
+
+    COLUMNS = ("student", "step", "loss", "AP", "L1 to teacher", "L1 to truth", "s/step", "time")
+
+    def __init__(self, console: Console, methods: list[str], steps: int, seeds: int) -> None:
+        self.console, self.steps = console, steps
+        self.rows: dict[str, dict[str, Any]] = {
+            f"{method}-s{seed}": {} for seed in range(seeds) for method in methods
+        }
+        self.began: dict[str, float] = {}
+        self.start = time.monotonic()
+        self.live = Live(console=console, get_renderable=self.table, refresh_per_second=2)
+
+    def __call__(self, method: str, seed: int, row: dict[str, Any]) -> None:
+        """Take a row of metrics in."""
+        name = f"{method}-s{seed}"
+        self.began.setdefault(name, time.monotonic())
+        self.rows[name].update(row, elapsed=time.monotonic() - self.began[name])
+        if row["kind"] == "val" and not self.console.is_terminal:
+            shown = f"{name:<16} step {row['step']:>5}  AP {row.get('AP', 0.0):5.1f}"
+            print(f"{shown}  ({time.monotonic() - self.start:.0f} s)", flush=True)
+
+    def table(self) -> Table:
+        """The table as it stands, with the time left by the pace so far."""
+        table = Table(title=self._title(), title_justify="left", box=None, pad_edge=False)
+        for column in self.COLUMNS:
+            table.add_column(column, justify="left" if column == "student" else "right")
+        for name, row in self.rows.items():
+            table.add_row(
+                name,
+                f"{row.get('step', 0)}/{self.steps}",
+                *(
+                    f"{row[key]:.{digits}f}" if key in row else "–"
+                    for key, digits in (
+                        ("loss", 2),
+                        ("AP", 1),
+                        ("l1_teacher", 2),
+                        ("l1_truth", 2),
+                        ("seconds_per_step", 2),
+                    )
+                ),
+                f"{row['elapsed']:.0f} s" if "elapsed" in row else "–",
+            )
+        return table
+
+    def _title(self) -> str:
+        done = sum(row.get("step", 0) for row in self.rows.values())
+        whole, spent = self.steps * len(self.rows), time.monotonic() - self.start
+        left = f", about {spent * (whole - done) / done:.0f} s to go" if 0 < done < whole else ""
+        return f"The race: {100 * done / whole:.0f} % after {spent:.0f} s{left}"
+
+    def __enter__(self) -> Board:
+        if self.console.is_terminal:
+            self.live.__enter__()
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        if self.console.is_terminal:
+            self.live.__exit__(*exc)

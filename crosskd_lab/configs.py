@@ -1,0 +1,54 @@
+"""Finding and reading config files, ours and mmdet's, and the checkpoints that they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.utils import get_installed_path
+
+from .errors import LabError
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS, TEACHERS = ROOT / "configs", ROOT / "data" / "teachers"
+RANDOM = "random"
+"""The checkpoint name by which a config asks for an untrained teacher on purpose."""
+
+
+def read_config(name: str | Path) -> Config:
+    """The config file that ``name`` stands for, read and not yet completed.
+
+    Raises:
+        LabError: if there is none, listing what there is.
+    """
+    path = find_config(name)
+    try:
+        return Config.fromfile(path)
+    except LabError:
+        raise
+    except Exception as error:
+        raise LabError(f"config {path} cannot be read: {error}") from error
+
+
+def find_config(name: str | Path) -> str:
+    """Path of a config: an existing file, a name below ``configs/``, or an ``mmdet::`` name."""
+    if str(name).startswith("mmdet::"):
+        return str(Path(get_installed_path("mmdet")) / ".mim" / "configs" / str(name)[7:])
+    for path in (Path(name), CONFIGS / name, CONFIGS / f"{name}.py"):
+        if path.is_dir() and (path / "config.py").is_file():
+            return str(path / "config.py")
+        if path.is_file():
+            return str(path)
+    known = sorted(str(p.relative_to(CONFIGS).with_suffix("")) for p in CONFIGS.rglob("*.py"))
+    raise LabError(f"there is no config {name!r}; there are: {', '.join(known)}, or give a file")
+
+
+def teacher_file(name: str) -> str:
+    """File of a teacher's checkpoint: a path, or the name of one in ``data/teachers``."""
+    if name == RANDOM or "://" in name or Path(name).is_file():
+        return name
+    path = TEACHERS / f"{name}.safetensors"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in TEACHERS.glob("*.safetensors"))) or "none"
+        raise LabError(f"there is no teacher {name!r}: give a checkpoint file or one of: {known}")
+    return str(path)

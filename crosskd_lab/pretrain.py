@@ -130,8 +130,6 @@ def _fit(
 @torch.no_grad()
 def _accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     model.eval()
-    hits = sum(
-        int((model(x).argmax(1) == y).sum())
-        for x, y in zip(images.split(256), labels.split(256), strict=True)
-    )
+    batches = zip(images.split(256), labels.split(256), strict=True)
+    hits = sum(int((model(x).argmax(1) == y).sum()) for x, y in batches)
     return 100 * hits / len(labels)

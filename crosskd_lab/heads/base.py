@@ -40,8 +40,8 @@ class HeadAdapter:
             for conv in self.tower(branch, 0):
                 if getattr(conv, "order", None) != ("conv", "norm", "act"):
                     raise LabError(
-                        f"{type(head).__name__}: hidden layer {type(conv).__name__} of the {branch} "
-                        "tower is not a conv-norm-act ConvModule; write an adapter for this head"
+                        f"{type(head).__name__}: hidden layer {type(conv).__name__} of "
+                        f"the {branch} tower is not a conv-norm-act ConvModule; write an adapter for this head"
                     )
 
     # --- the towers -------------------------------------------------------------------------
@@ -81,7 +81,7 @@ class HeadAdapter:
         last: dict[str, Levels] = {}
         for branch in BRANCHES:
             climbs = [self._climb(branch, level, f, tap) for level, f in enumerate(neck)]
-            towers[branch] = tuple(zip(*(reached for reached, _ in climbs)))
+            towers[branch] = tuple(zip(*(reached for reached, _ in climbs), strict=True))
             last[branch] = tuple(top for _, top in climbs)
         return HeadTaps(tuple(neck), towers, self.predict(last))
 

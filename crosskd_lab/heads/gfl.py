@@ -45,7 +45,7 @@ class GFLAdapter(HeadAdapter):
         return one_hot * overlap.clamp(0, 1)[..., None]
 
     def edge_bins(self, reg: Levels) -> Tensor:
-        """Edge-bin logits ``(N, P, 4, reg_max + 1)``, edges in the order left, top, right, bottom."""
+        """Edge-bin logits ``(N, P, 4, reg_max + 1)``, edges left, top, right, bottom."""
         return self.flat(reg, 4 * (self.head.reg_max + 1)).unflatten(-1, (4, -1))
 
     def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
@@ -65,7 +65,10 @@ class GFLAdapter(HeadAdapter):
         anchors = self.priors(reg)
         centre = (anchors[:, :2] + anchors[:, 2:]) / 2
         stride = torch.cat(
-            [anchors.new_full((m.shape[-2] * m.shape[-1],), s) for m, s in zip(reg, self.strides)]
+            [
+                anchors.new_full((m.shape[-2] * m.shape[-1],), stride)
+                for m, stride in zip(reg, self.strides, strict=True)
+            ]
         )
         distance = distance * stride[:, None]
         return torch.cat([centre - distance[..., :2], centre + distance[..., 2:]], -1)

@@ -53,7 +53,7 @@ class Distiller(BaseDetector):
             self.add_module(name, module)
         for name, parameter in pair.student.named_parameters(recurse=False):
             self.register_parameter(name, parameter)
-        self.methods = nn.ModuleList(map(build_method, methods))
+        self.methods: Any = nn.ModuleList(map(build_method, methods))
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[Any]) -> dict[str, Any]:
         """The student's own detection losses and every method's losses, by name.

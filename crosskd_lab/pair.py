@@ -27,8 +27,8 @@ class Pair:
         teacher_id: Where the teacher came from and the sha256 of its file, for the run's record.
     """
 
-    student: nn.Module
-    teacher: nn.Module
+    student: Any  # nn.Module's attributes are untyped
+    teacher: Any
     teacher_id: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -64,11 +64,14 @@ def build_pair(student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Pair:
         return Pair(build_detector(student), detector, {"checkpoint": RANDOM, "sha256": None})
     checkpoint = teacher_file(checkpoint)
     load_in_full(detector, checkpoint)
-    teacher_id = {"checkpoint": Path(checkpoint).name, "sha256": sha256(checkpoint)}
+    teacher_id: dict[str, str | None] = {
+        "checkpoint": Path(checkpoint).name,
+        "sha256": sha256(checkpoint),
+    }
     return Pair(build_detector(student), detector, teacher_id)
 
 
-def build_detector(model: Mapping[str, Any]) -> nn.Module:
+def build_detector(model: Mapping[str, Any]) -> Any:
     """A stock mmdet detector from its ``model`` dict, weights not yet initialised.
 
     Raises:

@@ -21,6 +21,7 @@ from crosskd_lab.errors import LabError
 VERBS = {
     "doctor": "Check python, torch, packages, ops and disk; say what to do about each FAIL.",
     "race": "Train students with and without a teacher side by side, and say what came of it.",
+    "runs": "List what has been run, with method, seed, status and AP.",
     "train": "Train a detector, alone or with a teacher, into a run folder.",
     "pretrain": "Pretrain a backbone on single shapes, the pocket scale's stand-in for ImageNet.",
     "data": "Make synthetic scenes; draw and check any set in COCO format.",

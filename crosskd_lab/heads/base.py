@@ -41,11 +41,12 @@ class HeadAdapter:
                 if getattr(conv, "order", None) != ("conv", "norm", "act"):
                     raise LabError(
                         f"{type(head).__name__}: hidden layer {type(conv).__name__} of "
-                        f"the {branch} tower is not a conv-norm-act ConvModule; write an adapter for this head"
+                        f"the {branch} tower is not a conv-norm-act ConvModule; write an adapter "
+                        "for this head"
                     )
 
     # --- the towers -------------------------------------------------------------------------
-    def tower(self, branch: str, level: int) -> Sequence[nn.Module]:
+    def tower(self, branch: str, level: int) -> Sequence[Any]:
         """The hidden convs C_1 ... C_{n-1} of a branch at a level (shared by all levels here)."""
         return self.head.cls_convs if branch == "cls" else self.head.reg_convs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ..losses import pearson_distance
@@ -14,11 +15,13 @@ class PKD(Method):
 
     Args:
         weight: 6 in the authors' GFL config.
-        where: Places to imitate: "neck", "cls", "reg" (Tab. 2 tries neck, cls, reg, cls + reg).
+        where: One place to imitate or several of "neck", "cls", "reg" (Tab. 2 tries neck, cls, reg, cls + reg).
         i: Layer of the tower for "cls" and "reg".
     """
 
-    def __init__(self, weight: float = 6.0, where: tuple[str, ...] = ("neck",), i: int = 3) -> None:
+    def __init__(
+        self, weight: float = 6.0, where: str | tuple[str, ...] = "neck", i: int = 3
+    ) -> None:
         super().__init__()
         self.weight, self.i = weight, i
         self.where = (where,) if isinstance(where, str) else tuple(where)
@@ -28,6 +31,6 @@ class PKD(Method):
         losses = {}
         for place in self.where:
             pairs = zip(*levels_of(taps, place, self.i), strict=True)
-            total = sum(pearson_distance(student, teacher) for student, teacher in pairs)
-            losses[f"loss_pkd_{place}"] = self.weight * total
+            distances = [pearson_distance(student, teacher) for student, teacher in pairs]
+            losses[f"loss_pkd_{place}"] = self.weight * torch.stack(distances).sum()
         return losses

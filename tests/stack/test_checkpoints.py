@@ -189,7 +189,7 @@ def test_missing_damaged_and_foreign_files_are_named(name: str, tmp_path: Path) 
         path.write_bytes(content[:kept])
         with pytest.raises(LabError, match=rf"{name} is damaged"):
             read_weights(path)
-    for foreign in (b"", b"not weights at all", b"\x80\x04garbage"):
+    for foreign in (b"", b"not weights at all", b"\x80\x02garbage"):
         path.write_bytes(foreign)
         with pytest.raises(LabError, match=rf"{name} is (not a checkpoint|damaged)") as caught:
             read_weights(path)

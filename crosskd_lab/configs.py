@@ -52,3 +52,21 @@ def teacher_file(name: str) -> str:
         known = ", ".join(sorted(p.stem for p in TEACHERS.glob("*.safetensors"))) or "none"
         raise LabError(f"there is no teacher {name!r}: give a checkpoint file or one of: {known}")
     return str(path)
+
+
+def with_student(cfg: Config) -> Config:
+    """The config of an experiment's student with the experiment's entries laid over it."""
+    student = read_config(cfg.student)
+    imported = {k for k, v in cfg.items() if isinstance(v, type)}  # the config's import lines
+    left_out = {"student", "settings", *imported}
+    student.merge_from_dict({k: v for k, v in cfg.items() if k not in left_out})
+    student.merge_from_dict(dict(cfg.get("settings", {})))
+    return student
+
+
+def detector_of(cfg: Config) -> Config:
+    """A config whose ``model`` is the stock detector that ``cfg`` trains: the student, if any."""
+    cfg = with_student(cfg) if "student" in cfg else cfg.copy()
+    if cfg.model.type == "Distiller":
+        cfg.model = cfg.model.student
+    return cfg

@@ -15,7 +15,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from .coco import clean, read_classes
-from .configs import ROOT, read_config, teacher_file
+from .configs import ROOT, read_config, teacher_file, with_student
 from .errors import LabError
 from .scenes import data_checksum
 from .schedule import engine_settings
@@ -25,7 +25,7 @@ def load_experiment(
     name: str | Path,
     settings: Mapping[str, Any] | None = None,
     data: str | Path | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     skip_bad: bool = False,
 ) -> Config:
     """Read an experiment and complete it.
@@ -37,7 +37,7 @@ def load_experiment(
             ``{"schedule.steps": 400, "methods.0.i": 2}``.
         data: Folder of a COCO-format set instead of the config's; its classes replace the
             config's too.
-        seed: Seed of weights, order and augmentation.
+        seed: Seed of weights, order and augmentation; 0, or that of a run whose config is named.
         skip_bad: Leave broken records of the set out (and say so) instead of refusing it.
 
     Returns:
@@ -47,12 +47,13 @@ def load_experiment(
         LabError: for an unknown config, key or data folder.
     """
     cfg = read_config(name)
-    if cfg.get("train_cfg") and cfg.get("model", {}).get("type") == "Distiller" and not settings:
-        return cfg  # the completed config of a run
+    if (cfg.get("train_cfg") or {}).get("type") == "DrawLoop":
+        return _once_more(cfg, dict(settings or {}), data, seed)
+    seed = seed or 0
     settings = dict(settings or {})
     own = {key: settings.pop(key) for key in list(settings) if key.split(".")[0] in cfg}
     _replace(cfg, own)  # what the experiment itself says, such as student and teacher
-    cfg = _with_student(cfg) if "student" in cfg else cfg
+    cfg = with_student(cfg) if "student" in cfg else cfg
     _replace(cfg, settings)
     if data is not None:
         cfg.setdefault("data", ConfigDict(size=160)).root = str(data)
@@ -66,14 +67,20 @@ def load_experiment(
     return cfg
 
 
-def _with_student(cfg: Config) -> Config:
-    """The student's own config with the experiment's entries laid over it."""
-    student = read_config(cfg.student)
-    imported = {k for k, v in cfg.items() if isinstance(v, type)}  # the config's import lines
-    left_out = {"student", "settings", *imported}
-    student.merge_from_dict({k: v for k, v in cfg.items() if k not in left_out})
-    student.merge_from_dict(dict(cfg.get("settings", {})))
-    return student
+def _once_more(
+    cfg: Config, settings: dict[str, Any], data: str | Path | None, seed: int | None
+) -> Config:
+    """The completed config of a run, as it was or with other numbers in it."""
+    if data is not None:
+        raise LabError(
+            f"{cfg.filename} has its data in it: name the experiment's own config for other data"
+        )
+    _replace(cfg, settings)
+    if seed is not None:
+        cfg.randomness = dict(seed=seed)
+    if settings or seed is not None:
+        cfg.merge_from_dict(engine_settings(cfg.data, cfg.schedule, cfg.randomness.seed))
+    return cfg
 
 
 def _replace(cfg: Config, settings: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: 
     val_loader = dict(
         **loader,
         sampler=dict(type="DefaultSampler", shuffle=False),
-        dataset=_dataset(data, "val", flip=False),
+        dataset=split_dataset(data, "val", train=False),
     )
     metric = dict(
         type="BoxAP", annotations=data["val"]["annotations"], areas=data.get("areas", (20, 40))
@@ -40,7 +40,7 @@ def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: 
             _delete_=True,
             **loader,
             sampler=dict(type="DrawSampler"),
-            dataset=dict(type="Draws", seed=seed, dataset=_dataset(data, "train", flip=True)),
+            dataset=dict(type="Draws", seed=seed, dataset=split_dataset(data, "train", train=True)),
         ),
         val_dataloader=dict(_delete_=True, **val_loader),
         test_dataloader=dict(_delete_=True, **val_loader),
@@ -83,13 +83,20 @@ def _rates(steps: int, warmup: int) -> list[dict]:
     ]
 
 
-def _dataset(data: Mapping[str, Any], split: str, flip: bool) -> dict:
+def split_dataset(data: Mapping[str, Any], split: str, train: bool) -> dict:
+    """mmdet's config of one split's set.
+
+    Args:
+        data: size, classes, and ``data[split]`` with annotations and images.
+        split: Its name.
+        train: Flip at random and leave out images without boxes.
+    """
     size = int(data["size"])
     pipeline = [
         dict(type="LoadImageFromFile"),
         dict(type="LoadAnnotations", with_bbox=True),
         dict(type="Resize", scale=(size, size), keep_ratio=True),
-        *([dict(type="RandomFlip", prob=0.5)] if flip else []),
+        *([dict(type="RandomFlip", prob=0.5)] if train else []),
         dict(type="PackDetInputs", meta_keys=META),
     ]
     return dict(
@@ -97,7 +104,7 @@ def _dataset(data: Mapping[str, Any], split: str, flip: bool) -> dict:
         ann_file=data[split]["annotations"],
         data_prefix=dict(img=data[split]["images"]),
         metainfo=dict(classes=tuple(data["classes"])),
-        filter_cfg=dict(filter_empty_gt=True, min_size=1) if flip else None,
-        test_mode=not flip,
+        filter_cfg=dict(filter_empty_gt=True, min_size=1) if train else None,
+        test_mode=not train,
         pipeline=pipeline,
     )

@@ -24,8 +24,8 @@ ROOMS = [
     "errors", "files", "stack", "__init__", "shapes",
     "provenance", "metrics_log", "record", "scenes", "coco",
     "losses", "heads", "configs", "pair", "cross_head", "taps", "methods", "distiller",
-    "schedule", "analysis", "training", "experiment", "pretrain", "teacher",
-    "launch", "evaluate",
+    "schedule", "analysis", "training", "experiment", "pretrain",
+    "launch", "evaluate", "export", "teacher",
     "tables", "figures", "race", "widgets",
     "book", "paper", "doctor", "cli",
 ]

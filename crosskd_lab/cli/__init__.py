@@ -23,6 +23,7 @@ VERBS = {
     "race": "Train students with and without a teacher side by side, and say what came of it.",
     "runs": "List what has been run, with method, seed, status and AP.",
     "train": "Train a detector, alone or with a teacher, into a run folder.",
+    "eval": "Measure the AP of a run, a checkpoint or a shipped teacher.",
     "pretrain": "Pretrain a backbone on single shapes, the pocket scale's stand-in for ImageNet.",
     "data": "Make synthetic scenes; draw and check any set in COCO format.",
 }

@@ -23,7 +23,10 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Run folder; runs/<config>-s<seed> by default.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Of weights, order and augmentation; 0, or that of a run's config."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint.")
     ] = False,
@@ -35,12 +38,18 @@ def train(
     from crosskd_lab.experiment import load_experiment
     from crosskd_lab.training import train as run
     from crosskd_lab.training.progress import StepBar
+    from crosskd_lab.training.saves import last_checkpoint, saved_step
 
-    folder = out or Path("runs") / f"{config.removesuffix('.py').replace('/', '-')}-s{seed}"
     cfg = load_experiment(config, parse_settings(settings or []), data, seed, skip_bad)
-    bar = StepBar(cfg.train_cfg.get("max_iters", 0), folder.name)
+    stem = config.removesuffix(".py").strip("/").replace("/", "-")
+    folder = out or Path("runs") / f"{stem}-s{cfg.randomness.seed}"
+    begun = saved_step(last_checkpoint(folder)) if resume else 0
+    bar = StepBar(cfg.train_cfg.get("max_iters", 0), folder.name, begun)
     try:
         results = run(cfg, folder, resume, ["crosskd-lab", *sys.argv[1:]], [bar])
+    except KeyboardInterrupt:
+        print(f"\nstopped; the same command with --resume goes on with {folder}", file=sys.stderr)
+        raise
     finally:
         bar.close()
     shown = ", ".join(f"{k} {v:.1f}" for k, v in results.items() if k.startswith("AP"))

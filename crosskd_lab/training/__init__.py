@@ -1,12 +1,13 @@
 """Training by mmengine's Runner; importing this registers what our configs name by string."""
 
 from ..distiller import Distiller
-from .draws import Draws, DrawLoop, DrawSampler
-from .hooks import LossGuard, MethodState, RunMetrics
 from .distances import Distances
+from .draws import DrawLoop, Draws, DrawSampler
+from .hooks import LossGuard, MethodState, RunMetrics
 from .initial import WholeBackbone
 from .metric import BoxAP
 from .run import build_runner, prepare_engine, train
+from .saves import last_checkpoint
 
 __all__ = [
     "BoxAP",
@@ -20,6 +21,7 @@ __all__ = [
     "RunMetrics",
     "WholeBackbone",
     "build_runner",
+    "last_checkpoint",
     "prepare_engine",
     "train",
 ]

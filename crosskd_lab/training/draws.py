@@ -14,11 +14,15 @@ from itertools import chain, count, repeat
 from typing import Any
 
 import numpy as np
+import torch
 from mmdet.registry import DATASETS, LOOPS
 from mmengine.dist import get_dist_info
 from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import Sampler
+
+from ..errors import LabError
+from ..record import read_metrics
 
 
 @DATASETS.register_module()
@@ -45,12 +49,14 @@ class Draws:
         self.dataset.full_init()
 
     def __len__(self) -> int:
+        if not len(self.dataset):
+            raise LabError("no training image has a box to learn from: give a set that has some")
         return len(self.dataset)
 
     def __getitem__(self, draw: int) -> Any:
         epoch, position = divmod(draw, len(self.dataset))
         own = np.random.SeedSequence([self.seed, draw]).generate_state(2)
-        np.random.seed(own[0])  # mmdet's transforms draw from the global generators
+        np.random.seed(own[0])  # noqa: NPY002  (mmdet's transforms draw from the global one)
         random.seed(int(own[1]))
         return self.dataset[int(self.order(epoch)[position])]
 
@@ -75,10 +81,30 @@ class DrawSampler(Sampler):
 
 @LOOPS.register_module()
 class DrawLoop(IterBasedTrainLoop):
-    """mmengine's loop, but a resumed run starts at its draw instead of loading all before it."""
+    """mmengine's loop, made resumable to the bit.
+
+    A resumed run starts at its draw instead of loading all before it, makes up for a validation
+    that a kill cut short, and a method that draws random numbers draws those of its step.
+    """
 
     def run(self) -> Any:
         """Train from the current step to the last."""
+        if self._iter and self._lacks_validation():
+            self.runner.val_loop.run()
         self.dataloader.sampler.start = self._iter * self.dataloader.batch_size
         self.dataloader_iterator = chain(repeat(None, self._iter), iter(self.dataloader))
         return super().run()
+
+    def run_iter(self, data_batch: Any) -> None:
+        """One step, with torch's random numbers fixed by seed, step and process."""
+        own = np.random.SeedSequence([self.runner.seed, self._iter, self.runner.rank])
+        torch.manual_seed(int(own.generate_state(1)[0]))
+        super().run_iter(data_batch)
+
+    def _lacks_validation(self) -> bool:
+        """Whether the run was killed between the checkpoint of this step and its validation."""
+        due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
+        if self.runner.val_loop is None or not due:
+            return False
+        rows = read_metrics(self.runner.work_dir)
+        return rows.empty or not ((rows["kind"] == "val") & (rows["step"] == self._iter)).any()

@@ -13,6 +13,7 @@ from mmengine.registry import HOOKS
 
 from ..errors import LabError
 from ..record import append_metrics, trim_metrics
+from .saves import last_checkpoint
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -24,22 +25,39 @@ def bare(model: Any) -> Any:
 
 @HOOKS.register_module()
 class LossGuard(Hook):
-    """Stops a run at the first loss that is not finite, before a checkpoint can keep the damage."""
+    """Stops a run at the first number that is not finite, before a checkpoint can keep it."""
 
     priority = "VERY_HIGH"
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Raise LabError naming the term and the step."""
-        for name, value in _numbers(outputs).items():
-            if "loss" in name and not math.isfinite(value):
-                kept = runner.message_hub.get_info("last_ckpt") if runner.iter else None
-                raise LabError(
-                    f"step {runner.iter + 1}: {name} is {value}; the run stops and its last "
-                    f"good checkpoint is {kept or 'none yet'}; lower schedule.lr or that loss's "
-                    "weight and resume"
-                )
+        """Raise LabError naming the loss term and the step."""
+        losses = {name: value for name, value in _numbers(outputs).items() if "loss" in name}
+        for name in sorted(losses, key="loss".__eq__):  # the sum last: its culprit is a term
+            if not math.isfinite(losses[name]):
+                raise LabError(_stopped(runner, f"{name} is {losses[name]}"))
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Raise LabError naming a weight: a step with finite losses can still overflow one."""
+        for name, weight in checkpoint["state_dict"].items():
+            if not weight.isfinite().all():
+                raise LabError(_stopped(runner, f"weight {name} is no longer finite"))
+
+
+def _stopped(runner: Any, what: str) -> str:
+    """What happened, what is left of the run, and how to go on from there."""
+    kept = last_checkpoint(runner.work_dir)
+    step = f"step {runner.iter + 1}: {what}; "
+    if kept is None:
+        return (
+            f"{step}the run stops before its first checkpoint: start another with a lower "
+            "schedule.lr, or a smaller weight of that loss"
+        )
+    return (
+        f"{step}the run stops, its last good checkpoint is {kept}: go on from there in another "
+        f"folder with a lower rate, --set load_from={kept} --set schedule.lr=... --out ..."
+    )
 
 
 @HOOKS.register_module()
@@ -59,15 +77,38 @@ class MethodState(Hook):
         }
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Move them back; refuse to go on with another teacher."""
+        """Move them back, if this run has the same ones; refuse weights that do not fit.
+
+        mmengine itself would pass over what does not fit with a line in its log.
+
+        Raises:
+            LabError: if the detector's weights are not exactly these, or a run would be resumed
+                with another teacher.
+        """
         kept = checkpoint.get("distillation", {})
         then, now = kept.get("teacher"), _teacher_id(runner.model)
-        if then and now and then.get("sha256") != now.get("sha256"):
+        if runner._resume and then and now and then.get("sha256") != now.get("sha256"):
             raise LabError(
                 f"this run learnt from teacher {then['checkpoint']} (sha256 {then['sha256']}), and "
                 f"{now['checkpoint']} is another file: put the first one back or start a new run"
             )
-        checkpoint.get("state_dict", checkpoint).update(kept.get("methods", {}))
+        weights = checkpoint.get("state_dict", checkpoint)
+        own = {name: value.shape for name, value in bare(runner.model).state_dict().items()}
+        parts = {name for name in own if name.startswith("methods.")}
+        _expect_shapes(weights, {name: own[name] for name in own.keys() - parts})
+        methods = kept.get("methods", {})
+        if methods.keys() == parts and all(methods[name].shape == own[name] for name in parts):
+            weights.update(methods)
+
+
+def _expect_shapes(weights: dict[str, Any], expected: dict[str, Any]) -> None:
+    wrong = sorted(weights.keys() ^ expected.keys())
+    wrong += sorted(k for k in weights.keys() & expected.keys() if weights[k].shape != expected[k])
+    if wrong:
+        raise LabError(
+            f"the checkpoint does not fit the detector: {wrong[0]} is missing, left over or of "
+            f"another shape ({len(wrong)} such weights): name one of the same config"
+        )
 
 
 @HOOKS.register_module()

@@ -37,7 +37,9 @@ def average_precision(
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return {name: 100 * float(value) for name, value in zip(NAMES, evaluation.stats)}
+    return {
+        name: 100 * float(value) for name, value in zip(NAMES, evaluation.stats[:6], strict=True)
+    }
 
 
 @METRICS.register_module()
@@ -73,6 +75,6 @@ class BoxAP(BaseMetric):
         detections = [
             dict(image_id=image, category_id=ids[label], bbox=box, score=score)
             for image, boxes, labels, scores in results
-            for box, label, score in zip(boxes, labels, scores)
+            for box, label, score in zip(boxes, labels, scores, strict=True)
         ]
         return average_precision(self.truth, detections, self.areas)

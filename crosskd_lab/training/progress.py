@@ -13,10 +13,11 @@ class StepBar:
     Args:
         steps: Last step of the run.
         title: What is being trained.
+        begun: Steps that were done before, when a run is resumed; they do not count as speed.
     """
 
-    def __init__(self, steps: int, title: str) -> None:
-        self.bar = tqdm(total=steps, desc=title, unit="step", dynamic_ncols=True)
+    def __init__(self, steps: int, title: str, begun: int = 0) -> None:
+        self.bar = tqdm(total=steps, desc=title, unit="step", dynamic_ncols=True, initial=begun)
         self.shown: dict[str, str] = {}
 
     def __call__(self, row: dict[str, Any]) -> None:

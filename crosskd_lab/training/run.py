@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import io
 import logging
+import signal
+import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.device import get_device
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+from torch import nn
 
 from ..errors import LabError
-from ..configs import RANDOM
-from ..record import finish_record, start_record
+from ..record import RECORD, finish_record, read_metrics, start_record
 from ..scenes import data_checksum
 from ..stack.checkpoints import register_checkpoint_loader
-from .hooks import RunMetrics
+from .hooks import Listener, RunMetrics
+from .saves import WHOLE, last_checkpoint
 
 HOOKS = ("LossGuard", "MethodState", "RunMetrics", "Distances")
 
@@ -30,7 +35,7 @@ def train(
     folder: str | Path,
     resume: bool = False,
     command: Sequence[str] = (),
-    listeners: Sequence[Callable[[dict[str, Any]], None]] = (),
+    listeners: Sequence[Listener] = (),
     extra: dict[str, Any] | None = None,
 ) -> dict[str, float]:
     """Train an experiment into a run folder.
@@ -51,31 +56,30 @@ def train(
             that building the experiment can find.
     """
     folder = Path(folder)
+    if resume != (folder / RECORD).exists():
+        raise LabError(
+            f"{folder} holds no run to resume: leave --resume out to start it"
+            if resume
+            else f"{folder} holds a run already: give --resume to go on with it, or another --out"
+        )
     prepare_engine()
-    if (
-        resume
-        and find_latest_checkpoint(str(folder)) is None
-        and not (folder / "record.json").exists()
-    ):
-        raise LabError(f"{folder} holds no run to resume: leave --resume out to start it")
     runner = build_runner(cfg, folder)
-    _start(runner, cfg, folder, resume, command, extra)
-    metrics = next(hook for hook in runner.hooks if isinstance(hook, RunMetrics))
-    last: dict[str, float] = {}
-    metrics.listeners += [
-        *listeners,
-        lambda row: last.update(row) if row["kind"] == "val" else None,
-    ]
+    _record_start(runner, cfg, folder, resume, command, extra)
+    if resume and (newest := last_checkpoint(folder)):
+        runner._resume, runner._load_from = True, str(newest)
+    next(hook for hook in runner.hooks if isinstance(hook, RunMetrics)).listeners += listeners
     try:
-        runner.train()
+        with _terminated_as_exit():
+            runner.train()
     except (KeyboardInterrupt, SystemExit):
-        finish_record(folder, "stopped", reason="interrupted")
+        _record_end(folder, "stopped", reason="interrupted")
         raise
     except Exception as error:
-        finish_record(folder, "failed", reason=str(error).splitlines()[0] if str(error) else "")
+        reason = str(error).strip() or type(error).__name__
+        _record_end(folder, "failed", reason=reason.splitlines()[0])
         raise
-    results = {k: v for k, v in last.items() if k not in ("step", "kind")}
-    finish_record(folder, "done", results=results)
+    results = _last_validation(folder)
+    _record_end(folder, "done", results=results)
     return results
 
 
@@ -89,15 +93,35 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
     ]
     cfg.work_dir = str(folder)
     cfg.visualizer = None
-    cfg.experiment_name = f"{Path(folder).name}-{uuid4().hex}"  # the engine keeps state by name
+    cfg.experiment_name = Path(folder).name or "run"
+    cfg.default_hooks.checkpoint.backend_args = dict(backend=WHOLE)
     with quiet(), redirect_stdout(io.StringIO()):
-        runner = Runner.from_cfg(cfg)
-    if not torch.cuda.is_available():  # oneDNN's convolutions are a fifth faster in this order
-        runner.model.to(memory_format=torch.channels_last)
+        runner = _Runner.from_cfg(cfg)
+        _ = runner.train_loop, runner.val_loop  # built here, where pycocotools may chatter
+    settle(runner.model)
     for handler in runner.logger.handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.setLevel(logging.ERROR)
     return runner
+
+
+class _Runner(Runner):
+    """mmengine's, without its second copy of the config (the record has the one as used)."""
+
+    def dump_config(self) -> None:
+        pass
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
+        with redirect_stdout(io.StringIO()):  # it prints what it loads
+            return super().load_checkpoint(*args, **kwargs)
+
+
+def settle(model: nn.Module) -> nn.Module:
+    """Put a detector on the device and in the memory order in which it runs fastest."""
+    model.to(get_device())
+    if not torch.cuda.is_available():  # oneDNN's convolutions are a fifth faster in this order
+        model.to(memory_format=torch.channels_last)
+    return model
 
 
 def prepare_engine() -> None:
@@ -123,7 +147,20 @@ class quiet:
         logging.disable(self._level)
 
 
-def _start(
+@contextmanager
+def _terminated_as_exit() -> Iterator[None]:
+    """A polite kill (SIGTERM) ends a run as Ctrl-C does, with its record closed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _record_start(
     runner: Runner,
     cfg: Config,
     folder: Path,
@@ -131,7 +168,8 @@ def _start(
     command: Sequence[str],
     extra: dict[str, Any] | None,
 ) -> None:
-    """Write the record, and point the runner at the checkpoint to go on from."""
+    if not is_main_process():
+        return
     pair = getattr(runner.model, "pair", None)
     teacher = None
     if pair is not None:
@@ -151,8 +189,20 @@ def _start(
         extra={"gpus": _gpus(), "threads": torch.get_num_threads(), **(extra or {})},
         resume=resume,
     )
-    if resume and find_latest_checkpoint(str(folder)):
-        runner._resume = True
+
+
+def _record_end(folder: Path, status: str, **entries: Any) -> None:
+    if is_main_process():
+        finish_record(folder, status, **entries)
+
+
+def _last_validation(folder: Path) -> dict[str, float]:
+    """Read from the log, so that resuming a run that is over gives its results again."""
+    rows = read_metrics(folder)
+    rows = rows[rows["kind"] == "val"] if len(rows) else rows
+    if not len(rows):
+        return {}
+    return rows.iloc[-1].dropna().drop(["step", "kind"]).to_dict()
 
 
 def _methods(cfg: Config) -> list[dict] | None:

@@ -24,6 +24,8 @@ VERBS = {
     "runs": "List what has been run, with method, seed, status and AP.",
     "train": "Train a detector, alone or with a teacher, into a run folder.",
     "eval": "Measure the AP of a run, a checkpoint or a shipped teacher.",
+    "export": "Write a trained detector as files that stock mmdet opens.",
+    "teacher": "Ship a trained detector as a teacher with its record; check a shipped one.",
     "pretrain": "Pretrain a backbone on single shapes, the pocket scale's stand-in for ImageNet.",
     "data": "Make synthetic scenes; draw and check any set in COCO format.",
 }

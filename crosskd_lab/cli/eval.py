@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.table import Table
 
-def eval(  # noqa: A001  (the verb's name)
+
+def eval(
     saved: Annotated[
         str,
         typer.Argument(metavar="RUN_OR_CHECKPOINT", help="A run, a file, or a shipped teacher."),
@@ -39,7 +42,7 @@ def eval(  # noqa: A001  (the verb's name)
         write_whole(out, json.dumps(measured, indent=2) + "\n")
 
 
-def table(measured: dict[str, float], title: str):  # noqa: ANN201  (rich is imported late)
+def table(measured: dict[str, float], title: str) -> Table:
     """AP and its parts in points as one row; a dash where the set has no object of a size."""
     from rich.table import Table
 

@@ -1,0 +1,75 @@
+"""A run's detector as files that stock mmdet opens: weights, and the config that builds it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from .configs import detector_of, read_config
+from .errors import LabError
+from .evaluate import find_saved
+from .files import write_whole
+from .pair import build_detector, load_in_full
+from .schedule import split_dataset
+from .stack.checkpoints import read_weights, save_weights
+from .training.run import prepare_engine, quiet
+
+SUFFIXES = (".pth", ".safetensors")
+
+
+def export(
+    saved: str | Path, out: str | Path, config: str | Path | None = None
+) -> tuple[Path, Path]:
+    """Write a detector for ``mmdet.apis.init_detector(config, checkpoint)``; it needs no lab.
+
+    Args:
+        saved: A run's folder, a shipped teacher's name or a checkpoint.
+        out: The ``.pth`` or ``.safetensors`` file to write; the config goes beside it as ``.py``.
+        config: What a bare checkpoint was trained with.
+
+    Returns:
+        The checkpoint and the config that were written.
+
+    Raises:
+        LabError: for another suffix, files that are there already, or weights that do not fit.
+    """
+    out = Path(out)
+    if out.suffix not in SUFFIXES:
+        raise LabError(f"{out}: give the file to write one of the suffixes {', '.join(SUFFIXES)}")
+    for path in (out, out.with_suffix(".py")):
+        if path.exists():
+            raise LabError(f"{path} is there already: give another name or remove it")
+    found = find_saved(saved, config)
+    prepare_engine()
+    cfg = detector_of(read_config(found.config))
+    with quiet():
+        load_in_full(build_detector(cfg.model), found.checkpoint)  # a misfit is told here
+    weights = read_weights(found.checkpoint)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out.with_suffix(".py"), stock_config(cfg).pretty_text)
+    if out.suffix == ".safetensors":
+        save_weights(weights, out, half=False)
+    else:
+        meta = {"dataset_meta": {"classes": tuple(cfg.get("data", {}).get("classes", ()))}}
+        content = io.BytesIO()
+        torch.save({"meta": meta, "state_dict": weights}, content)
+        write_whole(out, content.getvalue())
+    return out, out.with_suffix(".py")
+
+
+def stock_config(cfg: Config) -> Config:
+    """What stock mmdet needs of a detector's config: model, classes and the test pipeline."""
+    model: dict[str, Any] = cfg.copy().model
+    model["backbone"].pop("init_cfg", None)  # the weights are in the file
+    stock: dict[str, Any] = dict(default_scope="mmdet", model=model)
+    if cfg.get("data", {}).get("classes"):
+        stock["metainfo"] = dict(classes=tuple(cfg.data.classes))
+        place = {"annotations": "", "images": ""}
+        data = {"size": cfg.data.size, "classes": cfg.data.classes, "val": place}
+        dataset = split_dataset(data, "val", train=False)
+        stock["test_dataloader"] = dict(batch_size=1, dataset=dataset)
+    return Config(stock)

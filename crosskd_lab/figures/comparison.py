@@ -1,51 +1,16 @@
-"""Figures from data frames. A method looks the same in all of them, whatever else is drawn.
-
-Nothing here imports torch or pyplot. Figures are 1280 pixels wide at 100 dots an inch.
-"""
+"""Methods compared: the race of Fig. 6, and AP with its intervals."""
 
 from __future__ import annotations
 
-import io
-import zlib
-from collections.abc import Iterable
-from pathlib import Path
-from typing import NamedTuple
-
-import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import write_whole
+from crosskd_lab.figures.look import DPI, WIDTH, Picture, Style, legend_below, styles
 from crosskd_lab.tables.stats import finished, need, summarise
 
-WIDTH, DPI = 12.8, 100  # inches, dots an inch
-
-
-class Style(NamedTuple):
-    """How a method is drawn: a colour, and a marker that tells it without the colour."""
-
-    colour: str
-    marker: str
-
-
-# Okabe and Ito's colours, and below Tol's muted ones: told apart with any colour vision.
-STYLES = {
-    "none": Style("#6E6E6E", "o"),
-    "KD": Style("#E69F00", "s"),
-    "CrossKD": Style("#0072B2", "D"),
-    "CrossKD+PKD": Style("#009E73", "^"),
-    "PKD": Style("#CC79A7", "v"),
-    "CrossKD+KD": Style("#56B4E9", "P"),
-    "LD": Style("#D55E00", "X"),
-}
-OTHERS = [
-    Style(colour, marker)
-    for marker in ("<", ">", "h", "p")
-    for colour in ("#882255", "#44AA99", "#332288", "#999933")
-]
 PANELS = {
     "l1_teacher": (
         "(a) Mean distance of the student's\npredictions to the teacher's",
@@ -60,27 +25,6 @@ PANELS = {
         "AP (points, 0 to 100)",
     ),
 }
-
-
-class Picture(Figure):
-    """A matplotlib figure that a notebook shows by itself, without pyplot and its global state."""
-
-    def _repr_png_(self) -> bytes:
-        return render(self, "png")
-
-
-def styles(methods: Iterable[str]) -> dict[str, Style]:
-    """The style of each method: fixed for those in `STYLES`, from the name alone for others.
-
-    Two unknown names that would look alike are kept apart.
-    """
-    names = set(methods)
-    found = {name: STYLES[name] for name in STYLES if name in names}
-    for name in sorted(names - set(found)):
-        start = zlib.crc32(name.encode())
-        turns = [OTHERS[(start + step) % len(OTHERS)] for step in range(len(OTHERS))]
-        found[name] = next((one for one in turns if one not in found.values()), turns[0])
-    return found
 
 
 def race_figure(
@@ -116,7 +60,7 @@ def race_figure(
         if teacher_ap is not None:
             axes[-1].axhline(teacher_ap, color="black", linestyle=":", label="the teacher's AP")
         figure.suptitle(title + band, x=0.01, ha="left", fontsize=13)
-        _legend_below(figure, axes[-1])
+        legend_below(figure, axes[-1])
     return figure
 
 
@@ -152,36 +96,12 @@ def ap_figure(
         _means_and_intervals(ax, table, finished(frame, *by, value), by, value)
         if teacher_ap is not None:
             ax.axvline(teacher_ap, color="black", linestyle=":", label="the teacher's AP")
-            _legend_below(figure, ax)
+            legend_below(figure, ax)
         ax.set_title(title, loc="left", fontsize=13)
         source = f"; source: {table['source'].iloc[0]}" if "source" in table and not several else ""
         marks = "\nline: 95 % interval of the mean; dots: seeds" if table["n"].max() > 1 else ""
         ax.set_xlabel(f"{value} (points, 0 to 100{source}){marks}", fontsize=11)
     return figure
-
-
-def save(figure: Figure, path: str | Path) -> list[Path]:
-    """Writes a figure as PNG and as SVG beside it, each whole or not at all; returns both paths.
-
-    Args:
-        path: where to, with or without ``.png`` or ``.svg``; its folder is made if missing.
-    """
-    path = Path(path)
-    stem = path.stem if path.suffix in (".png", ".svg") else path.name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = [path.with_name(f"{stem}.{kind}") for kind in ("png", "svg")]
-    for target in written:
-        write_whole(target, render(figure, target.suffix[1:]))
-    return written
-
-
-def render(figure: Figure, kind: str) -> bytes:
-    """A figure as the bytes of a "png" or "svg" file, the same bytes each time."""
-    buffer = io.BytesIO()
-    metadata = {"Date": None} if kind == "svg" else None
-    with mpl.rc_context({"svg.hashsalt": "crosskd-lab"}):
-        figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
-    return buffer.getvalue()
 
 
 def _curves(ax: Axes, metrics: pd.DataFrame, value: str, looks: dict[str, Style]) -> None:
@@ -205,15 +125,6 @@ def _curves(ax: Axes, metrics: pd.DataFrame, value: str, looks: dict[str, Style]
     ax.set_title(title, loc="left", fontsize=12)
     ax.set_xlabel("training step", fontsize=11)
     ax.set_ylabel(unit, fontsize=11)
-
-
-def _legend_below(figure: Figure, ax: Axes) -> None:
-    """Puts the legend of one panel below all of them, where no data is."""
-    handles, labels = ax.get_legend_handles_labels()
-    for panel in figure.axes:
-        if (own := panel.get_legend()) is not None:
-            own.remove()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=11)
 
 
 def _means_and_intervals(

@@ -1,0 +1,19 @@
+"""Figures from data frames and arrays. A method looks the same in all of them.
+
+Nothing here imports torch or pyplot. Figures are 1280 pixels wide at 100 dots an inch.
+"""
+
+from crosskd_lab.figures.comparison import ap_figure, race_figure
+from crosskd_lab.figures.look import DPI, WIDTH, Picture, Style, render, save, styles
+
+__all__ = [
+    "DPI",
+    "WIDTH",
+    "Picture",
+    "Style",
+    "ap_figure",
+    "race_figure",
+    "render",
+    "save",
+    "styles",
+]

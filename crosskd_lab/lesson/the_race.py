@@ -1,0 +1,51 @@
+"""Notebook 02's race: yours if it is finished, else one that is run now."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from crosskd_lab.configs import ROOT
+from crosskd_lab.errors import LabError
+from crosskd_lab.lesson.students import effort, lesson_scenes
+from crosskd_lab.race import RaceResult, load_race, run_race
+
+STEPS = {"smoke": 6, "cpu": 300, "gpu": 1500}
+SEEDS = {"smoke": 1, "cpu": 1, "gpu": 3}
+
+
+def race_at(scale: str, out: str | Path | None = None) -> RaceResult:
+    """The finished race in a folder, or a new one; says which, and tells of every validation.
+
+    Args:
+        scale: "smoke", "cpu" or "gpu": how long a new race is.
+        out: The race's folder, by default ``runs/race`` (``runs/race-smoke`` at smoke).
+
+    Raises:
+        LabError: for an unknown scale, and whatever a race can refuse.
+    """
+    batch = effort(scale).batch
+    folder = Path(out) if out else ROOT / "runs" / ("race-smoke" if scale == "smoke" else "race")
+    try:
+        result = load_race(folder)
+    except LabError:
+        print(f"No finished race yet: running one, {STEPS[scale]} steps a student.")
+    else:
+        print(f"Loaded your finished race: {folder.name}")
+        return result
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the engine's packages say of each other
+        return run_race(
+            folder,
+            steps=STEPS[scale],
+            seeds=SEEDS[scale],
+            data=lesson_scenes(scale),
+            settings={"schedule.batch": batch},
+            listener=_tell,
+        )
+
+
+def _tell(method: str, seed: int, row: dict[str, Any]) -> None:
+    if row["kind"] == "val":
+        print(f"{method}, seed {seed}, step {row['step']}: AP {row.get('AP', 0.0):.1f}", flush=True)

@@ -27,7 +27,7 @@ ROOMS = [
     "schedule", "analysis", "training", "experiment", "pretrain",
     "launch", "evaluate", "export", "teacher",
     "tables", "figures", "race", "widgets",
-    "book", "paper", "doctor", "cli",
+    "book", "paper", "doctor", "lesson", "cli",
 ]
 # fmt: on
 TORCHLESS = ["record", "scenes", "coco", "tables", "figures"]

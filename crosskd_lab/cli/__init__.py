@@ -27,6 +27,7 @@ VERBS = {
     "export": "Write a trained detector as files that stock mmdet opens.",
     "teacher": "Ship a trained detector as a teacher with its record; check a shipped one.",
     "pretrain": "Pretrain a backbone on single shapes, the pocket scale's stand-in for ImageNet.",
+    "book": "Execute every notebook and render it to build/book/index.html.",
     "data": "Make synthetic scenes; draw and check any set in COCO format.",
 }
 

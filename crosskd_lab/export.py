@@ -24,7 +24,10 @@ SUFFIXES = (".pth", ".safetensors")
 def export(
     saved: str | Path, out: str | Path, config: str | Path | None = None
 ) -> tuple[Path, Path]:
-    """Write a detector for ``mmdet.apis.init_detector(config, checkpoint)``; it needs no lab.
+    """Write a detector's weights, and the config that builds it in stock mmdet.
+
+    A ``.pth`` file also holds the class names, so ``mmdet.apis.init_detector(config, checkpoint)``
+    opens it; a ``.safetensors`` file holds weights alone.
 
     Args:
         saved: A run's folder, a shipped teacher's name or a checkpoint.

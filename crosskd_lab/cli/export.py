@@ -22,4 +22,7 @@ def export(
     from crosskd_lab.export import export as write
 
     checkpoint, written = write(saved, out, config)
-    print(f"mmdet.apis.init_detector({str(written)!r}, {str(checkpoint)!r}) opens it")
+    if checkpoint.suffix == ".pth":
+        print(f"mmdet.apis.init_detector({str(written)!r}, {str(checkpoint)!r}) opens it")
+    else:
+        print(f"{checkpoint}: the weights of the detector that {written} describes")

@@ -1,0 +1,49 @@
+"""Fig. 6's distances are added to a validation's metrics, where there is a teacher."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from crosskd_lab.heads import adapter_for
+from crosskd_lab.training import Distances, build_runner, prepare_engine
+
+
+def test_a_detector_alone_gets_none():
+    metrics: dict[str, float] = {}
+    Distances().after_val_epoch(SimpleNamespace(model=torch.nn.Linear(1, 1)), metrics)
+    assert metrics == {}
+
+
+def test_they_are_those_of_the_models_own_scores(tiny, tmp_path):
+    prepare_engine()
+    runner = build_runner(tiny(), tmp_path / "run")
+    model = runner.model.eval()
+    dataset = runner.val_loop.dataloader.dataset
+    metrics: dict[str, float] = {}
+    Distances(images=3, batch=2).after_val_epoch(runner, metrics)
+
+    difference = positives = 0.0
+    for index in range(3):  # one by one, through stock forward
+        batch = model.data_preprocessor(
+            {"inputs": [dataset[index]["inputs"]], "data_samples": [dataset[index]["data_samples"]]}
+        )
+        with torch.no_grad():
+            scores = [
+                torch.cat(
+                    [level.sigmoid().flatten() for level in side._forward(batch["inputs"])[0]]
+                )
+                for side in (model.pair.student, model.pair.teacher)
+            ]
+            head = adapter_for(model.pair.student.bbox_head)
+            walked = head.walk(model.pair.student.extract_feat(batch["inputs"])).predictions
+            samples = batch["data_samples"]
+            _, targets = head.detection_losses(
+                walked, [s.gt_instances for s in samples], [s.metainfo for s in samples]
+            )
+        difference += float((scores[0] - scores[1]).abs().sum())
+        positives += int(targets.positive.sum())
+    assert metrics["l1_teacher"] == pytest.approx(difference / positives, rel=1e-4)
+    assert metrics["l1_truth"] > 0

@@ -1,0 +1,183 @@
+"""Fig. 5: where each loss pulls at the student's features, how focused, and against whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ..heads import Levels
+from ..methods import Method
+from ..methods.base import levels_of
+from ..pair import Pair
+from ..taps import Taps, collect
+from .maps import centres, on_image
+
+DETECTION = "detection"
+STATISTICS = ("inside", "gini", "cosine")
+
+Terms = dict[str, dict[str, Tensor]]
+"""``terms[source][name]``: a source is "detection" or a method's name; names are the log's."""
+
+
+def loss_terms(taps: Taps, detection: Mapping[str, Any], methods: Mapping[str, Method]) -> Terms:
+    """Every named loss of one batch, on the same taps, by the source that gives it.
+
+    Args:
+        taps: The batch, collected with gradients on.
+        detection: The student's own losses, as :func:`crosskd_lab.taps.collect` returns them.
+        methods: Methods by the names that the results shall have.
+    """
+    own = {name: _scalar(value) for name, value in detection.items() if "loss" in name}
+    return {DETECTION: own, **{name: method.losses(taps) for name, method in methods.items()}}
+
+
+def gradient(loss: Tensor, levels: Levels) -> Levels:
+    """d loss / d feature on every level, ``(N, C, H, W)``; zeros where the loss does not reach."""
+    if not loss.requires_grad:
+        return tuple(torch.zeros_like(feature) for feature in levels)
+    return torch.autograd.grad(loss, levels, retain_graph=True, materialize_grads=True)
+
+
+def gradients(taps: Taps, terms: Terms, where: str = "neck", i: int = 0) -> dict[str, Levels]:
+    """The gradient of each source's whole loss with respect to one of the student's features.
+
+    Args:
+        taps: The batch.
+        terms: See :func:`loss_terms`.
+        where: "neck", or "cls" or "reg" for f_i of that tower.
+        i: Layer of the tower, 0 ... depth.
+    """
+    feature, _ = levels_of(taps, where, i)
+    return {
+        source: gradient(torch.stack([*losses.values()]).sum(), feature)
+        for source, losses in terms.items()
+    }
+
+
+def energy(gradient: Levels) -> Levels:
+    """|g| summed over channels: per level ``(N, H, W)``."""
+    return tuple(g.detach().abs().sum(1) for g in gradient)
+
+
+def energy_map(taps: Taps, gradient: Levels, image: int, size: tuple[int, int]) -> Tensor:
+    """Fig. 5: the energy on one image, ``(H, W)``, all levels on top of each other.
+
+    A location's energy is shared among its pixels, so that the map sums up to the whole energy and
+    coarse levels do not count more than they hold.
+
+    Args:
+        taps: Of the batch.
+        gradient: With respect to one feature.
+        image: Index in the batch.
+        size: H and W in pixels.
+    """
+    values = [level[image] for level in energy(gradient)]
+    where = centres(taps.student_head, taps.student.predictions.cls)
+    return on_image(values, where, size, share=True).sum(0)
+
+
+def inside_boxes(taps: Taps) -> Tensor:
+    """``(N, R)`` bool: locations whose centre lies in a ground-truth box, finest level first."""
+    parts = centres(taps.student_head, taps.student.predictions.cls)
+    points = torch.cat([part.flatten(0, 1) for part in parts])
+    inside = []
+    for truth in taps.gt_instances:
+        low, high = truth.bboxes[:, None, :2], truth.bboxes[:, None, 2:]
+        inside.append(((points >= low) & (points <= high)).all(-1).any(0))
+    return torch.stack(inside)
+
+
+def gini(values: Tensor) -> Tensor:
+    """Gini coefficient of non-negative values along the last axis.
+
+    0 where all are equal, (n - 1) / n where one holds everything; NaN where there is nothing.
+
+    Args:
+        values: ``(..., n)``.
+
+    Returns:
+        ``(...,)``.
+    """
+    n = values.size(-1)
+    ranked = values.double().sort(-1).values
+    rank = torch.arange(1, n + 1, dtype=ranked.dtype, device=values.device)
+    return ((2 * rank - n - 1) * ranked).sum(-1) / (n * ranked.sum(-1))
+
+
+def cosine(a: Levels, b: Levels) -> Tensor:
+    """Cosine between two gradients of one feature, image by image: ``(N,)``; NaN where one is 0.
+
+    Negative values are conflict in gradient space: a step along one loss undoes the other's.
+    """
+    one, other = (torch.cat([g.flatten(1) for g in levels], 1).double() for levels in (a, b))
+    lengths = one.norm(dim=1) * other.norm(dim=1)
+    return (one * other).sum(1) / lengths  # 0 / 0 is nan, on purpose
+
+
+def concentration(taps: Taps, found: Mapping[str, Levels]) -> pd.DataFrame:
+    """How focused every source's gradient is, and how it stands to the detection loss's.
+
+    Args:
+        taps: The batch.
+        found: Gradients by source with respect to one feature, "detection" among them.
+
+    Returns:
+        A row an image and source: ``image`` (its id), ``source``, ``inside`` (share of energy
+        inside ground-truth boxes), ``area`` (share of locations there: what a gradient without
+        focus would have), ``gini`` over locations, ``cosine`` with the detection gradient. NaN
+        where the gradient is zero.
+    """
+    inside = inside_boxes(taps)
+    ids = [meta.get("img_id", index) for index, meta in enumerate(taps.metas)]
+    frames = []
+    for source, gradient in found.items():
+        flat = torch.cat([level.flatten(1) for level in energy(gradient)], 1).double()
+        columns = {
+            "inside": (flat * inside).sum(1) / flat.sum(1),
+            "area": inside.double().mean(1),
+            "gini": gini(flat),
+            "cosine": cosine(gradient, found[DETECTION]),
+        }
+        values = {name: column.tolist() for name, column in columns.items()}
+        frames.append(pd.DataFrame({"image": ids, "source": source, **values}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def measure_gradients(
+    pair: Pair,
+    batches: Iterable[Mapping[str, Any]],
+    methods: Mapping[str, Method],
+    places: Sequence[tuple[str, int]] = (("neck", 0),),
+    tap: str = "post_relu",
+) -> pd.DataFrame:
+    """:func:`concentration` over a set, with columns ``where`` and ``i`` for the feature.
+
+    The student is read in the mode it is in; in training mode its batch norms would learn. Means
+    with 95 % intervals over images: ``tables.summarise(frame, ["where", "i", "source"], "gini")``.
+
+    Args:
+        pair: Student and teacher.
+        batches: Preprocessed, each ``dict(inputs, data_samples)`` with ground truth.
+        methods: Methods by name.
+        places: Features as (where, i), see :func:`gradients`.
+        tap: Where f_i is read.
+    """
+    frames = []
+    for batch in batches:
+        with torch.enable_grad():
+            taps, detection = collect(pair, batch["inputs"], batch["data_samples"], tap)
+            terms = loss_terms(taps, detection, methods)
+            for where, i in places:
+                frame = concentration(taps, gradients(taps, terms, where, i))
+                frame.insert(1, "where", where)
+                frame.insert(2, "i", i)
+                frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def _scalar(value: Any) -> Tensor:
+    return torch.stack(list(value)).sum() if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,179 @@
+"""Gradients against derivatives taken by hand; concentration against sums done by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from crosskd_lab.analysis.gradients import (
+    concentration,
+    cosine,
+    energy,
+    energy_map,
+    gini,
+    gradient,
+    gradients,
+    inside_boxes,
+    loss_terms,
+    measure_gradients,
+)
+from crosskd_lab.heads import HeadTaps, Predictions
+from crosskd_lab.methods import PKD, CrossKD, Method, PredictionMimicking
+
+MIDDLES = torch.tensor([[2.0, 2], [6, 2], [2, 6], [6, 6]])  # one level, 2 x 2, stride 4
+
+
+class Squares(Method):
+    """A loss whose gradient with respect to f is 2 f times a factor."""
+
+    def __init__(self, factor=1.0):
+        super().__init__()
+        self.factor = factor
+
+    def losses(self, taps):
+        return {"loss_squares": self.factor * sum(f.square().sum() for f in taps.student.neck)}
+
+
+@pytest.fixture
+def taps():
+    """One image, two channels on 2 x 2 locations, a box around the centre (2, 2)."""
+    feature = torch.tensor([[[[1.0, -2], [0, 3]], [[4.0, 0], [0, -1]]]], requires_grad=True)
+    head = SimpleNamespace(priors=lambda levels: MIDDLES, check_layer=lambda i: None)
+    walk = HeadTaps((feature,), {}, Predictions((torch.zeros(1, 1, 2, 2),), ()))
+    truth = SimpleNamespace(bboxes=torch.tensor([[0.0, 0, 3, 3]]))
+    return SimpleNamespace(
+        student=walk,
+        teacher=walk,
+        student_head=head,
+        teacher_head=head,
+        gt_instances=[truth],
+        metas=[{"img_id": 42}],
+    )
+
+
+def both(taps, factor=1.0):
+    """Gradients of "detection", the sum of squares, and of another multiple of it."""
+    detection = {"loss_cls": [taps.student.neck[0].square().sum()], "acc": torch.tensor(9.0)}
+    return gradients(taps, loss_terms(taps, detection, {"KD": Squares(factor)}))
+
+
+def test_the_gradient_of_a_sum_of_squares_is_twice_the_feature(taps):
+    found = both(taps, 3.0)
+    assert torch.equal(found["detection"][0], 2 * taps.student.neck[0])
+    assert torch.equal(found["KD"][0], 6 * taps.student.neck[0])
+
+
+def test_energy_sums_magnitudes_over_channels(taps):
+    assert energy(both(taps)["detection"])[0].tolist() == [[[10, 4], [0, 8]]]
+
+
+def test_the_energy_map_sums_up_to_the_energy(taps):
+    found = energy_map(taps, both(taps)["detection"], 0, (8, 8))
+    assert found[0, 0] == 10 / 16
+    assert found[7, 7] == 8 / 16
+    assert found.sum() == 22
+
+
+def test_a_loss_that_does_not_reach_has_no_gradient():
+    feature = torch.ones(1, 2, 3, 3, requires_grad=True)
+    other = torch.ones(2, requires_grad=True)
+    assert not gradient(other.sum(), (feature,))[0].any()
+    assert not gradient(torch.tensor(1.0), (feature,))[0].any()
+
+
+def test_concentration_by_hand(taps):
+    """Energy 10, 4, 0, 8 with the first location in the box."""
+    frame = concentration(taps, both(taps, -0.5)).set_index("source")
+    assert frame.loc["detection", "inside"] == pytest.approx(10 / 22)
+    assert (frame["area"] == 0.25).all()
+    # Ranked 0, 4, 8, 10: (-3 * 0 - 1 * 4 + 1 * 8 + 3 * 10) / (4 * 22).
+    assert frame["gini"].tolist() == pytest.approx([34 / 88] * 2)
+    assert frame["cosine"].tolist() == pytest.approx([1, -1])
+    assert frame["image"].tolist() == [42, 42]
+
+
+def test_boxes_hold_their_borders_and_images_without_boxes_hold_nothing(taps):
+    taps.gt_instances[0].bboxes = torch.tensor([[2.0, 0, 6, 2]])
+    assert inside_boxes(taps).tolist() == [[True, True, False, False]]
+    taps.gt_instances[0].bboxes = torch.zeros(0, 4)
+    assert not inside_boxes(taps).any()
+
+
+@pytest.mark.parametrize("n", [2, 7, 100])
+def test_gini_of_equals_and_of_a_single_spike(n):
+    spike = torch.zeros(n)
+    spike[n // 2] = 5
+    assert gini(torch.stack([torch.full((n,), 0.3), spike])).tolist() == pytest.approx(
+        [0, (n - 1) / n], abs=1e-9
+    )
+
+
+def test_gini_is_half_the_mean_absolute_difference_over_the_mean():
+    values = torch.rand(30, generator=torch.Generator().manual_seed(0)).double()
+    reference = (values[:, None] - values).abs().mean() / (2 * values.mean())
+    assert gini(values).item() == pytest.approx(reference.item())
+
+
+def test_cosine_is_taken_image_by_image_over_all_levels():
+    one = (torch.tensor([[[[1.0]]], [[[1.0]]]]), torch.tensor([[[[0.0]]], [[[1.0]]]]))
+    other = (torch.tensor([[[[0.0]]], [[[2.0]]]]), torch.tensor([[[[3.0]]], [[[0.0]]]]))
+    assert cosine(one, one).tolist() == pytest.approx([1, 1])
+    assert cosine(one, other).tolist() == pytest.approx([0, 2**-0.5])
+    assert cosine(one, tuple(torch.zeros_like(g) for g in one)).isnan().all()
+
+
+def test_over_a_pair_every_source_is_measured_at_every_place(toy_pair, sample):
+    """At f_2, CrossKD with i = 1 has no gradient; the neck gets one from everything."""
+    pair = toy_pair((8, 16), 2)
+    for parameter in pair.student.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    necks = pair.teacher.extract_feat  # else both necks are equal, and PKD has nothing to pull
+    pair.teacher.extract_feat = lambda images: tuple(f.square() for f in necks(images))
+    draw = torch.Generator().manual_seed(0)
+    batch = {
+        "inputs": torch.rand(2, 3, 32, 32, generator=draw).requires_grad_(),
+        "data_samples": [
+            sample([[4.0, 4, 20, 20]], [0], size=32),
+            sample([[8.0, 0, 32, 24]], [1], size=32),
+        ],
+    }
+    methods = {"CrossKD": CrossKD(i=1), "KD": PredictionMimicking(), "PKD": PKD()}
+    places = [("neck", 0), ("cls", 2)]
+    frame = measure_gradients(pair, [batch, batch], methods, places)
+    assert len(frame) == 2 * 2 * 2 * 4
+    assert set(frame["source"]) == {"detection", *methods}
+    neck = frame[frame["where"] == "neck"]
+    assert neck[["inside", "gini", "cosine"]].notna().all(axis=None)
+    assert np.allclose(neck[neck["source"] == "detection"]["cosine"], 1)
+    assert neck["cosine"].abs().max() <= 1 + 1e-9
+    deep = frame[frame["where"] == "cls"].set_index("source")
+    assert deep.loc[["CrossKD", "PKD"], "gini"].isna().all()
+    assert deep.loc[["detection", "KD"], "gini"].notna().all()
+    assert all(p.grad is None for p in [*pair.student.parameters(), *pair.teacher.parameters()])
+
+
+def test_energy_of_a_detection_loss_by_finite_differences(toy_pair, sample):
+    """The gradient at one cell of the neck equals what a small push there does to the loss."""
+    pair = toy_pair()
+    head, samples = pair.student_head, [sample([[4.0, 4, 12, 12]], [0])]
+    for parameter in pair.student.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    metas = [s.metainfo for s in samples]
+    pair.student.double()
+
+    def loss(feature):
+        said = head.walk((feature,)).predictions
+        losses, _ = head.detection_losses(said, [s.gt_instances for s in samples], metas)
+        return losses["loss_cls"][0]
+
+    draw = torch.Generator().manual_seed(1)
+    feature = torch.rand(1, 8, 2, 2, generator=draw, dtype=torch.float64).requires_grad_()
+    (found,) = gradient(loss(feature), (feature,))
+    push = torch.zeros_like(feature)
+    push[0, 3, 1, 1] = 1e-4
+    with torch.no_grad():
+        slope = (loss(feature + push) - loss(feature - push)) / 2e-4
+    assert found[0, 3, 1, 1].item() == pytest.approx(slope.item(), rel=1e-2, abs=1e-6)

@@ -104,7 +104,8 @@ def test_a_bad_record_is_one_line_that_names_file_and_record(capsys, pets, tmp_p
     assert (code, said) == (1, "")
     assert error.count("\n") == 1 and error.startswith("crosskd-lab: ")
     assert str(pets / "annotations" / "train.json") in error
-    assert re.search(r"train\.json: (image \d .*train 1\.jpg|annotation [12] on train 0\.jpg)", error)
+    record = r"train\.json: (image \d .*train 1\.jpg|annotation [12] on train 0\.jpg)"
+    assert re.search(record, error)
     assert "--skip-bad" in error
     assert not (tmp_path / "run").exists()
 

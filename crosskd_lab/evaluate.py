@@ -13,7 +13,6 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from torch import nn
 from tqdm.auto import tqdm
 
 from .coco import clean, read_classes
@@ -88,7 +87,7 @@ def evaluate(
     cfg = detector_of(config if isinstance(config, Config) else read_config(config))
     if not cfg.get("data"):
         raise LabError("the config has no data = dict(root=..., size=...): the images need a size")
-    annotations, dataset = _dataset(cfg, data, split, skip_bad)
+    annotations, dataset = split_settings(cfg, data, split, skip_bad)
     cfg.model.bbox_head.num_classes = len(dataset["metainfo"]["classes"])
     with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
         detector = settle(build_detector(cfg.model))
@@ -109,10 +108,20 @@ def _loader(dataset: dict[str, Any], batch: int) -> Any:
     return Runner.build_dataloader(settings, seed=0)
 
 
-def _dataset(
+def split_settings(
     cfg: Config, data: str | Path | None, split: str, skip_bad: bool
 ) -> tuple[Path, dict[str, Any]]:
-    """Annotation file and dataset config of a split, in the order of the detector's classes."""
+    """Annotation file and dataset config of a split, in the order of the detector's classes.
+
+    Args:
+        cfg: A detector's config with ``data``: its size, and its classes where it has been trained.
+        data: Folder of a COCO-format set; the config's own by default.
+        split: "train", "val" or "test".
+        skip_bad: Leave broken records out (and say so) instead of refusing the set.
+
+    Raises:
+        LabError: for other classes than the detector's, or a set that cannot be used.
+    """
     root = Path(data or cfg.data.root)
     root = root if root.exists() or root.is_absolute() else ROOT / root
     cache = ROOT / "data" / "cache" / data_checksum(root)
@@ -132,7 +141,7 @@ def _dataset(
 
 
 @torch.no_grad()
-def _measure(detector: nn.Module, loader: Any, metric: BoxAP, title: str) -> dict[str, float]:
+def _measure(detector: Any, loader: Any, metric: BoxAP, title: str) -> dict[str, float]:
     detector.eval()
     evaluator = Evaluator([metric])
     evaluator.dataset_meta = loader.dataset.metainfo

@@ -37,16 +37,17 @@ def eval(
 
     found = find_saved(saved, config)
     measured = evaluate(found.config, found.checkpoint, data, split, skip_bad)
-    Console().print(table(measured, f"{found.checkpoint} on {split}"))
+    print(f"{saved}: {found.checkpoint.name} on {split}")
+    Console().print(table(measured))
     if out is not None:
         write_whole(out, json.dumps(measured, indent=2) + "\n")
 
 
-def table(measured: dict[str, float], title: str) -> Table:
+def table(measured: dict[str, float]) -> Table:
     """AP and its parts in points as one row; a dash where the set has no object of a size."""
     from rich.table import Table
 
-    shown = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    shown = Table(box=None, pad_edge=False)
     for name in measured:
         shown.add_column(name, justify="right")
     shown.add_row(*(f"{ap:.1f}" if ap >= 0 else "–" for ap in measured.values()))

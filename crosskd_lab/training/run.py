@@ -18,7 +18,6 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
-from torch import nn
 
 from ..errors import LabError
 from ..record import RECORD, finish_record, read_metrics, start_record
@@ -116,7 +115,7 @@ class _Runner(Runner):
             return super().load_checkpoint(*args, **kwargs)
 
 
-def settle(model: nn.Module) -> nn.Module:
+def settle(model: Any) -> Any:
     """Put a detector on the device and in the memory order in which it runs fastest."""
     model.to(get_device())
     if not torch.cuda.is_available():  # oneDNN's convolutions are a fifth faster in this order

@@ -99,6 +99,7 @@ def execute(cover: Cover, out: Path, parameters: dict[str, Any]) -> Chapter:
             str(draft),
             parameters=parameters,
             kernel_name="python3",
+            language="python",
             cwd=str(cover.path.parent),
             progress_bar=sys.stderr.isatty(),
             extra_arguments=["--IPKernelApp.log_level=CRITICAL"],  # it warns of local TCP

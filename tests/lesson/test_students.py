@@ -1,0 +1,68 @@
+"""Students come ready to be looked at, and say where they come from."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.lesson.students import effort, held_out, train_student
+from crosskd_lab.record import finish_record, start_record
+
+
+def test_an_unknown_scale_lists_the_known_ones():
+    with pytest.raises(LabError, match="'huge' is unknown: choose one of smoke, cpu, gpu"):
+        effort("huge")
+
+
+def test_a_student_is_ready_and_says_where_it_comes_from(student):
+    assert student.origin == "4 steps of 4 images, just now"
+    assert not student.pair.student.training
+    assert not student.pair.teacher.training
+
+
+def test_training_moves_the_weights_and_says_how_far_it_is(tiny_scenes, capsys, student):
+    other = train_student("none", "smoke", tiny_scenes, teacher="random")
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1].startswith("none: step 4 of 4, loss ")
+    ours, theirs = (s.pair.student.bbox_head.gfl_cls.weight for s in (student, other))
+    assert not torch.equal(ours, theirs), "one start, two losses: the weights must part"
+
+
+def test_held_out_images_are_the_first_and_no_more_than_there_are(student, batch):
+    assert batch["inputs"].shape == (3, 3, 160, 160)
+    assert held_out(student, 2)["inputs"].shape == (2, 3, 160, 160)
+    names = [sample.metainfo["img_path"].rpartition("/")[2] for sample in batch["data_samples"]]
+    assert names == ["000000.png", "000001.png", "000002.png"]
+
+
+def finished_run(folder, weights, status="done"):
+    data = {"path": "scenes", "checksum": "0"}
+    start_record(folder, command=[], config="", seed=0, data=data, teacher=None, methods=None)
+    torch.save({"state_dict": weights}, folder / "iter_7.pth")
+    finish_record(folder, status, results={})
+
+
+@pytest.fixture
+def scenes_of_the_lab(monkeypatch, tiny_scenes):
+    monkeypatch.setattr("crosskd_lab.lesson.students.lesson_scenes", lambda scale: tiny_scenes)
+
+
+@pytest.mark.usefixtures("scenes_of_the_lab")
+def test_a_finished_race_lends_its_student(student, tmp_path):
+    weights = {k: v.clone() for k, v in student.pair.student.state_dict().items()}
+    weights["bbox_head.gfl_cls.bias"] = torch.arange(10.0)
+    finished_run(tmp_path / "none-s0", weights)
+    lent = train_student("none", "smoke", teacher="random", race=tmp_path)
+    assert lent.origin == "your race, run none-s0, 7 steps"
+    assert lent.pair.student.bbox_head.gfl_cls.bias.tolist() == list(range(10))
+
+
+@pytest.mark.usefixtures("scenes_of_the_lab")
+@pytest.mark.parametrize(
+    ("weights", "status"), [({"neck.weight": torch.ones(1)}, "done"), ({}, "stopped")]
+)
+def test_a_race_of_another_student_or_one_that_stopped_is_left_alone(weights, status, tmp_path):
+    finished_run(tmp_path / "none-s0", weights, status)
+    trained = train_student("none", "smoke", teacher="random", race=tmp_path)
+    assert trained.origin.endswith("just now")

@@ -9,11 +9,11 @@ weights, but gradient does flow *through* them to f_i^s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from .errors import LabError
 from .heads import BRANCHES, HeadAdapter, Levels, Predictions, Towers
@@ -42,6 +42,29 @@ def align_statistics(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Ten
     return standardise(student, eps) * deviation + mean
 
 
+class ConvAlign(nn.Module):
+    """Carry f_i^s to the teacher's width by a learned 1x1 conv: ``align(conv(f_i^s), f_i^t)``.
+
+    For heads of different width. The conv learns with the student from the distillation loss
+    alone and is not saved with it.
+
+    Args:
+        student: Channels of f_i^s.
+        teacher: Channels of f_i^t.
+        then: A name in :data:`ALIGNMENTS` for what follows the conv.
+    """
+
+    def __init__(self, student: int, teacher: int, then: str = "statistics") -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(student, teacher, 1)
+        nn.init.orthogonal_(self.conv.weight)  # keeps the energy of what it carries
+        self.then = _named(then)
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """f_i^s ``(N, C_s, H, W)`` in the width of f_i^t ``(N, C_t, H, W)``."""
+        return self.then(self.conv(student), teacher)
+
+
 def align_nothing(student: Tensor, teacher: Tensor) -> Tensor:
     """Deliver f_i^s as it is: the paper's text."""
     expect_same(student, teacher, "features at the tap", "heads of different width need an adapter")
@@ -49,6 +72,35 @@ def align_nothing(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 ALIGNMENTS: dict[str, Align] = {"statistics": align_statistics, "none": align_nothing}
+
+
+def _named(align: str | Align) -> Align:
+    """The alignment of this name; LabError for an unknown one."""
+    if not isinstance(align, str):
+        return align
+    if align not in ALIGNMENTS:
+        raise LabError(f"align = {align!r} is unknown: choose one of {', '.join(ALIGNMENTS)}")
+    return ALIGNMENTS[align]
+
+
+def delivered_layer(student: HeadAdapter, teacher: HeadAdapter, i: int) -> int:
+    """The student's layer that is delivered into the teacher's conv i+1.
+
+    It is i where both towers are equally deep. Otherwise layers are counted from the prediction
+    end: as many hidden convs of the teacher follow as the student has after its own layer.
+
+    Raises:
+        LabError: if either head has no such layer.
+    """
+    teacher.check_layer(i)
+    own = i + student.depth - teacher.depth
+    if own < 0:
+        raise LabError(
+            f"layer index i = {i} has no counterpart: the teacher has {teacher.depth} hidden "
+            f"convs, the student {student.depth}, and layers are counted from the prediction end, so i "
+            f"must be in {teacher.depth - student.depth} ... {teacher.depth}"
+        )
+    return own
 
 
 def deliver(student: Levels, teacher: Levels, i: int, align: str | Align = "statistics") -> Levels:
@@ -60,10 +112,7 @@ def deliver(student: Levels, teacher: Levels, i: int, align: str | Align = "stat
         i: The layer index; f_0 is the neck feature, which no activation has touched.
         align: A name in :data:`ALIGNMENTS`, or a function of (student, teacher).
     """
-    if isinstance(align, str):
-        if align not in ALIGNMENTS:
-            raise LabError(f"align = {align!r} is unknown: choose one of {', '.join(ALIGNMENTS)}")
-        align = ALIGNMENTS[align]
+    align = _named(align)
     aligned = tuple(align(s, t) for s, t in zip(student, teacher, strict=True))
     return tuple(F.relu(f) for f in aligned) if i > 0 else aligned
 
@@ -73,8 +122,9 @@ def cross_head(
     student: Towers,
     teacher: Towers,
     i: int,
-    align: str | Align = "statistics",
+    align: str | Align | Mapping[str, Align] = "statistics",
     branches: Sequence[str] = BRANCHES,
+    own: int | None = None,
 ) -> Predictions:
     """The cross-head predictions p_hat^s of eq. (2).
 
@@ -83,8 +133,9 @@ def cross_head(
         student: The student's walk, ``student[branch][i][level]``.
         teacher: The teacher's walk on the same images.
         i: 0 ... depth of the teacher's head.
-        align: See :func:`deliver`.
+        align: See :func:`deliver`; or one for each branch, by its name.
         branches: "cls", "reg" or both (Tab. 3).
+        own: The student's layer to deliver, where its tower is of another depth; i if None.
 
     Returns:
         Predictions in the teacher's space; a branch that was not asked for is empty.
@@ -94,7 +145,9 @@ def cross_head(
     """
     teacher_head.check_layer(i)
     last = {}
+    own = i if own is None else own
     for branch in branches:
-        entering = deliver(student[branch][i], teacher[branch][i], i, align)
+        by_branch = align[branch] if isinstance(align, Mapping) else align
+        entering = deliver(student[branch][own], teacher[branch][i], i, by_branch)
         last[branch] = teacher_head.resume(branch, entering, i)
     return teacher_head.predict(last)

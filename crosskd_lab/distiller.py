@@ -54,6 +54,8 @@ class Distiller(BaseDetector):
         for name, parameter in pair.student.named_parameters(recurse=False):
             self.register_parameter(name, parameter)
         self.methods: Any = nn.ModuleList(map(build_method, methods))
+        for method in self.methods:
+            method.attach(pair.student_head, pair.teacher_head)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[Any]) -> dict[str, Any]:
         """The student's own detection losses and every method's losses, by name.

@@ -135,7 +135,7 @@ def _add_teacher(cfg: Config) -> None:
 
 def _by_name(method: Mapping[str, Any]) -> dict[str, Any]:
     """A method entry with its class as a dotted name, so that the config can be written down."""
-    entry = dict(method)
+    entry = {k: _by_name(v) if isinstance(v, Mapping) else v for k, v in method.items()}
     kind = entry.get("type")
     if isinstance(kind, type):
         entry["type"] = f"{kind.__module__}.{kind.__qualname__}"

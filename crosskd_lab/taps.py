@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .cross_head import Align, cross_head
+from .cross_head import Align, cross_head, delivered_layer
 from .heads import BRANCHES, HeadAdapter, HeadTaps, Predictions, Targets
 from .pair import Pair
 
@@ -37,11 +37,18 @@ class Taps:
     metas: Sequence[dict]
 
     def cross(
-        self, i: int, align: str | Align = "statistics", branches: Sequence[str] = BRANCHES
+        self,
+        i: int,
+        align: str | Align | Mapping[str, Align] = "statistics",
+        branches: Sequence[str] = BRANCHES,
     ) -> Predictions:
-        """Cross-head predictions p_hat^s from f_i^s (eq. 2); see :mod:`crosskd_lab.cross_head`."""
+        """Cross-head predictions p_hat^s from f_i^s (eq. 2); see :mod:`crosskd_lab.cross_head`.
+
+        Layers are the teacher's; towers of different depth are matched at the prediction end.
+        """
+        own = delivered_layer(self.student_head, self.teacher_head, i)
         return cross_head(
-            self.teacher_head, self.student.towers, self.teacher.towers, i, align, branches
+            self.teacher_head, self.student.towers, self.teacher.towers, i, align, branches, own
         )
 
 

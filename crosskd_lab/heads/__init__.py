@@ -5,12 +5,18 @@ from __future__ import annotations
 from torch import nn
 
 from ..errors import LabError
+from .atss import ATSSAdapter
 from .base import BRANCHES, TAPS, HeadAdapter
+from .fcos import FCOSAdapter
 from .gfl import GFLAdapter
+from .retinanet import RetinaAdapter
 from .tensors import HeadTaps, Levels, Predictions, Recipe, Targets, Towers
 
 ADAPTERS: dict[str, type[HeadAdapter]] = {
     "GFLHead": GFLAdapter,
+    "RetinaHead": RetinaAdapter,
+    "FCOSHead": FCOSAdapter,
+    "ATSSHead": ATSSAdapter,
 }
 
 

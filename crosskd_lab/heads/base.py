@@ -16,13 +16,14 @@ from mmdet.utils import reduce_mean
 from torch import Tensor, nn
 
 from ..errors import LabError
+from .locations import Locations
 from .tensors import HeadTaps, Levels, Predictions, Recipe, Targets, Towers
 
 BRANCHES = ("cls", "reg")
 TAPS = ("post_relu", "pre_relu")
 
 
-class HeadAdapter:
+class HeadAdapter(Locations):
     """Reads one dense head. Subclasses say only what their family does differently.
 
     Args:
@@ -35,7 +36,12 @@ class HeadAdapter:
     recipe: ClassVar[Recipe] = Recipe()
 
     def __init__(self, head: nn.Module) -> None:
-        self.head: Any = head
+        super().__init__(head)
+        if not getattr(head, "use_sigmoid_cls", True):
+            raise LabError(
+                f"{type(head).__name__} scores classes by softmax, the lab's losses need sigmoid "
+                "scores: set use_sigmoid=True in its loss_cls"
+            )
         for branch in BRANCHES:
             for conv in self.tower(branch, 0):
                 if getattr(conv, "order", None) != ("conv", "norm", "act"):
@@ -54,6 +60,12 @@ class HeadAdapter:
     def depth(self) -> int:
         """Number of hidden convs, n - 1 of sec. 3.2: f_i exists for i = 0 ... depth."""
         return len(self.tower("cls", 0))
+
+    def channels(self, branch: str, i: int) -> int:
+        """Channels of f_i."""
+        self.check_layer(i)
+        tower = self.tower(branch, 0)
+        return int(tower[i - 1].conv.out_channels if i else self.head.in_channels)
 
     def check_layer(self, i: int) -> None:
         """Raise LabError unless 0 <= i <= depth."""
@@ -81,7 +93,7 @@ class HeadAdapter:
         towers: Towers = {}
         last: dict[str, Levels] = {}
         for branch in BRANCHES:
-            climbs = [self._climb(branch, level, f, tap) for level, f in enumerate(neck)]
+            climbs = [self._climb(branch, level, f, tap) for level, f in self._numbered(neck)]
             towers[branch] = tuple(zip(*(reached for reached, _ in climbs), strict=True))
             last[branch] = tuple(top for _, top in climbs)
         return HeadTaps(tuple(neck), towers, self.predict(last))
@@ -114,7 +126,7 @@ class HeadAdapter:
         """
         self.check_layer(i)
         out = []
-        for level, feature in enumerate(features):
+        for level, feature in self._numbered(features):
             for conv in self.tower(branch, level)[i:]:
                 feature = conv(feature)
             out.append(feature)
@@ -128,8 +140,8 @@ class HeadAdapter:
         """
         cls, reg = last.get("cls", ()), last.get("reg", ())
         return Predictions(
-            cls=tuple(self.predict_cls(level, f) for level, f in enumerate(cls)),
-            reg=tuple(self.predict_reg(level, f) for level, f in enumerate(reg)),
+            cls=tuple(self.predict_cls(level, f) for level, f in self._numbered(cls)),
+            reg=tuple(self.predict_reg(level, f) for level, f in self._numbered(reg)),
             centerness=self.predict_centerness(last),
         )
 
@@ -183,12 +195,6 @@ class HeadAdapter:
         """K, the length of a location's class vector (sigmoid heads: no background entry)."""
         return int(self.head.cls_out_channels)
 
-    def flat(self, levels: Levels, last: int) -> Tensor:
-        """``(N, A * last, H_l, W_l)`` per level to ``(N, P, last)``, mmdet's order of priors."""
-        return torch.cat(
-            [m.permute(0, 2, 3, 1).reshape(m.size(0), -1, last) for m in levels], dim=1
-        )
-
     def flat_cls(self, predictions: Predictions) -> Tensor:
         """Class logits ``(N, P, K)``."""
         return self.flat(predictions.cls, self.num_classes)
@@ -201,23 +207,13 @@ class HeadAdapter:
         """Boxes ``(N, P, 4)``, xyxy in input pixels, not clipped to the image."""
         raise NotImplementedError
 
+    def cls_normaliser(self, targets: Targets) -> Tensor | float:
+        """|S| of the classification branch: the number of positives, unless the family differs."""
+        return targets.num_pos
+
     def box_normaliser(self, weight: Tensor, targets: Targets) -> Tensor | float:
         """|S| of the regression branch: the number of positives, unless the family differs."""
         return targets.num_pos
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """Pixels between neighbouring locations, per level."""
-        return tuple(int(s[0] if isinstance(s, tuple) else s) for s in self._priors.strides)
-
-    @property
-    def _priors(self) -> Any:
-        return self.head.prior_generator
-
-    def priors(self, levels: Levels) -> Tensor:
-        """Anchors ``(P, 4)`` xyxy, or points ``(P, 2)``, in input pixels, for maps of this size."""
-        sizes = [m.shape[-2:] for m in levels]
-        return torch.cat(self._priors.grid_priors(sizes, device=levels[0].device))
 
 
 @contextmanager

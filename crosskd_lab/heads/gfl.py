@@ -35,6 +35,7 @@ class GFLAdapter(HeadAdapter):
             boxes=torch.cat(boxes, 1),
             num_pos=self.mean_over_processes(num_pos, labels[0]),
             num_classes=self.head.num_classes,
+            centres=self.centres(predictions.cls),
         )
 
     def soft_labels(self, predictions: Predictions, targets: Targets, metas: list[dict]) -> Tensor:
@@ -62,13 +63,4 @@ class GFLAdapter(HeadAdapter):
         distance = bins.softmax(-1) @ torch.arange(
             bins.size(-1), dtype=bins.dtype, device=bins.device
         )
-        anchors = self.priors(reg)
-        centre = (anchors[:, :2] + anchors[:, 2:]) / 2
-        stride = torch.cat(
-            [
-                anchors.new_full((m.shape[-2] * m.shape[-1],), stride)
-                for m, stride in zip(reg, self.strides, strict=True)
-            ]
-        )
-        distance = distance * stride[:, None]
-        return torch.cat([centre - distance[..., :2], centre + distance[..., 2:]], -1)
+        return self.boxes_around(distance, reg, in_strides=True)

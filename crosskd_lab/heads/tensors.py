@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 Levels = tuple[Tensor, ...]
@@ -51,8 +52,10 @@ class Targets:
         labels: ``(N, P)`` class index, K for background.
         label_weights: ``(N, P)``, 1 = positive or negative, 0 = ignored or outside the image.
         boxes: ``(N, P, 4)`` assigned ground truth, xyxy in input pixels; zero where background.
-        num_pos: Number of positives, averaged over processes, at least 1.
+        num_pos: Number of positives as the student's head counts it: at least 1, averaged over
+            processes (RetinaNet's own loss does not average, so its number is local).
         num_classes: K.
+        centres: ``(P, 2)`` centre of every prior, x and y in input pixels.
     """
 
     labels: Tensor
@@ -60,11 +63,26 @@ class Targets:
     boxes: Tensor
     num_pos: float
     num_classes: int
+    centres: Tensor | None = None
 
     @property
     def positive(self) -> Tensor:
         """``(N, P)`` bool: locations that the assigner gave to an object."""
         return (self.labels >= 0) & (self.labels < self.num_classes)
+
+    @property
+    def centerness(self) -> Tensor:
+        """FCOS's centerness (Tian et al. 2019, eq. 3) of each positive in its box, ``(N, P)``.
+
+        ``sqrt(min(l, r) / max(l, r) * min(t, b) / max(t, b))``; 0 at background, and at positives
+        whose centre lies outside their box.
+        """
+        assert self.centres is not None
+        before = self.centres - self.boxes[..., :2]
+        after = self.boxes[..., 2:] - self.centres
+        least, most = torch.minimum(before, after), torch.maximum(before, after)
+        ratio = least.clamp(min=0) / most.clamp(min=1e-6)
+        return ratio.prod(-1).sqrt() * self.positive
 
 
 @dataclass(frozen=True)
@@ -74,3 +92,4 @@ class Recipe:
     layer: int = 3
     cls_weight: float = 1.0
     reg_weight: float = 1.0
+    centerness_weight: float = 0.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..heads import BRANCHES, Levels, Predictions
 from ..errors import LabError
+from ..heads import BRANCHES, HeadAdapter, Levels, Predictions
+from ..heads.spaces import to_anchors
 from ..losses import REGIONS, kd_quality_focal, region_mean
 from ..taps import Taps
 
@@ -16,6 +17,13 @@ class Method(nn.Module):
     Parameters and modules that a method registers train with the student and are never saved
     with it.
     """
+
+    def attach(self, student: HeadAdapter, teacher: HeadAdapter) -> None:
+        """Called once, when both detectors are built: check that they fit, create trained parts.
+
+        Raises:
+            LabError: if this method cannot serve the pair; the message names the remedy.
+        """
 
     def losses(self, taps: Taps) -> dict[str, Tensor]:
         """Named scalar losses, weights included.
@@ -38,6 +46,8 @@ class PredictionTerms(Method):
             "everywhere", S = 1, as the paper has it.
         branches: "cls", "reg" or both (Tab. 3).
         beta: Exponent of the quality focal loss.
+        centerness_weight: Weight of the centerness term; None takes the teacher head's recipe (1
+            for ATSS, 0 for FCOS, whose authors' code computes and does not use it).
     """
 
     name = "kd"
@@ -49,6 +59,7 @@ class PredictionTerms(Method):
         region: str = "teacher_score",
         branches: tuple[str, ...] = BRANCHES,
         beta: float = 1.0,
+        centerness_weight: float | None = None,
     ) -> None:
         super().__init__()
         if region not in REGIONS:
@@ -58,28 +69,57 @@ class PredictionTerms(Method):
         self.cls_weight, self.reg_weight = cls_weight, reg_weight
         self.region, self.beta = region, beta
         self.branches = tuple(branches)
+        self.centerness_weight = centerness_weight
 
     def mimic(self, predictions: Predictions, taps: Taps) -> dict[str, Tensor]:
-        """Both terms between ``predictions`` (in the teacher's space) and the teacher's own."""
+        """The terms between ``predictions`` (in the teacher's space) and the teacher's own.
+
+        ``loss_<name>_cls``, ``loss_<name>_reg`` and, for heads that distil it,
+        ``loss_<name>_centerness`` with the branch that its tower belongs to.
+        """
         terms = {"cls": self._cls_term, "reg": self._reg_term}
-        return {
+        losses = {
             f"loss_{self.name}_{branch}": terms[branch](predictions, taps)
             for branch in self.branches
         }
+        recipe, own = taps.teacher_head.recipe.centerness_weight, self.centerness_weight
+        weight = recipe if own is None else own
+        if weight and predictions.centerness is not None:
+            term = self._centerness_term(predictions.centerness, taps)
+            losses[f"loss_{self.name}_centerness"] = weight * term
+        return losses
 
     def _cls_term(self, predictions: Predictions, taps: Taps) -> Tensor:
         head = taps.teacher_head
         soft_label = head.flat_cls(taps.teacher.predictions).sigmoid()
         distance = kd_quality_focal(head.flat_cls(predictions), soft_label, self.beta)
         weight = head.recipe.cls_weight if self.cls_weight is None else self.cls_weight
-        return weight * region_mean(distance, taps.targets.label_weights, taps.targets.num_pos)
+        normaliser = head.cls_normaliser(taps.targets)
+        return weight * region_mean(distance, _seen(taps.targets.label_weights, taps), normaliser)
 
     def _reg_term(self, predictions: Predictions, taps: Taps) -> Tensor:
         head, teacher = taps.teacher_head, taps.teacher.predictions
-        region = REGIONS[self.region](head.flat_cls(teacher)) * (taps.targets.label_weights > 0)
+        seen = _seen(taps.targets.label_weights, taps) > 0
+        region = REGIONS[self.region](head.flat_cls(teacher)) * seen
         distance = head.box_distance(predictions.reg, teacher.reg, list(taps.metas))
         weight = head.recipe.reg_weight if self.reg_weight is None else self.reg_weight
         return weight * region_mean(distance, region, head.box_normaliser(region, taps.targets))
+
+    @staticmethod
+    def _centerness_term(centerness: Levels, taps: Taps) -> Tensor:
+        """Cross-entropy to the teacher's centerness at the student's positives."""
+        head = taps.teacher_head
+        assert taps.teacher.predictions.centerness is not None
+        soft_label = head.flat(taps.teacher.predictions.centerness, 1).sigmoid()
+        distance = kd_quality_focal(head.flat(centerness, 1), soft_label, beta=0)
+        return region_mean(
+            distance, _seen(taps.targets.positive.float(), taps), taps.targets.num_pos
+        )
+
+
+def _seen(per_prior: Tensor, taps: Taps) -> Tensor:
+    """What the student's assigner says of its priors, carried over to the teacher's."""
+    return to_anchors(per_prior, taps.student_head.anchors, taps.teacher_head.anchors)
 
 
 def levels_of(taps: Taps, where: str, i: int) -> tuple[Levels, Levels]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
+from mmengine.utils import get_object_from_string
+from torch import Tensor, nn
 
-from ..cross_head import Align
+from ..cross_head import Align, ConvAlign, delivered_layer
+from ..errors import LabError
+from ..heads import HeadAdapter
 from ..taps import Taps
 from .base import PredictionTerms
 
@@ -16,21 +20,65 @@ class CrossKD(PredictionTerms):
 
     Args:
         i: Layer whose feature f_i^s is delivered, 0 ... number of hidden convs (Tab. 1); None
-            takes the teacher head's recipe (3, for FCOS 2).
-        align: "statistics" as the authors' code has it, "none" as the paper's text has it, or a
-            function of two maps.
+            takes the teacher head's recipe (3, for FCOS 2). Where the towers are of different
+            depth, i is the teacher's layer and must be given: the student's is the one with as
+            many hidden convs after it.
+        align: "statistics" as the authors' code has it, "none" as the paper's text has it, a
+            function of two maps; or, for heads of different width, "conv" or
+            ``dict(type=ConvAlign, ...)``, whose 1x1 convs train with the student and are not
+            saved with it.
         terms: Weights, region and branches, see :class:`PredictionTerms`.
     """
 
     name = "crosskd"
 
     def __init__(
-        self, i: int | None = None, align: str | Align = "statistics", **terms: Any
+        self,
+        i: int | None = None,
+        align: str | Align | Mapping[str, Any] = "statistics",
+        **terms: Any,
     ) -> None:
         super().__init__(**terms)
-        self.i, self.align = i, align
+        self.i = i
+        self.align: Any = dict(type=ConvAlign) if align == "conv" else align
+        self.learned = nn.ModuleDict()
+
+    def attach(self, student: HeadAdapter, teacher: HeadAdapter) -> None:
+        """Check layer and width, and create learned alignments for the widths at hand.
+
+        Raises:
+            LabError: for an i out of range, or depths or widths that differ where the config
+                does not say what to do about it.
+        """
+        if self.i is None and student.depth != teacher.depth:
+            raise LabError(
+                f"the student's towers have {student.depth} hidden convs, the teacher's "
+                f"{teacher.depth}: say CrossKD(i=...), counted in the teacher's tower; the "
+                "student's layer with as many convs after it is delivered"
+            )
+        i = self._layer(teacher)
+        own = delivered_layer(student, teacher, i)
+        for branch in self.branches:
+            ours, theirs = student.channels(branch, own), teacher.channels(branch, i)
+            if isinstance(self.align, Mapping):
+                self.learned[branch] = _build(self.align, ours, theirs)
+            elif isinstance(self.align, str) and ours != theirs:
+                raise LabError(
+                    f"the student's {branch} tower has {ours} channels at the tap, the teacher's "
+                    f"{theirs}: say CrossKD(align='conv') to learn a 1x1 conv between them"
+                )
 
     def losses(self, taps: Taps) -> dict[str, Tensor]:
-        """``loss_crosskd_cls`` and ``loss_crosskd_reg``; LabError if i is out of range."""
-        i = taps.teacher_head.recipe.layer if self.i is None else self.i
-        return self.mimic(taps.cross(i, self.align, self.branches), taps)
+        """``loss_crosskd_cls``, ``_reg`` (and ``_centerness``); LabError if i is out of range."""
+        align = dict(self.learned.items()) if len(self.learned) else self.align
+        return self.mimic(taps.cross(self._layer(taps.teacher_head), align, self.branches), taps)
+
+    def _layer(self, teacher: HeadAdapter) -> int:
+        return teacher.recipe.layer if self.i is None else self.i
+
+
+def _build(align: Mapping[str, Any], student: int, teacher: int) -> nn.Module:
+    arguments = dict(align)
+    kind = arguments.pop("type", ConvAlign)
+    kind = get_object_from_string(kind) if isinstance(kind, str) else kind
+    return kind(student, teacher, **arguments)

@@ -1,0 +1,36 @@
+"""ATSS (Zhang et al. 2020): one anchor a location, and a centerness beside the box."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from .deltas import DeltaAdapter
+from .tensors import Levels, Predictions, Recipe, Targets
+
+
+class ATSSAdapter(DeltaAdapter):
+    """Towers of ``ATSSHead``; regression distils by GIoU, centerness by cross-entropy."""
+
+    recipe = Recipe(layer=3, cls_weight=1.0, reg_weight=1.0, centerness_weight=1.0)
+
+    def predict_cls(self, level: int, feature: Tensor) -> Tensor:
+        """Class logits ``(N, K, H, W)``."""
+        return self.head.atss_cls(feature)
+
+    def predict_reg(self, level: int, feature: Tensor) -> Tensor:
+        """Deltas ``(N, 4, H, W)``."""
+        return self.head.scales[level](self.head.atss_reg(feature)).float()
+
+    def predict_centerness(self, last: dict[str, Levels]) -> Levels | None:
+        """Centerness logits ``(N, 1, H, W)``, read from the regression tower."""
+        if "reg" not in last:
+            return None
+        return tuple(self.head.atss_centerness(feature) for feature in last["reg"])
+
+    def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
+        """ATSS's assigner result."""
+        _, labels, label_weights, boxes, _, num_pos = heard
+        num_pos = self.mean_over_processes(num_pos, labels[0])
+        return self.targets(predictions, labels, label_weights, boxes, num_pos)

@@ -1,0 +1,79 @@
+"""FCOS (Tian et al. 2019): points instead of anchors, boxes as distances to the four edges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..losses import log_iou_distance
+from .base import HeadAdapter
+from .tensors import Levels, Predictions, Recipe, Targets
+
+
+class FCOSAdapter(HeadAdapter):
+    """Towers of ``FCOSHead``; regression distils by -ln IoU.
+
+    The head gives distances in strides while training and in pixels while evaluating, where
+    ``norm_on_bbox`` is set; read through this adapter they are in strides always, so that a
+    teacher in evaluation mode and a student in training speak of the same unit.
+
+    Both KD terms are divided by M, the sum of the student's centerness targets. Centerness is
+    predicted but not distilled, as in the authors' code.
+    """
+
+    recipe = Recipe(layer=2, cls_weight=0.4, reg_weight=0.75)
+
+    def predict_cls(self, level: int, feature: Tensor) -> Tensor:
+        """Class logits ``(N, K, H, W)``."""
+        return self.head.conv_cls(feature)
+
+    def predict_reg(self, level: int, feature: Tensor) -> Tensor:
+        """Distances to left, top, right and bottom, ``(N, 4, H, W)`` >= 0."""
+        reg = self.head.scales[level](self.head.conv_reg(feature)).float()
+        return reg.clamp(min=0) if self.head.norm_on_bbox else reg.exp()
+
+    def predict_centerness(self, last: dict[str, Levels]) -> Levels | None:
+        """Centerness logits ``(N, 1, H, W)`` from the tower that the head reads them from."""
+        branch = "reg" if self.head.centerness_on_reg else "cls"
+        if branch not in last:
+            return None
+        return tuple(self.head.conv_centerness(feature) for feature in last[branch])
+
+    def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
+        """FCOS's targets; mmdet gives each level for all images at once, and distances."""
+        labels, edges = heard
+        images = predictions.cls[0].size(0)
+        flat_labels = torch.cat([level.view(images, -1) for level in labels], 1)
+        flat_edges = torch.cat([level.view(images, -1, 4) for level in edges], 1)
+        positive = (flat_labels >= 0) & (flat_labels < self.head.num_classes)
+        boxes = self._boxes(flat_edges, predictions.reg) * positive[..., None]
+        num_pos = max(self.mean_over_processes(positive.sum().item(), boxes), 1.0)
+        return Targets(
+            labels=flat_labels,
+            label_weights=torch.ones_like(boxes[..., 0]),
+            boxes=boxes,
+            num_pos=num_pos,
+            num_classes=self.head.num_classes,
+            centres=self.centres(predictions.cls),
+        )
+
+    def cls_normaliser(self, targets: Targets) -> float:
+        """M: the sum of the student's centerness targets, averaged over processes."""
+        return max(self.mean_over_processes(targets.centerness.sum().item(), targets.boxes), 1e-6)
+
+    def box_normaliser(self, weight: Tensor, targets: Targets) -> float:
+        """M, as for classification."""
+        return self.cls_normaliser(targets)
+
+    def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
+        """The points moved by the predicted distances."""
+        return self._boxes(self.flat(reg, 4), reg)
+
+    def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
+        """-ln IoU of the decoded boxes, ``(N, P)``."""
+        return log_iou_distance(self.decode(reg, metas), self.decode(teacher_reg, metas))
+
+    def _boxes(self, edges: Tensor, levels: Levels) -> Tensor:
+        return self.boxes_around(edges, levels, in_strides=self.head.norm_on_bbox)

@@ -1,0 +1,32 @@
+"""RetinaNet (Lin et al. 2017): nine anchors a location, no normalisation in the towers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from .deltas import DeltaAdapter
+from .tensors import Predictions, Recipe, Targets
+
+
+class RetinaAdapter(DeltaAdapter):
+    """Towers of ``RetinaHead``; regression distils by GIoU between decoded boxes."""
+
+    recipe = Recipe(layer=3, cls_weight=1.0, reg_weight=1.0)
+
+    def predict_cls(self, level: int, feature: Tensor) -> Tensor:
+        """Class logits ``(N, A * K, H, W)``."""
+        return self.head.retina_cls(feature)
+
+    def predict_reg(self, level: int, feature: Tensor) -> Tensor:
+        """Deltas ``(N, A * 4, H, W)``."""
+        return self.head.retina_reg(feature)
+
+    def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
+        """RetinaNet's assigner result; anchors of middling IoU have weight 0.
+
+        Its own loss divides by the process's number of positives, and so do its KD terms.
+        """
+        labels, label_weights, boxes, _, num_pos = heard
+        return self.targets(predictions, labels, label_weights, boxes, float(num_pos))

@@ -1,0 +1,104 @@
+"""Small detectors of every family, random but not trivial: one scene pair, seconds to run."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+CHANNELS, CLASSES = 8, 3
+CONFIGS = {
+    "gfl": "mmdet::gfl/gfl_r50_fpn_1x_coco.py",
+    "retinanet": "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py",
+    "fcos": "mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
+    "fcos_exp": "mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py",
+    "atss": "mmdet::atss/atss_r50_fpn_1x_coco.py",
+}
+IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
+
+
+@functools.cache
+def stock_model(config: str) -> Any:
+    """The ``model`` part of mmdet's own config; not to be changed."""
+    from crosskd_lab.configs import read_config
+
+    return read_config(config).model
+
+
+def narrow(family: str, channels: int = CHANNELS, width: int = 4, **head: Any) -> Any:
+    """``model`` of mmdet's own config of a family with a ResNet-18 of width 4 (or ``width``)."""
+    model = copy.deepcopy(stock_model(CONFIGS.get(family, family)))
+    model.data_preprocessor.update(IMAGENET)
+    model.backbone = dict(
+        type="ResNet",
+        depth=18,
+        base_channels=width,
+        num_stages=4,
+        out_indices=(0, 1, 2, 3),
+        norm_cfg=dict(type="BN", requires_grad=True),
+        norm_eval=True,
+        init_cfg=None,
+    )
+    model.neck.in_channels = [width * 2**stage for stage in range(4)]
+    model.neck.out_channels = channels
+    model.bbox_head.update(num_classes=CLASSES, in_channels=channels, feat_channels=channels)
+    if "retina" not in family:
+        model.bbox_head.norm_cfg = dict(type="GN", num_groups=2, requires_grad=True)
+    model.bbox_head.update(head)
+    return model
+
+
+def build(model: Any, seed: int = 0) -> Any:
+    """The detector with weights that give scores and boxes of every kind, as after training."""
+    from crosskd_lab.pair import build_detector
+
+    torch.manual_seed(seed)
+    detector = build_detector(model)
+    with torch.no_grad():
+        for name, weight in detector.named_parameters():
+            if weight.dim() > 1:
+                weight.normal_(0, 1.4 / weight[0].numel() ** 0.5)
+            elif name.endswith("bias"):
+                weight.normal_(0, 0.2)
+    return detector.train()
+
+
+@pytest.fixture
+def detector() -> Callable[..., Any]:
+    """A function (family, seed=0, **changes of the config) -> a small detector in training mode."""
+
+    def make(family: str, seed: int = 0, **changes: Any) -> Any:
+        return build(narrow(family, **changes), seed)
+
+    return make
+
+
+def make_batch(images: int = 2, size: int = 128, seed: int = 0) -> tuple[torch.Tensor, list[Any]]:
+    """Normalised images ``(N, 3, size, size)`` and samples with two to four boxes each."""
+    from mmdet.structures import DetDataSample
+    from mmengine.structures import InstanceData
+
+    random = torch.Generator().manual_seed(seed)
+    samples = []
+    for image in range(images):
+        count = 2 + image % 3
+        corner = torch.rand(count, 2, generator=random) * size * 0.5
+        extent = size * (0.15 + 0.3 * torch.rand(count, 2, generator=random))
+        boxes = torch.cat([corner, corner + extent], 1)
+        labels = torch.randint(CLASSES, (count,), generator=random)
+        meta = dict(img_shape=(size, size), pad_shape=(size, size), batch_input_shape=(size, size))
+        meta["scale_factor"] = (1.0, 1.0)
+        sample = DetDataSample(metainfo=meta)
+        sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
+        samples.append(sample)
+    return torch.randn(images, 3, size, size, generator=random), samples
+
+
+@pytest.fixture
+def batch() -> tuple[torch.Tensor, list[Any]]:
+    """Two images of 128 pixels with five boxes."""
+    return make_batch()

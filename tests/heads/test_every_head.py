@@ -1,0 +1,188 @@
+"""What holds for every dense head at every layer, alone and as one of a pair."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from crosskd_lab.cross_head import cross_head
+from crosskd_lab.distiller import Distiller
+from crosskd_lab.errors import LabError
+from crosskd_lab.heads import BRANCHES, adapter_for
+from crosskd_lab.methods import CrossKD, PredictionMimicking
+from crosskd_lab.pair import Pair
+
+FAMILIES = ["gfl", "retinanet", "fcos", "fcos_exp", "atss"]
+FOUR = ["gfl", "retinanet", "fcos", "atss"]
+LAYERS = range(5)
+each_head = pytest.mark.parametrize("family", FAMILIES)
+each_layer = pytest.mark.parametrize("i", LAYERS)
+each_pair = pytest.mark.parametrize(("student", "teacher"), list(itertools.product(FOUR, FOUR)))
+
+
+def same(ours: tuple, theirs: tuple) -> bool:
+    return len(ours) == len(theirs) and all(map(torch.equal, ours, theirs))
+
+
+def apart(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
+    """Largest difference of coordinates between every two boxes, in pixels."""
+    return (ours[:, None] - theirs[None]).abs().amax(-1)
+
+
+@each_head
+@pytest.mark.parametrize("tap", ["post_relu", "pre_relu"])
+def test_the_walk_is_the_heads_own_forward(detector, batch, family, tap):
+    model = detector(family)
+    neck = model.extract_feat(batch[0])
+    taps = adapter_for(model.bbox_head).walk(neck, tap)
+    cls, reg, *rest = model.bbox_head(neck)
+    assert same(taps.predictions.cls, tuple(cls))
+    assert same(taps.predictions.reg, tuple(reg))
+    assert (taps.predictions.centerness is not None) == bool(rest)
+    if rest:
+        assert same(taps.predictions.centerness, tuple(rest[0]))
+
+
+@each_head
+@each_layer
+def test_resuming_from_any_layer_ends_at_the_same_predictions(detector, batch, family, i):
+    model = detector(family)
+    adapter = adapter_for(model.bbox_head)
+    taps = adapter.walk(model.extract_feat(batch[0]))
+    last = {branch: adapter.resume(branch, taps.towers[branch][i], i) for branch in BRANCHES}
+    resumed = adapter.predict(last)
+    assert same(resumed.cls, taps.predictions.cls)
+    assert same(resumed.reg, taps.predictions.reg)
+
+
+@each_head
+def test_the_detection_loss_is_stock_to_the_bit(detector, batch, family):
+    model = detector(family)
+    expected = model.loss(*batch)
+    adapter = adapter_for(model.bbox_head)
+    taps = adapter.walk(model.extract_feat(batch[0]))
+    gt = [sample.gt_instances for sample in batch[1]]
+    metas = [sample.metainfo for sample in batch[1]]
+    losses, targets = adapter.detection_losses(taps.predictions, gt, metas)
+    assert losses.keys() == expected.keys()
+    for name, value in expected.items():
+        ours, theirs = (v if isinstance(v, list) else [v] for v in (losses[name], value))
+        assert same(tuple(ours), tuple(theirs)), name
+    assert targets.positive.any() and not targets.positive.all()
+
+
+@each_head
+def test_targets_name_real_objects_in_pixels(detector, batch, family):
+    model = detector(family)
+    adapter = adapter_for(model.bbox_head)
+    taps = adapter.walk(model.extract_feat(batch[0]))
+    gt = [sample.gt_instances for sample in batch[1]]
+    metas = [sample.metainfo for sample in batch[1]]
+    _, targets = adapter.detection_losses(taps.predictions, gt, metas)
+    priors = targets.centres.size(0)
+    assert targets.labels.shape == targets.label_weights.shape == (2, priors)
+    assert adapter.decode(taps.predictions.reg, metas).shape == (2, priors, 4)
+    for image, objects in enumerate(gt):
+        at = targets.positive[image]
+        distance = apart(targets.boxes[image][at], objects.bboxes)
+        nearest = distance.min(1)
+        assert nearest.values.max() < 1e-2  # pixels
+        assert torch.equal(objects.labels[nearest.indices], targets.labels[image][at])
+        assert not targets.boxes[image][~at].any()
+
+
+@each_head
+def test_decoded_boxes_are_those_that_stock_evaluation_finds(detector, batch, family):
+    """Each box that the detector reports in evaluation mode is one of the decoded ones."""
+    model = detector(family).eval()
+    adapter = adapter_for(model.bbox_head)
+    with torch.no_grad():
+        neck = model.extract_feat(batch[0])
+        taps = adapter.walk(neck)
+        metas = [sample.metainfo for sample in batch[1]]
+        boxes = adapter.decode(taps.predictions.reg, metas)
+        found = model.bbox_head.predict(neck, batch[1], rescale=False)
+    for image, instances in enumerate(found):
+        assert len(instances) > 0
+        inside = boxes[image].clamp(0, 128)
+        assert apart(instances.bboxes, inside).min(1).values.max() < 1e-2
+
+
+@each_head
+@each_layer
+def test_a_copy_of_the_teacher_gives_the_teachers_predictions(detector, batch, family, i):
+    model = detector(family)
+    adapter = adapter_for(model.bbox_head)
+    with torch.no_grad():
+        taps = adapter.walk(model.extract_feat(batch[0]))
+        crossed = cross_head(adapter, taps.towers, taps.towers, i)
+    for ours, theirs in [
+        (crossed.cls, taps.predictions.cls),
+        (crossed.reg, taps.predictions.reg),
+        (crossed.centerness or (), taps.predictions.centerness or ()),
+    ]:
+        for a, b in zip(ours, theirs, strict=True):
+            # the alignment has an epsilon, and FCOS's exponential magnifies what it leaves
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5 * b.abs().max().item())
+
+
+def reached(student: torch.nn.Module) -> set[str]:
+    """Names of the parameters that have a gradient other than zero."""
+    return {n for n, p in student.named_parameters() if p.grad is not None and p.grad.any()}
+
+
+@each_head
+@each_layer
+def test_gradients_of_crosskd_end_at_the_tap(detector, batch, family, i):
+    pair = Pair(detector(family, seed=1), detector(family, seed=2))
+    before = {k: v.clone() for k, v in pair.teacher.state_dict().items()}
+    distiller = Distiller(pair=pair, methods=[CrossKD(i=i)])
+    losses = distiller.loss(*batch)
+    kd = {name: value for name, value in losses.items() if "crosskd" in name}
+    assert {"loss_crosskd_cls", "loss_crosskd_reg"} <= kd.keys()
+    assert ("loss_crosskd_centerness" in kd) == (family == "atss")
+    assert all(value.isfinite() and value > 0 for value in kd.values())
+    sum(kd.values()).backward()
+    names = reached(pair.student)
+    assert any(name.startswith("backbone.layer4") for name in names)
+    convs = {n.split(".")[2] for n in names if ".cls_convs." in n or ".reg_convs." in n}
+    assert convs == {str(layer) for layer in range(i)}
+    towers = ("bbox_head.cls_convs.", "bbox_head.reg_convs.")
+    assert all(n.startswith(towers) for n in names if n.startswith("bbox_head."))
+    assert all(p.grad is None for p in pair.teacher.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in pair.teacher.state_dict().items())
+
+
+@each_pair
+def test_every_pair_distils(detector, batch, student, teacher):
+    pair = Pair(detector(student, seed=1), detector(teacher, seed=2))
+    distiller = Distiller(pair=pair, methods=[CrossKD(), PredictionMimicking()])
+    losses = distiller.loss(*batch)
+    crosskd = [value for name, value in losses.items() if "crosskd" in name]
+    kd = [value for name, value in losses.items() if "loss_kd" in name]
+    assert all(value.isfinite() and value > 0 for value in [*crosskd, *kd])
+    i = pair.teacher_head.recipe.layer
+    sum(crosskd).backward(retain_graph=True)
+    names = reached(pair.student)
+    assert {n.split(".")[2] for n in names if "_convs." in n and "bbox" in n} == set("0123"[:i])
+    pair.student.zero_grad()
+    sum(kd).backward()
+    names = reached(pair.student)
+    assert any(n.startswith("bbox_head") and "_convs" not in n for n in names)
+    assert all(p.grad is None for p in pair.teacher.parameters())
+
+
+@each_head
+def test_the_saved_student_loads_into_stock_mmdet(detector, family):
+    pair = Pair(detector(family, seed=1), detector(family, seed=2))
+    saved = Distiller(pair=pair, methods=[CrossKD()]).state_dict()
+    detector(family, seed=3).load_state_dict(saved, strict=True)
+
+
+@each_head
+def test_a_layer_out_of_range_names_the_range(detector, family):
+    pair = Pair(detector(family), detector(family))
+    with pytest.raises(LabError, match=r"i must be in 0 \.\.\. 4"):
+        Distiller(pair=pair, methods=[CrossKD(i=5)])

@@ -25,7 +25,7 @@ ROOMS = [
     "provenance", "metrics_log", "record", "scenes", "coco",
     "losses", "heads", "configs", "pair", "cross_head", "taps", "methods", "distiller",
     "schedule", "analysis", "training", "experiment", "pretrain",
-    "launch", "evaluate", "export", "teacher",
+    "launch", "evaluate", "survey", "export", "teacher",
     "tables", "figures", "race", "widgets",
     "book", "paper", "doctor", "lesson", "cli",
 ]

@@ -18,7 +18,7 @@ For focal-loss heads all three are the one-hot label.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +27,9 @@ from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
 from ..errors import LabError
-from ..heads import HeadAdapter, Levels, Predictions, Targets
+from ..heads import HeadAdapter, Levels, Predictions, Targets, adapter_for
 from ..pair import Pair
-from .maps import by_location, level_sizes, scores_of
+from .maps import View, by_location, level_sizes, pixels, score_map, scores_of
 
 BOXES = ("teacher", "student", "exact")
 
@@ -149,6 +149,43 @@ def locate(
         counted=(by_location(targets.label_weights, levels) > 0).any(-1),
         level=torch.arange(len(sizes), device=label.device).repeat_interleave(sizes),
     )
+
+
+@torch.no_grad()
+def conflict_view(
+    pair: Pair,
+    batch: Mapping[str, Any],
+    students: Mapping[str, Any] | None = None,
+    boxes: str = "teacher",
+    image: int = 0,
+) -> View:
+    """Fig. 2 for one image of a batch: best scores of the ground truth, the teacher, any students.
+
+    Args:
+        pair: Student and teacher; the student's assigner gives the ground truth's map.
+        batch: ``inputs`` and ``data_samples``.
+        students: Trained detectors, in evaluation mode, by the titles of their maps.
+        boxes: Whose boxes quality labels come from.
+        image: Its index in the batch.
+    """
+    inputs = batch["inputs"]
+    size = (inputs.shape[-2], inputs.shape[-1])
+    found = find_conflict(pair, inputs, batch["data_samples"], boxes)
+    levels = pair.teacher.extract_feat(inputs)
+    seen = {
+        "ground truth": (pair.teacher_head, found.target),
+        "teacher": (pair.teacher_head, found.teacher),
+    }
+    for name, detector in (students or {}).items():
+        head = adapter_for(detector.bbox_head)
+        said = head.walk(detector.extract_feat(inputs)).predictions
+        seen[name] = (head, scores_of(head, said))
+    maps = {
+        name: score_map(head, scores[image], levels, size).cpu().numpy()
+        for name, (head, scores) in seen.items()
+    }
+    truth = batch["data_samples"][image].gt_instances.bboxes.cpu().numpy()
+    return View(pixels(pair, inputs)[image], truth, maps)
 
 
 def _target(

@@ -14,10 +14,9 @@ from ..methods import Method
 from ..methods.base import levels_of
 from ..pair import Pair
 from ..taps import Taps, collect
-from .maps import centres, on_image
+from .maps import View, centres, on_image, pixels
 
 DETECTION = "detection"
-STATISTICS = ("inside", "gini", "cosine")
 
 Terms = dict[str, dict[str, Tensor]]
 """``terms[source][name]``: a source is "detection" or a method's name; names are the log's."""
@@ -126,10 +125,10 @@ def concentration(taps: Taps, found: Mapping[str, Levels]) -> pd.DataFrame:
         found: Gradients by source with respect to one feature, "detection" among them.
 
     Returns:
-        A row an image and source: ``image`` (its id), ``source``, ``inside`` (share of energy
-        inside ground-truth boxes), ``area`` (share of locations there: what a gradient without
-        focus would have), ``gini`` over locations, ``cosine`` with the detection gradient. NaN
-        where the gradient is zero.
+        A row an image and source: ``image`` (its id), ``loss`` (the source), ``inside`` (share of
+        energy inside ground-truth boxes), ``area`` (share of locations there: what a gradient
+        without focus would have), ``gini`` over locations, ``cosine`` with the detection gradient;
+        NaN where the gradient is zero.
     """
     inside = inside_boxes(taps)
     ids = [meta.get("img_id", index) for index, meta in enumerate(taps.metas)]
@@ -143,7 +142,7 @@ def concentration(taps: Taps, found: Mapping[str, Levels]) -> pd.DataFrame:
             "cosine": cosine(gradient, found[DETECTION]),
         }
         values = {name: column.tolist() for name, column in columns.items()}
-        frames.append(pd.DataFrame({"image": ids, "source": source, **values}))
+        frames.append(pd.DataFrame({"image": ids, "loss": source, **values}))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -157,7 +156,7 @@ def measure_gradients(
     """:func:`concentration` over a set, with columns ``where`` and ``i`` for the feature.
 
     The student is read in the mode it is in; in training mode its batch norms would learn. Means
-    with 95 % intervals over images: ``tables.summarise(frame, ["where", "i", "source"], "gini")``.
+    with 95 % intervals over images: ``tables.summarise(frame, ["where", "i", "loss"], "gini")``.
 
     Args:
         pair: Student and teacher.
@@ -177,6 +176,24 @@ def measure_gradients(
                 frame.insert(2, "i", i)
                 frames.append(frame)
     return pd.concat(frames, ignore_index=True)
+
+
+def gradient_view(
+    pair: Pair,
+    batch: Mapping[str, Any],
+    methods: Mapping[str, Method],
+    where: str = "neck",
+    i: int = 0,
+    image: int = 0,
+) -> View:
+    """Fig. 5 for one image of a batch: the energy map of every source at one feature."""
+    inputs, samples = batch["inputs"], batch["data_samples"]
+    with torch.enable_grad():
+        taps, detection = collect(pair, inputs, samples)
+        found = gradients(taps, loss_terms(taps, detection, methods), where, i)
+    size = (inputs.shape[-2], inputs.shape[-1])
+    maps = {name: energy_map(taps, g, image, size).cpu().numpy() for name, g in found.items()}
+    return View(pixels(pair, inputs)[image], taps.gt_instances[image].bboxes.cpu().numpy(), maps)
 
 
 def _scalar(value: Any) -> Tensor:

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..heads import HeadAdapter, Levels, Predictions
+from ..pair import Pair
+
+
+@dataclass(frozen=True)
+class View:
+    """One image with its boxes and maps over it, ready to be drawn.
+
+    Attributes:
+        image: ``(H, W, 3)`` RGB bytes, padded as the detectors get it.
+        boxes: ``(G, 4)`` ground truth, xyxy in its pixels.
+        maps: ``(H, W)`` by title.
+    """
+
+    image: NDArray[np.uint8]
+    boxes: NDArray[np.float32]
+    maps: dict[str, NDArray[np.float32]]
 
 
 def level_sizes(levels: Levels) -> list[int]:
@@ -60,7 +79,7 @@ def score_map(head: HeadAdapter, scores: Tensor, levels: Levels, size: tuple[int
 
     Args:
         head: Says where its locations are.
-        scores: ``(P, K)`` in [0, 1], one image.
+        scores: ``(P, K)`` at the priors of one image, or ``(R, K)`` at its locations, in [0, 1].
         levels: Maps whose last two sizes are those of the levels.
         size: H and W of the image in pixels.
 
@@ -75,6 +94,13 @@ def score_map(head: HeadAdapter, scores: Tensor, levels: Levels, size: tuple[int
 def scores_of(head: HeadAdapter, predictions: Predictions) -> Tensor:
     """sigma(p), ``(N, P, K)``."""
     return head.flat_cls(predictions).sigmoid()
+
+
+def pixels(pair: Pair, inputs: Tensor) -> NDArray[np.uint8]:
+    """Normalised inputs ``(N, 3, H, W)`` as the RGB bytes ``(N, H, W, 3)`` that they came from."""
+    prepared = pair.student.data_preprocessor
+    restored = (inputs * prepared.std + prepared.mean).round().clamp(0, 255)
+    return restored.byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def _nearest(positions: Tensor, length: int) -> Tensor:

@@ -24,6 +24,8 @@ VERBS = {
     "runs": "List what has been run, with method, seed, status and AP.",
     "train": "Train a detector, alone or with a teacher, into a run folder.",
     "eval": "Measure the AP of a run, a checkpoint or a shipped teacher.",
+    "conflict": "Count where a teacher contradicts a student's assigner (Fig. 3).",
+    "gradients": "Measure where losses pull at a student, and how focused they are (Fig. 5).",
     "export": "Write a trained detector as files that stock mmdet opens.",
     "teacher": "Ship a trained detector as a teacher with its record; check a shipped one.",
     "pretrain": "Pretrain a backbone on single shapes, the pocket scale's stand-in for ImageNet.",

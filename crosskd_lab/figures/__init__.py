@@ -5,6 +5,8 @@ Nothing here imports torch or pyplot. Figures are 1280 pixels wide at 100 dots a
 
 from crosskd_lab.figures.comparison import ap_figure, race_figure
 from crosskd_lab.figures.look import DPI, WIDTH, Picture, Style, render, save, styles
+from crosskd_lab.figures.pulls import concentration_figure, energy_figure
+from crosskd_lab.figures.targets import conflict_figure, largest_conflicts, target_maps_figure
 
 __all__ = [
     "DPI",
@@ -12,8 +14,13 @@ __all__ = [
     "Picture",
     "Style",
     "ap_figure",
+    "concentration_figure",
+    "conflict_figure",
+    "energy_figure",
+    "largest_conflicts",
     "race_figure",
     "render",
     "save",
     "styles",
+    "target_maps_figure",
 ]

@@ -86,7 +86,7 @@ def test_a_loss_that_does_not_reach_has_no_gradient():
 
 def test_concentration_by_hand(taps):
     """Energy 10, 4, 0, 8 with the first location in the box."""
-    frame = concentration(taps, both(taps, -0.5)).set_index("source")
+    frame = concentration(taps, both(taps, -0.5)).set_index("loss")
     assert frame.loc["detection", "inside"] == pytest.approx(10 / 22)
     assert (frame["area"] == 0.25).all()
     # Ranked 0, 4, 8, 10: (-3 * 0 - 1 * 4 + 1 * 8 + 3 * 10) / (4 * 22).
@@ -144,12 +144,12 @@ def test_over_a_pair_every_source_is_measured_at_every_place(toy_pair, sample):
     places = [("neck", 0), ("cls", 2)]
     frame = measure_gradients(pair, [batch, batch], methods, places)
     assert len(frame) == 2 * 2 * 2 * 4
-    assert set(frame["source"]) == {"detection", *methods}
+    assert set(frame["loss"]) == {"detection", *methods}
     neck = frame[frame["where"] == "neck"]
     assert neck[["inside", "gini", "cosine"]].notna().all(axis=None)
-    assert np.allclose(neck[neck["source"] == "detection"]["cosine"], 1)
+    assert np.allclose(neck[neck["loss"] == "detection"]["cosine"], 1)
     assert neck["cosine"].abs().max() <= 1 + 1e-9
-    deep = frame[frame["where"] == "cls"].set_index("source")
+    deep = frame[frame["where"] == "cls"].set_index("loss")
     assert deep.loc[["CrossKD", "PKD"], "gini"].isna().all()
     assert deep.loc[["detection", "KD"], "gini"].notna().all()
     assert all(p.grad is None for p in [*pair.student.parameters(), *pair.teacher.parameters()])

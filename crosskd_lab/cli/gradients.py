@@ -1,0 +1,75 @@
+"""``crosskd-lab gradients``: where losses pull at a student, and how focused they are (Fig. 5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def gradients(
+    teacher: Annotated[
+        str, typer.Option(metavar="NAME_OR_FILE", help="A shipped teacher, a run or a checkpoint.")
+    ],
+    student: Annotated[str, typer.Option(metavar="CONFIG", help="The student's config.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A COCO-format folder; by default the teacher's own."),
+    ] = None,
+    teacher_config: Annotated[
+        str | None, typer.Option(metavar="CONFIG", help="What a bare checkpoint belongs to.")
+    ] = None,
+    student_weights: Annotated[
+        str | None,
+        typer.Option(metavar="RUN_OR_FILE", help="A trained student; by default it is untrained."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
+    images: Annotated[int, typer.Option(min=2, help="How many images.")] = 64,
+    place: Annotated[
+        list[str] | None,
+        typer.Option(help="A feature: neck, cls:3, reg:2 ... May be given again."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for gradients.csv and the figures.",
+            show_default="runs/gradients/{teacher}",
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 8,
+) -> None:
+    """Measure the gradients of the detection loss, KD, CrossKD and PKD at the student's features.
+
+    Writes a row an image, feature and loss: share of energy inside boxes, Gini coefficient, cosine
+    with the detection gradient; their means with intervals; and the energy maps of one image.
+    """
+    from crosskd_lab.analysis.gradients import gradient_view
+    from crosskd_lab.figures import concentration_figure, energy_figure, save
+    from crosskd_lab.files import write_whole
+    from crosskd_lab.methods import PKD, CrossKD, PredictionMimicking
+    from crosskd_lab.survey import open_survey, survey_gradients
+
+    places = [_place(word) for word in place or ["neck", "cls:1", "cls:3"]]
+    survey = open_survey(teacher, student, data, split, teacher_config, student_weights)
+    methods = {"CrossKD": CrossKD(), "KD": PredictionMimicking(), "PKD": PKD()}
+    frame = survey_gradients(survey, methods, places, images, batch)
+    out = out or Path("runs") / "gradients" / Path(teacher).stem
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "gradients.csv", frame.to_csv(index=False))
+    save(concentration_figure(frame), out / "concentration.png")
+    where, i = places[0]
+    title = f"Where each loss pulls at the student: {where}" + (f", i = {i}" if i else "")
+    view = gradient_view(survey.pair, next(survey.batches(1)), methods, where, i)
+    save(energy_figure(view.image, view.maps, view.boxes, title=title), out / "energy.png")
+    print(f"{out / 'gradients.csv'}, {out / 'concentration.png'}, {out / 'energy.png'}")
+
+
+def _place(word: str) -> tuple[str, int]:
+    from crosskd_lab.errors import LabError
+
+    where, _, layer = word.partition(":")
+    if where not in ("neck", "cls", "reg") or (layer and not layer.isdigit()):
+        raise LabError(f"--place {word}: say neck, or cls:3 or reg:3 for a layer of a tower")
+    return where, int(layer or 0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,3 +33,113 @@ def real_data() -> Path:
     if not (folder := Path(named)).is_dir():
         pytest.fail(f"CROSSKD_REAL_DATA={named} is no folder: correct it or unset it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def gfl_config() -> Callable[..., dict[str, Any]]:
+    """``gfl_config(depth=4, norm=True, classes=3, channels=16)``: a very small GFL's model dict."""
+
+    def config(
+        depth: int = 4, norm: bool = True, classes: int = 3, channels: int = 16, **head: Any
+    ) -> dict[str, Any]:
+        return dict(
+            type="GFL",
+            data_preprocessor=dict(type="DetDataPreprocessor", mean=[1.0] * 3, std=[2.0] * 3),
+            backbone=dict(type="ResNet", depth=18, base_channels=8, norm_eval=False),
+            neck=dict(
+                type="FPN",
+                in_channels=[8, 16, 32, 64],
+                out_channels=channels,
+                start_level=1,
+                add_extra_convs="on_output",
+                num_outs=5,
+            ),
+            bbox_head=dict(
+                type="GFLHead",
+                num_classes=classes,
+                in_channels=channels,
+                feat_channels=channels,
+                stacked_convs=depth,
+                reg_max=6,
+                norm_cfg=dict(type="GN", num_groups=4) if norm else None,
+                anchor_generator=dict(
+                    type="AnchorGenerator",
+                    ratios=[1.0],
+                    octave_base_scale=4,
+                    scales_per_octave=1,
+                    strides=[8, 16, 32, 64, 128],
+                ),
+                loss_cls=dict(type="QualityFocalLoss", use_sigmoid=True, beta=2.0),
+                loss_bbox=dict(type="GIoULoss", loss_weight=2.0),
+                loss_dfl=dict(type="DistributionFocalLoss", loss_weight=0.25),
+            )
+            | head,
+            train_cfg=dict(
+                assigner=dict(type="ATSSAssigner", topk=9), allowed_border=-1, pos_weight=-1
+            ),
+            test_cfg=dict(nms=dict(type="nms", iou_threshold=0.6), max_per_img=100),
+        )
+
+    return config
+
+
+@pytest.fixture(scope="session")
+def make_detector(gfl_config: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
+    """``make_detector(seed, **config)``: that GFL with seeded weights and unequal level scales."""
+
+    def make(seed: int = 0, **config: Any) -> Any:
+        import torch
+
+        from crosskd_lab.pair import build_detector
+        from crosskd_lab.training import prepare_engine
+
+        prepare_engine()
+        torch.manual_seed(seed)
+        detector = build_detector(gfl_config(**config))
+        for level, scale in enumerate(detector.bbox_head.scales):
+            scale.scale.data.fill_(1 + 0.1 * level + 0.01 * seed)
+        return detector
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_pair(make_detector: Callable[..., Any]) -> Callable[..., Any]:
+    """``make_pair(seed, **config)``: a student and another teacher of the same build."""
+
+    def make(seed: int = 0, **config: Any) -> Any:
+        from crosskd_lab.pair import Pair
+
+        return Pair(make_detector(seed, **config), make_detector(seed + 1, **config))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_batch() -> Callable[..., Any]:
+    """``make_batch(boxes, seed)``: 64-pixel images, and samples with those boxes (label 0, 1...).
+
+    The last image is padded from 40 pixels of width, so some of its priors count for nothing.
+    """
+
+    def make(boxes: Any = None, seed: int = 0) -> tuple[Any, list[Any]]:
+        import torch
+        from mmdet.structures import DetDataSample
+        from mmengine.structures import InstanceData
+
+        if boxes is None:
+            boxes = [[[8, 8, 30, 40], [20, 20, 60, 60]], [[2, 4, 34, 50]]]
+        samples = []
+        for index, of_image in enumerate(boxes):
+            width = 40 if index == len(boxes) - 1 else 64
+            meta = dict(ori_shape=(64, width), img_shape=(64, width), pad_shape=(64, width))
+            sample = DetDataSample(metainfo=dict(meta, batch_input_shape=(64, 64)))
+            sample.gt_instances = InstanceData(
+                bboxes=torch.tensor(of_image, dtype=torch.float32).reshape(-1, 4),
+                labels=torch.arange(len(of_image)),
+            )
+            samples.append(sample)
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(len(boxes), 3, 64, 64, generator=generator), samples
+
+    return make

@@ -1,0 +1,106 @@
+"""GFL's box coding, flat order and targets, worked out apart from mmdet."""
+
+import math
+
+import pytest
+import torch
+
+from crosskd_lab.heads import GFLAdapter, adapter_for
+
+SIZES = [(8, 8), (4, 4), (2, 2), (1, 1), (1, 1)]  # of a 64-pixel image
+STRIDES = (8, 16, 32, 64, 128)
+
+
+@pytest.fixture
+def head(make_detector):
+    return adapter_for(make_detector(0).bbox_head)
+
+
+def maps(channels, fill):
+    return tuple(torch.full((1, channels, *size), float(fill)) for size in SIZES)
+
+
+def test_strides_priors_and_classes(head):
+    assert isinstance(head, GFLAdapter)
+    assert head.strides == STRIDES and head.anchors == 1 and head.num_classes == 3
+    priors = head.priors(maps(1, 0))
+    assert priors.shape == (86, 4)
+    # stride 8, scale 4: squares of 32 pixels around multiples of 8, row by row
+    assert priors[[0, 1, 8]].tolist() == [[-16, -16, 16, 16], [-8, -16, 24, 16], [-16, -8, 16, 24]]
+
+
+def test_flat_order_is_level_then_row_then_column(head):
+    levels = tuple(
+        torch.arange(h * w, dtype=torch.float32).view(1, 1, h, w) + 100 * level
+        for level, (h, w) in enumerate(SIZES)
+    )
+    wanted = [100 * level + k for level, (h, w) in enumerate(SIZES) for k in range(h * w)]
+    assert head.flat(levels, 1).flatten().tolist() == wanted
+
+
+def test_equal_bins_decode_to_the_mean_distance_in_strides(head):
+    # seven equal bins 0 ... 6 expect 3 strides to each side of the prior's centre
+    boxes = head.decode(maps(4 * 7, 0), [])
+    assert boxes.shape == (1, 86, 4)
+    assert boxes[0, 0].tolist() == pytest.approx([-24, -24, 24, 24], abs=1e-4)
+    assert boxes[0, 9].tolist() == pytest.approx([-16, -16, 32, 32], abs=1e-4)
+    assert boxes[0, 64].tolist() == pytest.approx([-48, -48, 48, 48], abs=1e-4)
+
+
+def test_edges_are_left_top_right_bottom(head):
+    reg = maps(4 * 7, 0)
+    for level in reg:
+        for edge, distance in enumerate((1, 2, 3, 4)):
+            level[:, 7 * edge + distance] = 60
+    assert head.decode(reg, [])[0, 0].tolist() == pytest.approx([-8, -16, 24, 32], abs=1e-4)
+
+
+def test_box_distance_is_the_mean_over_edges(make_detector):
+    # two bins (reg_max 1), one edge of four differs by (1/4, 3/4) against (1/2, 1/2)
+    head = adapter_for(make_detector(0, reg_max=1).bbox_head)
+    teacher = maps(8, 0)
+    for level in teacher:
+        level[:, 3] = math.log(3)  # second bin of the second edge
+    distance = head.box_distance(maps(8, 0), teacher, [])
+    assert distance.shape == (1, 86)
+    assert distance[0].tolist() == pytest.approx([0.130812 / 4] * 86, abs=1e-6)
+
+
+def test_targets_of_one_object(head, make_batch):
+    _, samples = make_batch([[[16, 16, 48, 48]]])
+    samples[0].set_metainfo(dict(pad_shape=(64, 40)))
+    predictions = head.walk(tuple(torch.zeros(1, 16, *size) for size in SIZES)).predictions
+    metas = [samples[0].metainfo]
+    losses, targets = head.detection_losses(predictions, [samples[0].gt_instances], metas)
+    assert {"loss_cls", "loss_bbox", "loss_dfl"} <= set(losses)
+    assert targets.labels.shape == targets.label_weights.shape == (1, 86)
+    positive = targets.positive[0]
+    assert positive[4 * 8 + 4]  # the 32-pixel prior centred at (32, 32) is the object itself
+    assert targets.labels[0][positive].unique().tolist() == [0]
+    assert targets.labels[0][~positive].unique().tolist() == [3]
+    assert (targets.boxes[0][positive] == torch.tensor([16.0, 16, 48, 48])).all()
+    assert targets.num_pos == positive.sum().item() > 0
+    # pixels from 40 on are padding: columns 5, 6, 7 of the 8 by 8 level count for nothing
+    weights = targets.label_weights[0, :64].view(8, 8)
+    assert (weights[:, :5] == 1).all() and (weights[:, 5:] == 0).all()
+
+
+def test_soft_labels_are_the_overlap_at_the_objects_class(head, make_batch):
+    _, samples = make_batch([[[8, 8, 56, 56]]])
+    samples[0].set_metainfo(dict(pad_shape=(64, 64)))
+    # all bins equal at stride 8: each box reaches 24 pixels from its centre, 48 by 48 in all
+    predictions = head.walk(tuple(torch.zeros(1, 16, *size) for size in SIZES)).predictions
+    reg = maps(4 * 7, 0)
+    predictions = type(predictions)(predictions.cls, reg)
+    metas = [samples[0].metainfo]
+    _, targets = head.detection_losses(predictions, [samples[0].gt_instances], metas)
+    soft = head.soft_labels(predictions, targets, metas)
+    assert soft.shape == (1, 86, 3) and soft[0, ~targets.positive[0]].sum() == 0
+    assert soft[..., 1:].sum() == 0
+    for row, column in ((4, 4), (4, 3), (3, 3)):
+        if targets.positive[0, 8 * row + column]:
+            w, h = 48 - 8 * abs(column - 4), 48 - 8 * abs(row - 4)
+            wanted = w * h / (2 * 48 * 48 - w * h)
+            assert soft[0, 8 * row + column, 0].item() == pytest.approx(wanted, abs=1e-5)
+    assert soft[0, 36, 0].item() == pytest.approx(1, abs=1e-5) or not targets.positive[0, 36]
+    assert soft.sum() > 0

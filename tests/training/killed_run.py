@@ -15,7 +15,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from crosskd_lab.training import BoxAP, train
+from crosskd_lab.training import BoxAP, prepare_engine, train
 
 
 def live(config: str, folder: Path, moment: str) -> None:
@@ -36,6 +36,7 @@ def live(config: str, folder: Path, moment: str) -> None:
 
 def main(config: str, folder: str, *moments: str) -> None:
     """Print how each child ended: 9 for the kill, 0 for the end."""
+    prepare_engine()  # here, so that no child has to import mmdet again
     for moment in moments:
         child = os.fork()
         if not child:

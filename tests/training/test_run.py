@@ -100,7 +100,9 @@ def test_a_stopped_run_says_so_and_goes_on(tiny, tmp_path, stop, raised):
     assert read_record(tmp_path / "run")["status"] == "stopped"
     assert signal.getsignal(signal.SIGTERM) is before
     assert last_checkpoint(tmp_path / "run") == tmp_path / "run" / "iter_2.pth"
-    results = train(tiny(), tmp_path / "run", resume=True)
+    heard: list[dict[str, Any]] = []
+    results = train(tiny(), tmp_path / "run", resume=True, listeners=[heard.append])
+    assert [row["step"] for row in heard] == [3, 4, 4]  # from the checkpoint on, not from the start
     record = read_record(tmp_path / "run")
     assert (record["status"], record["results"]) == ("done", results)
     assert {"AP", "AP50", "l1_teacher", "l1_truth"} <= results.keys()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import matplotlib as mpl
+import matplotlib.patheffects
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-BOX, OUTLINE = "#E69F00", "#D55E00"  # Okabe and Ito's orange and vermilion, on viridis and scenes
+BOX = "#E69F00"  # Okabe and Ito's orange: on scenes, and on the dark end of viridis
 
 
 def draw_map(ax: Axes, values: NDArray, title: str, top: float | None = None) -> AxesImage:
@@ -30,6 +31,14 @@ def draw_boxes(ax: Axes, boxes: NDArray | Sequence[Sequence[float]]) -> None:
                 corner, right - left, bottom - top, fill=False, edgecolor=BOX, linewidth=1.5
             )
         )
+
+
+def draw_circle(ax: Axes, x: float, y: float, radius: float) -> None:
+    """A white circle with a black rim, to be seen on any image; pixels."""
+    rim = mpl.patheffects.withStroke(linewidth=4, foreground="black")
+    circle = mpl.patches.Circle((x, y), radius, fill=False, color="white", linewidth=2)
+    circle.set_path_effects([rim])
+    ax.add_patch(circle)
 
 
 def bare(ax: Axes, title: str) -> None:

@@ -47,7 +47,7 @@ def energy_figure(
     if not maps:
         raise LabError("there is no energy map to draw: name one loss or more")
     panels = 1 + len(maps)
-    height = 1.2 + WIDTH / panels * image.shape[0] / image.shape[1]
+    height = 0.7 + WIDTH / panels * image.shape[0] / image.shape[1]
     figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     axes = figure.subplots(1, panels)
     axes[0].imshow(image)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.figures.look import DPI, WIDTH, Picture
-from crosskd_lab.figures.maps import OUTLINE, bare, draw_boxes, draw_map
+from crosskd_lab.figures.maps import bare, draw_boxes, draw_circle, draw_map
 from crosskd_lab.tables.stats import need
 
 TITLES = {
@@ -109,8 +108,7 @@ def target_maps_figure(
         drawn = draw_map(ax, values, name, top=1.0)
     for ax in axes:
         for x, y in peaks:
-            radius = max(image.shape[:2]) / 14
-            ax.add_patch(mpl.patches.Circle((x, y), radius, fill=False, color=OUTLINE, linewidth=2))
+            draw_circle(ax, x, y, max(image.shape[:2]) / 14)
     figure.colorbar(drawn, ax=axes[-1], shrink=0.8, label="score")
     figure.suptitle(title, x=0.01, ha="left", fontsize=13)
     return figure

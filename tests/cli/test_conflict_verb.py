@@ -1,0 +1,65 @@
+"""``crosskd-lab conflict`` and ``gradients`` as a user meets them."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from crosskd_lab import cli
+
+PAIR = ["--teacher", "random", "--teacher-config", "pocket/gfl_r18_w16"]
+PAIR += ["--student", "pocket/gfl_r18_w16"]
+
+
+def run(capsys, *args):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*map(str, args)])
+    said = capsys.readouterr()
+    return ended.value.code or 0, said.out, said.err
+
+
+def test_conflict_writes_a_table_and_a_figure(capsys, scenes_dir, tmp_path):
+    args = ["conflict", *PAIR, "--data", scenes_dir, "--out", tmp_path / "c"]
+    code, out, _ = run(capsys, *args)
+    assert code == 0
+    names = sorted(path.name for path in (tmp_path / "c").iterdir())
+    assert names == ["conflict.csv", "conflict.png", "conflict.svg", "counts.npz"]
+    frame = pd.read_csv(tmp_path / "c" / "conflict.csv")
+    assert (frame["teacher"] == "random").all()
+    assert set(frame["by"]) == {"all", "level", "size", "class"}
+    whole = frame[frame["by"] == "all"]
+    assert len(whole) == 101
+    assert whole["conflicts"].is_monotonic_decreasing
+    assert f"({whole['positives'].iloc[0]} positives)" in out
+    assert run(capsys, *args)[1] == out  # done already: the same numbers again
+
+
+def test_gradients_writes_a_table_and_two_figures(capsys, scenes_dir, tmp_path):
+    args = [*PAIR, "--data", scenes_dir, "--out", tmp_path / "g", "--images", 3]
+    code, _, _ = run(capsys, "gradients", *args, "--place", "neck", "--place", "reg:2")
+    assert code == 0
+    names = sorted(path.name for path in (tmp_path / "g").glob("*.[cp]*"))
+    assert names == ["concentration.png", "energy.png", "gradients.csv"]
+    frame = pd.read_csv(tmp_path / "g" / "gradients.csv")
+    assert set(zip(frame["where"], frame["i"], strict=True)) == {("neck", 0), ("reg", 2)}
+    assert set(frame["loss"]) == {"detection", "CrossKD", "KD", "PKD"}
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["conflict", "--boxes", "mine"], "teacher, student, exact"),
+        (["conflict", "--boxes", "student"], "--student-weights"),
+        (["conflict", "--split", "dev"], "no dev split"),
+        (["gradients", "--place", "head"], "--place head"),
+        (["gradients", "--place", "cls:9"], "out of range"),
+    ],
+)
+def test_mistakes_are_one_line(capsys, scenes_dir, tmp_path, args, said):
+    verb, *rest = args
+    where = ["--data", scenes_dir, "--out", tmp_path / "x"]
+    code, _, err = run(capsys, verb, *PAIR, *where, *rest)
+    assert code == 1
+    lines = [line for line in err.splitlines() if line.startswith("crosskd-lab:")]
+    assert len(lines) == 1
+    assert said in lines[0]

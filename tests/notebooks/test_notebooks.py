@@ -1,0 +1,166 @@
+"""Every notebook keeps the house's rules, runs without a click, and shows what it promises."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import io
+import re
+
+import nbformat
+import pytest
+from PIL import Image
+
+from crosskd_lab.book import covers
+from crosskd_lab.book.maths import draw_formulas
+from crosskd_lab.book.press import execute
+from crosskd_lab.lesson.exercises import check_align, check_gain
+
+COVERS = covers()
+NAMES = [cover.path.stem for cover in COVERS]
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def kept(name):
+    """A notebook as it is kept."""
+    return nbformat.read(COVERS[NAMES.index(name)].path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestRules:
+    def test_the_first_code_cell_holds_the_parameters(self, name):
+        first = code_cells(kept(name))[0]
+        assert first.metadata.tags == ["parameters"]
+        assert first.source.startswith('scale = "cpu"  # "smoke", "cpu" or "gpu"')
+
+    def test_nothing_of_a_run_is_kept(self, name):
+        notebook = kept(name)
+        assert "widgets" not in notebook.metadata
+        for cell in code_cells(notebook):
+            assert cell.outputs == [] and cell.execution_count is None
+
+    def test_at_most_two_definitions(self, name):
+        trees = [ast.parse(cell.source) for cell in code_cells(kept(name))]
+        kinds = (ast.FunctionDef, ast.ClassDef)
+        assert sum(isinstance(node, kinds) for tree in trees for node in ast.walk(tree)) <= 2
+
+    def test_prose_leads_and_code_cells_are_short(self, name):
+        cells = kept(name).cells
+        kinds = [cell.cell_type for cell in cells]
+        assert kinds[0] == "markdown"
+        runs = "".join(kind[0] for kind in kinds)
+        assert "ccc" not in runs, "three code cells in a row: say between them what is asked"
+        assert max(len(cell.source.splitlines()) for cell in code_cells(kept(name))) <= 15
+
+    def test_every_formula_can_be_drawn(self, name):
+        for cell in kept(name).cells:
+            if cell.cell_type == "markdown":
+                assert "$$" not in draw_formulas(cell.source)
+
+
+@pytest.mark.parametrize(
+    ("name", "judge", "function"),
+    [
+        ("01_one_feature_two_heads", check_align, "align"),
+        ("02_the_race", check_gain, "gain"),
+    ],
+)
+def test_the_folded_solution_is_right(name, judge, function):
+    text = "\n".join(cell.source for cell in kept(name).cells if cell.cell_type == "markdown")
+    folded = re.search(r"<details>\n<summary>Solution</summary>.*?```python\n(.*?)```", text, re.S)
+    names: dict = {}
+    exec(folded.group(1), names)  # our own notebook's code
+    assert judge(names[function]).startswith("Right")
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def executed(request, tmp_path_factory):
+    """A notebook after a run at scale smoke: its name, and its code cells."""
+    cover = COVERS[NAMES.index(request.param)]
+    out = tmp_path_factory.mktemp(request.param)
+    parameters = {"scale": "smoke"}
+    if request.param == "02_the_race":
+        parameters["out"] = str(out / "race")
+    chapter = execute(cover, out, parameters)
+    assert chapter.error is None, f"{request.param}: {chapter.error}"
+    return request.param, code_cells(nbformat.read(out / cover.path.name, as_version=4))
+
+
+def shown(cells, mime):
+    """All outputs of a kind, in order."""
+    found = []
+    for cell in cells:
+        for output in cell.outputs:
+            if mime in output.get("data", {}):
+                found.append(output["data"][mime])
+    return found
+
+
+def printed(cells):
+    return "".join(o.text for c in cells for o in c.outputs if o.output_type == "stream")
+
+
+def tagged(cells, tag):
+    (cell,) = (cell for cell in cells if tag in cell.metadata.get("tags", ()))
+    return [cell]
+
+
+def picture(cells):
+    """The one PNG of some cells."""
+    (data,) = shown(cells, "image/png")
+    return Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
+
+
+def test_a_notebook_shows_what_it_promises(executed):
+    name, cells = executed
+    noise = [o.text for c in cells for o in c.outputs if o.get("name") == "stderr"]
+    assert not noise, f"warnings in the output: {noise}"
+    PROMISES[name](cells)
+
+
+def welcome(cells):
+    tables = shown(cells, "text/html")
+    assert "detector" in tables[0] and "OK" in tables[0]
+    assert "38.7" in tables[1] and "paper" in tables[1]
+    (links,) = shown(cells, "text/markdown")
+    assert [f"({name}.ipynb)" in links for name in NAMES] == [True] * len(NAMES)
+    assert picture(cells).width > 900, "the contact sheet has three columns of 320 pixels"
+    assert "24 training images" in printed(cells)
+
+
+def one_feature(cells):
+    assert len(picture(tagged(cells, "conflict")).getcolors(2**20)) > 500, "a photograph and maps"
+    text = printed(cells)
+    assert "largest difference to taps.cross: 0.0" in text
+    assert "at the student's last two layers: [0.0, 0.0]" in text
+    assert "weights of the teacher that hold a gradient: 0" in text
+    assert re.search(r"\d+ locations in conflict, [1-9]\d* positives", text)
+    assert "Not yet: " in printed(tagged(cells, "exercise"))
+    slider = tagged(cells, "slider")
+    assert shown(slider, WIDGET), "where widgets run, there is a slider"
+    assert picture(slider).size == (1280, 5 * 370 + 4 * 12), "where not, all five positions"
+    for tag in ("alignment", "distance", "gradient"):
+        assert picture(tagged(cells, tag)).width >= 900
+
+
+def the_race(cells):
+    assert "No finished race yet: running one, 6 steps a student." in printed(cells)
+    assert picture(tagged(cells, "race")).width == 1280
+    verdict = printed(tagged(cells, "verdict"))
+    assert re.match(r"\d of \d pairs|All students ended alike", verdict)
+    (paragraph,) = shown(tagged(cells, "paragraph"), "text/markdown")
+    assert "6 steps" in paragraph
+    assert "Not yet: " in printed(tagged(cells, "exercise"))
+    ends = shown(cells, "text/html")[0]
+    assert all(f"<td>{method}</td>" in ends for method in ("none", "KD", "CrossKD", "CrossKD+PKD"))
+
+
+PROMISES = {
+    "00_welcome": welcome,
+    "01_one_feature_two_heads": one_feature,
+    "02_the_race": the_race,
+}

@@ -102,3 +102,67 @@ def make_batch(images: int = 2, size: int = 128, seed: int = 0) -> tuple[torch.T
 def batch() -> tuple[torch.Tensor, list[Any]]:
     """Two images of 128 pixels with five boxes."""
     return make_batch()
+
+
+SIZES = [(8, 8), (4, 4), (2, 2), (1, 1), (1, 1)]  # of a 64-pixel image, strides 8 ... 128
+
+
+@pytest.fixture
+def constant(detector) -> Callable[..., Any]:
+    """A function (adapter, cls, reg, centerness=None) -> predictions that are alike everywhere.
+
+    ``reg`` holds the numbers of one prior, repeated for every prior of a location.
+    """
+
+    def make(adapter: Any, cls: float, reg: list[float], centerness: float | None = None) -> Any:
+        from crosskd_lab.heads import Predictions
+
+        def maps(values: list[float]) -> tuple[torch.Tensor, ...]:
+            row = torch.tensor(values * adapter.anchors).view(1, -1, 1, 1)
+            return tuple(row.expand(-1, -1, *size).clone() for size in SIZES)
+
+        return Predictions(
+            maps([cls] * adapter.num_classes),
+            maps(reg),
+            None if centerness is None else maps([centerness]),
+        )
+
+    return make
+
+
+@pytest.fixture
+def mimicry(detector) -> Callable[..., Any]:
+    """A function from hand-made predictions and targets to the KD terms between them.
+
+    ``mimicry(adapter, ours, theirs, objects, ignored, num_pos)``: ``objects`` maps priors to
+    (label, box), ``ignored`` lists priors of weight 0.
+    """
+
+    def terms(
+        adapter: Any,
+        ours: Any,
+        theirs: Any,
+        objects: dict[int, tuple[int, list[float]]],
+        ignored: tuple[int, ...] = (),
+        num_pos: float = 1.0,
+    ) -> dict[str, float]:
+        from crosskd_lab.heads import HeadTaps, Targets
+        from crosskd_lab.methods import PredictionMimicking
+        from crosskd_lab.taps import Taps
+
+        count = sum(adapter.counts(ours.cls))
+        labels = torch.full((1, count), adapter.num_classes)
+        boxes, weights = torch.zeros(1, count, 4), torch.ones(1, count)
+        for prior, (label, box) in objects.items():
+            labels[0, prior], boxes[0, prior] = label, torch.tensor(box)
+        weights[0, list(ignored)] = 0
+        targets = Targets(
+            labels, weights, boxes, num_pos, adapter.num_classes, adapter.centres(ours.cls)
+        )
+        taps = Taps(
+            HeadTaps((), {}, ours), HeadTaps((), {}, theirs), targets, adapter, adapter, [], [{}]
+        )
+        losses = PredictionMimicking().mimic(ours, taps)
+        return {name: value.item() for name, value in losses.items()}
+
+    return terms

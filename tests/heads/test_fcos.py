@@ -1,0 +1,71 @@
+"""FCOS's units, targets and terms worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from crosskd_lab.heads import adapter_for
+
+LN4 = math.log(4)  # sigma = 0.8
+
+
+@pytest.mark.parametrize("family", ["fcos", "fcos_exp"])
+def test_terms_of_constant_predictions(detector, constant, mimicry, family):
+    adapter = adapter_for(detector(family).bbox_head)
+    ours = constant(adapter, 0.0, [1.0] * 4, 0.0)
+    theirs = constant(adapter, LN4, [2.0] * 4, LN4)
+    # prior 0 is the point (4, 4): l, t, r, b = 4, 4, 12, 4 in this box
+    mass = math.sqrt(4 / 12)
+    losses = mimicry(adapter, ours, theirs, {0: (0, [0.0, 0, 16, 8])}, num_pos=7.0)
+    assert losses == {
+        "loss_kd_cls": pytest.approx(0.4 * 3 * 0.3 * math.log(2) * 86 / mass, rel=1e-5),
+        "loss_kd_reg": pytest.approx(0.75 * 0.8 * LN4 * 86 / mass, rel=1e-5),  # IoU = 1/4
+    }
+
+
+@pytest.mark.parametrize(("family", "unit"), [("fcos", 8.0), ("fcos_exp", 1.0)])
+def test_evaluation_mode_changes_neither_unit_nor_boxes(detector, batch, family, unit):
+    model = detector(family)
+    adapter = adapter_for(model.bbox_head)
+    with torch.no_grad():
+        neck = model.extract_feat(batch[0])
+        training = adapter.walk(neck).predictions.reg
+        model.eval()
+        evaluating = adapter.walk(neck).predictions.reg
+        in_pixels = model.bbox_head(neck)[1]
+    assert torch.equal(training[0], evaluating[0])
+    torch.testing.assert_close(training[0] * unit, in_pixels[0])
+
+
+def test_a_point_outside_all_objects_counts_for_nothing_in_m(detector, constant):
+    from crosskd_lab.heads import Targets
+
+    adapter = adapter_for(detector("fcos").bbox_head)
+    maps = constant(adapter, 0.0, [1.0] * 4).cls
+    labels, boxes = torch.full((1, 86), 3), torch.zeros(1, 86, 4)
+    labels[0, :2] = 0  # points (4, 4) and (12, 4)
+    boxes[0, :2] = torch.tensor([0.0, 0, 8, 8])
+    targets = Targets(labels, torch.ones(1, 86), boxes, 2.0, 3, adapter.centres(maps))
+    assert targets.centerness[0, :3].tolist() == [1, 0, 0]
+    assert adapter.cls_normaliser(targets) == 1
+    nothing = Targets(labels * 0 + 3, torch.ones(1, 86), boxes, 1.0, 3, adapter.centres(maps))
+    assert adapter.cls_normaliser(nothing) == pytest.approx(1e-6)
+
+
+def test_centerness_is_mmdets_own(detector, batch):
+    model = detector("fcos")
+    head = model.bbox_head
+    adapter = adapter_for(head)
+    taps = adapter.walk(model.extract_feat(batch[0]))
+    gt = [sample.gt_instances for sample in batch[1]]
+    metas = [sample.metainfo for sample in batch[1]]
+    _, targets = adapter.detection_losses(taps.predictions, gt, metas)
+    at = targets.positive
+    low = (targets.centres - targets.boxes[..., :2])[at]
+    high = (targets.boxes[..., 2:] - targets.centres)[at]
+    expected = head.centerness_target(torch.cat([low, high], 1))
+    torch.testing.assert_close(targets.centerness[at], expected)
+    assert targets.centerness.sum() > 0 and not targets.centerness[~at].any()

@@ -1,0 +1,49 @@
+"""RetinaNet's targets, and its terms worked out by hand: nine anchors, ignored ones, local N."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from crosskd_lab.heads import adapter_for
+
+LN4 = math.log(4)  # sigma = 0.8
+
+
+def test_terms_of_constant_predictions(detector, constant, mimicry):
+    adapter = adapter_for(detector("retinanet").bbox_head)
+    ours = constant(adapter, 0.0, [0.0, 0.0, 0.0, 0.0])
+    theirs = constant(adapter, LN4, [0.0, 0.0, math.log(2), 0.0])  # twice as wide
+    objects = {9: (1, [0.0, 0, 32, 32]), 10: (1, [0.0, 0, 32, 32])}
+    losses = mimicry(adapter, ours, theirs, objects, ignored=(0, 1, 2, 3), num_pos=2.0)
+    counted = 86 * 9 - 4
+    # 0.3 * ln 2 for each of three classes; GIoU of a box and its double is 1/2
+    assert losses == {
+        "loss_kd_cls": pytest.approx(3 * 0.3 * math.log(2) * counted / 2, rel=1e-5),
+        "loss_kd_reg": pytest.approx(0.8 * 0.5 * counted / 2, rel=1e-5),
+    }
+
+
+def test_middling_anchors_are_ignored(detector, batch):
+    model = detector("retinanet")
+    adapter = adapter_for(model.bbox_head)
+    taps = adapter.walk(model.extract_feat(batch[0]))
+    gt = [sample.gt_instances for sample in batch[1]]
+    metas = [sample.metainfo for sample in batch[1]]
+    _, targets = adapter.detection_losses(taps.predictions, gt, metas)
+    priors = adapter.priors(taps.predictions.cls)
+    for image, objects in enumerate(gt):
+        boxes = objects.bboxes
+        low = torch.maximum(priors[:, None, :2], boxes[None, :, :2])
+        high = torch.minimum(priors[:, None, 2:], boxes[None, :, 2:])
+        both = (high - low).clamp(min=0).prod(-1)
+        areas = [(b[:, 2:] - b[:, :2]).prod(-1) for b in (priors, boxes)]
+        overlap = (both / (areas[0][:, None] + areas[1] - both)).amax(1)
+        positive = targets.positive[image]
+        assert positive[overlap > 0.501].all()
+        ignored = targets.label_weights[image] == 0
+        assert ignored.any()
+        assert torch.equal(ignored, (overlap >= 0.4) & (overlap < 0.5) & ~positive)
+    assert targets.num_pos == targets.positive.sum().item()

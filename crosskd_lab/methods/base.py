@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import LabError
@@ -9,6 +10,7 @@ from ..heads import BRANCHES, HeadAdapter, Levels, Predictions
 from ..heads.spaces import to_anchors
 from ..losses import REGIONS, kd_quality_focal, region_mean
 from ..taps import Taps
+from .regions import split_levels
 
 
 class Method(nn.Module):
@@ -32,6 +34,10 @@ class Method(nn.Module):
         contains "loss".
         """
         raise NotImplementedError
+
+    def region_map(self, taps: Taps) -> Levels:
+        """How much a method weighs each location, ``(N, H_l, W_l)`` a level; here all alike."""
+        return tuple(torch.ones_like(m[:, 0], dtype=torch.float32) for m in taps.teacher.neck)
 
 
 class PredictionTerms(Method):
@@ -99,11 +105,19 @@ class PredictionTerms(Method):
 
     def _reg_term(self, predictions: Predictions, taps: Taps) -> Tensor:
         head, teacher = taps.teacher_head, taps.teacher.predictions
-        seen = _seen(taps.targets.label_weights, taps) > 0
-        region = REGIONS[self.region](head.flat_cls(teacher)) * seen
+        region = self._region(taps)
         distance = head.box_distance(predictions.reg, teacher.reg, list(taps.metas))
         weight = head.recipe.reg_weight if self.reg_weight is None else self.reg_weight
         return weight * region_mean(distance, region, head.box_normaliser(region, taps.targets))
+
+    def _region(self, taps: Taps) -> Tensor:
+        """S(r) at the teacher's priors, ``(N, P)``."""
+        seen = _seen(taps.targets.label_weights, taps) > 0
+        return REGIONS[self.region](taps.teacher_head.flat_cls(taps.teacher.predictions)) * seen
+
+    def region_map(self, taps: Taps) -> Levels:
+        """S(r) of the regression term, the best prior's of each location."""
+        return tuple(s.amax(-1) for s in split_levels(self._region(taps), taps.teacher.neck))
 
     @staticmethod
     def _centerness_term(centerness: Levels, taps: Taps) -> Tensor:

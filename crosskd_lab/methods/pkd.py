@@ -15,7 +15,8 @@ class PKD(Method):
 
     Args:
         weight: 6 in the authors' GFL config.
-        where: One place to imitate or several of "neck", "cls", "reg" (Tab. 2 tries neck, cls, reg, cls + reg).
+        where: One place to imitate or several of "neck", "cls", "reg" (Tab. 2 tries neck, cls,
+            reg, cls + reg).
         i: Layer of the tower for "cls" and "reg".
     """
 

@@ -1,0 +1,113 @@
+"""What feature imitation methods share: squared differences in a region, level by level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..errors import LabError
+from ..heads import Levels
+from ..taps import Taps
+from .adapters import matched
+from .base import Method
+from .regions import split_levels, valuable_region
+
+NORMALISERS: dict[str, Callable[[int], float]] = {
+    "mean": lambda channels: 1 / channels,
+    "sum": lambda channels: 1.0,
+    "half_sum": lambda channels: 0.5,
+    "half_mean": lambda channels: 0.5 / channels,
+}
+SAME_CHANNELS = "give both necks the same out_channels, or use a method with an adapter"
+
+
+def masked_error(
+    student: Tensor, teacher: Tensor, mask: Tensor, normaliser: str = "mean"
+) -> Tensor:
+    """``k * sum of M (F^s - F^t)^2 / max(1, |M|)``, a scalar.
+
+    Args:
+        student: ``(N, C, H, W)``.
+        teacher: ``(N, C, H, W)``.
+        mask: ``(N, H, W)`` bool M; locations of all images are pooled, an empty mask gives 0.
+        normaliser: k is 1/C for "mean", 1 for "sum", 1/2 for "half_sum", 1/(2C) for "half_mean".
+    """
+    error = (student - teacher).square().sum(1)
+    return NORMALISERS[normaliser](student.size(1)) * (error * mask).sum() / mask.sum().clamp(min=1)
+
+
+def positives(taps: Taps) -> Levels:
+    """Locations that the student's assigner gave to an object, ``(N, H_l, W_l)`` bool a level."""
+    split = split_levels(taps.targets.positive, taps.student.neck)
+    return tuple(level.any(-1) for level in split)
+
+
+@torch.no_grad()
+def around_positives(taps: Taps, gamma: float = 0.25, area: str = "union") -> Tensor:
+    """LD's valuable localization region on the student's anchors inside the image, ``(N, P)``.
+
+    Returns:
+        IoU with the nearest object in the region, 0 outside; see :func:`valuable_region`.
+    """
+    priors = taps.student_head.priors(taps.student.neck)
+    valid = taps.targets.label_weights > 0
+    around = priors.new_zeros(valid.shape)
+    per_level = split_levels(valid, taps.student.neck)
+    for image, gt in enumerate(taps.gt_instances):
+        counts = [int(level[image].sum()) for level in per_level]
+        inside = priors[valid[image]]
+        around[image, valid[image]] = valuable_region(inside, gt.bboxes, counts, gamma, area)
+    return around
+
+
+class Imitation(Method):
+    """``weight * sum over levels of the mean over the region of (F^s - F^t)^2``.
+
+    Subclasses say where: they define :meth:`masks`.
+
+    Args:
+        weight: 2 in LD's code (Zheng et al. 2022), from which Table 5's rows come.
+        normaliser: See :func:`masked_error`.
+    """
+
+    name = "imitation"
+    needs_positives = True  # LD's code: a level without a positive imitates nothing
+
+    def __init__(self, weight: float = 2.0, normaliser: str = "mean") -> None:
+        super().__init__()
+        if normaliser not in NORMALISERS:
+            raise LabError(
+                f"normaliser = {normaliser!r} is unknown: choose one of {', '.join(NORMALISERS)}"
+            )
+        self.weight, self.normaliser = weight, normaliser
+
+    def masks(self, taps: Taps) -> Levels:
+        """The region, ``(N, H_l, W_l)`` bool a level."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def region_map(self, taps: Taps) -> Levels:
+        """1 where the method imitates, ``(N, H_l, W_l)`` a level."""
+        kept = zip(self.masks(taps), self._active(taps), strict=True)
+        return tuple((mask & active).float() for mask, active in kept)
+
+    def losses(self, taps: Taps) -> dict[str, Tensor]:
+        """``loss_<name>``, a scalar; LabError if the necks differ in channels."""
+        pairs = matched(taps.student.neck, taps.teacher.neck, SAME_CHANNELS)
+        terms = [
+            active * self.level_loss(student, teacher, mask)
+            for (student, teacher), mask, active in zip(
+                pairs, self.masks(taps), self._active(taps), strict=True
+            )
+        ]
+        return {f"loss_{self.name}": self.weight * torch.stack(terms).sum()}
+
+    def level_loss(self, student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+        """One level's term before the weight."""
+        return masked_error(student, teacher, mask, self.normaliser)
+
+    def _active(self, taps: Taps) -> list[Tensor]:
+        """Whether each level takes part, 0-d bool."""
+        return [level.any() | (not self.needs_positives) for level in positives(taps)]

@@ -1,0 +1,157 @@
+"""What every method of Table 5 owes: on every head family, in half precision, without objects."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+
+from crosskd_lab.configs import read_config
+from crosskd_lab.distiller import build_method
+from crosskd_lab.errors import LabError
+from crosskd_lab.heads import ADAPTERS
+from crosskd_lab.methods import LD, METHODS, Method
+
+PRIOR = ["fitnets", "inside_gt", "defeat", "main_region", "fine_grained"]
+PRIOR += ["fgd", "gid", "skd", "ld", "pkd"]
+PLAIN_BOXES = sorted(set(ADAPTERS) - {"GFLHead"})  # on which LD must say that it cannot work
+CASES = [
+    (head, name)
+    for head in ADAPTERS
+    for name in PRIOR
+    if (head, name) not in {(head, "ld") for head in PLAIN_BOXES}
+]
+
+
+def pocket(name: str) -> Method:
+    """The method as its pocket config has it."""
+    (entry,) = read_config(f"pocket/{name}").methods
+    torch.manual_seed(0)
+    return build_method(entry)
+
+
+def total(losses: dict[str, torch.Tensor]) -> torch.Tensor:
+    assert losses and all(name.startswith("loss_") for name in losses)
+    assert all(value.dim() == 0 for value in losses.values())
+    return torch.stack(list(losses.values())).sum()
+
+
+def cast(value: Any, dtype: torch.dtype) -> Any:
+    """Every floating tensor of (nested) taps in another precision."""
+    if isinstance(value, torch.Tensor):
+        return value.to(dtype)
+    if isinstance(value, tuple):
+        return tuple(cast(v, dtype) for v in value)
+    if isinstance(value, dict):
+        return {key: cast(v, dtype) for key, v in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{f.name: cast(getattr(value, f.name), dtype) for f in fields(value)}
+        )
+    return value
+
+
+@pytest.mark.parametrize(("head", "name"), CASES)
+def test_it_teaches_the_student_and_leaves_the_teacher(tapped, head, name):
+    pair, taps = tapped(head)
+    loss = total(pocket(name).losses(taps))
+    assert loss.isfinite() and loss > 0
+    loss.backward()
+    backbone = [p.grad for p in pair.student.backbone.parameters() if p.grad is not None]
+    assert sum(grad.abs().sum() for grad in backbone) > 0
+    assert all(p.grad is None for p in pair.teacher.parameters())
+
+
+@pytest.mark.parametrize(("head", "name"), CASES)
+def test_an_equal_student_has_nothing_to_learn(tapped, same, head, name):
+    _, taps = tapped(head)
+    assert total(pocket(name).losses(same(taps))).item() == pytest.approx(0, abs=2e-5)
+
+
+@pytest.mark.parametrize(("head", "name"), CASES)
+def test_no_object_anywhere(tapped, head, name):
+    pair, taps = tapped(head, ([], []))
+    loss = total(pocket(name).losses(taps))
+    loss.backward()
+    grads = [p.grad for p in pair.student.parameters() if p.grad is not None]
+    assert loss.isfinite() and grads and all(grad.isfinite().all() for grad in grads)
+    if name in ("inside_gt", "defeat", "main_region", "fine_grained", "gid", "ld"):
+        assert loss.item() == 0
+
+
+@pytest.mark.parametrize("name", PRIOR)
+def test_all_priors_ignored(tapped, name):
+    _, taps = tapped()
+    nothing = torch.zeros_like(taps.targets.label_weights)
+    background = torch.full_like(taps.targets.labels, taps.targets.num_classes)
+    ignored = replace(taps.targets, labels=background, label_weights=nothing)
+    loss = total(pocket(name).losses(replace(taps, targets=ignored)))
+    assert loss.isfinite()
+    if name in ("inside_gt", "defeat", "main_region", "fine_grained", "gid", "ld"):
+        assert loss.item() == 0
+
+
+@pytest.mark.parametrize("name", PRIOR)
+def test_half_precision_taps_give_nearly_the_same_in_float32(tapped, name):
+    _, taps = tapped()
+    method = pocket(name)
+    with torch.no_grad():
+        exact = total(method.losses(taps))
+        rough = replace(
+            taps,
+            student=cast(taps.student, torch.bfloat16),
+            teacher=cast(taps.teacher, torch.bfloat16),
+        )
+        loss = total(method.losses(rough))
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = total(method.losses(taps))
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(exact.item(), rel=0.05)
+    assert mixed.item() == pytest.approx(exact.item(), rel=0.05)
+
+
+@pytest.mark.parametrize("head", PLAIN_BOXES)
+def test_ld_says_where_it_cannot_work(tapped, head):
+    with pytest.raises(LabError, match=f"student's {head} predicts plain boxes"):
+        LD().losses(tapped(head)[1])
+
+
+@pytest.mark.parametrize("name", sorted(set(PRIOR) - {"ld"}))  # LD compares predictions alone
+def test_other_channels_are_refused_with_a_remedy(tapped, name):
+    _, taps = tapped()
+    narrow = replace(taps.student, neck=tuple(m[:, :32] for m in taps.student.neck))
+    with pytest.raises(LabError, match="channels"):
+        pocket(name).losses(replace(taps, student=narrow))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_its_region_map_has_a_value_at_every_location(tapped, name):
+    _, taps = tapped()
+    maps = pocket(name).region_map(taps)
+    assert [m.shape for m in maps] == [m[:, 0].shape for m in taps.student.neck]
+    assert all(m.dtype == torch.float32 and not m.requires_grad for m in maps)
+    assert all((m >= 0).all() for m in maps) and any(m.any() for m in maps)
+    if name not in ("fitnets", "skd", "pkd", "kd", "crosskd", "fgd", "defeat", "gid"):
+        assert not any(m[1].any() for m in maps)  # the image without objects
+
+
+def test_any_of_them_compose_and_their_names_differ(tapped):
+    _, taps = tapped()
+    losses = [name for method in METHODS for name in pocket(method).losses(taps)]
+    assert len(set(losses)) == len(losses)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_says_what_it_is_and_stands_in_a_short_file(name):
+    kind = METHODS[name]
+    file = inspect.getsourcefile(kind)
+    with open(file) as lines:
+        assert len(lines.readlines()) <= 120
+    assert type(pocket(name)) is kind
+    if name in PRIOR and name != "pkd":
+        text = inspect.getdoc(kind)
+        for part in ("Paper:", "Idea:", "Needs:", "Symbols:", "Unverified:", "Args:"):
+            assert part in text

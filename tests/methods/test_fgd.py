@@ -1,0 +1,58 @@
+"""FGD by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.methods import FGD
+
+
+def test_all_four_terms_by_hand(hand):
+    taps = hand(torch.ones(1, 4, 1, 4), torch.zeros(1, 4, 1, 4), [[0, 0, 1, 1]], stride=1)
+    method = FGD(channels=4, levels=1)
+    losses = method.losses(taps)
+    # per channel: fg 2/4, bg 1, att 0 (both attentions are flat), glob 4; four channels
+    expected = {"fg": 1e-3 * 2, "bg": 5e-4 * 4, "att": 0, "glob": 5e-6 * 16}
+    for name, value in expected.items():
+        assert losses[f"loss_fgd_{name}"].item() == pytest.approx(value, abs=1e-9)
+    assert sum(losses.values()).item() == pytest.approx(0.00408)
+    # the map shows the same weights before the difference: a quarter of alpha, half of beta
+    shown = method.region_map(taps)[0]
+    assert shown.flatten().tolist() == pytest.approx([2.5e-4, 2.5e-4, 2.5e-4, 2.5e-4])
+
+
+def test_attention_is_compared_too(hand):
+    student, teacher = torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 2)
+    student[..., 1] = 0.5 * torch.tensor(3.0).log()  # attention 0.5 and 1.5 against 1 and 1
+    losses = FGD(channels=1, levels=1, alpha=0, beta=0, gamma=1, context=0).losses(
+        hand(student, teacher)
+    )
+    assert losses["loss_fgd_att"].item() == pytest.approx(1.0)
+
+
+def test_an_image_without_boxes_is_all_background(hand):
+    losses = FGD(channels=4, levels=1).losses(hand(torch.ones(1, 4, 2, 2), torch.zeros(1, 4, 2, 2)))
+    assert losses["loss_fgd_fg"].item() == 0
+    assert losses["loss_fgd_bg"].item() == pytest.approx(5e-4 * 4)
+
+
+def test_padded_batches_can_be_corrected(hand):
+    taps = hand(torch.ones(1, 1, 1, 4), torch.zeros(1, 1, 1, 4), [[0, 0, 1, 1]], stride=1)
+    taps.metas[0].update(img_shape=(1, 2), batch_input_shape=(1, 4))  # half of it is padding
+    published, corrected = (FGD(1, levels=1, padded=p).region_map(taps)[0] for p in (False, True))
+    # scaled by 4 / 2 the box reaches column 2, in truth column 1
+    assert published.flatten().tolist() == pytest.approx([1e-3 / 6] * 3 + [5e-4])
+    assert corrected.flatten().tolist() == pytest.approx([2.5e-4] * 4)
+
+
+def test_other_channels_need_and_get_an_adapter(hand):
+    taps = hand(torch.ones(1, 3, 1, 2), torch.zeros(1, 4, 1, 2))
+    with pytest.raises(LabError, match=r"set channels=<teacher's> and student_channels="):
+        FGD(channels=4, levels=1).losses(taps)
+    with pytest.raises(LabError, match="1 maps of 4 channels, .* 5 maps of 256 channels: set"):
+        FGD().losses(taps)
+    method = FGD(channels=4, student_channels=3, levels=1)
+    sum(method.losses(taps).values()).backward()
+    assert method.adapter[0].weight.grad.abs().sum() > 0

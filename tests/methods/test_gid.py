@@ -1,0 +1,72 @@
+"""GID by hand: who disagrees, what is chosen, what is compared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.heads import Predictions
+from crosskd_lab.methods import GID
+from crosskd_lab.methods.gid import disagreement, relation_distance
+
+OURS, THEIRS = torch.zeros(1, 1, 4), torch.ones(1, 1, 4)
+
+
+def logits(*scores: float) -> torch.Tensor:
+    return torch.tensor(scores).logit().reshape(1, 1, -1)
+
+
+def test_the_class_of_largest_difference_decides():
+    gain, box = disagreement(logits(0.6, 0.5, 0.2), logits(0.1, 0.7, 0.2), OURS, THEIRS)
+    assert gain.item() == pytest.approx(0.5)  # class 0, where the student scores higher
+    assert torch.equal(box, OURS)
+    gain, box = disagreement(logits(0.6, 0.5, 0.2), logits(0.5, 0.7, 0.2), OURS, THEIRS)
+    assert gain.item() == pytest.approx(0.2) and torch.equal(box, THEIRS)
+
+
+def test_heads_of_other_priors_are_refused():
+    with pytest.raises(LabError, match="GID needs heads of the same priors"):
+        disagreement(torch.zeros(1, 1, 3), torch.zeros(1, 9, 3), OURS, THEIRS)
+
+
+def test_relations_are_free_of_scale():
+    teacher = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
+    assert relation_distance(2 * teacher, teacher).item() == pytest.approx(0, abs=1e-12)
+    student = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    assert relation_distance(student, teacher).item() == pytest.approx(0.00522187, abs=1e-8)
+    assert relation_distance(student[:2], teacher[:2]).item() == 0
+
+
+@pytest.fixture
+def two_images(hand):
+    """Two images of two cells whose boxes coincide across images; differences .4 .1 and .3 .2."""
+    scores = torch.tensor([[0.9, 0.6], [0.8, 0.7]])
+    boxes = torch.tensor([[0.0, 0, 8, 8], [20.0, 0, 28, 8]]).mT.reshape(1, 4, 1, 2)
+    boxes = boxes.repeat(2, 1, 1, 1)
+    taps = hand(torch.zeros(2, 3, 1, 2), torch.ones(2, 3, 1, 2), ((), ()))
+    says = [
+        Predictions((p.logit().reshape(2, 1, 1, 2),), (boxes,))
+        for p in (torch.full((2, 2), 0.5), scores)
+    ]
+    return replace(
+        taps,
+        student=replace(taps.student, predictions=says[0]),
+        teacher=replace(taps.teacher, predictions=says[1]),
+    )
+
+
+def test_images_suppress_each_other_unless_told_apart(two_images):
+    assert GID().masks(two_images)[0].tolist() == [[[True, False]], [[False, True]]]
+    assert GID(per_image=True).masks(two_images)[0].all()
+    assert GID(count=1).masks(two_images)[0].sum() == 1
+    assert GID(count=1, per_image=True).masks(two_images)[0].tolist() == [[[True, False]]] * 2
+
+
+def test_two_instances_of_three_channels(two_images):
+    # two chosen cells, three channels, difference 1
+    summed = GID(weight=1.0, normaliser="sum").losses(two_images)
+    assert summed["loss_gid"].item() == pytest.approx(3.0)
+    assert GID(weight=1.0).losses(two_images)["loss_gid"].item() == pytest.approx(1.0)

@@ -1,0 +1,97 @@
+"""LD by hand, with two bins in place of seventeen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.heads import Predictions
+from crosskd_lab.losses import distribution_kl
+from crosskd_lab.methods import LD
+from crosskd_lab.methods import ld as module
+
+
+@pytest.mark.parametrize(("temperature", "expected"), [(2.0, 0.0726817), (10.0, 0.0753209)])
+def test_the_mean_over_bins(temperature, expected):
+    student, teacher = torch.zeros(2), torch.tensor([0.0, math.log(3)])
+    assert distribution_kl(student, teacher).item() == pytest.approx(0.130812, abs=1e-6)
+    mean = distribution_kl(student, teacher, temperature) / 2
+    assert mean.item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.fixture
+def one_cell(hand):
+    """One prior, three classes; the student's best score is 0.6, all four edges are equal."""
+
+    def taps(student_bins, teacher_bins, positive=(0,), teacher_scores=(0.6, 0.1, 0.1)):
+        maps = hand(
+            torch.zeros(1, 1, 1, 1),
+            torch.zeros(1, 1, 1, 1),
+            positive=positive,
+            edge_bins=lambda reg: reg[0].flatten(2).mT.unflatten(-1, (4, -1)),
+        )
+        says = []
+        for bins, scores in ((student_bins, (0.6, 0.1, 0.1)), (teacher_bins, teacher_scores)):
+            reg = torch.tensor(bins, dtype=torch.float32).repeat(4).reshape(1, -1, 1, 1)
+            cls = torch.tensor(scores).logit().reshape(1, -1, 1, 1)
+            says.append(Predictions((cls.requires_grad_(),), (reg.requires_grad_(),)))
+        return replace(
+            maps,
+            student=replace(maps.student, predictions=says[0]),
+            teacher=replace(maps.teacher, predictions=says[1]),
+        )
+
+    return taps
+
+
+def test_one_positive(one_cell):
+    taps = one_cell((0, 0), (0, math.log(3)))
+    losses = LD().losses(taps)
+    assert losses["loss_ld_main"].item() == pytest.approx(0.0112981, abs=1e-7)
+    assert losses["loss_ld_vlr"].item() == 0 and losses["loss_ld_cls"].item() == 0
+    shown = LD().region_map(taps)[0]
+    assert shown.item() == pytest.approx(0.25 / 4 * 0.6)
+
+
+def test_the_valuable_region_weighs_by_iou(one_cell, monkeypatch):
+    monkeypatch.setattr(module, "around_positives", lambda *_: torch.full((1, 1), 0.5))
+    taps = one_cell((0, 0), (0, math.log(3)), positive=())
+    losses = LD().losses(taps)
+    assert losses["loss_ld_vlr"].item() == pytest.approx(0.00235378, abs=1e-7)
+    assert losses["loss_ld_main"].item() == 0
+    assert LD().region_map(taps)[0].item() == pytest.approx(0.25 / 16 * 0.5)
+    assert set(LD(vlr=0, cls=0).losses(taps)) == {"loss_ld_main"}
+
+
+def test_bins_are_free_of_a_constant(one_cell):
+    losses = LD().losses(one_cell((1, 3), (5, 7)))
+    assert losses["loss_ld_main"].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_class_term(one_cell):
+    taps = one_cell((0, 0), (0, 0), teacher_scores=(0.3, 0.2, 0.4))
+    z, t = (torch.tensor(s).double().logit() / 2 for s in ((0.6, 0.1, 0.1), (0.3, 0.2, 0.4)))
+    p, q = t.softmax(0), z.softmax(0)
+    expected = 10 * 4 / 3 * (p * (p / q).log()).sum().item()
+    assert LD().losses(taps)["loss_ld_cls"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_student_score_is_a_weight_and_no_target(one_cell):
+    taps = one_cell((0, 0), (0, math.log(3)))
+    LD().losses(taps)["loss_ld_main"].backward()
+    assert taps.student.predictions.cls[0].grad is None
+    assert taps.student.predictions.reg[0].grad.abs().sum() > 0
+    assert taps.teacher.predictions.reg[0].grad is None
+
+
+def test_heads_without_distributions_and_other_bins_are_refused(one_cell, tapped):
+    with pytest.raises(LabError, match="the student's RetinaHead predicts plain boxes: use GFL"):
+        LD().losses(tapped("RetinaHead")[1])
+    with pytest.raises(LabError, match="both heads need the same reg_max"):
+        LD().losses(one_cell((0, 0), (0, 0, 0)))
+    with pytest.raises(LabError, match="choose one of union, prior"):
+        LD(area="hull")

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .errors import LabError
 from .heads import BRANCHES, HeadAdapter, Levels, Predictions, Towers
-from .losses import standardise
+from .losses import channel_statistics, standardise
 from .shapes import expect_same
 
 Align = Callable[[Tensor, Tensor], Tensor]
@@ -38,7 +37,7 @@ def align_statistics(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Ten
         LabError: if the maps differ in shape.
     """
     expect_same(student, teacher, "features at the tap", "heads of different width need an adapter")
-    deviation, mean = torch.std_mean(teacher.detach().float(), dim=(0, 2, 3), keepdim=True)
+    deviation, mean = channel_statistics(teacher.detach())
     return standardise(student, eps) * deviation + mean
 
 
@@ -97,8 +96,8 @@ def delivered_layer(student: HeadAdapter, teacher: HeadAdapter, i: int) -> int:
     if own < 0:
         raise LabError(
             f"layer index i = {i} has no counterpart: the teacher has {teacher.depth} hidden "
-            f"convs, the student {student.depth}, and layers are counted from the prediction end, so i "
-            f"must be in {teacher.depth - student.depth} ... {teacher.depth}"
+            f"convs, the student {student.depth}, and layers are counted from the prediction end, "
+            f"so i must be in {teacher.depth - student.depth} ... {teacher.depth}"
         )
     return own
 

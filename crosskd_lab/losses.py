@@ -117,8 +117,18 @@ def pearson_distance(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Ten
 
 def standardise(feature: Tensor, eps: float = 1e-6) -> Tensor:
     """``(f - mean) / (std + eps)`` per channel of ``(N, C, H, W)`` over batch and space."""
-    deviation, mean = torch.std_mean(feature.float(), dim=(0, 2, 3), keepdim=True)
+    deviation, mean = channel_statistics(feature)
     return (feature - mean) / (deviation + eps)
+
+
+def channel_statistics(feature: Tensor) -> tuple[Tensor, Tensor]:
+    """Deviation and mean ``(1, C, 1, 1)`` of ``(N, C, H, W)`` over batch and space, in float32.
+
+    The deviation is unbiased; where a channel has a single value (the coarsest level of a lone
+    small image) it is 0, not nan.
+    """
+    single = feature.numel() == feature.size(1)
+    return torch.std_mean(feature.float(), dim=(0, 2, 3), correction=1 - single, keepdim=True)
 
 
 def giou_distance(boxes: Tensor, teacher_boxes: Tensor, eps: float = 1e-6) -> Tensor:

@@ -39,6 +39,8 @@ def real_data() -> Path:
 def gfl_config() -> Callable[..., dict[str, Any]]:
     """``gfl_config(depth=4, norm=True, classes=3, channels=16)``: a very small GFL's model dict."""
 
+    from mmengine.config import ConfigDict
+
     def config(
         depth: int = 4, norm: bool = True, classes: int = 3, channels: int = 16, **head: Any
     ) -> dict[str, Any]:
@@ -77,7 +79,13 @@ def gfl_config() -> Callable[..., dict[str, Any]]:
             train_cfg=dict(
                 assigner=dict(type="ATSSAssigner", topk=9), allowed_border=-1, pos_weight=-1
             ),
-            test_cfg=dict(nms=dict(type="nms", iou_threshold=0.6), max_per_img=100),
+            test_cfg=ConfigDict(
+                nms_pre=1000,
+                min_bbox_size=0,
+                score_thr=0.05,
+                nms=dict(type="nms", iou_threshold=0.6),
+                max_per_img=100,
+            ),
         )
 
     return config

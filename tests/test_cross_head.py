@@ -67,8 +67,15 @@ def test_a_copy_of_the_teacher_repeats_its_predictions(make_detector, make_batch
         for i in range(5):
             crossed = cross_head(head, ours.towers, theirs.towers, i)
             for branch in ("cls", "reg"):
-                for a, b in zip(getattr(crossed, branch), getattr(theirs.predictions, branch)):
-                    torch.testing.assert_close(a, b, rtol=0, atol=2e-5)
+                got, wanted = getattr(crossed, branch), getattr(theirs.predictions, branch)
+                torch.testing.assert_close(got, wanted, rtol=0, atol=2e-5)
+
+
+def test_a_single_value_takes_the_teachers():
+    single = torch.tensor([4.0]).view(1, 1, 1, 1).requires_grad_()
+    aligned = align_statistics(single, torch.tensor([-3.0]).view(1, 1, 1, 1))
+    aligned.sum().backward()
+    assert aligned.item() == -3 and single.grad.item() == 0
 
 
 def test_one_branch_only_and_layers_out_of_range(make_pair, make_batch):

@@ -1,0 +1,46 @@
+"""Fig. 6's two distances, on numbers that can be added up by hand."""
+
+import copy
+
+import pytest
+import torch
+
+from crosskd_lab.analysis.dynamics import ScoreDistances, l1_distance
+from crosskd_lab.pair import Pair
+
+
+def test_l1_is_a_sum_per_positive():
+    scores, reference = torch.tensor([[[0.5, 0.1], [0.0, 1.0]]]), torch.tensor([[[1.0, 0], [0, 0]]])
+    assert l1_distance(scores, reference, 2) == pytest.approx((0.5 + 0.1 + 1) / 2)
+    assert l1_distance(scores, reference, 0) == pytest.approx(1.6)
+
+
+def test_a_copy_of_the_teacher_is_at_no_distance_from_it(make_detector, make_batch):
+    teacher = make_detector(1).eval()
+    inputs, samples = make_batch()
+    measured = ScoreDistances(
+        Pair(copy.deepcopy(teacher), teacher), [dict(inputs=inputs, data_samples=samples)]
+    ).measure()
+    assert measured["l1_teacher"] == 0 and measured["l1_truth"] > 0
+
+
+def test_distances_add_up_over_batches_and_names_hold_no_loss(make_pair, make_batch):
+    pair = make_pair()
+    pair.student.eval()
+    batches = [dict(zip(("inputs", "data_samples"), make_batch(seed=s))) for s in (0, 1)]  # noqa: B905
+    measured = ScoreDistances(pair, batches).measure()
+    assert set(measured) == {"l1_teacher", "l1_truth"}  # the engine would add up "loss"
+    total = count = 0.0
+    for batch in batches:
+        scores = []
+        for detector in (pair.student, pair.teacher):
+            cls, _ = detector.bbox_head(detector.extract_feat(batch["inputs"]))
+            scores.append(torch.cat([c.sigmoid().flatten(1) for c in cls], 1))
+        total += (scores[0] - scores[1]).abs().sum().item()
+        head, samples = pair.student.bbox_head, batch["data_samples"]
+        metas = [s.metainfo for s in samples]
+        anchors, valid = head.get_anchors([c.shape[-2:] for c in cls], metas, device="cpu")
+        truths = [s.gt_instances for s in samples]
+        labels = torch.cat(head.get_targets(anchors, valid, truths, metas)[1], 1)
+        count += (labels < 3).sum().item()
+    assert measured["l1_teacher"] == pytest.approx(total / count, rel=1e-5)

@@ -1,0 +1,89 @@
+"""CrossKD's losses against the oracle, and where its gradient goes."""
+
+import copy
+
+import pytest
+import torch
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.methods import CrossKD
+from crosskd_lab.pair import Pair
+
+
+@pytest.mark.parametrize("region", ["teacher_score", "everywhere"])
+@pytest.mark.parametrize("i", range(5))
+def test_losses_agree_with_the_oracle(make_pair, batch, losses_of, oracle, i, region):
+    pair = make_pair(4)
+    pair.student.eval()  # the same statistics in both passes
+    losses = losses_of(pair, batch, CrossKD(i=i, region=region))
+    wanted = oracle(pair, batch.inputs, batch.samples, i, region)
+    assert set(losses) == {"loss_crosskd_cls", "loss_crosskd_reg"}
+    for branch in ("cls", "reg"):
+        got, truth = losses[f"loss_crosskd_{branch}"].item(), wanted[branch].item()
+        assert truth > 1e-3
+        assert got == pytest.approx(truth, rel=2e-6), branch
+
+
+def test_gradients_agree_with_the_oracle(make_pair, batch, losses_of, oracle):
+    pair = make_pair(4)
+    pair.student.eval()
+    conv = pair.student.bbox_head.cls_convs[1].conv.weight
+    got = torch.autograd.grad(losses_of(pair, batch, CrossKD())["loss_crosskd_cls"], conv)[0]
+    wanted = torch.autograd.grad(oracle(pair, batch.inputs, batch.samples, 3)["cls"], conv)[0]
+    torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-6 * wanted.abs().max().item())
+
+
+def test_the_default_layer_of_gfl_is_three(make_pair, batch, losses_of):
+    pair = make_pair()
+    pair.student.eval()
+    default, three = (losses_of(pair, batch, m) for m in (CrossKD(), CrossKD(i=3)))
+    assert {k: v.item() for k, v in default.items()} == {k: v.item() for k, v in three.items()}
+
+
+@pytest.mark.parametrize("tap", ["post_relu", "pre_relu"])
+@pytest.mark.parametrize("i", range(5))
+def test_a_copy_of_the_teacher_has_nothing_to_learn(make_detector, batch, losses_of, i, tap):
+    teacher = make_detector(2).eval()
+    pair = Pair(copy.deepcopy(teacher).requires_grad_(True), teacher)
+    pair.student.eval()
+    for name, value in losses_of(pair, batch, CrossKD(i=i), tap=tap).items():
+        assert 0 <= value.item() + 1e-6 < 1e-4, name
+
+
+@pytest.mark.parametrize("branch", ["cls", "reg"])
+def test_one_branch_gives_its_own_term_alone(make_pair, batch, losses_of, branch):
+    pair = make_pair()
+    pair.student.eval()
+    both = losses_of(pair, batch, CrossKD())
+    alone = losses_of(pair, batch, CrossKD(branches=(branch,)))
+    name = f"loss_crosskd_{branch}"
+    assert set(alone) == {name} and alone[name].item() == both[name].item()
+
+
+@pytest.mark.parametrize("i", range(5))
+def test_distillation_ends_at_the_tap(make_pair, batch, losses_of, i):
+    pair = make_pair()
+    pair.student.train()
+    frozen = {k: v.clone() for k, v in pair.teacher.state_dict().items()}
+    sum(losses_of(pair, batch, CrossKD(i=i)).values()).backward()
+    head = pair.student.bbox_head
+    for tower in (head.cls_convs, head.reg_convs):
+        for number, layer in enumerate(tower, start=1):
+            gradient = layer.conv.weight.grad
+            if number <= i:
+                assert gradient.abs().sum() > 0, number
+            else:
+                assert gradient is None, number
+    for last in (head.gfl_cls, head.gfl_reg):
+        assert all(w.grad is None for w in last.parameters())
+    assert all(scale.scale.grad is None for scale in head.scales)
+    assert pair.student.backbone.conv1.weight.grad.abs().sum() > 0
+    assert pair.student.neck.fpn_convs[0].conv.weight.grad.abs().sum() > 0
+    assert all(w.grad is None for w in pair.teacher.parameters())
+    assert all(torch.equal(v, frozen[k]) for k, v in pair.teacher.state_dict().items())
+
+
+@pytest.mark.parametrize("i", [-1, 5])
+def test_a_layer_out_of_range_names_the_range(make_pair, batch, losses_of, i):
+    with pytest.raises(LabError, match=r"0 \.\.\. 4"):
+        losses_of(make_pair(), batch, CrossKD(i=i))

@@ -1,0 +1,94 @@
+"""What all methods share: names, weights, combination, and batches with nothing in them."""
+
+import pytest
+import torch
+
+from crosskd_lab.distiller import Distiller
+from crosskd_lab.errors import LabError
+from crosskd_lab.methods import METHODS, PKD, CrossKD, Method, PredictionMimicking
+
+THREE = {"crosskd": CrossKD, "kd": PredictionMimicking, "pkd": PKD}
+
+
+def test_a_combination_is_the_sum_of_its_methods(make_pair, batch, losses_of):
+    pair = make_pair()
+    pair.student.eval()
+    together = losses_of(pair, batch, *(kind() for kind in THREE.values()))
+    apart: dict = {}
+    for kind in THREE.values():
+        apart.update(losses_of(pair, batch, kind()))
+    assert {k: v.item() for k, v in together.items()} == {k: v.item() for k, v in apart.items()}
+    assert len(together) == 5 and all(name.startswith("loss_") for name in together)
+
+
+@pytest.mark.parametrize("kind", [CrossKD, PredictionMimicking])
+def test_weights_scale_their_terms(make_pair, batch, losses_of, kind):
+    pair = make_pair()
+    pair.student.eval()
+    plain = losses_of(pair, batch, kind())
+    scaled = losses_of(pair, batch, kind(cls_weight=3.0, reg_weight=2.0))
+    name = f"loss_{kind.name}"
+    # GFL's recipe has 1 and 4
+    for branch, factor in (("cls", 3.0), ("reg", 2.0 / 4.0)):
+        got, was = scaled[f"{name}_{branch}"], plain[f"{name}_{branch}"]
+        assert got.item() == pytest.approx(factor * was.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", [CrossKD, PredictionMimicking])
+def test_beta_zero_is_plain_cross_entropy_and_larger(make_pair, batch, losses_of, kind):
+    pair = make_pair()
+    pair.student.eval()
+    name = f"loss_{kind.name}_cls"
+    focal, plain = (losses_of(pair, batch, kind(beta=b))[name].item() for b in (1.0, 0.0))
+    assert 0 < focal < plain
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(LabError, match="region = 'inside'.*everywhere, teacher_score"):
+        CrossKD(region="inside")
+    for branches in ((), ("cls", "box")):
+        with pytest.raises(LabError, match="branches.*cls, reg"):
+            PredictionMimicking(branches=branches)
+
+
+@pytest.mark.parametrize(
+    "boxes", [[[], [[2, 4, 34, 50]]], [[], []]], ids=["one empty", "all empty"]
+)
+@pytest.mark.parametrize("kind", THREE.values(), ids=THREE)
+def test_images_without_objects_give_finite_losses(make_pair, make_batch, kind, boxes):
+    distiller = Distiller(pair=make_pair(), methods=[kind()])
+    losses = distiller.loss(*make_batch(boxes))
+    total = sum(v if torch.is_tensor(v) else sum(v) for k, v in losses.items() if "loss" in k)
+    assert torch.isfinite(total)
+    total.backward()
+    assert all(torch.isfinite(w.grad).all() for w in distiller.parameters() if w.grad is not None)
+
+
+@pytest.mark.parametrize("kind", THREE.values(), ids=THREE)
+def test_one_image_alone_gives_finite_losses(make_pair, make_batch, kind):
+    # the coarsest levels then have a single location, of which no deviation exists
+    distiller = Distiller(pair=make_pair(), methods=[kind()])
+    distiller.train()
+    distiller.pair.student.backbone.eval()
+    losses = distiller.loss(*make_batch([[[8, 8, 30, 40]]]))
+    total = sum(v if torch.is_tensor(v) else sum(v) for v in losses.values())
+    total.backward()
+    assert torch.isfinite(total)
+    assert all(torch.isfinite(w.grad).all() for w in distiller.parameters() if w.grad is not None)
+
+
+@pytest.mark.parametrize("kind", THREE.values(), ids=THREE)
+def test_half_precision_gives_finite_losses_near_the_full_ones(make_pair, batch, losses_of, kind):
+    pair = make_pair()
+    pair.student.eval()
+    full = losses_of(pair, batch, kind())
+    with torch.autocast("cpu", torch.bfloat16):
+        half = losses_of(pair, batch, kind())
+    for name, value in full.items():
+        assert torch.isfinite(half[name])
+        assert half[name].float().item() == pytest.approx(value.item(), rel=0.25, abs=0.02)
+
+
+def test_the_dict_of_methods_holds_methods():
+    assert {METHODS[name] for name in THREE} == set(THREE.values())
+    assert all(issubclass(kind, Method) for kind in METHODS.values())

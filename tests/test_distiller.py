@@ -1,0 +1,149 @@
+"""The model that trains: stock losses, an invisible teacher, a student that loads into mmdet."""
+
+import copy
+
+import pytest
+import torch
+
+from crosskd_lab.distiller import Distiller, build_method
+from crosskd_lab.errors import LabError
+from crosskd_lab.methods import PKD, CrossKD, Method, PredictionMimicking
+from crosskd_lab.pair import Pair, build_detector
+
+DETECTION = ("loss_cls", "loss_bbox", "loss_dfl")
+
+
+@pytest.fixture
+def distiller(make_pair):
+    return Distiller(pair=make_pair(), methods=[CrossKD(), PKD()])
+
+
+@pytest.mark.parametrize("methods", [[], [CrossKD(), PredictionMimicking(), PKD()]])
+def test_detection_losses_are_stock_to_the_bit(make_pair, make_batch, methods):
+    pair = make_pair()
+    stock = copy.deepcopy(pair.student).train()
+    distiller = Distiller(pair=pair, methods=methods).train()
+    inputs, samples = make_batch()
+    ours, theirs = distiller.loss(inputs, samples), stock.loss(inputs, samples)
+    assert set(DETECTION) == set(theirs) <= set(ours)
+    for name in DETECTION:
+        assert all(torch.equal(a, b) for a, b in zip(ours[name], theirs[name], strict=True))
+    # the running statistics of the backbone went the same way, too
+    own = distiller.pair.student.state_dict()
+    assert all(torch.equal(v, own[k]) for k, v in stock.state_dict().items())
+
+
+def test_the_assigner_runs_once_a_step(distiller, make_batch):
+    assigner, calls = distiller.bbox_head.assigner, []
+    own = assigner.assign
+    assigner.assign = lambda *a, **k: calls.append(1) or own(*a, **k)
+    inputs, samples = make_batch()
+    distiller.loss(inputs, samples)
+    assert len(calls) == len(samples)
+
+
+def test_the_teacher_is_invisible(distiller):
+    hidden = {
+        id(w) for w in (*distiller.pair.teacher.parameters(), *distiller.pair.teacher.buffers())
+    }
+    seen = {id(w) for w in (*distiller.parameters(), *distiller.buffers())}
+    assert hidden and not hidden & seen
+    modules = {id(m) for m in distiller.pair.teacher.modules()}
+    assert not modules & {id(m) for _, m in distiller.named_modules()}
+    assert set(distiller.state_dict()) == set(distiller.pair.student.state_dict())
+
+
+def test_the_teacher_stays_in_evaluation_mode(distiller):
+    for mode in (True, False, True):
+        distiller.train(mode)
+        assert distiller.pair.student.training is mode
+        assert not any(m.training for m in distiller.pair.teacher.modules())
+
+
+def test_the_teacher_follows_to_another_type(distiller):
+    distiller.to(torch.float64)
+    for detector in (distiller.pair.student, distiller.pair.teacher):
+        assert {w.dtype for w in detector.parameters()} == {torch.float64}
+
+
+def test_a_step_moves_the_student_and_not_the_teacher(distiller, make_batch):
+    distiller.train()
+    before = {k: v.clone() for k, v in distiller.state_dict().items()}
+    frozen = {k: v.clone() for k, v in distiller.pair.teacher.state_dict().items()}
+    optimiser = torch.optim.SGD(distiller.parameters(), lr=0.01)
+    total, _ = distiller.parse_losses(distiller.loss(*make_batch()))
+    total.backward()
+    optimiser.step()
+    assert all(w.grad is None for w in distiller.pair.teacher.parameters())
+    assert all(torch.equal(v, frozen[k]) for k, v in distiller.pair.teacher.state_dict().items())
+    moved = [k for k, v in distiller.state_dict().items() if not torch.equal(v, before[k])]
+    assert "backbone.conv1.weight" in moved and "bbox_head.gfl_cls.weight" in moved
+
+
+def test_the_engine_adds_up_detection_and_every_method(distiller, make_batch):
+    distiller.eval()
+    losses = distiller.loss(*make_batch())
+    total, log = distiller.parse_losses(losses)
+    parts = [sum(v) if isinstance(v, list) else v for v in losses.values()]
+    assert all("loss" in name for name in losses)
+    assert total.item() == pytest.approx(sum(p.item() for p in parts), rel=1e-6)
+    assert {"loss_crosskd_cls", "loss_crosskd_reg", "loss_pkd_neck"} <= set(log)
+
+
+def test_a_saved_student_loads_strictly_into_stock_mmdet(distiller, gfl_config, tmp_path):
+    torch.save(distiller.state_dict(), tmp_path / "student.pth")
+    stock = build_detector(gfl_config())
+    stock.load_state_dict(torch.load(tmp_path / "student.pth", weights_only=True), strict=True)
+    assert torch.equal(stock.bbox_head.gfl_cls.weight, distiller.bbox_head.gfl_cls.weight)
+
+
+def test_predictions_are_the_students(distiller, make_batch):
+    distiller.eval()
+    inputs, samples = make_batch()
+    for sample in samples:
+        sample.set_metainfo(dict(scale_factor=(1.0, 1.0)))
+    with torch.no_grad():
+        ours = distiller.predict(inputs, copy.deepcopy(samples))
+        theirs = distiller.pair.student.predict(inputs, copy.deepcopy(samples))
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.equal(a.pred_instances.bboxes, b.pred_instances.bboxes)
+
+
+def test_two_pairs_in_one_process_do_not_disturb_each_other(make_pair, make_batch):
+    batch = make_batch()
+
+    def losses(distiller):
+        return {k: v for k, v in distiller.eval().loss(*batch).items() if "crosskd" in k}
+
+    alone = losses(Distiller(pair=make_pair(5), methods=[CrossKD(i=1)]))
+    one = Distiller(pair=make_pair(5), methods=[CrossKD(i=1)])
+    other = Distiller(pair=make_pair(8, depth=2), methods=[CrossKD(i=2)])
+    elsewhere = losses(other)
+    assert losses(one) == alone != elsewhere
+    assert losses(other) == elsewhere
+
+
+def test_two_losses_of_one_name_are_refused(make_pair, make_batch):
+    distiller = Distiller(pair=make_pair(), methods=[CrossKD(i=2), CrossKD(i=3)])
+    with pytest.raises(LabError, match="loss named loss_crosskd_cls"):
+        distiller.loss(*make_batch())
+
+
+def test_a_teacher_asleep_is_refused(make_detector, make_batch):
+    teacher = make_detector(1)
+    torch.nn.init.zeros_(teacher.bbox_head.gfl_cls.weight)
+    teacher.bbox_head.gfl_cls.bias.data.fill_(-4.6)  # what an untrained focal-loss head has
+    distiller = Distiller(pair=Pair(make_detector(0), teacher), methods=[CrossKD()])
+    with pytest.raises(LabError, match=r"teacher's best score.* 0\.0100"):
+        distiller.loss(*make_batch())
+
+
+def test_what_is_no_method_is_named():
+    assert isinstance(build_method(dict(type=PKD, weight=1.0)), PKD)
+    assert isinstance(build_method(dict(type="crosskd_lab.methods.CrossKD", i=2)), Method)
+    with pytest.raises(LabError, match="methods list Method classes.*got type="):
+        build_method(dict(type=dict))
+    with pytest.raises(LabError, match="CrossKD: .*layer"):
+        build_method(dict(type=CrossKD, layer=3))
+    with pytest.raises(LabError, match="student=.*teacher=.*pair="):
+        Distiller()

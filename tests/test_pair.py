@@ -1,0 +1,90 @@
+"""A teacher is loaded in full or not at all, and only into a pair that fits."""
+
+import pytest
+import torch
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.pair import Pair, build_detector, build_pair, check_awake
+
+
+@pytest.fixture
+def saved(make_detector, tmp_path):
+    """``saved(change)``: file of a teacher's weights, after ``change`` was made to their dict."""
+
+    def save(change=lambda weights: None):
+        weights = dict(make_detector(7).state_dict())
+        change(weights)
+        torch.save(dict(state_dict=weights), tmp_path / "teacher.pth")
+        return str(tmp_path / "teacher.pth")
+
+    return save
+
+
+def test_the_teacher_is_loaded_frozen_and_known_by_its_checksum(saved, gfl_config, make_detector):
+    pair = build_pair(gfl_config(), dict(config=gfl_config(), checkpoint=saved()))
+    wanted = make_detector(7).state_dict()
+    assert all(torch.equal(v, wanted[k]) for k, v in pair.teacher.state_dict().items())
+    assert not any(w.requires_grad for w in pair.teacher.parameters())
+    assert not any(m.training for m in pair.teacher.modules())
+    assert pair.teacher_id["checkpoint"] == "teacher.pth" and len(pair.teacher_id["sha256"]) == 64
+    assert all(w.requires_grad for w in pair.student.bbox_head.parameters())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda w: w.pop("bbox_head.gfl_cls.weight"), "has no weights for bbox_head.gfl_cls"),
+        (lambda w: w.update({"odd.key": torch.ones(1)}), "detector lacks: odd.key"),
+        (
+            lambda w: w.update({"bbox_head.gfl_cls.bias": torch.ones(80)}),
+            "other shapes for bbox_head.gfl_cls.bias",
+        ),
+    ],
+    ids=["missing", "unexpected", "reshaped"],
+)
+def test_weights_that_do_not_fit_are_named(saved, gfl_config, change, said):
+    with pytest.raises(LabError, match=said) as error:
+        build_pair(gfl_config(), dict(config=gfl_config(), checkpoint=saved(change)))
+    assert "teacher.pth" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "teacher", [dict(checkpoint="random"), dict(config="x"), dict(config="x", checkpoint="y", z=1)]
+)
+def test_a_teacher_is_a_config_and_a_checkpoint(gfl_config, teacher):
+    with pytest.raises(LabError, match="a teacher is dict.*got keys"):
+        build_pair(gfl_config(), teacher)
+
+
+def test_unknown_checkpoints_and_detectors_are_named(gfl_config):
+    with pytest.raises(LabError, match="there is no teacher 'nobody'"):
+        build_pair(gfl_config(), dict(config=gfl_config(), checkpoint="nobody"))
+    with pytest.raises(LabError, match="mmdet cannot build"):
+        build_detector(dict(type="NoSuchDetector"))
+
+
+def test_other_classes_are_refused(make_detector):
+    with pytest.raises(LabError, match="student knows 2 classes, the teacher 3"):
+        Pair(make_detector(0, classes=2), make_detector(1))
+
+
+def test_other_strides_are_refused(make_detector, gfl_config):
+    anchors = dict(gfl_config()["bbox_head"]["anchor_generator"], strides=[4, 8, 16, 32, 64])
+    with pytest.raises(LabError, match=r"strides \(4, 8, 16, 32, 64\).*\(8, 16, 32, 64, 128\)"):
+        Pair(make_detector(0, anchor_generator=anchors), make_detector(1))
+
+
+@pytest.mark.parametrize("name", ["mean", "std"])
+def test_other_normalisation_is_refused(make_detector, gfl_config, name):
+    config = gfl_config()
+    config["data_preprocessor"][name] = [9.0] * 3
+    student = build_detector(config)
+    with pytest.raises(LabError, match=f"by different {name} .*9.0"):
+        Pair(student, make_detector(1))
+
+
+def test_awake_is_a_score_of_a_twentieth():
+    check_awake(torch.tensor([[[-9.0, -2.9]]]))  # sigmoid 0.052
+    for logit in (-3.0, float("nan")):
+        with pytest.raises(LabError, match="teacher's best score"):
+            check_awake(torch.tensor([[[logit]]]))

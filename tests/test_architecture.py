@@ -26,11 +26,11 @@ ROOMS = [
     "losses", "heads", "configs", "pair", "cross_head", "taps", "methods", "distiller",
     "schedule", "analysis", "training", "experiment", "pretrain",
     "launch", "evaluate", "survey", "export", "teacher",
-    "tables", "figures", "race", "widgets",
+    "tables", "results", "figures", "race", "widgets",
     "book", "paper", "doctor", "lesson", "cli",
 ]
 # fmt: on
-TORCHLESS = ["record", "scenes", "coco", "tables", "figures"]
+TORCHLESS = ["record", "scenes", "coco", "tables", "results", "figures"]
 
 LONGEST_FILE, LONGEST_FUNCTION = 250, 60  # lines; code lines
 MEDIAN_FUNCTION, P90_FUNCTION = 12, 35  # code lines

@@ -1,7 +1,7 @@
-# The pocket student: GFL, ResNet-18 a quarter wide, its backbone pretrained on single shapes.
-_base_ = "base.py"
+# The pocket GFL student: a quarter of ResNet-18's width.
+_base_ = ["parts/gfl.py", "parts/w16.py"]
 model = dict(
-    backbone=dict(
-        init_cfg=dict(type="WholeBackbone", checkpoint="data/backbones/r18_w16.safetensors")
-    )
+    data_preprocessor=_base_.body.preprocessor,
+    backbone=_base_.body.backbone,
+    neck=_base_.body.neck,
 )

@@ -1,12 +1,7 @@
-# The pocket teacher: GFL, ResNet-18 half wide, trained longer and on more scenes.
-_base_ = "base.py"
-data = dict(root="data/teacher_scenes")
-schedule = dict(steps=5000, validate_every=1000)
-width = 32
+# The pocket GFL teacher: half of ResNet-18's width.
+_base_ = ["parts/gfl.py", "parts/w32.py"]
 model = dict(
-    backbone=dict(
-        base_channels=width,
-        init_cfg=dict(type="WholeBackbone", checkpoint="data/backbones/r18_w32.safetensors"),
-    ),
-    neck=dict(in_channels=[width, 2 * width, 4 * width, 8 * width]),
+    data_preprocessor=_base_.body.preprocessor,
+    backbone=_base_.body.backbone,
+    neck=_base_.body.neck,
 )

@@ -84,7 +84,8 @@ def train(
 
 def build_runner(cfg: Config, folder: str | Path) -> Runner:
     """mmengine's Runner for a completed config, quiet on the terminal, its log in the folder."""
-    cfg = cfg.copy()
+    # mmengine writes the config into its log and every checkpoint; laying it out takes a while
+    cfg = Config(cfg.to_dict(), format_python_code=False)
     own = [hook["type"] for hook in cfg.get("custom_hooks", [])]
     cfg.custom_hooks = [
         *cfg.get("custom_hooks", []),

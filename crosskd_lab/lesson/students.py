@@ -23,7 +23,6 @@ from crosskd_lab.errors import LabError
 from crosskd_lab.experiment import load_experiment
 from crosskd_lab.pair import Pair, load_in_full
 from crosskd_lab.race import TEACHER, race_scenes
-from crosskd_lab.record import read_record
 from crosskd_lab.scenes import write_scenes
 from crosskd_lab.training import prepare_engine
 from crosskd_lab.training.run import quiet
@@ -37,6 +36,7 @@ class Effort:
     batch: int
 
 
+TABLE = "race.csv"  # what a race writes when all its students are done
 EFFORTS = {"smoke": Effort(4, 4), "cpu": Effort(60, 16), "gpu": Effort(600, 16)}
 
 
@@ -90,7 +90,7 @@ def train_student(
         scale: "smoke", "cpu" or "gpu".
         data: COCO-format folder; the lesson's scenes by default.
         teacher: A shipped teacher's name, a checkpoint of the same config, or "random".
-        race: Folder of a race whose student ``<method>-s0`` is taken if it is done and fits.
+        race: Folder of a race whose ``<method>-s0`` is taken if the race is finished and it fits.
 
     Raises:
         LabError: for an unknown method or scale, and whatever building the pair can refuse.
@@ -147,8 +147,11 @@ def _train(model: Distiller, cfg: Config, steps: int, name: str) -> None:
 
 
 def _from_race(model: Distiller, folder: Path) -> str | None:
-    """Load the last checkpoint of a finished run; None where there is none that fits."""
-    if not (folder / "record.json").is_file() or read_record(folder)["status"] != "done":
+    """Load the last checkpoint of a finished race's run; None where there is none that fits.
+
+    Of a race that still runs nothing is taken: its students would have trained unequally long.
+    """
+    if not (folder.parent / TABLE).is_file() or not (folder / "record.json").is_file():
         return None
     kept = sorted(folder.glob("iter_*.pth"), key=lambda path: int(path.stem[5:]))
     if not kept:

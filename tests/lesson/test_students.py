@@ -36,11 +36,16 @@ def test_held_out_images_are_the_first_and_no_more_than_there_are(student, batch
     assert names == ["000000.png", "000001.png", "000002.png"]
 
 
-def finished_run(folder, weights, status="done"):
+def finished_race(folder, weights, finished=True):
+    """A race's folder with one run whose last checkpoint holds ``weights``."""
+    run = folder / "none-s0"
     data = {"path": "scenes", "checksum": "0"}
-    start_record(folder, command=[], config="", seed=0, data=data, teacher=None, methods=None)
-    torch.save({"state_dict": weights}, folder / "iter_7.pth")
-    finish_record(folder, status, results={})
+    start_record(run, command=[], config="", seed=0, data=data, teacher=None, methods=None)
+    for step, kept in ((5, {}), (12, weights)):
+        torch.save({"state_dict": kept}, run / f"iter_{step}.pth")
+    finish_record(run, "done", results={})
+    if finished:
+        (folder / "race.csv").write_text("method,seed,step,AP\n")
 
 
 @pytest.fixture
@@ -52,17 +57,21 @@ def scenes_of_the_lab(monkeypatch, tiny_scenes):
 def test_a_finished_race_lends_its_student(student, tmp_path):
     weights = {k: v.clone() for k, v in student.pair.student.state_dict().items()}
     weights["bbox_head.gfl_cls.bias"] = torch.arange(10.0)
-    finished_run(tmp_path / "none-s0", weights)
+    finished_race(tmp_path, weights)
     lent = train_student("none", "smoke", teacher="random", race=tmp_path)
-    assert lent.origin == "your race, run none-s0, 7 steps"
+    assert lent.origin == "your race, run none-s0, 12 steps"
     assert lent.pair.student.bbox_head.gfl_cls.bias.tolist() == list(range(10))
 
 
 @pytest.mark.usefixtures("scenes_of_the_lab")
-@pytest.mark.parametrize(
-    ("weights", "status"), [({"neck.weight": torch.ones(1)}, "done"), ({}, "stopped")]
-)
-def test_a_race_of_another_student_or_one_that_stopped_is_left_alone(weights, status, tmp_path):
-    finished_run(tmp_path / "none-s0", weights, status)
+def test_a_race_of_another_student_is_left_alone(tmp_path):
+    finished_race(tmp_path, {"neck.weight": torch.ones(1)})
+    trained = train_student("none", "smoke", teacher="random", race=tmp_path)
+    assert trained.origin.endswith("just now")
+
+
+@pytest.mark.usefixtures("scenes_of_the_lab")
+def test_a_race_that_still_runs_is_left_alone(student, tmp_path):
+    finished_race(tmp_path, dict(student.pair.student.state_dict()), finished=False)
     trained = train_student("none", "smoke", teacher="random", race=tmp_path)
     assert trained.origin.endswith("just now")

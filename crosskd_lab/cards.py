@@ -1,0 +1,127 @@
+"""Method cards: what a method is, needs, weighs and costs, and what AP it reached, on one page.
+
+Everything on a card comes from somewhere else: the words from the class's docstring, the defaults
+from its signature, the paper's AP from ``data/paper/table5.csv``, ours from ``data/recorded``.
+The picture of a region is a notebook's to draw, from the method's ``region_map(taps)``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from .configs import read_config
+from .distiller import build_method
+from .errors import LabError
+from .methods import METHODS, Method
+from .record import method_name
+from .tables import paper_table, recorded, summarise
+from .tables.sources import RECORDED
+
+COSTS = "method_costs.csv"
+"""File in ``data/recorded`` that ``benchmarks/methods.py --out`` writes."""
+
+IN_TABLE_5 = {
+    "fitnets": "FitNets",
+    "inside_gt": "Inside GT Box",
+    "defeat": "DeFeat",
+    "main_region": "Main Region",
+    "fine_grained": "Fine-Grained",
+    "fgd": "FGD",
+    "gid": "GID",
+    "skd": "SKD",
+    "ld": "LD",
+    "pkd": "PKD",
+    "crosskd": "CrossKD",
+}
+_PART = re.compile(r"^(Paper|Idea|Needs|Symbols|Unverified): ", re.MULTILINE)
+
+
+def card(name: str, root: str | Path | None = None) -> str:
+    """A method's card in Markdown.
+
+    Args:
+        name: The method's name in :data:`crosskd_lab.methods.METHODS`, such as "fgd".
+        root: Folder of recorded runs and costs instead of ``data/recorded``.
+
+    Raises:
+        LabError: for an unknown name, listing what there is.
+    """
+    if name not in METHODS:
+        raise LabError(f"there is no method {name!r}: choose one of {', '.join(METHODS)}")
+    kind = METHODS[name]
+    title = (sys.modules[kind.__module__].__doc__ or "").strip().splitlines()[0]
+    facts = {
+        "Default settings": _settings(kind),
+        "Trained beside the student": _trained(name),
+        "Cost on top of the student's step": _cost(name, root),
+        "AP in the paper (Table 5)": _paper_ap(name),
+        "AP recorded here": _recorded_ap(name, root),
+    }
+    rows = "\n".join(f"| {what} | {value} |" for what, value in facts.items())
+    return f"### {kind.__name__}\n\n{title}\n\n{words(kind)}\n\n| | |\n|---|---|\n{rows}\n"
+
+
+def words(kind: type[Method]) -> str:
+    """The class's docstring up to its arguments, as Markdown."""
+    text = inspect.getdoc(kind) or ""
+    text = text.split("\nArgs:\n")[0].strip()
+    text = re.sub(r":(?:class|func|mod|data|meth):`~?([^`]*)`", r"`\1`", text)
+    text = re.sub(r"::\n\n((?:    .*\n?|\n)+)", _code_block, text).replace("``", "`")
+    return _PART.sub(r"**\1:** ", text)
+
+
+def _code_block(indented: re.Match[str]) -> str:
+    lines = inspect.cleandoc("\n" + indented[1]).rstrip()
+    return f":\n\n~~~text\n{lines}\n~~~\n\n"
+
+
+def _settings(kind: type[Method]) -> str:
+    given = [
+        f"{p.name} = {p.default!r}"
+        for p in inspect.signature(kind).parameters.values()
+        if p.default is not p.empty
+    ]
+    return f"`{', '.join(given)}`" if given else "none"
+
+
+def _trained(name: str) -> str:
+    (entry,) = read_config(f"pocket/{name}").methods
+    count = sum(p.numel() for p in build_method(entry).parameters())
+    return f"{count:,} parameters at pocket scale, gone after training" if count else "nothing"
+
+
+def _paper_ap(name: str) -> str:
+    if name not in IN_TABLE_5:
+        return "not in the table"
+    rows = paper_table(5).set_index("method")
+    found, alone = rows.loc[IN_TABLE_5[name]], rows[rows["role"] == "student"].iloc[0]
+    return f"{found['AP']:.1f} on COCO, the student alone {alone['AP']:.1f}"
+
+
+def _recorded_ap(name: str, root: str | Path | None) -> str:
+    frame = recorded() if root is None else recorded(root)
+    if not frame.empty:
+        table = summarise(frame, "method").set_index("method")
+        key = method_name([{"type": METHODS[name]}])
+        if key in table.index:
+            row = table.loc[key]
+            spread = "" if pd.isna(row["half_width"]) else f" ± {row['half_width']:.1f}"
+            return f"{row['mean']:.1f}{spread} over {int(row['n'])} seed(s), not on COCO"
+    return "none yet"
+
+
+def _cost(name: str, root: str | Path | None) -> str:
+    path = Path(RECORDED if root is None else root) / COSTS
+    if not path.is_file():
+        return "not measured yet: `python benchmarks/methods.py`"
+    costs = pd.read_csv(path)
+    costs = costs[costs["method"] == name]
+    each = [
+        f"{row.extra_ms:.1f} ms, {row.extra_mb:.1f} MB ({row.device})" for row in costs.itertuples()
+    ]
+    return "; ".join(each) or "not measured"

@@ -1,0 +1,56 @@
+"""Cards against the sources of their words and numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from crosskd_lab.cards import COSTS, IN_TABLE_5, card, words
+from crosskd_lab.errors import LabError
+from crosskd_lab.methods import FGD, METHODS
+
+
+@pytest.mark.parametrize(
+    ("name", "ap"), [("fitnets", "40.7"), ("main_region", "41.1"), ("skd", "42.3"), ("pkd", "43.3")]
+)
+def test_a_card_carries_the_paper_s_number(name, ap):
+    text = card(name)
+    assert f"| AP in the paper (Table 5) | {ap} on COCO, the student alone 40.2 |" in text
+    assert "weight = " in text
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_a_card(name):
+    text = card(name)
+    assert text.startswith(f"### {METHODS[name].__name__}\n")
+    assert "Args:" not in text and "``" not in text.replace("~~~", "")
+    assert ("not in the table" in text) == (name not in IN_TABLE_5)
+
+
+def test_the_words_are_the_docstring_s():
+    text = words(FGD)
+    assert "**Paper:** Focal and Global Knowledge Distillation" in text
+    formula = text.split("~~~text\n")[1].split("\n~~~")[0].splitlines()
+    assert formula[0].startswith("L_fg   = sum of M_fg") and len(formula) == 3
+    for part in ("Idea", "Needs", "Symbols", "Unverified"):
+        assert f"**{part}:**" in text
+
+
+def test_what_a_method_trains_is_counted():
+    # a level: two blocks of a 64 -> 1 key, 64 -> 32 -> 64 convs and a norm of 32 channels
+    block = (64 + 1) + (64 * 32 + 32) + 2 * 32 + (32 * 64 + 64)
+    assert f"{5 * 2 * block:,} parameters at pocket scale" in card("fgd")
+    assert "| Trained beside the student | nothing |" in card("gid")
+
+
+def test_costs_and_runs_come_from_the_records(tmp_path):
+    assert "| AP recorded here | none yet |" in card("skd", tmp_path)
+    assert "not measured yet" in card("skd", tmp_path)
+    (tmp_path / COSTS).write_text(
+        "method,device,extra_ms,extra_mb\nskd,cpu,12.34,5.6\nskd,gpu,1.5,7\nld,cpu,1,1\n"
+    )
+    assert "12.3 ms, 5.6 MB (cpu); 1.5 ms, 7.0 MB (gpu)" in card("skd", tmp_path)
+
+
+def test_an_unknown_method_is_named_with_the_known_ones():
+    with pytest.raises(LabError, match="there is no method 'mimic': choose one of kd, fitnets"):
+        card("mimic")

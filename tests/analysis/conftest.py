@@ -10,6 +10,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from torch import nn
 
+from crosskd_lab.configs import read_config
 from crosskd_lab.pair import Pair
 from crosskd_lab.training import prepare_engine
 from crosskd_lab.training.run import quiet
@@ -62,6 +63,39 @@ def toy_pair():
     def build(strides=(8,), scale=1):
         torch.manual_seed(0)
         return Pair(Toy(list(strides), scale).eval(), Toy(list(strides), scale))
+
+    return build
+
+
+FAMILIES = {
+    "gfl": "mmdet::gfl/gfl_r50_fpn_1x_coco.py",
+    "retinanet": "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py",
+    "fcos": "mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
+    "atss": "mmdet::atss/atss_r50_fpn_1x_coco.py",
+}
+
+
+@pytest.fixture
+def mixed_pair():
+    """``mixed_pair(student, teacher)``: heads of two families on the same five levels."""
+    prepare_engine()
+
+    def detector(family):
+        toy = Toy([8, 16, 32, 64, 128], 8)
+        model = read_config(FAMILIES[family]).model
+        head = {**model.bbox_head, "num_classes": 2, "in_channels": 8, "feat_channels": 8}
+        if family != "retinanet":
+            head["norm_cfg"] = dict(type="GN", num_groups=2)
+        with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
+            toy.bbox_head = MODELS.build({**head, "train_cfg": model.get("train_cfg")})
+            toy.bbox_head.init_weights()
+        for weight in toy.parameters():
+            torch.nn.init.normal_(weight, std=0.2)
+        return toy.eval()
+
+    def build(student, teacher):
+        torch.manual_seed(0)
+        return Pair(detector(student), detector(teacher))
 
     return build
 

@@ -138,3 +138,30 @@ def test_blank_predictions_have_the_heads_own_channels(toy_pair):
 def test_an_unknown_target_is_named(toy_pair, sample):
     with pytest.raises(LabError, match="teacher, student, exact"):
         find_conflict(toy_pair(), IMAGES, [sample(BOX, [1])], boxes="mine")
+
+
+@pytest.mark.parametrize("student", ["gfl", "retinanet", "fcos", "atss"])
+@pytest.mark.parametrize("teacher", ["gfl", "retinanet", "fcos", "atss"])
+def test_any_assigner_against_any_teacher(mixed_pair, sample, student, teacher):
+    pair = mixed_pair(student, teacher)
+    images = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(1))
+    boxes = [[16.0, 16, 96, 80], [60, 60, 124, 124]]
+    samples = [sample(boxes, [0, 1], size=128), sample(boxes[:1], [1], size=128)]
+    found = find_conflict(pair, images, samples)
+    cells = [16 * 16, 8 * 8, 4 * 4, 2 * 2, 1]
+    assert torch.bincount(found.level).tolist() == cells
+    # The teacher's best prior of each location, straight from its maps.
+    with torch.no_grad():
+        maps = pair.teacher.bbox_head(pair.teacher.extract_feat(images))[0]
+    best = [m.sigmoid().unflatten(1, (-1, 2)).amax(1).flatten(2).transpose(1, 2) for m in maps]
+    assert torch.allclose(found.teacher, torch.cat(best, 1), atol=1e-6)
+    assert found.positive[0].any() and found.positive[1].any()
+    assert found.label[1][found.positive[1]].unique().tolist() == [1]
+    assert (found.target.amax(-1)[~found.positive] == 0).all()
+    on_object = found.target.amax(-1)[found.positive]
+    if student == "gfl":
+        assert ((on_object >= 0) & (on_object <= 1)).all() and (on_object < 1).any()
+    else:
+        assert (on_object == 1).all()
+    size = found.area[0][found.positive[0]].unique().tolist()
+    assert set(size) <= {80 * 64, 64 * 64} and len(size) == 2

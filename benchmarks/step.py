@@ -34,6 +34,7 @@ def batch_of(count: int, size: int) -> dict:
     for scene in scenes:
         sample = DetDataSample(metainfo=dict(shape))
         boxes = torch.as_tensor(scene.boxes, dtype=torch.float32)
+        boxes[:, 2:] += boxes[:, :2]  # from width and height to the far corner
         sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.as_tensor(scene.labels))
         samples.append(sample)
     images = [torch.from_numpy(scene.image[..., ::-1].copy()).permute(2, 0, 1) for scene in scenes]

@@ -191,7 +191,8 @@ def scale_masks(
     inside = down[:, :, None] & across[:, None]
     foreground = boxes.new_zeros(h, w)
     if len(boxes):
-        foreground = (inside / (high - low + 1).prod(1)[:, None, None]).amax(0)
+        cells = (high - low + 1).clamp(min=1).prod(1)
+        foreground = (inside / cells[:, None, None]).amax(0)
     background = (~inside.any(0)).to(boxes.dtype)
     return foreground, background / background.sum().clamp(min=1)
 

@@ -126,6 +126,11 @@ def test_scale_masks_by_hand():
     assert background.tolist() == [[0, 0, 0.5, 0.5]]
 
 
+def test_a_box_that_ends_before_it_begins_marks_nothing():
+    foreground, background = scale_masks(torch.tensor([[3.0, 0, 2, 1]]), (1, 4), (1, 4))
+    assert not foreground.any() and background.tolist() == [[0.25] * 4]
+
+
 def test_the_smaller_of_two_boxes_wins_and_none_leaves_background():
     boxes = torch.tensor([[0.0, 0, 3, 0], [0.0, 0, 1, 0]])
     foreground, background = scale_masks(boxes, (1, 4), (1, 4))

@@ -29,9 +29,8 @@ def adapter_for(head: nn.Module) -> HeadAdapter:
     name = type(head).__name__
     if name not in ADAPTERS:
         raise LabError(
-            f"{name} has no adapter (there are: {', '.join(ADAPTERS)}): write a HeadAdapter with "
-            "predict_cls, predict_reg, read_targets, box_distance and decode, and add it to "
-            "crosskd_lab.heads.ADAPTERS"
+            f"{name} has no adapter (there are: {', '.join(ADAPTERS)}): write one as "
+            "docs/add_your_head.md shows in 20 lines and add it to crosskd_lab.heads.ADAPTERS"
         )
     return ADAPTERS[name](head)
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+import crosskd_lab  # noqa: F401  (the stack, before any test imports mmdet)
+
 CHANNELS, CLASSES = 8, 3
 CONFIGS = {
     "gfl": "mmdet::gfl/gfl_r50_fpn_1x_coco.py",

@@ -1,0 +1,51 @@
+"""One of two processes of distributed steps; ``python two_processes.py JOBS OUT``.
+
+JOBS is a pickle of a list, each entry with student, teacher (both on random weights), images,
+samples and methods; RANK says which half of the batch is this process's. OUT gets, for each, the
+losses, averaged over processes, and the gradients that DDP made of both halves.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+
+def main(jobs: str, out: str) -> None:
+    """Work through the jobs side by side with the other process."""
+    import crosskd_lab  # noqa: F401  (the stack, before the pickle needs mmdet)
+
+    rank = int(os.environ["RANK"])
+    dist.init_process_group("gloo", init_method=f"file://{out}.meeting", rank=rank, world_size=2)
+    done = [step(work, rank) for work in torch.load(jobs, weights_only=False)]
+    if rank == 0:
+        torch.save(done, out)
+    dist.destroy_process_group()
+
+
+def step(work: dict[str, Any], rank: int) -> dict[str, Any]:
+    """Losses and gradients of one step on this process's half."""
+    from crosskd_lab.distiller import Distiller
+    from crosskd_lab.pair import Pair
+
+    distiller = Distiller(pair=Pair(work["student"], work["teacher"]), methods=work["methods"])
+    half = len(work["samples"]) // 2
+    mine = slice(rank * half, (rank + 1) * half)
+    ddp = torch.nn.parallel.DistributedDataParallel(distiller, broadcast_buffers=False)
+    total, losses = distiller.parse_losses(ddp(work["images"][mine], work["samples"][mine], "loss"))
+    total.backward()
+    shared = {}
+    for name, value in losses.items():
+        shared[name] = value.detach().clone()
+        dist.all_reduce(shared[name])
+        shared[name] /= 2
+    grads = {n: p.grad for n, p in distiller.named_parameters() if p.grad is not None}
+    return {"losses": shared, "grads": grads}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -13,6 +13,20 @@ from .base import Method, levels_of
 class PKD(Method):
     """``weight * sum over levels of mean over channels of (1 - r) (n - 1) / n``, r Pearson's.
 
+    Paper: PKD: General Distillation Framework for Object Detectors via Pearson Correlation
+    Coefficient, arXiv 2207.02039.
+
+    Idea: standardise every channel before comparing, so that differences of magnitude between
+    levels, channels and detectors stop mattering; the loss depends on correlation alone.
+
+    Needs: features of equal channels. No ground truth. Nothing to train.
+
+    Symbols: r = correlation of a channel of F^s with that of F^t over batch and space, n = N H W
+    values; F^s, F^t = maps (N, C, H, W) at ``where``; the formula is ``losses.pearson_distance``.
+
+    Unverified: the weight behind Table 5's 43.3 alone; 6 belongs to CrossKD with PKD on GFL. That
+    combination takes every level, PKD in mmrazor the first four.
+
     Args:
         weight: 6 in the authors' GFL config.
         where: One place to imitate or several of "neck", "cls", "reg" (Tab. 2 tries neck, cls,

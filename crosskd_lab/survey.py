@@ -85,7 +85,8 @@ def open_survey(
     """
     prepare_engine()
     saved = _teacher(teacher, teacher_config)
-    theirs, ours = (detector_of(read_config(name)) for name in (saved.config, student))
+    with quiet():
+        theirs, ours = (detector_of(read_config(name)) for name in (saved.config, student))
     theirs.data = theirs.get("data") or ours.get("data")
     if not theirs.data:
         raise LabError("neither config has data = dict(root=..., size=...): images need a size")
@@ -94,7 +95,7 @@ def open_survey(
     for cfg in (theirs, ours):
         cfg.model.bbox_head.num_classes = len(classes)
     pair = _pair(ours, theirs, saved, student_weights)
-    with DefaultScope.overwrite_default_scope("mmdet"), redirect_stdout(io.StringIO()):
+    with quiet(), DefaultScope.overwrite_default_scope("mmdet"), redirect_stdout(io.StringIO()):
         dataset = DATASETS.build(settings)
     identity = {
         "teacher": pair.teacher_id,
@@ -134,7 +135,9 @@ def survey_conflict(
         tally.load(state, identity)
     first, total = tally.images, len(survey.dataset)
     kept = first
-    with tqdm(total=total, initial=first, desc="conflict", unit="image", disable=None) as bar:
+    with tqdm(
+        total=total, initial=first, desc="conflict", unit="image", disable=None, leave=False
+    ) as bar:
         for found in survey.batches(batch, first):
             tally.add(find_conflict(survey.pair, **found, boxes=boxes))
             bar.update(tally.images - bar.n)
@@ -165,7 +168,7 @@ def survey_gradients(
     """
     steps = -(-min(images, len(survey.dataset)) // batch)
     batches = survey.batches(batch, last=images)
-    shown = tqdm(batches, total=steps, desc="gradients", unit="batch", disable=None)
+    shown = tqdm(batches, total=steps, desc="gradients", unit="batch", disable=None, leave=False)
     return measure_gradients(survey.pair, shown, methods, places)
 
 

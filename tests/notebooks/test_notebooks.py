@@ -14,6 +14,7 @@ from PIL import Image
 from crosskd_lab.book import covers
 from crosskd_lab.book.maths import draw_formulas
 from crosskd_lab.book.press import execute
+from crosskd_lab.lesson.conflicts import check_ratio
 from crosskd_lab.lesson.exercises import check_align, check_gain
 
 COVERS = covers()
@@ -67,6 +68,7 @@ class TestRules:
     [
         ("01_one_feature_two_heads", check_align, "align"),
         ("02_the_race", check_gain, "gain"),
+        ("04_target_conflict", check_ratio, "ratio"),
     ],
 )
 def test_the_folded_solution_is_right(name, judge, function):
@@ -159,8 +161,20 @@ def the_race(cells):
     assert all(f"<td>{method}</td>" in ends for method in ("none", "KD", "CrossKD", "CrossKD+PKD"))
 
 
+def target_conflict(cells):
+    assert "16 held-out images, 10 classes" in printed(cells)
+    for tag, pictures in (("images", 6), ("slider", 9)):
+        assert shown(tagged(cells, tag), WIDGET), "where widgets run, there is a control"
+        assert picture(tagged(cells, tag)).height > 300 * pictures, "where not, every position"
+    (table,) = shown(tagged(cells, "table"), "text/html")
+    assert "ratio" in table and "NaN" not in table
+    assert picture(tagged(cells, "compare")).width == 1280
+    assert "Not yet: " in printed(tagged(cells, "exercise"))
+
+
 PROMISES = {
     "00_welcome": welcome,
     "01_one_feature_two_heads": one_feature,
     "02_the_race": the_race,
+    "04_target_conflict": target_conflict,
 }

@@ -123,7 +123,7 @@ def _add_teacher(cfg: Config) -> None:
     model = read_config(teacher["config"]).model
     if cfg.get("data", {}).get("classes"):
         model.bbox_head.num_classes = len(cfg.data.classes)
-    teacher = dict(config=model, checkpoint=teacher_file(teacher["checkpoint"]))
+    teacher |= dict(config=model, checkpoint=teacher_file(teacher["checkpoint"]))
     cfg.model = ConfigDict(
         type="Distiller",
         student=cfg.model,

@@ -25,17 +25,25 @@ class Pair:
         student: A stock mmdet detector, trained.
         teacher: A stock mmdet detector, frozen: eval mode, no gradient.
         teacher_id: Where the teacher came from and the sha256 of its file, for the run's record.
+        levels: "equal" demands the same strides of both; "common" distils at those that both have
+            and leaves the student's other levels to the annotations.
     """
 
     student: Any  # nn.Module's attributes are untyped
     teacher: Any
     teacher_id: dict[str, str | None] = field(default_factory=dict)
+    levels: str = "equal"
 
     def __post_init__(self) -> None:
         freeze(self.teacher)
         self.student_head: HeadAdapter = adapter_for(self.student.bbox_head)
         self.teacher_head: HeadAdapter = adapter_for(self.teacher.bbox_head)
         check_pair(self)
+        ours, theirs = self.student_head.strides, self.teacher_head.strides
+        common = [stride for stride in ours if stride in theirs]
+        self.shared: tuple[list[int], list[int]] | None = None
+        if ours != theirs:  # indices of the common levels in both heads
+            self.shared = [ours.index(s) for s in common], [theirs.index(s) for s in common]
 
 
 def build_pair(student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Pair:
@@ -44,31 +52,34 @@ def build_pair(student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Pair:
     Args:
         student: The ``model`` part of an mmdet config.
         teacher: ``config`` (an mmdet config file, its name, or a ``model`` dict), ``checkpoint``
-            (a file, a shipped teacher's name, or
-            "random" for an untrained one).
+            (a file, a shipped teacher's name, or "random" for an untrained one), and ``levels``
+            where the pyramids differ, see :class:`Pair`.
 
     Raises:
         LabError: for a teacher that cannot be built, loaded in full, or paired.
     """
-    unknown = set(teacher) - {"config", "checkpoint"}
+    unknown = set(teacher) - {"config", "checkpoint", "levels"}
     if unknown or "config" not in teacher or "checkpoint" not in teacher:
         raise LabError(
             "a teacher is dict(config=..., checkpoint=...) "
             f"(checkpoint={RANDOM!r} for an untrained one), got keys: {', '.join(teacher)}"
         )
     model, checkpoint = teacher["config"], teacher["checkpoint"]
+    levels = teacher.get("levels", "equal")
     model = model if isinstance(model, Mapping) else read_config(model).model
     detector = build_detector(model)
     if checkpoint == RANDOM:
         detector.init_weights()
-        return Pair(build_detector(student), detector, {"checkpoint": RANDOM, "sha256": None})
+        return Pair(
+            build_detector(student), detector, {"checkpoint": RANDOM, "sha256": None}, levels
+        )
     checkpoint = teacher_file(checkpoint)
     load_in_full(detector, checkpoint)
     teacher_id: dict[str, str | None] = {
         "checkpoint": Path(checkpoint).name,
         "sha256": sha256(checkpoint),
     }
-    return Pair(build_detector(student), detector, teacher_id)
+    return Pair(build_detector(student), detector, teacher_id, levels)
 
 
 def build_detector(model: Mapping[str, Any]) -> Any:
@@ -139,11 +150,17 @@ def check_pair(pair: Pair) -> None:
             f"the student knows {ours.num_classes} classes, the teacher {theirs.num_classes}: "
             "set num_classes of the student, or train a teacher on these classes"
         )
+    if pair.levels not in ("equal", "common"):
+        raise LabError(f"levels = {pair.levels!r} is unknown: choose equal or common")
     if ours.strides != theirs.strides:
-        raise LabError(
-            f"the student's levels have strides {ours.strides}, the teacher's {theirs.strides}: "
-            "give both necks the same start_level and num_outs"
-        )
+        differ = f"the student's levels have strides {ours.strides}, the teacher's {theirs.strides}"
+        if not set(ours.strides) & set(theirs.strides):
+            raise LabError(f"{differ}: they share none, so nothing can be distilled")
+        if pair.levels == "equal":
+            raise LabError(
+                f"{differ}: give both necks the same start_level and num_outs, or say "
+                'teacher=dict(..., levels="common") to distil at the common ones'
+            )
 
 
 def check_awake(teacher_scores: Tensor, least: float = 0.05) -> None:

@@ -72,7 +72,10 @@ def collect(
     with torch.no_grad():
         teacher = pair.teacher_head.walk(pair.teacher.extract_feat(inputs), tap)
     losses, targets = pair.student_head.detection_losses(student.predictions, gt_instances, metas)
-    taps = Taps(
-        student, teacher, targets, pair.student_head, pair.teacher_head, gt_instances, metas
-    )
-    return taps, losses
+    ours, theirs = pair.student_head, pair.teacher_head
+    if pair.shared is not None:
+        mine, others = pair.shared
+        targets = targets.at_levels(mine, ours.counts(student.predictions.cls))
+        student, teacher = student.at_levels(mine), teacher.at_levels(others)
+        ours, theirs = ours.only(mine), theirs.only(others)
+    return Taps(student, teacher, targets, ours, theirs, gt_instances, metas), losses

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -43,6 +44,19 @@ class HeadTaps:
     towers: Towers
     predictions: Predictions
 
+    def at_levels(self, levels: Sequence[int]) -> HeadTaps:
+        """The same at some of the levels."""
+
+        def pick(maps: Levels) -> Levels:
+            return tuple(maps[level] for level in levels)
+
+        towers = {b: tuple(pick(f) for f in reached) for b, reached in self.towers.items()}
+        said = self.predictions
+        centerness = None if said.centerness is None else pick(said.centerness)
+        return HeadTaps(
+            pick(self.neck), towers, Predictions(pick(said.cls), pick(said.reg), centerness)
+        )
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -69,6 +83,26 @@ class Targets:
     def positive(self) -> Tensor:
         """``(N, P)`` bool: locations that the assigner gave to an object."""
         return (self.labels >= 0) & (self.labels < self.num_classes)
+
+    def at_levels(self, levels: Sequence[int], counts: Sequence[int]) -> Targets:
+        """The same at some of the levels; ``num_pos`` stays that of all.
+
+        Args:
+            levels: Indices of levels.
+            counts: Number of priors of each level.
+        """
+
+        def pick(values: Tensor, axis: int) -> Tensor:
+            parts = values.split(list(counts), axis)
+            return torch.cat([parts[level] for level in levels], axis)
+
+        return replace(
+            self,
+            labels=pick(self.labels, 1),
+            label_weights=pick(self.label_weights, 1),
+            boxes=pick(self.boxes, 1),
+            centres=None if self.centres is None else pick(self.centres, 0),
+        )
 
     @property
     def centerness(self) -> Tensor:

@@ -50,6 +50,7 @@ def narrow(family: str, channels: int = CHANNELS, width: int = 4, **head: Any) -
     model.bbox_head.update(num_classes=CLASSES, in_channels=channels, feat_channels=channels)
     if "retina" not in family:
         model.bbox_head.norm_cfg = dict(type="GN", num_groups=2, requires_grad=True)
+    model.neck.update(head.pop("neck", {}))
     model.bbox_head.update(head)
     return model
 

@@ -7,6 +7,7 @@ from torch import nn
 from ..errors import LabError
 from .atss import ATSSAdapter
 from .base import BRANCHES, TAPS, HeadAdapter
+from .ddod import DDODAdapter
 from .fcos import FCOSAdapter
 from .gfl import GFLAdapter
 from .retinanet import RetinaAdapter
@@ -17,6 +18,7 @@ ADAPTERS: dict[str, type[HeadAdapter]] = {
     "RetinaHead": RetinaAdapter,
     "FCOSHead": FCOSAdapter,
     "ATSSHead": ATSSAdapter,
+    "DDODHead": DDODAdapter,
 }
 
 
@@ -36,6 +38,11 @@ def adapter_for(head: nn.Module) -> HeadAdapter:
 
 
 __all__ = [
+    "RetinaAdapter",
+    "GFLAdapter",
+    "FCOSAdapter",
+    "DDODAdapter",
+    "ATSSAdapter",
     "ADAPTERS",
     "BRANCHES",
     "TAPS",

@@ -34,6 +34,7 @@ class HeadAdapter(Locations):
     """
 
     recipe: ClassVar[Recipe] = Recipe()
+    assigns: ClassVar[str] = "get_targets"  # the head's method that runs the assigner
 
     def __init__(self, head: nn.Module) -> None:
         super().__init__(head)
@@ -168,7 +169,7 @@ class HeadAdapter(Locations):
         outputs = [predictions.cls, predictions.reg]
         if predictions.centerness is not None:
             outputs.append(predictions.centerness)
-        with _overhear(self.head, "get_targets") as heard:
+        with _overhear(self.head, self.assigns) as heard:
             losses = self.head.loss_by_feat(*map(list, outputs), gt_instances, metas)
         return losses, self.read_targets(heard[0], predictions, metas)
 

@@ -19,6 +19,7 @@ CONFIGS = {
     "fcos": "mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
     "fcos_exp": "mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py",
     "atss": "mmdet::atss/atss_r50_fpn_1x_coco.py",
+    "ddod": "mmdet::ddod/ddod_r50_fpn_1x_coco.py",
 }
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
 

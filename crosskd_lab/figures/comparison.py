@@ -14,11 +14,11 @@ from crosskd_lab.tables.stats import finished, need, summarise
 PANELS = {
     "l1_teacher": (
         "(a) Mean distance of the student's\npredictions to the teacher's",
-        "mean $L_1(p^s, p^t)$ (score, 0 to 1)",
+        "$L_1(p^s, p^t)$ per positive location",
     ),
     "l1_truth": (
         "(b) Mean distance of the student's\npredictions to the ground-truth targets",
-        "mean $L_1(p^s, p^{gt})$ (score, 0 to 1)",
+        "$L_1(p^s, p^{gt})$ per positive location",
     ),
     "AP": (
         "(c) Average precision of the student\non held-out images",

@@ -49,11 +49,11 @@ def test_one_seed_like_the_paper():
     assert "Order of final AP: CrossKD > KD > none" in text
     assert "that is the order of the paper's Table 1 (none 35.8, LD 37.8 and CrossKD 38.7)." in text
     assert (
-        "As in Fig. 6(a), KD ends nearest to the teacher: mean L1(p^s, p^t) 0.01, against 0.02 "
-        "for CrossKD."
+        "As in Fig. 6(a), KD ends nearest to the teacher: L1(p^s, p^t) per positive location 0.01, "
+        "against 0.02 for CrossKD."
     ) in text
     assert (
-        "As in Fig. 6(b), KD ends farther from the ground truth than CrossKD: mean "
+        "As in Fig. 6(b), KD ends farther from the ground truth than CrossKD: "
         "L1(p^s, p^gt) 0.06 against 0.05."
     ) in text
     assert "±" not in text and "interval" not in text
@@ -147,3 +147,12 @@ def test_what_cannot_be_reported():
         report_paragraph(frame.drop(columns="AP"))
     with pytest.raises(LabError, match="none with seed 0 is in the race twice"):
         report_paragraph(pd.concat([frame, frame]))
+
+
+def test_methods_that_tie_are_two_methods():
+    frame = pd.DataFrame(
+        {"method": ["none", "CrossKD"] * 2, "seed": [0, 0, 1, 1], "step": 3, "AP": 0.0}
+    )
+    assert "0.0 ± 0.0 AP below" in report_paragraph(frame) and "includes zero" in report_paragraph(
+        frame
+    )

@@ -56,7 +56,7 @@ class ScoreDistances:
         head = self.pair.student_head
         to_teacher = to_truth = positives = 0.0
         comparable = True
-        for batch, teacher in zip(self.batches, self.teacher_scores):
+        for batch, teacher in zip(self.batches, self.teacher_scores, strict=True):
             samples = batch["data_samples"]
             metas = [sample.metainfo for sample in samples]
             predictions = head.walk(self.pair.student.extract_feat(batch["inputs"])).predictions

@@ -53,9 +53,10 @@ class Distiller(BaseDetector):
             self.add_module(name, module)
         for name, parameter in pair.student.named_parameters(recurse=False):
             self.register_parameter(name, parameter)
-        self.methods: Any = nn.ModuleList(map(build_method, methods))
-        for method in self.methods:
+        built = [build_method(method) for method in methods]
+        for method in built:
             method.attach(pair.student_head, pair.teacher_head)
+        self.methods: Any = nn.ModuleList(built)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[Any]) -> dict[str, Any]:
         """The student's own detection losses and every method's losses, by name.

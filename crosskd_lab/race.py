@@ -51,7 +51,7 @@ class RaceResult:
 
 def run_race(
     out: str | Path = "runs/race",
-    steps: int = 300,
+    steps: int = 240,
     seeds: int = 1,
     methods: Sequence[str] = METHODS,
     data: str | Path | None = None,

@@ -24,7 +24,7 @@ from .scenes import write_scenes
 from .stack.checkpoints import read_weights, save_weights, sha256
 
 IMAGES, FIRST_SEED = 250, 1000
-CONFIDENCE = 0.999
+CONFIDENCE = 0.99
 LARGEST = 8 * 2**20  # bytes
 
 
@@ -45,7 +45,7 @@ class Verdict:
 def ship(
     run: str | Path,
     name: str,
-    sets: int = 8,
+    sets: int = 20,
     images: int = IMAGES,
     folder: str | Path = TEACHERS,
 ) -> dict[str, Any]:

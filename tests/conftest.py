@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-# Before torch is imported here or in a child process: idle threads must sleep, not spin.
+# Before torch is imported here or in a child process: idle threads must soon sleep, not spin.
 os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 

@@ -75,9 +75,9 @@ def test_the_config_carries_no_folder_of_this_machine(run, shipped):
 
 
 def test_the_interval_is_that_of_one_more_set():
-    # mean 20, sd 1 (n - 1); t(0.9995, 2) = 31.599 (tables of Student's t), sqrt(1 + 1/3)
+    # mean 20, sd 1 (n - 1); t(0.995, 2) = 9.925 (tables of Student's t), sqrt(1 + 1/3)
     said = summary([19.0, 20.0, 21.0])
-    reach = 31.599 * 1 * (4 / 3) ** 0.5
+    reach = 9.925 * 1 * (4 / 3) ** 0.5
     assert (said["mean"], said["sd"]) == (20, 1)
     assert said["interval"] == pytest.approx([20 - reach, 20 + reach], rel=1e-4)
     with pytest.raises(LabError, match="2 or more sets"):

@@ -7,6 +7,7 @@ Only the verb that was asked for is imported, so ``--help`` needs neither torch 
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -44,6 +45,8 @@ def main(args: Sequence[str] | None = None) -> None:
     args = sys.argv[1:] if args is None else list(args)
     # mmengine's import of it is why setuptools < 81 is pinned; the user can do nothing about it.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    # Before torch is imported: threads that wait spin for a moment and then let others work.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         _app(args)(args, prog_name="crosskd-lab")
     except LabError as error:

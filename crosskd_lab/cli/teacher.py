@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Ship a trained detector as a teach
 def ship(
     run: Annotated[Path, typer.Argument(help="Folder of a run that is done.")],
     name: Annotated[str, typer.Option(help="The teacher's name in data/teachers.")],
-    sets: Annotated[int, typer.Option(min=2, help="Held-out sets to measure it on.")] = 8,
+    sets: Annotated[int, typer.Option(min=2, help="Held-out sets to measure it on.")] = 20,
 ) -> None:
     """Put a run's detector into data/teachers in half precision, with its record.
 

@@ -137,7 +137,7 @@ CHECKS = (
         "install a torch for this machine, or hide its GPU: "
         "CUDA_VISIBLE_DEVICES= crosskd-lab doctor",
     ),
-    Check("threads", _threads, "unset OMP_NUM_THREADS and export OMP_WAIT_POLICY=PASSIVE"),
+    Check("threads", _threads, "unset OMP_NUM_THREADS and OMP_WAIT_POLICY"),
     Check("torchvision ops", _torchvision, "install the torchvision that belongs to this torch"),
     Check(
         "mmcv ops",

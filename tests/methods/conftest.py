@@ -143,6 +143,7 @@ CONFIGS = {
     "RetinaHead": "retinanet/retinanet_r50_fpn_1x_coco.py",
     "FCOSHead": "fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py",
     "ATSSHead": "atss/atss_r50_fpn_1x_coco.py",
+    "DDODHead": "ddod/ddod_r50_fpn_1x_coco.py",
 }
 TWO_BOXES = [[6, 8, 40, 44], [30, 20, 62, 60]]
 

@@ -51,7 +51,7 @@ class RaceResult:
 
 def run_race(
     out: str | Path = "runs/race",
-    steps: int = 240,
+    steps: int = 200,
     seeds: int = 1,
     methods: Sequence[str] = METHODS,
     data: str | Path | None = None,

@@ -14,7 +14,7 @@ from rich.text import Text
 
 
 def race(
-    steps: Annotated[int, typer.Option(min=3, help="Training steps of each student.")] = 240,
+    steps: Annotated[int, typer.Option(min=3, help="Training steps of each student.")] = 200,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds; above 1 gives intervals.")] = 1,
     methods: Annotated[
         str, typer.Option(help="Comma-separated names below configs/pocket.")

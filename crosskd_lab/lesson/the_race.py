@@ -11,7 +11,7 @@ from crosskd_lab.errors import LabError
 from crosskd_lab.lesson.students import effort, lesson_scenes
 from crosskd_lab.race import RaceResult, load_race, run_race
 
-STEPS = {"smoke": 6, "cpu": 240, "gpu": 1500}
+STEPS = {"smoke": 6, "cpu": 200, "gpu": 1500}
 SEEDS = {"smoke": 1, "cpu": 1, "gpu": 3}
 
 

@@ -137,7 +137,7 @@ def _teacher_ap(teacher: str, data: Path) -> float | None:
 
 
 def _intervals(steps: int) -> dict[str, int]:
-    return {"schedule.validate_every": max(steps // 3, 1), "schedule.warmup": min(100, steps // 3)}
+    return {"schedule.validate_every": -(-steps // 3), "schedule.warmup": min(100, steps // 3)}
 
 
 def _teacher_settings(teacher: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""RetinaNet (Lin et al. 2017): nine anchors a location, no normalisation in the towers."""
+"""RetinaNet (Lin et al. 2017): nine anchors a location; the stock towers have no normalisation."""
 
 from __future__ import annotations
 

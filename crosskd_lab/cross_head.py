@@ -26,7 +26,7 @@ def align_statistics(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Ten
     """Give the student's map the teacher's mean and deviation, channel by channel.
 
     Not in the paper's text; the authors' code does it before delivery. Statistics run over batch
-    and space with the unbiased deviation, so they depend on the batch.
+    and space with the unbiased deviation, so they depend on the batch (that of all processes).
 
     Args:
         student: ``(N, C, H, W)`` f_i^s; gradient flows through its statistics too.

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
+from torch.distributed.nn.functional import all_reduce
 
 from .shapes import expect_same
 
@@ -78,7 +80,7 @@ def kd_quality_focal(logits: Tensor, soft_label: Tensor, beta: float = 1.0) -> T
 def distribution_kl(logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
     """KL between the box-edge distributions (sec. 3.3; LD, Zheng et al. 2022, eq. 4).
 
-    ``T^2 * sum over bins of p^t ln(p^t / p)`` with ``p = softmax(logits / T)``, in float32.
+    ``T^2 * sum over bins of p^t ln(p^t / p)`` with ``p = softmax(logits / T)``.
 
     Args:
         logits: ``(..., bins)``.
@@ -91,8 +93,8 @@ def distribution_kl(logits: Tensor, teacher_logits: Tensor, temperature: float =
     expect_same(
         logits, teacher_logits, "box distributions", "both heads need the same reg_max for KL"
     )
-    log_p = F.log_softmax(logits.float() / temperature, -1)
-    log_t = F.log_softmax(teacher_logits.detach().float() / temperature, -1)
+    log_p = F.log_softmax(full_precision(logits) / temperature, -1)
+    log_t = F.log_softmax(full_precision(teacher_logits.detach()) / temperature, -1)
     return temperature**2 * (log_t.exp() * (log_t - log_p)).sum(-1)
 
 
@@ -121,14 +123,36 @@ def standardise(feature: Tensor, eps: float = 1e-6) -> Tensor:
     return (feature - mean) / (deviation + eps)
 
 
+def full_precision(values: Tensor) -> Tensor:
+    """Half precision ends here: float16 and bfloat16 become float32, others stay as they are."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
 def channel_statistics(feature: Tensor) -> tuple[Tensor, Tensor]:
-    """Deviation and mean ``(1, C, 1, 1)`` of ``(N, C, H, W)`` over batch and space, in float32.
+    """Deviation and mean ``(1, C, 1, 1)`` of ``(N, C, H, W)`` over batch and space.
 
     The deviation is unbiased; where a channel has a single value (the coarsest level of a lone
-    small image) it is 0, not nan.
+    small image) it is 0, not nan. In a distributed run the batch is that of all processes, so a
+    batch spread over processes is what it is in one (the authors' code takes each process's own).
     """
+    feature = full_precision(feature)
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        return _statistics_of_all(feature)
     single = feature.numel() == feature.size(1)
-    return torch.std_mean(feature.float(), dim=(0, 2, 3), correction=1 - single, keepdim=True)
+    return torch.std_mean(feature, dim=(0, 2, 3), correction=1 - single, keepdim=True)
+
+
+def _statistics_of_all(feature: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`channel_statistics` over all processes' maps, which may differ in N, H and W."""
+
+    def total(values: Tensor) -> Tensor:
+        return all_reduce(values)  # differentiable: each process's gradient reaches all
+
+    count = total(feature.new_tensor(feature.numel() / feature.size(1)))
+    mean = total(feature.sum((0, 2, 3), keepdim=True)) / count
+    square = total((feature - mean).square().sum((0, 2, 3), keepdim=True))
+    variance = square / (count - 1).clamp(min=1)
+    return variance.clamp(min=1e-30).sqrt(), mean  # a root of 0 would have no gradient
 
 
 def giou_distance(boxes: Tensor, teacher_boxes: Tensor, eps: float = 1e-6) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from mmdet.structures.bbox import bbox_overlaps
+from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from ..losses import distribution_kl
@@ -54,8 +55,12 @@ class GFLAdapter(HeadAdapter):
         return distribution_kl(self.edge_bins(reg), self.edge_bins(teacher_reg)).mean(-1)
 
     def box_normaliser(self, weight: Tensor, targets: Targets) -> Tensor | float:
-        """The sum of the weights: the authors' code divides by the teacher's confidence."""
-        return weight.sum()
+        """The sum of the weights: the authors' code divides by the teacher's confidence.
+
+        It is averaged over processes (there, each divides by its own), so that a batch spread over
+        processes gives the gradient that it gives in one.
+        """
+        return reduce_mean(weight.sum())
 
     def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
         """Expectation of the bins, in strides, around each prior's centre."""

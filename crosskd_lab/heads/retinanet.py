@@ -26,7 +26,9 @@ class RetinaAdapter(DeltaAdapter):
     def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
         """RetinaNet's assigner result; anchors of middling IoU have weight 0.
 
-        Its own loss divides by the process's number of positives, and so do its KD terms.
+        Its own loss divides by the process's number of positives. What is distilled is divided by
+        that number's mean over processes, as for the other heads.
         """
         labels, label_weights, boxes, _, num_pos = heard
-        return self.targets(predictions, labels, label_weights, boxes, float(num_pos))
+        num_pos = self.mean_over_processes(num_pos, labels[0])
+        return self.targets(predictions, labels, label_weights, boxes, num_pos)

@@ -67,7 +67,7 @@ class Targets:
         label_weights: ``(N, P)``, 1 = positive or negative, 0 = ignored or outside the image.
         boxes: ``(N, P, 4)`` assigned ground truth, xyxy in input pixels; zero where background.
         num_pos: Number of positives as the student's head counts it: at least 1, averaged over
-            processes (RetinaNet's own loss does not average, so its number is local).
+            processes.
         num_classes: K.
         centres: ``(P, 2)`` centre of every prior, x and y in input pixels.
     """

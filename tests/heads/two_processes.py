@@ -1,8 +1,9 @@
 """One of two processes of distributed steps; ``python two_processes.py JOBS OUT``.
 
 JOBS is a pickle of a list, each entry with student, teacher (both on random weights), images,
-samples and methods; RANK says which half of the batch is this process's. OUT gets, for each, the
-losses, averaged over processes, and the gradients that DDP made of both halves.
+samples, methods and whether only what is distilled counts; RANK says which half of the batch is
+this process's. OUT gets, for each, the losses, averaged over processes, and the gradients that DDP
+made of both halves.
 """
 
 from __future__ import annotations
@@ -32,11 +33,16 @@ def step(work: dict[str, Any], rank: int) -> dict[str, Any]:
     from crosskd_lab.distiller import Distiller
     from crosskd_lab.pair import Pair
 
-    distiller = Distiller(pair=Pair(work["student"], work["teacher"]), methods=work["methods"])
+    pair = Pair(work["student"], work["teacher"])
+    torch.manual_seed(0)  # of what the methods learn
+    distiller = Distiller(pair=pair, methods=work["methods"]).double()
     half = len(work["samples"]) // 2
     mine = slice(rank * half, (rank + 1) * half)
     ddp = torch.nn.parallel.DistributedDataParallel(distiller, broadcast_buffers=False)
-    total, losses = distiller.parse_losses(ddp(work["images"][mine], work["samples"][mine], "loss"))
+    found = ddp(work["images"][mine], work["samples"][mine], "loss")
+    if work["distilled_only"]:
+        found = {name: value for name, value in found.items() if "kd" in name}
+    total, losses = distiller.parse_losses(found)
     total.backward()
     shared = {}
     for name, value in losses.items():

@@ -22,8 +22,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # fmt: off
 ROOMS = [
     "errors", "files", "stack", "__init__", "shapes",
-    "provenance", "metrics_log", "record", "scenes", "coco",
-    "losses", "heads", "configs", "pair", "cross_head", "taps", "methods", "distiller",
+    "provenance", "names", "metrics_log", "record", "scenes", "coco",
+    "losses", "heads", "configs", "classes", "pair", "cross_head", "taps", "methods", "distiller",
     "schedule", "analysis", "training", "experiment", "pretrain",
     "launch", "evaluate", "survey", "export", "teacher",
     "tables", "results", "figures", "cards", "race", "widgets",

@@ -34,8 +34,9 @@ class Locations:
 
     def _numbered(self, maps: Iterable[Any]) -> Iterator[tuple[int, Any]]:
         """Each map with the index of its level in the head."""
-        maps = tuple(maps)
-        return zip(range(len(maps)) if self.levels is None else self.levels, maps, strict=True)
+        maps = tuple(maps)  # of a branch that is left out there are none
+        every = self.levels is None or not maps
+        return zip(range(len(maps)) if every else self.levels or (), maps, strict=True)
 
     @property
     def strides(self) -> tuple[int, ...]:

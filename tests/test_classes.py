@@ -1,0 +1,58 @@
+"""Names of classes: where they are found, and how two lists of them match."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from crosskd_lab.classes import class_names, match_classes, teacher_classes
+from crosskd_lab.configs import read_config
+from crosskd_lab.errors import LabError
+
+OURS = Config(dict(data=dict(classes=["disc", "ring"]), model=dict(bbox_head=dict(num_classes=2))))
+
+
+def test_our_configs_name_them_in_their_data_and_mmdets_in_their_training_set():
+    assert class_names(OURS) == ["disc", "ring"]
+    inner = dict(type="CocoDataset", metainfo=dict(classes=("cat", "dog")))
+    own = dict(train_dataloader=dict(dataset=dict(type="RepeatDataset", dataset=inner)))
+    assert class_names(Config(own)) == ["cat", "dog"]
+    assert class_names(Config(dict(model=dict(bbox_head=dict(num_classes=2))))) is None
+
+
+def test_a_coco_set_without_names_has_the_eighty_unless_the_detector_scores_others():
+    cfg = read_config("mmdet::gfl/gfl_r50_fpn_1x_coco.py")
+    names = class_names(cfg)
+    assert len(names) == 80 and names[0] == "person" and names[-1] == "toothbrush"
+    cfg.model.bbox_head.num_classes = 3
+    assert class_names(cfg) is None
+
+
+def test_a_teachers_file_knows_more_than_the_config_that_builds_it(tmp_path):
+    assert teacher_classes(OURS, "random") is None
+    bare = tmp_path / "bare.pth"
+    torch.save(dict(state_dict={}), bare)
+    assert teacher_classes(OURS, bare) == ["disc", "ring"]
+    (tmp_path / "config.py").write_text("data = dict(classes=['fox', 'owl'])\n")
+    assert teacher_classes(OURS, bare) == ["fox", "owl"]
+    noted = tmp_path / "noted.pth"
+    torch.save(dict(state_dict={}, meta=dict(dataset_meta=dict(classes=("a", "b")))), noted)
+    assert teacher_classes(OURS, noted) == ["a", "b"]
+
+
+def test_a_shipped_teacher_knows_the_scenes():
+    from crosskd_lab.configs import TEACHERS
+
+    shipped = next(TEACHERS.glob("*.safetensors"))
+    assert teacher_classes(OURS, shipped)[:2] == ["disc", "ring"]
+
+
+def test_matching_is_by_name():
+    assert match_classes(["a", "b", "c"], ("a", "b", "c")) is None
+    assert match_classes(["a", "b", "c"], ["c", "a", "b"]) == [1, 2, 0]
+    with pytest.raises(
+        LabError, match="only the student has none of its own; only the teacher"
+    ) as e:
+        match_classes(["a"], ["a", *map(str, range(20))])
+    assert "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 8 more" in str(e.value)

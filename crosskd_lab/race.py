@@ -11,12 +11,14 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .configs import RANDOM, ROOT, teacher_file
+from .configs import CONFIGS, RANDOM, ROOT, detector_of, find_config, read_config
 from .errors import LabError
-from .evaluate import evaluate
+from .evaluate import Saved, evaluate, find_saved
 from .experiment import load_experiment
 from .figures import race_figure, save
 from .files import write_whole
+from .names import detectors, listed, teachers
+from .names import methods as known_methods
 from .record import read_record
 from .scenes import write_scenes
 from .tables import curves, report_paragraph
@@ -37,16 +39,18 @@ class RaceResult:
         curves: One row a validation: method, seed, step, AP (points), l1_teacher, l1_truth.
         teacher_ap: The teacher's AP on the same images; None for an untrained one.
         paragraph: What was and was not shown.
+        title: Which student learns from which teacher.
     """
 
     folder: Path
     curves: pd.DataFrame
     teacher_ap: float | None
     paragraph: str
+    title: str
 
     def figure(self) -> Figure:
         """Fig. 6 at the scale of this race."""
-        return race_figure(self.curves, teacher_ap=self.teacher_ap)
+        return race_figure(self.curves, teacher_ap=self.teacher_ap, title=self.title)
 
 
 def run_race(
@@ -70,33 +74,96 @@ def run_race(
         seeds: How many seeds, 0 ... seeds - 1; methods of one seed see the same draws.
         methods: Names of experiments below ``configs/pocket``.
         data: COCO-format folder; by default synthetic scenes are made.
-        teacher: A shipped teacher's name, or "random"; its config is ``pocket/<name>``.
-        student: The student's detector config.
+        teacher: Any teacher, see :func:`find_teacher`.
+        student: Any detector's config, see :func:`find_student`.
         settings: More settings for every run, see :func:`load_experiment`.
         listener: Called with (method, seed, row) for every row of metrics.
 
     Raises:
-        LabError: for a folder that holds another race, and whatever training can refuse.
+        LabError: for a name that stands for nothing, a folder that holds another race, and
+            whatever training can refuse.
     """
     out = Path(out)
+    settings = dict(settings or {})
+    check_methods(methods)
+    student = find_student(student)
+    saved = find_teacher(teacher, settings.pop("teacher.config", None))
     prepare_engine()
     data = race_scenes() if data is None else Path(data)
-    common = {"student": student, "schedule.steps": steps, **_intervals(steps), **(settings or {})}
-    common |= _teacher_settings(teacher)
+    common = {"student": student, "schedule.steps": steps, **_intervals(steps), **settings}
+    common |= {"teacher.checkpoint": str(saved.checkpoint), "teacher.config": str(saved.config)}
     plan = [(method, seed) for seed in range(seeds) for method in methods]
+    kinds = [detector_of(read_config(name)).model.type for name in (saved.config, student)]
     about = {"steps": steps, "data": str(data), "teacher": teacher, "student": student}
+    about["kinds"] = kinds
     _claim(out, about)
+    command = ["crosskd-lab", "race", "--steps", str(steps), "--seeds", str(seeds)]
+    command += ["--student", student, "--teacher", teacher]
     for method, seed in plan:
         folder = out / f"{method}-s{seed}"
         if not _done(folder):
             cfg = load_experiment(f"pocket/{method}", common, data, seed)
             tell = [lambda row, m=method, s=seed: listener(m, s, row)] if listener else []
-            command = ["crosskd-lab", "race", "--steps", str(steps), "--seeds", str(seeds)]
             train(cfg, folder, (folder / "record.json").exists(), command, tell, {"race": out.name})
     if "teacher_ap" not in about:
-        about["teacher_ap"] = _teacher_ap(teacher, data)
+        about["teacher_ap"] = _teacher_ap(saved, data)
         _claim(out, about)
     return finish(out, [f"{method}-s{seed}" for method, seed in plan])
+
+
+def check_methods(names: Sequence[str]) -> None:
+    """Raise LabError for a method that has no config below ``configs/pocket``, listing those."""
+    for name in names:
+        if not (CONFIGS / "pocket" / f"{name}.py").is_file():
+            known = listed(known_methods())
+            raise LabError(f"there is no method {name!r}: choose from {known}")
+
+
+def find_student(name: str) -> str:
+    """The config that a student's name stands for.
+
+    Args:
+        name: A pocket detector, with or without ``pocket/``, or any detector's config.
+
+    Raises:
+        LabError: if there is none, listing the pocket detectors.
+    """
+    name = f"pocket/{name}" if name in detectors() else name
+    try:
+        find_config(name)
+    except LabError:
+        raise LabError(
+            f"there is no student {name!r}: choose from {listed(detectors())}, or give a config"
+        ) from None
+    if "model" not in read_config(name):
+        raise LabError(f"{name} is no detector: choose from {listed(detectors())}")
+    return name
+
+
+def find_teacher(name: str, config: str | Path | None = None) -> Saved:
+    """The config and the file that a teacher's name stands for.
+
+    Args:
+        name: A shipped teacher, the folder of a run, a checkpoint file, or "random:NAME" for an
+            untrained detector ("random" alone: the default teacher's).
+        config: What a bare checkpoint file belongs to.
+
+    Raises:
+        LabError: if there is none, listing the shipped teachers.
+    """
+    kind, _, detector = name.partition(":")
+    if kind == RANDOM:
+        return Saved(config or find_student(detector or TEACHER), Path(RANDOM))
+    shipped, path = teachers(), Path(name)
+    if name in shipped or path.is_dir() or (path.is_file() and config):
+        return find_saved(name, config)
+    if path.is_file():
+        raise LabError(f"{name} is a bare checkpoint: say --set teacher.config=CONFIG, its config")
+    name = name.removeprefix("pocket/")
+    remedy = "name the folder of a run, or random:NAME for an untrained detector"
+    if name in detectors():
+        remedy = f"train it ('crosskd-lab train pocket/{name}') and name its run, or random:{name}"
+    raise LabError(f"no trained {name!r} is shipped: choose from {listed(shipped)}; {remedy}")
 
 
 def load_race(out: str | Path = "runs/race") -> RaceResult:
@@ -116,9 +183,12 @@ def finish(out: Path, runs: Sequence[str]) -> RaceResult:
     """Draw the figure, write the paragraph, and return both with the numbers."""
     rows = curves(out)
     rows = rows[rows["run"].isin(runs) & (rows["kind"] == "val")].reset_index(drop=True)
-    teacher_ap = _about(out)["teacher_ap"]
-    text = report_paragraph(rows, teacher_ap=teacher_ap, setting="The race")
-    result = RaceResult(out, rows, teacher_ap, text)
+    about = _about(out)
+    teacher_ap = about["teacher_ap"]
+    pair = f"{Path(about['student']).stem} students of {Path(about['teacher']).stem}"
+    kinds = tuple(about.get("kinds", ("GFL", "GFL")))
+    text = report_paragraph(rows, teacher_ap=teacher_ap, setting=f"A race of {pair}", kinds=kinds)
+    result = RaceResult(out, rows, teacher_ap, text, f"How {pair} train")
     save(result.figure(), out / "race.png")
     write_whole(out / "race.md", text + "\n")
     rows.to_csv(out / "race.csv", index=False)
@@ -130,20 +200,14 @@ def race_scenes() -> Path:
     return write_scenes(ROOT / "data" / "race_scenes", **SCENES)
 
 
-def _teacher_ap(teacher: str, data: Path) -> float | None:
-    if teacher == RANDOM:
+def _teacher_ap(teacher: Saved, data: Path) -> float | None:
+    if str(teacher.checkpoint) == RANDOM:
         return None
-    return evaluate(f"pocket/{Path(teacher).stem}", teacher_file(teacher), data)["AP"]
+    return evaluate(teacher.config, teacher.checkpoint, data)["AP"]
 
 
 def _intervals(steps: int) -> dict[str, int]:
     return {"schedule.validate_every": -(-steps // 3), "schedule.warmup": min(100, steps // 3)}
-
-
-def _teacher_settings(teacher: str) -> dict[str, Any]:
-    if teacher == RANDOM:
-        return {"teacher.checkpoint": RANDOM}
-    return {"teacher.checkpoint": teacher, "teacher.config": f"pocket/{Path(teacher).stem}"}
 
 
 def _done(folder: Path) -> bool:

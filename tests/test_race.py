@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-import pytest
+import itertools
 
+import pytest
+import torch
+
+from crosskd_lab.configs import read_config
+from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
-from crosskd_lab.race import load_race, run_race
+from crosskd_lab.methods import PKD, CrossKD
+from crosskd_lab.pair import Pair, build_detector
+from crosskd_lab.race import find_student, find_teacher, load_race, run_race
 from crosskd_lab.record import read_record
+from crosskd_lab.taps import collect
+from crosskd_lab.training import prepare_engine
 
 SMALL = {"schedule.batch": 4, "data.size": 96}
 STEPS, METHODS = 3, ("none", "crosskd")
+AUTHORS = {
+    # the teacher's head: i, weights of the class and the box term, PKD's beside them
+    "gfl": (3, 1.0, 4.0, 6.0),
+    "retinanet": (3, 1.0, 1.0, 2.0),
+    "atss": (3, 1.0, 1.0, 1.0),
+    "fcos": (2, 0.4, 0.75, 2.0),
+}
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +100,87 @@ def test_an_interrupted_race_goes_on_and_ends_as_if_it_had_not_been(tmp_path, sc
 def test_another_race_is_not_mixed_into_the_folder(raced, scenes_dir):
     with pytest.raises(LabError, match="another steps"):
         run_race(raced[0].folder, 4, methods=METHODS, data=scenes_dir, settings=SMALL)
+
+
+@pytest.fixture(scope="module")
+def detectors():
+    """An untrained student and teacher of every family, ``detectors[family]``."""
+    prepare_engine()
+    torch.manual_seed(0)
+    built = {}
+    for family in AUTHORS:
+        configs = find_student(f"{family}_r18_w16"), find_teacher(f"random:{family}_r18_w32").config
+        built[family] = [build_detector(read_config(name).model) for name in configs]
+    return built
+
+
+@pytest.mark.parametrize(("student", "teacher"), list(itertools.product(AUTHORS, AUTHORS)))
+def test_every_ordered_pair_distils_as_the_teachers_head_asks(
+    detectors, make_batch, student, teacher
+):
+    pair = Pair(detectors[student][0].train(), detectors[teacher][1])
+    inputs, samples = make_batch()
+    taps, _ = collect(pair, inputs, samples)
+    losses = {}
+    for method in ("kd", "crosskd_pkd"):
+        listed = [dict(entry) for entry in read_config(f"pocket/{method}").methods]
+        for made in Distiller(pair=pair, methods=listed).methods:
+            losses |= made.losses(taps)
+    i, cls_weight, reg_weight, neck_weight = AUTHORS[teacher]
+    wanted = CrossKD(i=i, cls_weight=cls_weight, reg_weight=reg_weight).losses(taps)
+    wanted |= PKD(weight=neck_weight).losses(taps)
+    assert {name: losses[name].item() for name in wanted} == {
+        k: v.item() for k, v in wanted.items()
+    }
+    assert set(losses) - set(wanted) >= {"loss_kd_cls", "loss_kd_reg"}
+    assert all(loss.isfinite() and loss > 0 for loss in losses.values())
+
+
+def test_a_pair_of_unlike_kinds_races(tmp_path, scenes_dir):
+    out = tmp_path / "race"
+    names = dict(student="retinanet_r18_w16", teacher="random:fcos_r18_w32")
+    result = run_race(out, STEPS, data=scenes_dir, settings=SMALL, **names)
+    assert set(result.curves["method"]) == {"none", "KD", "CrossKD", "CrossKD+PKD"}
+    # nine anchors a location are held against one
+    assert result.curves[["AP", "l1_teacher", "l1_truth"]].notna().all(axis=None)
+    assert result.teacher_ap is None
+    assert result.title == "How retinanet_r18_w16 students of random:fcos_r18_w32 train"
+    assert "The paper has no RetinaNet student of a FCOS teacher." in result.paragraph
+    assert (out / "race.png").is_file()
+    command = read_record(out / "crosskd-s0")["command"]
+    assert command[-4:] == ["--student", "pocket/retinanet_r18_w16", "--teacher", names["teacher"]]
+    with pytest.raises(LabError, match="another teacher and kinds"):
+        run_race(out, STEPS, data=scenes_dir, settings=SMALL, student=names["student"])
+
+
+def test_a_run_can_be_named_as_a_teacher(tmp_path, scenes_dir, raced):
+    """Even a distilled one; after three steps it knows nothing, and that is what is said."""
+    run = raced[0].folder / "crosskd-s0"
+    assert find_teacher(str(run)).checkpoint == run / "iter_3.pth"
+    with pytest.raises(LabError, match="the teacher's best score on the first batch is"):
+        run_race(tmp_path / "race", STEPS, 1, ("kd",), scenes_dir, str(run), settings=SMALL)
+
+
+def test_a_bare_file_needs_its_config(raced):
+    file = str(raced[0].folder / "none-s0" / "iter_3.pth")
+    with pytest.raises(LabError, match="--set teacher.config=CONFIG"):
+        find_teacher(file)
+    assert find_teacher(file, "pocket/gfl_r18_w16").config == "pocket/gfl_r18_w16"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (dict(student="yolo"), "no student 'yolo': choose from atss_r18_w16, .*retinanet_r18_w32"),
+        (dict(student="pocket/crosskd"), "pocket/crosskd is no detector: choose from atss_r18"),
+        (dict(teacher="yolo"), "no trained 'yolo' is shipped: choose from .*gfl_r18_w32.*random:N"),
+        (dict(teacher="random:yolo"), "no student 'yolo'"),
+        (dict(teacher="gfl_r18_w16"), "train it .'crosskd-lab train pocket/gfl_r18_w16'"),
+        (dict(methods=("crosskd", "magic")), "no method 'magic': choose from crosskd, .*none"),
+    ],
+)
+def test_a_name_that_stands_for_nothing_lists_what_there_is(tmp_path, names, said):
+    with pytest.raises(LabError, match=said) as error:
+        run_race(tmp_path / "race", STEPS, **names)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "race").exists()

@@ -1,7 +1,7 @@
-"""CrossKD at pocket scale: f_3 of the student goes through the teacher's last layers."""
+"""CrossKD at pocket scale: f_i of the student goes through the teacher's last layers (i = 3)."""
 
 from crosskd_lab.methods import CrossKD
 
 student = "pocket/gfl_r18_w16"
 teacher = dict(config="pocket/gfl_r18_w32", checkpoint="gfl_r18_w32")
-methods = [dict(type=CrossKD, i=3)]
+methods = [dict(type=CrossKD)]

@@ -4,4 +4,4 @@ from crosskd_lab.methods import CrossKD, PredictionMimicking
 
 student = "pocket/gfl_r18_w16"
 teacher = dict(config="pocket/gfl_r18_w32", checkpoint="gfl_r18_w32")
-methods = [dict(type=CrossKD, i=3), dict(type=PredictionMimicking)]
+methods = [dict(type=CrossKD), dict(type=PredictionMimicking)]

@@ -46,8 +46,9 @@ class ScoreDistances:
     def measure(self) -> dict[str, float]:
         """``l1_teacher`` and ``l1_truth``, each per positive location, over all batches.
 
-        The student is read in the mode it is in; call it in evaluation mode. ``l1_teacher`` is
-        left out where the two heads have different numbers of priors.
+        The student is read in the mode it is in; call it in evaluation mode. Heads with unlike
+        numbers of priors a location are compared at locations, by their priors' largest scores;
+        ``l1_teacher`` is left out where their levels differ.
         """
         if not self.teacher_scores:
             self.teacher_scores = [
@@ -63,14 +64,22 @@ class ScoreDistances:
             truths = [sample.gt_instances for sample in samples]
             _, targets = head.detection_losses(predictions, truths, metas)
             scores = head.flat_cls(predictions).sigmoid()
-            comparable = comparable and scores.shape == teacher.shape
+            sides = scores, teacher
+            if scores.shape != teacher.shape:
+                sides = _by_location(scores, head), _by_location(teacher, self.pair.teacher_head)
+            comparable = comparable and sides[0].shape == sides[1].shape
             if comparable:
-                to_teacher += l1_distance(scores, teacher, 1)
+                to_teacher += l1_distance(*sides, 1)
             to_truth += l1_distance(scores, head.soft_labels(predictions, targets, metas), 1)
             positives += float(targets.positive.sum())
         count = max(positives, 1.0)
         measured = {"l1_truth": to_truth / count}
         return {"l1_teacher": to_teacher / count, **measured} if comparable else measured
+
+
+def _by_location(scores: Tensor, head: HeadAdapter) -> Tensor:
+    """The largest score of a location's priors, ``(N, P / A, K)``."""
+    return scores.unflatten(1, (-1, head.anchors)).amax(2)
 
 
 def _scores(detector: Any, head: HeadAdapter, batch: dict[str, Any]) -> Tensor:

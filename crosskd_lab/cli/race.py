@@ -12,15 +12,26 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from crosskd_lab.names import detectors, listed, teachers
+from crosskd_lab.names import methods as known_methods
+
 
 def race(
     steps: Annotated[int, typer.Option(min=3, help="Training steps of each student.")] = 200,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds; above 1 gives intervals.")] = 1,
     methods: Annotated[
-        str, typer.Option(help="Comma-separated names below configs/pocket.")
+        str, typer.Option(help=f"Comma-separated, any of: {listed(known_methods())}.")
     ] = "none,kd,crosskd,crosskd_pkd",
-    teacher: Annotated[str, typer.Option(help="A shipped teacher, or 'random'.")] = "gfl_r18_w32",
-    student: Annotated[str, typer.Option(help="The student's config.")] = "pocket/gfl_r18_w16",
+    teacher: Annotated[
+        str,
+        typer.Option(
+            help=f"Any of the shipped teachers: {listed(teachers())}; the folder of a run; or "
+            "random:NAME, an untrained detector."
+        ),
+    ] = "gfl_r18_w32",
+    student: Annotated[
+        str, typer.Option(help=f"Any of: {listed(detectors())}; or the path of a config.")
+    ] = "gfl_r18_w16",
     data: Annotated[
         Path | None, typer.Option(help="A COCO-format folder; synthetic scenes by default.")
     ] = None,
@@ -31,22 +42,28 @@ def race(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="For every run.")
     ] = None,
 ) -> None:
-    """Train none / KD / CrossKD / CrossKD+PKD students from one teacher and compare them."""
+    """Train none / KD / CrossKD / CrossKD+PKD students from one teacher and compare them.
+
+    Student and teacher may be of different kinds. CrossKD delivers, and weighs its terms, as the
+    teacher's head asks.
+    """
     from crosskd_lab.cli.train import parse_settings
-    from crosskd_lab.race import run_race
+    from crosskd_lab.race import check_methods, find_student, find_teacher, run_race
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
+    own = parse_settings(settings or [])
+    check_methods(names)
+    find_student(student)
+    find_teacher(teacher, own.get("teacher.config"))
     console = Console()
     board = Board(console, names, steps, seeds)
     console.print(
-        f"{len(names) * seeds} students, {steps} steps each, all from one backbone pretrained on "
-        f"single shapes; teacher {teacher}. Runs go to {out}.",
+        f"Students to train: {len(names) * seeds} of {Path(student).stem}, {steps} steps each, all "
+        f"from one start; teacher {Path(teacher).stem}. Runs go to {out}.",
         highlight=False,
     )
     with board:
-        result = run_race(
-            out, steps, seeds, names, data, teacher, student, parse_settings(settings or []), board
-        )
+        result = run_race(out, steps, seeds, names, data, teacher, student, own, board)
     console.print(board.table() if not console.is_terminal else "")
     console.print(Text(result.paragraph))
     console.print(f"\nFigure: {out / 'race.png'} (also .svg); numbers: {out / 'race.csv'}")

@@ -13,7 +13,7 @@ from .tensors import Levels, Predictions, Recipe, Targets
 class ATSSAdapter(DeltaAdapter):
     """Towers of ``ATSSHead``; regression distils by GIoU, centerness by cross-entropy."""
 
-    recipe = Recipe(layer=3, cls_weight=1.0, reg_weight=1.0, centerness_weight=1.0)
+    recipe = Recipe(layer=3, cls_weight=1.0, reg_weight=1.0, centerness_weight=1.0, neck_weight=1.0)
 
     def predict_cls(self, level: int, feature: Tensor) -> Tensor:
         """Class logits ``(N, K, H, W)``."""

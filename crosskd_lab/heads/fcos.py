@@ -23,7 +23,7 @@ class FCOSAdapter(HeadAdapter):
     predicted but not distilled, as in the authors' code.
     """
 
-    recipe = Recipe(layer=2, cls_weight=0.4, reg_weight=0.75)
+    recipe = Recipe(layer=2, cls_weight=0.4, reg_weight=0.75, neck_weight=2.0)
 
     def predict_cls(self, level: int, feature: Tensor) -> Tensor:
         """Class logits ``(N, K, H, W)``."""

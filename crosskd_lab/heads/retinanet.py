@@ -13,7 +13,7 @@ from .tensors import Predictions, Recipe, Targets
 class RetinaAdapter(DeltaAdapter):
     """Towers of ``RetinaHead``; regression distils by GIoU between decoded boxes."""
 
-    recipe = Recipe(layer=3, cls_weight=1.0, reg_weight=1.0)
+    recipe = Recipe(layer=3, cls_weight=1.0, reg_weight=1.0, neck_weight=2.0)
 
     def predict_cls(self, level: int, feature: Tensor) -> Tensor:
         """Class logits ``(N, A * K, H, W)``."""

@@ -127,3 +127,4 @@ class Recipe:
     cls_weight: float = 1.0
     reg_weight: float = 1.0
     centerness_weight: float = 0.0
+    neck_weight: float = 6.0

@@ -24,18 +24,21 @@ class PKD(Method):
     Symbols: r = correlation of a channel of F^s with that of F^t over batch and space, n = N H W
     values; F^s, F^t = maps (N, C, H, W) at ``where``; the formula is ``losses.pearson_distance``.
 
-    Unverified: the weight behind Table 5's 43.3 alone; 6 belongs to CrossKD with PKD on GFL. That
-    combination takes every level, PKD in mmrazor the first four.
+    Unverified: the weight behind Table 5's 43.3 alone; 6 belongs to CrossKD with PKD on GFL (2 on
+    RetinaNet and FCOS, 1 on ATSS). That combination takes every level, PKD in mmrazor the first
+    four.
 
     Args:
-        weight: 6 in the authors' GFL config.
+        weight: None takes the teacher head's recipe, the authors' weight beside CrossKD.
         where: One place to imitate or several of "neck", "cls", "reg" (Tab. 2 tries neck, cls,
             reg, cls + reg).
         i: Layer of the tower for "cls" and "reg".
     """
 
+    families = ("dense", "roi", "decoder")
+
     def __init__(
-        self, weight: float = 6.0, where: str | tuple[str, ...] = "neck", i: int = 3
+        self, weight: float | None = None, where: str | tuple[str, ...] = "neck", i: int = 3
     ) -> None:
         super().__init__()
         self.weight, self.i = weight, i
@@ -43,9 +46,10 @@ class PKD(Method):
 
     def losses(self, taps: Taps) -> dict[str, Tensor]:
         """``loss_pkd_<place>`` for each place."""
+        weight = taps.teacher_head.recipe.neck_weight if self.weight is None else self.weight
         losses = {}
         for place in self.where:
             pairs = zip(*levels_of(taps, place, self.i), strict=True)
             distances = [pearson_distance(student, teacher) for student, teacher in pairs]
-            losses[f"loss_pkd_{place}"] = self.weight * torch.stack(distances).sum()
+            losses[f"loss_pkd_{place}"] = weight * torch.stack(distances).sum()
         return losses

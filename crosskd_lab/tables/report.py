@@ -16,19 +16,24 @@ PAPER_NAMES = {"none": "none", "KD": "LD", "CrossKD": "CrossKD"}
 
 
 def report_paragraph(
-    metrics: pd.DataFrame, *, teacher_ap: float | None = None, setting: str = "The race"
+    metrics: pd.DataFrame,
+    *,
+    teacher_ap: float | None = None,
+    setting: str = "The race",
+    kinds: tuple[str, str] = ("GFL", "GFL"),
 ) -> str:
     """What a race showed and what it did not, in plain English.
 
     It gives the final AP by method, with 95 % intervals where there are several seeds; whether
-    CrossKD and mimicking (KD) differ; whether the order is that of the paper's Table 1; and
-    whether the final distances are ordered as in Fig. 6(a) and (b).
+    CrossKD and mimicking (KD) differ; whether the order is that of the paper's table for such
+    a pair; and whether the final distances are ordered as in Fig. 6(a) and (b).
 
     Args:
         metrics: columns ``method, seed, step, AP`` (points), and where measured ``l1_teacher``
             and ``l1_truth``, L1(p^s, p^t) and L1(p^s, p^gt) of Fig. 6, per positive.
         teacher_ap: the teacher's AP on the same images, in points.
         setting: what raced where, e.g. "Pocket GFL students on synthetic scenes".
+        kinds: the detectors of teacher and student, named as the paper names them.
 
     Raises:
         LabError: a column is missing, or nothing has been evaluated yet.
@@ -36,15 +41,18 @@ def report_paragraph(
     finals = final_rows(metrics)
     if finals.empty:
         raise LabError("nothing has been evaluated yet: let the race reach its first evaluation")
+    table, paper = _paper_order(*kinds)
     sentences = [
         f"{setting}: {_what_ran(finals)}.",
         _final_ap(finals, teacher_ap),
         _difference(finals),
-        _order(finals),
+        _order(finals, table, paper),
         _nearest_to_teacher(finals),
         _farther_from_truth(finals),
         "The paper's own numbers are from COCO: its order can be compared with this one, its "
-        "values cannot.",
+        "values cannot."
+        if len(paper)
+        else f"The paper has no {kinds[1]} student of a {kinds[0]} teacher.",
     ]
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -110,29 +118,38 @@ def _difference(finals: pd.DataFrame) -> str:
     )
 
 
-def _order(finals: pd.DataFrame) -> str:
+def _order(finals: pd.DataFrame, table: int, paper: pd.Series) -> str:
     means = _means(finals, "AP").round(1).sort_values(ascending=False, kind="stable")
     if len(means) < 2:
         return ""
     equal = means.diff() == 0
     found = "".join(f" {'=' if equal[name] else '>'} {name}" for name in means.index)[3:]
-    paper = _paper_order()
     shared = [name for name in paper.index if name in means]
     if len(shared) < 2:
         return f"Order of final AP: {found}."
     by_seed = _by_seed(finals, "AP")[shared]
     holds = (means[shared].diff().iloc[1:] > 0).all()
-    verdict = f"is{'' if holds else ' not'} the order of the paper's Table 1"
-    known = _words(f"{PAPER_NAMES[name]} {paper[name]:.1f}" for name in shared)
+    verdict = f"is{'' if holds else ' not'} the order of the paper's Table {table}"
+    printed = {**PAPER_NAMES, "KD": "LD" if table == 1 else "KD"}
+    known = _words(f"{printed[name]} {paper[name]:.1f}" for name in shared)
     count = _in_seeds((by_seed.diff(axis=1).iloc[:, 1:] > 0).all(axis=1), "have that order")
     return f"Order of final AP: {found}; for {_words(shared)} that {verdict} ({known}){count}."
 
 
-def _paper_order() -> pd.Series:
-    """AP of Table 1 by this project's names, worst first; CrossKD at its default position 3."""
-    table = paper_table(1)
-    table = table[table["position"].isin(["", "3"])].set_index("method")["AP"]
-    return pd.Series({name: table[printed] for name, printed in PAPER_NAMES.items()}).sort_values()
+def _paper_order(teacher: str, student: str) -> tuple[int, pd.Series]:
+    """The paper's table with such a pair, and its AP by this project's names, worst first.
+
+    Two of a kind are in Tables 1 (GFL; CrossKD at its default position 3) and 6, others in 7; a
+    pair that the paper does not have gives no AP.
+    """
+    number = 7 if teacher != student else 1 if student == "GFL" else 6
+    table = paper_table(number)
+    mine = table["teacher"].str.startswith(f"{teacher}-") & (table["role"] != "teacher")
+    mine &= table["student"].str.startswith(f"{student}-") & table["position"].isin(["", "3"])
+    by_method = table[mine].set_index("method")["AP"]
+    names = {**PAPER_NAMES, "KD": "KD" if "KD" in by_method else PAPER_NAMES["KD"]}
+    known = {name: by_method[printed] for name, printed in names.items() if printed in by_method}
+    return number, pd.Series(known, dtype=float).sort_values()
 
 
 def _nearest_to_teacher(finals: pd.DataFrame) -> str:

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from crosskd_lab.analysis.dynamics import ScoreDistances, l1_distance
+from crosskd_lab.analysis.dynamics import ScoreDistances, _by_location, l1_distance
 from crosskd_lab.pair import Pair
 
 
@@ -44,3 +44,9 @@ def test_distances_add_up_over_batches_and_names_hold_no_loss(make_pair, make_ba
         labels = torch.cat(head.get_targets(anchors, valid, truths, metas)[1], 1)
         count += (labels < 3).sum().item()
     assert measured["l1_teacher"] == pytest.approx(total / count, rel=1e-5)
+
+
+def test_two_anchors_are_held_against_one_by_the_better():
+    said = torch.tensor([[[0.1, 0.9], [0.3, 0.2], [0.5, 0.5], [0.4, 0.6]]])  # 2 locations
+    better = _by_location(said, type("TwoAnchors", (), {"anchors": 2}))
+    assert better.equal(torch.tensor([[[0.3, 0.9], [0.5, 0.6]]]))

@@ -156,3 +156,24 @@ def test_methods_that_tie_are_two_methods():
     assert "0.0 ± 0.0 AP below" in report_paragraph(frame) and "includes zero" in report_paragraph(
         frame
     )
+
+
+@pytest.mark.parametrize(
+    ("kinds", "ap", "said"),
+    [
+        (("ATSS", "GFL"), (20.0, 18.0, 26.0), "is the order of the paper's Table 7 (KD 39.7, none"),
+        (
+            ("RetinaNet", "GFL"),
+            (20.0, 22.0, 26.0),
+            "is not the order of the paper's Table 7 (KD 30",
+        ),
+        (("FCOS", "FCOS"), (20.0, 22.0, 26.0), "Table 6 (none 38.5 and CrossKD 41.3)"),
+        (("GFL", "ATSS"), (20.0, 22.0, 26.0), "The paper has no ATSS student of a GFL teacher."),
+    ],
+)
+def test_a_pair_is_held_against_its_own_table(kinds, ap, said):
+    ends = {name: [value] for name, value in zip(("none", "KD", "CrossKD"), ap, strict=True)}
+    text = report_paragraph(race(ends), kinds=kinds)
+    assert said in text
+    assert "Table 1" not in text
+    assert ("values cannot" in text) == (kinds != ("GFL", "ATSS"))

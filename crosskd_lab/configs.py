@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.utils import get_installed_path
@@ -62,6 +63,17 @@ def with_student(cfg: Config) -> Config:
     student.merge_from_dict({k: v for k, v in cfg.items() if k not in left_out})
     student.merge_from_dict(dict(cfg.get("settings", {})))
     return student
+
+
+def set_classes(model: Any, count: int) -> None:
+    """Give every part of a ``model`` dict that scores classes this many of them.
+
+    Args:
+        model: Of a dense, two-stage or DETR-like detector.
+        count: K, the background left out.
+    """
+    scorer = model["roi_head"]["bbox_head"] if "roi_head" in model else model["bbox_head"]
+    scorer["num_classes"] = count
 
 
 def detector_of(cfg: Config) -> Config:

@@ -32,6 +32,7 @@ class Distiller(BaseDetector):
         methods: ``[dict(type=CrossKD, i=3), ...]``, or ready methods; their losses add up.
         tap: Where f_i is read: "post_relu" (what made the published numbers) or "pre_relu".
         pair: A ready pair instead of ``student`` and ``teacher``.
+        classes: Names of the student's classes, to be matched with ``teacher["classes"]``.
     """
 
     def __init__(
@@ -41,11 +42,12 @@ class Distiller(BaseDetector):
         methods: Sequence[Mapping[str, Any] | Method] = (),
         tap: str = "post_relu",
         pair: Pair | None = None,
+        classes: Sequence[str] | None = None,
     ) -> None:
         if pair is None:
             if student is None or teacher is None:
                 raise LabError("a Distiller needs student=... and teacher=..., or a ready pair=...")
-            pair = build_pair(student, teacher)
+            pair = build_pair(student, teacher, classes)
         super().__init__(data_preprocessor=pair.student.data_preprocessor)
         self.pair, self.tap = pair, tap
         self._awake = pair.teacher_id.get("checkpoint") == RANDOM
@@ -55,6 +57,7 @@ class Distiller(BaseDetector):
             self.register_parameter(name, parameter)
         built = [build_method(method) for method in methods]
         for method in built:
+            check_family(method, pair.student_head.family)
             method.attach(pair.student_head, pair.teacher_head)
         self.methods: Any = nn.ModuleList(built)
 
@@ -68,7 +71,8 @@ class Distiller(BaseDetector):
             return self.pair.student.loss(batch_inputs, batch_data_samples)
         taps, losses = collect(self.pair, batch_inputs, batch_data_samples, self.tap)
         if not self._awake and any(len(gt) for gt in taps.gt_instances):
-            check_awake(taps.teacher_head.flat_cls(taps.teacher.predictions))
+            head = taps.teacher_head
+            check_awake(head.flat_cls(taps.teacher.predictions), head.asleep_below)
             self._awake = True
         for method in self.methods:
             for name, value in method.losses(taps).items():
@@ -104,6 +108,21 @@ class Distiller(BaseDetector):
     def _apply(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Distiller:
         self.pair.teacher._apply(fn)  # follows .to(), .cuda(), .half() without being registered
         return super()._apply(fn, *args, **kwargs)
+
+
+def check_family(method: Method, family: str) -> None:
+    """Raise LabError if a method does not serve this kind of head, naming those that do."""
+    if family not in method.families:
+        able = sorted(kind.__name__ for kind in _kinds(Method) if family in kind.families)
+        raise LabError(
+            f"{type(method).__name__} serves {' or '.join(method.families)} heads, not {family} "
+            f"ones; these do: {', '.join(able)}"
+        )
+
+
+def _kinds(kind: type[Method]) -> set[type[Method]]:
+    below = {k for child in kind.__subclasses__() for k in _kinds(child)}
+    return below if kind.__name__.endswith("Terms") or kind is Method else {kind, *below}
 
 
 def build_method(method: Mapping[str, Any] | Method) -> Method:

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from tqdm.auto import tqdm
 
 from .coco import clean, read_classes
-from .configs import ROOT, TEACHERS, detector_of, read_config
+from .configs import ROOT, TEACHERS, detector_of, read_config, set_classes
 from .errors import LabError
 from .pair import build_detector, load_in_full
 from .scenes import data_checksum
@@ -88,7 +88,7 @@ def evaluate(
     if not cfg.get("data"):
         raise LabError("the config has no data = dict(root=..., size=...): the images need a size")
     annotations, dataset = split_settings(cfg, data, split, skip_bad)
-    cfg.model.bbox_head.num_classes = len(dataset["metainfo"]["classes"])
+    set_classes(cfg.model, len(dataset["metainfo"]["classes"]))
     with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
         detector = settle(build_detector(cfg.model))
         load_in_full(detector, checkpoint)

@@ -14,8 +14,9 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from .classes import class_names, match_classes, teacher_classes
 from .coco import clean, read_classes
-from .configs import ROOT, read_config, teacher_file, with_student
+from .configs import ROOT, detector_of, read_config, set_classes, teacher_file, with_student
 from .errors import LabError
 from .scenes import data_checksum
 from .schedule import engine_settings
@@ -110,7 +111,7 @@ def _name_classes(cfg: Config, skip_bad: bool) -> None:
             print(report.summary())
     classes = read_classes(cfg.data.train.annotations)
     cfg.data.classes = list(classes)
-    cfg.model.bbox_head.num_classes = len(classes)
+    set_classes(cfg.model, len(classes))
 
 
 def _add_teacher(cfg: Config) -> None:
@@ -120,16 +121,21 @@ def _add_teacher(cfg: Config) -> None:
         raise LabError(
             "an experiment with methods needs teacher = dict(config=..., checkpoint=...)"
         )
-    model = read_config(teacher["config"]).model
+    built, checkpoint = detector_of(read_config(teacher["config"])), teacher["checkpoint"]
+    checkpoint = teacher_file(checkpoint)
+    ours, theirs = class_names(cfg), teacher.get("classes") or teacher_classes(built, checkpoint)
+    if ours and theirs:
+        match_classes(ours, theirs)  # before weights of other shapes are met
     if cfg.get("data", {}).get("classes"):
-        model.bbox_head.num_classes = len(cfg.data.classes)
-    teacher |= dict(config=model, checkpoint=teacher_file(teacher["checkpoint"]))
+        set_classes(built.model, len(cfg.data.classes))
+    teacher |= dict(config=built.model, checkpoint=checkpoint, classes=theirs)
     cfg.model = ConfigDict(
         type="Distiller",
         student=cfg.model,
         teacher=teacher,
         methods=[_by_name(method) for method in cfg.pop("methods")],
         tap=cfg.pop("tap", "post_relu"),
+        classes=ours,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from mmdet.registry import MODELS
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
+from .classes import match_classes
 from .configs import RANDOM, read_config, teacher_file
 from .errors import LabError
-from .heads import HeadAdapter, adapter_for
+from .heads import HeadAdapter, adapter_of
 from .stack.checkpoints import read_weights, sha256
 
 
@@ -27,17 +28,22 @@ class Pair:
         teacher_id: Where the teacher came from and the sha256 of its file, for the run's record.
         levels: "equal" demands the same strides of both; "common" distils at those that both have
             and leaves the student's other levels to the annotations.
+        classes: Names of the student's classes in the order of its channels, and of the teacher's;
+            None where they are not known, and then only their number is compared. Equal names in
+            another order are matched: the teacher's adapter gives its scores in the student's.
     """
 
     student: Any  # nn.Module's attributes are untyped
     teacher: Any
     teacher_id: dict[str, str | None] = field(default_factory=dict)
     levels: str = "equal"
+    classes: tuple[Sequence[str] | None, Sequence[str] | None] = (None, None)
 
     def __post_init__(self) -> None:
         freeze(self.teacher)
-        self.student_head: HeadAdapter = adapter_for(self.student.bbox_head)
-        self.teacher_head: HeadAdapter = adapter_for(self.teacher.bbox_head)
+        self.student_head: Any = adapter_of(self.student)
+        self.teacher_head: Any = adapter_of(self.teacher)
+        self._match_classes()
         check_pair(self)
         ours, theirs = self.student_head.strides, self.teacher_head.strides
         common = [stride for stride in ours if stride in theirs]
@@ -45,33 +51,49 @@ class Pair:
         if ours != theirs:  # indices of the common levels in both heads
             self.shared = [ours.index(s) for s in common], [theirs.index(s) for s in common]
 
+    def _match_classes(self) -> None:
+        ours, theirs = self.classes
+        order = match_classes(ours, theirs) if ours and theirs else None
+        if order and not isinstance(self.teacher_head, HeadAdapter):
+            raise LabError(
+                "student and teacher have the same classes in another order, which only dense "
+                "heads can be read in: order the categories of the data as the teacher's are"
+            )
+        if order:
+            self.teacher_head.class_order = order
 
-def build_pair(student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Pair:
+
+def build_pair(
+    student: Mapping[str, Any], teacher: Mapping[str, Any], classes: Sequence[str] | None = None
+) -> Pair:
     """Build both detectors and load the teacher.
 
     Args:
         student: The ``model`` part of an mmdet config.
         teacher: ``config`` (an mmdet config file, its name, or a ``model`` dict), ``checkpoint``
-            (a file, a shipped teacher's name, or "random" for an untrained one), and ``levels``
-            where the pyramids differ, see :class:`Pair`.
+            (a file, a shipped teacher's name, or "random" for an untrained one), ``levels``
+            where the pyramids differ, see :class:`Pair`, and ``classes``, its classes' names.
+        classes: Names of the student's classes.
 
     Raises:
         LabError: for a teacher that cannot be built, loaded in full, or paired.
     """
-    unknown = set(teacher) - {"config", "checkpoint", "levels"}
+    unknown = set(teacher) - {"config", "checkpoint", "levels", "classes"}
     if unknown or "config" not in teacher or "checkpoint" not in teacher:
         raise LabError(
             "a teacher is dict(config=..., checkpoint=...) "
             f"(checkpoint={RANDOM!r} for an untrained one), got keys: {', '.join(teacher)}"
         )
     model, checkpoint = teacher["config"], teacher["checkpoint"]
-    levels = teacher.get("levels", "equal")
+    fit: dict[str, Any] = dict(
+        levels=teacher.get("levels", "equal"), classes=(classes, teacher.get("classes"))
+    )
     model = model if isinstance(model, Mapping) else read_config(model).model
     detector = build_detector(model)
     if checkpoint == RANDOM:
         detector.init_weights()
         return Pair(
-            build_detector(student), detector, {"checkpoint": RANDOM, "sha256": None}, levels
+            build_detector(student), detector, {"checkpoint": RANDOM, "sha256": None}, **fit
         )
     checkpoint = teacher_file(checkpoint)
     load_in_full(detector, checkpoint)
@@ -79,7 +101,7 @@ def build_pair(student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Pair:
         "checkpoint": Path(checkpoint).name,
         "sha256": sha256(checkpoint),
     }
-    return Pair(build_detector(student), detector, teacher_id, levels)
+    return Pair(build_detector(student), detector, teacher_id, **fit)
 
 
 def build_detector(model: Mapping[str, Any]) -> Any:
@@ -137,6 +159,11 @@ def check_pair(pair: Pair) -> None:
         LabError: if the input normalisation, the classes, or the strides differ.
     """
     ours, theirs = pair.student_head, pair.teacher_head
+    if ours.family != theirs.family:
+        raise LabError(
+            f"the student has a {ours.family} head, the teacher a {theirs.family} head: nothing "
+            "of one fits into the other; choose a teacher of the student's kind"
+        )
     for name in ("mean", "std"):
         a, b = (getattr(d.data_preprocessor, name, None) for d in (pair.student, pair.teacher))
         if isinstance(a, Tensor) and isinstance(b, Tensor) and not a.allclose(b):
@@ -144,6 +171,14 @@ def check_pair(pair: Pair) -> None:
                 f"student and teacher normalise images by different {name} "
                 f"({a.flatten().tolist()} and {b.flatten().tolist()}): give both one "
                 "data_preprocessor"
+            )
+    for head, names, whose in zip(
+        (ours, theirs), pair.classes, ("student", "teacher"), strict=True
+    ):
+        if names and len(names) != head.num_classes:
+            raise LabError(
+                f"the {whose}'s head scores {head.num_classes} classes, but {len(names)} are "
+                f"named: {', '.join(names)}"
             )
     if ours.num_classes != theirs.num_classes:
         raise LabError(
@@ -167,15 +202,15 @@ def check_awake(teacher_scores: Tensor, least: float = 0.05) -> None:
     """Refuse a teacher that scores near nothing: it did not load, or belongs to other images.
 
     Args:
-        teacher_scores: Class logits ``(N, P, K)`` on a batch with objects.
-        least: An untrained focal-loss head gives 0.01 everywhere.
+        teacher_scores: Class log-odds ``(N, P, K)`` on a batch with objects.
+        least: An untrained focal-loss head gives 0.01 everywhere, a softmax head 1 / (K + 1).
     """
     best = teacher_scores.sigmoid().max().item()
     if not best >= least:
         raise LabError(
-            f"the teacher's best score on the first batch is {best:.4f} (untrained heads give "
-            f"0.01): its weights did not load or its images are normalised otherwise; check it "
-            f"with 'crosskd-lab eval', or set its checkpoint to {RANDOM!r} if you mean it"
+            f"the teacher's best score on the first batch is {best:.4f} (untrained heads stay "
+            f"below {least:.2f}): its weights did not load or its images are normalised otherwise; "
+            f"check it with 'crosskd-lab eval', or set its checkpoint to {RANDOM!r} if you mean it"
         )
 
 

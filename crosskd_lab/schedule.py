@@ -1,7 +1,8 @@
 """Loaders, loops and optimiser of the pocket scale, from a handful of numbers.
 
 ``data``: size (longer side, pixels), classes, annotations and images of each split.
-``schedule``: steps, batch, lr, warmup, validate_every. Milestones follow the paper's 1x schedule:
+``schedule``: steps, batch, lr, warmup, validate_every; optimizer and clip (largest norm of the
+gradient) where they are not SGD and 35. Milestones follow the paper's 1x schedule:
 a tenth of the rate after 8/12 and another tenth after 11/12 of the steps.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+SGD = dict(type="SGD", momentum=0.9, weight_decay=1e-4)
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")
 
 
@@ -52,8 +54,8 @@ def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: 
         optim_wrapper=dict(
             _delete_=True,
             type="OptimWrapper",
-            optimizer=dict(type="SGD", lr=schedule["lr"], momentum=0.9, weight_decay=1e-4),
-            clip_grad=dict(max_norm=35, norm_type=2),
+            optimizer=dict(schedule.get("optimizer", SGD), lr=schedule["lr"]),
+            clip_grad=dict(max_norm=schedule.get("clip", 35), norm_type=2),
         ),
         param_scheduler=_rates(steps, int(schedule["warmup"])),
         default_hooks=dict(

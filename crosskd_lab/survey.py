@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from .analysis.conflict import find_conflict
 from .analysis.gradients import measure_gradients
 from .analysis.tally import Tally
-from .configs import RANDOM, detector_of, read_config
+from .configs import RANDOM, detector_of, read_config, set_classes
 from .errors import LabError
 from .evaluate import Saved, find_saved, split_settings
 from .methods import Method
@@ -93,7 +93,7 @@ def open_survey(
     annotations, settings = split_settings(theirs, data, split, skip_bad)
     classes = tuple(settings["metainfo"]["classes"])
     for cfg in (theirs, ours):
-        cfg.model.bbox_head.num_classes = len(classes)
+        set_classes(cfg.model, len(classes))
     pair = _pair(ours, theirs, saved, student_weights)
     with quiet(), DefaultScope.overwrite_default_scope("mmdet"), redirect_stdout(io.StringIO()):
         dataset = DATASETS.build(settings)

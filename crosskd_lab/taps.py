@@ -39,7 +39,7 @@ class Taps:
     def cross(
         self,
         i: int,
-        align: str | Align | Mapping[str, Align] = "statistics",
+        align: str | Align | Mapping[str, Align] | None = None,
         branches: Sequence[str] = BRANCHES,
     ) -> Predictions:
         """Cross-head predictions p_hat^s from f_i^s (eq. 2); see :mod:`crosskd_lab.cross_head`.
@@ -47,6 +47,7 @@ class Taps:
         Layers are the teacher's; towers of different depth are matched at the prediction end.
         """
         own = delivered_layer(self.student_head, self.teacher_head, i)
+        align = self.teacher_head.recipe.align if align is None else align
         return cross_head(
             self.teacher_head, self.student.towers, self.teacher.towers, i, align, branches, own
         )
@@ -68,11 +69,10 @@ def collect(
     """
     gt_instances = [sample.gt_instances for sample in data_samples]
     metas = [sample.metainfo for sample in data_samples]
-    student = pair.student_head.walk(pair.student.extract_feat(inputs), tap)
-    with torch.no_grad():
-        teacher = pair.teacher_head.walk(pair.teacher.extract_feat(inputs), tap)
-    losses, targets = pair.student_head.detection_losses(student.predictions, gt_instances, metas)
     ours, theirs = pair.student_head, pair.teacher_head
+    student, losses, targets = ours.student_step(pair.student, inputs, data_samples, tap)
+    with torch.no_grad():
+        teacher = theirs.teacher_step(pair.teacher, inputs, data_samples, tap, student)
     if pair.shared is not None:
         mine, others = pair.shared
         targets = targets.at_levels(mine, ours.counts(student.predictions.cls))

@@ -151,3 +151,35 @@ def make_batch() -> Callable[..., Any]:
         return torch.randn(len(boxes), 3, 64, 64, generator=generator), samples
 
     return make
+
+
+@pytest.fixture(scope="session")
+def beyond_dense() -> Callable[..., Any]:
+    """``beyond_dense("faster" or "deformable", seed, **changes)``: the pocket student, small.
+
+    ``changes`` are dotted keys of its model. Normalisation layers use their running statistics, so
+    that a copy in evaluation mode says the same.
+    """
+
+    def make(kind: str, seed: int = 0, **changes: Any) -> Any:
+        import torch
+
+        from crosskd_lab.configs import read_config
+        from crosskd_lab.pair import build_detector
+        from crosskd_lab.training import prepare_engine
+
+        prepare_engine()
+        cfg = read_config(f"pocket/{kind}_r18_w16")
+        cfg.merge_from_dict({f"model.{key}": value for key, value in changes.items()})
+        model = cfg.model
+        model.backbone.update(base_channels=8, norm_eval=True, init_cfg=None)
+        model.neck.in_channels = [8, 16, 32, 64][-len(model.neck.in_channels) :]
+        torch.manual_seed(seed)
+        detector = build_detector(model)
+        detector.init_weights()
+        generator = torch.Generator().manual_seed(seed)
+        for weight in detector.parameters():  # zero-initialised box branches would hide mistakes
+            weight.data += 0.02 * torch.randn(weight.shape, generator=generator)
+        return detector.train()  # which is when norm_eval takes effect
+
+    return make

@@ -1,16 +1,22 @@
-"""Dense heads, one adapter a family. To add your head: one class, one line in ``ADAPTERS``."""
+"""Heads, one adapter a kind. To add a dense head: one class, one line in ``ADAPTERS``."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
 from ..errors import LabError
 from .atss import ATSSAdapter
-from .base import BRANCHES, TAPS, HeadAdapter
+from .base import HeadAdapter
 from .ddod import DDODAdapter
+from .decoder import DecoderAdapter, DecoderTaps
+from .family import BRANCHES, TAPS, HeadFamily
 from .fcos import FCOSAdapter
 from .gfl import GFLAdapter
 from .retinanet import RetinaAdapter
+from .roi import RoIAdapter, RoITaps
 from .tensors import HeadTaps, Levels, Predictions, Recipe, Targets, Towers
 
 ADAPTERS: dict[str, type[HeadAdapter]] = {
@@ -20,6 +26,30 @@ ADAPTERS: dict[str, type[HeadAdapter]] = {
     "ATSSHead": ATSSAdapter,
     "DDODHead": DDODAdapter,
 }
+
+DETECTORS: dict[str, Callable[[Any], HeadFamily]] = {
+    "FasterRCNN": RoIAdapter,
+    "DeformableDETR": DecoderAdapter,
+}
+"""Detectors whose head is not dense, by the name of their class."""
+
+
+def adapter_of(detector: nn.Module) -> Any:
+    """The adapter of a detector's head: its dense head's, or that of its whole family.
+
+    Raises:
+        LabError: for a detector without one.
+    """
+    name = type(detector).__name__
+    if name in DETECTORS:
+        return DETECTORS[name](detector)
+    head = getattr(detector, "bbox_head", None)
+    if not isinstance(head, nn.Module):
+        raise LabError(
+            f"{name} has no dense head, and no adapter of its own (there are: "
+            f"{', '.join(DETECTORS)}): write one after crosskd_lab/heads/roi.py"
+        )
+    return adapter_for(head)
 
 
 def adapter_for(head: nn.Module) -> HeadAdapter:
@@ -46,7 +76,13 @@ __all__ = [
     "ADAPTERS",
     "BRANCHES",
     "TAPS",
+    "DETECTORS",
+    "DecoderAdapter",
+    "DecoderTaps",
+    "RoITaps",
     "HeadAdapter",
+    "HeadFamily",
+    "RoIAdapter",
     "HeadTaps",
     "Levels",
     "Predictions",
@@ -54,4 +90,5 @@ __all__ = [
     "Targets",
     "Towers",
     "adapter_for",
+    "adapter_of",
 ]

@@ -6,38 +6,39 @@ file with only what differs: the names of its last convs, its box coding, its ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-import torch
 import torch.nn.functional as F
-from mmdet.utils import reduce_mean
 from torch import Tensor, nn
 
 from ..errors import LabError
+from ..losses import kd_quality_focal
+from .family import BRANCHES, TAPS, HeadFamily
 from .locations import Locations
-from .tensors import HeadTaps, Levels, Predictions, Recipe, Targets, Towers
-
-BRANCHES = ("cls", "reg")
-TAPS = ("post_relu", "pre_relu")
+from .overhear import overhear
+from .tensors import HeadTaps, Levels, Predictions, Targets, Towers
 
 
-class HeadAdapter(Locations):
+class HeadAdapter(Locations, HeadFamily):
     """Reads one dense head. Subclasses say only what their family does differently.
 
     Args:
         head: A dense head of mmdet. It is never changed.
 
+    Attributes:
+        class_order: Where the classes that this adapter speaks of stand among the head's; None if
+            they are the head's own. It is how a teacher answers in the student's order.
+
     Raises:
         LabError: where the head is built in a way that the walk cannot reproduce.
     """
 
-    recipe: ClassVar[Recipe] = Recipe()
     assigns: ClassVar[str] = "get_targets"  # the head's method that runs the assigner
 
     def __init__(self, head: nn.Module) -> None:
         super().__init__(head)
+        self.class_order: list[int] | None = None
         if not getattr(head, "use_sigmoid_cls", True):
             raise LabError(
                 f"{type(head).__name__} scores classes by softmax, the lab's losses need sigmoid "
@@ -67,15 +68,6 @@ class HeadAdapter(Locations):
         self.check_layer(i)
         tower = self.tower(branch, 0)
         return int(tower[i - 1].conv.out_channels if i else self.head.in_channels)
-
-    def check_layer(self, i: int) -> None:
-        """Raise LabError unless 0 <= i <= depth."""
-        if not 0 <= i <= self.depth:
-            raise LabError(
-                f"layer index i = {i} is out of range: {type(self.head).__name__} has "
-                f"{self.depth} hidden convs, so i must be in 0 ... {self.depth} "
-                "(mimicking the prediction itself is PredictionMimicking)"
-            )
 
     def walk(self, neck: Levels, tap: str = "post_relu") -> HeadTaps:
         """Every f_i of both towers and the predictions, from the neck's features (sec. 3.2).
@@ -139,11 +131,26 @@ class HeadAdapter(Locations):
         Args:
             last: ``last[branch][level]``. A branch that is left out gives no predictions.
         """
-        cls, reg = last.get("cls", ()), last.get("reg", ())
+        cls, reg = self.predict_branches(last)
         return Predictions(
-            cls=tuple(self.predict_cls(level, f) for level, f in self._numbered(cls)),
-            reg=tuple(self.predict_reg(level, f) for level, f in self._numbered(reg)),
+            cls=tuple(self._in_order(scores) for scores in cls),
+            reg=tuple(reg),
             centerness=self.predict_centerness(last),
+        )
+
+    def _in_order(self, scores: Tensor) -> Tensor:
+        """``(N, A * K, H, W)`` with the classes in the order that this adapter speaks of."""
+        if self.class_order is None:
+            return scores
+        by_class = scores.unflatten(1, (self.anchors, self.num_classes))
+        return by_class[:, :, self.class_order].flatten(1, 2)
+
+    def predict_branches(self, last: dict[str, Levels]) -> tuple[Iterable[Tensor], ...]:
+        """Class and box outputs per level; heads whose branches need each other override it."""
+        cls, reg = self._numbered(last.get("cls", ())), self._numbered(last.get("reg", ()))
+        return (
+            (self.predict_cls(level, feature) for level, feature in cls),
+            (self.predict_reg(level, feature) for level, feature in reg),
         )
 
     def predict_cls(self, level: int, feature: Tensor) -> Tensor:
@@ -158,6 +165,22 @@ class HeadAdapter(Locations):
         """Centerness logits per level, None for heads without them."""
         return None
 
+    # --- one step ------------------------------------------------------------------------------
+    def student_step(
+        self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str
+    ) -> tuple[HeadTaps, dict[str, Any], Targets]:
+        """Walk once; the detection loss is the head's own, on those predictions."""
+        walked = self.walk(detector.extract_feat(inputs), tap)
+        gt_instances = [sample.gt_instances for sample in data_samples]
+        metas = [sample.metainfo for sample in data_samples]
+        return walked, *self.detection_losses(walked.predictions, gt_instances, metas)
+
+    def teacher_step(
+        self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str, student: HeadTaps
+    ) -> HeadTaps:
+        """Walk once."""
+        return self.walk(detector.extract_feat(inputs), tap)
+
     # --- the head's own losses and targets ----------------------------------------------------
     def detection_losses(
         self, predictions: Predictions, gt_instances: list[Any], metas: list[dict]
@@ -169,7 +192,7 @@ class HeadAdapter(Locations):
         outputs = [predictions.cls, predictions.reg]
         if predictions.centerness is not None:
             outputs.append(predictions.centerness)
-        with _overhear(self.head, self.assigns) as heard:
+        with overhear(self.head, self.assigns) as heard:
             losses = self.head.loss_by_feat(*map(list, outputs), gt_instances, metas)
         return losses, self.read_targets(heard[0], predictions, metas)
 
@@ -185,11 +208,6 @@ class HeadAdapter(Locations):
         one_hot = F.one_hot(targets.labels.clamp(0, self.num_classes), self.num_classes + 1)
         return one_hot[..., :-1] * targets.positive[..., None].float()
 
-    @staticmethod
-    def mean_over_processes(count: float, like: Tensor) -> float:
-        """A count averaged over the processes of a distributed run, as mmdet's losses do."""
-        return reduce_mean(torch.tensor(float(count), device=like.device)).item()
-
     # --- flat views and distances ---------------------------------------------------------------
     @property
     def num_classes(self) -> int:
@@ -200,6 +218,16 @@ class HeadAdapter(Locations):
         """Class logits ``(N, P, K)``."""
         return self.flat(predictions.cls, self.num_classes)
 
+    def cls_distance(self, said: Predictions, target: Predictions, beta: float | None) -> Tensor:
+        """Quality focal loss towards the teacher's scores (sec. 3.3), ``(N, P)``."""
+        soft_label = self.flat_cls(target).sigmoid()
+        beta = self.recipe.beta if beta is None else beta
+        return kd_quality_focal(self.flat_cls(said), soft_label, beta)
+
+    def reg_distance(self, said: Predictions, target: Predictions, metas: list[dict]) -> Tensor:
+        """:meth:`box_distance` of what both say, ``(N, P)``."""
+        return self.box_distance(said.reg, target.reg, metas)
+
     def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
         """D_pred of the regression branch per prior, ``(N, P)``, in this head's box coding."""
         raise NotImplementedError
@@ -207,28 +235,3 @@ class HeadAdapter(Locations):
     def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
         """Boxes ``(N, P, 4)``, xyxy in input pixels, not clipped to the image."""
         raise NotImplementedError
-
-    def cls_normaliser(self, targets: Targets) -> Tensor | float:
-        """|S| of the classification branch: the number of positives, unless the family differs."""
-        return targets.num_pos
-
-    def box_normaliser(self, weight: Tensor, targets: Targets) -> Tensor | float:
-        """|S| of the regression branch: the number of positives, unless the family differs."""
-        return targets.num_pos
-
-
-@contextmanager
-def _overhear(obj: Any, method: str) -> Iterator[list[Any]]:
-    """Collect what ``obj.method`` returns while the block runs; the class stays untouched."""
-    heard: list[Any] = []
-    original = getattr(obj, method)
-
-    def listen(*args: Any, **kwargs: Any) -> Any:
-        heard.append(original(*args, **kwargs))
-        return heard[-1]
-
-    object.__setattr__(obj, method, listen)
-    try:
-        yield heard
-    finally:
-        object.__delattr__(obj, method)

@@ -23,11 +23,16 @@ from torch import Tensor
 from .base import HeadAdapter
 from .tensors import Predictions
 
-CODING = ("reg_max", "norm_on_bbox")  # besides bbox_coder, what decides how a head codes boxes
+CODING = ("reg_max", "norm_on_bbox", "reg_class_agnostic")  # how boxes are coded, besides a coder
 
 
 def same_space(one: HeadAdapter, other: HeadAdapter) -> bool:
-    """Whether predictions of two heads can be compared entry by entry."""
+    """Whether predictions of two heads can be compared entry by entry.
+
+    Heads that are not dense predict at shared places (RoIs, queries), so only their coding counts.
+    """
+    if one.family != "dense":
+        return _coding(one) == _coding(other)
     if (type(one), one.num_classes, one.strides) != (
         type(other),
         other.num_classes,
@@ -36,14 +41,13 @@ def same_space(one: HeadAdapter, other: HeadAdapter) -> bool:
         return False
     maps = tuple(torch.empty(1, 1, 2, 2) for _ in one.strides)
     priors = one.priors(maps), other.priors(maps)
-    coders = [
-        (
-            vars(getattr(adapter.head, "bbox_coder", None) or object),
-            [getattr(adapter.head, name, None) for name in CODING],
-        )
-        for adapter in (one, other)
-    ]
-    return priors[0].equal(priors[1]) and coders[0] == coders[1]
+    return priors[0].equal(priors[1]) and _coding(one) == _coding(other)
+
+
+def _coding(adapter: HeadAdapter) -> tuple[dict, list]:
+    """How a head codes boxes."""
+    coder = vars(getattr(adapter.head, "bbox_coder", None) or object)
+    return dict(coder), [getattr(adapter.head, name, None) for name in CODING]
 
 
 def to_anchors(per_prior: Tensor, ours: int, theirs: int) -> Tensor:

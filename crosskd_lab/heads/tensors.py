@@ -121,10 +121,20 @@ class Targets:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Where and how strongly the authors' code distils a head family (methods.md, sec. 11)."""
+    """Where and how strongly the authors' code distils a head family.
+
+    Attributes:
+        layer: i of f_i.
+        cls_weight, reg_weight, centerness_weight: Weights of the terms.
+        beta: Exponent of the quality focal loss.
+        align: How f_i^s is fitted before delivery, see :mod:`crosskd_lab.cross_head`.
+        neck_weight: Weight of PKD on the neck beside CrossKD.
+    """
 
     layer: int = 3
     cls_weight: float = 1.0
     reg_weight: float = 1.0
     centerness_weight: float = 0.0
+    beta: float = 1.0
+    align: str = "statistics"
     neck_weight: float = 6.0

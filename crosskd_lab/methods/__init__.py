@@ -6,6 +6,7 @@ defaults in the signature. A config names the class itself, ``methods=[dict(type
 
 from .base import Method, PredictionTerms
 from .crosskd import CrossKD
+from .decoder_crosskd import DecoderCrossKD, DecoderMimicking
 from .defeat import DeFeat
 from .fgd import FGD
 from .fine_grained import FineGrained
@@ -16,6 +17,7 @@ from .ld import LD
 from .main_region import MainRegion
 from .pkd import PKD
 from .prediction_mimicking import PredictionMimicking
+from .rpn_crosskd import RPNCrossKD
 from .skd import SKD
 
 METHODS: dict[str, type[Method]] = {
@@ -43,6 +45,8 @@ __all__ = [
     "SKD",
     "CrossKD",
     "DeFeat",
+    "DecoderCrossKD",
+    "DecoderMimicking",
     "FineGrained",
     "FitNets",
     "InsideGT",
@@ -50,4 +54,5 @@ __all__ = [
     "Method",
     "PredictionMimicking",
     "PredictionTerms",
+    "RPNCrossKD",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +20,12 @@ class Method(nn.Module):
 
     Parameters and modules that a method registers train with the student and are never saved
     with it.
+
+    Attributes:
+        families: The kinds of heads that it serves, see :mod:`crosskd_lab.heads.family`.
     """
+
+    families: ClassVar[tuple[str, ...]] = ("dense",)
 
     def attach(self, student: HeadAdapter, teacher: HeadAdapter) -> None:
         """Called once, when both detectors are built: check that they fit, create trained parts.
@@ -51,12 +58,13 @@ class PredictionTerms(Method):
         region: S(r) of the regression term: "teacher_score" as the authors' code has it, or
             "everywhere", S = 1, as the paper has it.
         branches: "cls", "reg" or both (Tab. 3).
-        beta: Exponent of the quality focal loss.
+        beta: Exponent of the quality focal loss; None takes the teacher head's recipe.
         centerness_weight: Weight of the centerness term; None takes the teacher head's recipe (1
             for ATSS, 0 for FCOS, whose authors' code computes and does not use it).
     """
 
     name = "kd"
+    families: ClassVar[tuple[str, ...]] = ("dense", "roi")
 
     def __init__(
         self,
@@ -64,7 +72,7 @@ class PredictionTerms(Method):
         reg_weight: float | None = None,
         region: str = "teacher_score",
         branches: tuple[str, ...] = BRANCHES,
-        beta: float = 1.0,
+        beta: float | None = None,
         centerness_weight: float | None = None,
     ) -> None:
         super().__init__()
@@ -77,47 +85,52 @@ class PredictionTerms(Method):
         self.branches = tuple(branches)
         self.centerness_weight = centerness_weight
 
-    def mimic(self, predictions: Predictions, taps: Taps) -> dict[str, Tensor]:
-        """The terms between ``predictions`` (in the teacher's space) and the teacher's own.
+    def mimic(
+        self, said: Predictions, taps: Taps, target: Predictions | None = None
+    ) -> dict[str, Tensor]:
+        """The terms between what is ``said`` (in the teacher's space) and the ``target``.
+
+        The target is the teacher's own predictions where none is given.
 
         ``loss_<name>_cls``, ``loss_<name>_reg`` and, for heads that distil it,
         ``loss_<name>_centerness`` with the branch that its tower belongs to.
         """
+        target = taps.teacher.predictions if target is None else target
         terms = {"cls": self._cls_term, "reg": self._reg_term}
         losses = {
-            f"loss_{self.name}_{branch}": terms[branch](predictions, taps)
+            f"loss_{self.name}_{branch}": terms[branch](said, target, taps)
             for branch in self.branches
         }
         recipe, own = taps.teacher_head.recipe.centerness_weight, self.centerness_weight
         weight = recipe if own is None else own
-        if weight and predictions.centerness is not None:
-            term = self._centerness_term(predictions.centerness, taps)
+        if weight and said.centerness is not None:
+            term = self._centerness_term(said.centerness, taps)
             losses[f"loss_{self.name}_centerness"] = weight * term
         return losses
 
-    def _cls_term(self, predictions: Predictions, taps: Taps) -> Tensor:
+    def _cls_term(self, said: Predictions, target: Predictions, taps: Taps) -> Tensor:
         head = taps.teacher_head
-        soft_label = head.flat_cls(taps.teacher.predictions).sigmoid()
-        distance = kd_quality_focal(head.flat_cls(predictions), soft_label, self.beta)
+        distance = head.cls_distance(said, target, self.beta)
         weight = head.recipe.cls_weight if self.cls_weight is None else self.cls_weight
         normaliser = head.cls_normaliser(taps.targets)
         return weight * region_mean(distance, _seen(taps.targets.label_weights, taps), normaliser)
 
-    def _reg_term(self, predictions: Predictions, taps: Taps) -> Tensor:
-        head, teacher = taps.teacher_head, taps.teacher.predictions
-        region = self._region(taps)
-        distance = head.box_distance(predictions.reg, teacher.reg, list(taps.metas))
+    def _reg_term(self, said: Predictions, target: Predictions, taps: Taps) -> Tensor:
+        head = taps.teacher_head
+        region = self._region(target, taps)
+        distance = head.reg_distance(said, target, list(taps.metas))
         weight = head.recipe.reg_weight if self.reg_weight is None else self.reg_weight
         return weight * region_mean(distance, region, head.box_normaliser(region, taps.targets))
 
-    def _region(self, taps: Taps) -> Tensor:
+    def _region(self, target: Predictions, taps: Taps) -> Tensor:
         """S(r) at the teacher's priors, ``(N, P)``."""
         seen = _seen(taps.targets.label_weights, taps) > 0
-        return REGIONS[self.region](taps.teacher_head.flat_cls(taps.teacher.predictions)) * seen
+        return REGIONS[self.region](taps.teacher_head.flat_cls(target)) * seen
 
     def region_map(self, taps: Taps) -> Levels:
         """S(r) of the regression term, the best prior's of each location."""
-        return tuple(s.amax(-1) for s in split_levels(self._region(taps), taps.teacher.neck))
+        region = self._region(taps.teacher.predictions, taps)
+        return tuple(s.amax(-1) for s in split_levels(region, taps.teacher.neck))
 
     @staticmethod
     def _centerness_term(centerness: Levels, taps: Taps) -> Tensor:

@@ -23,8 +23,9 @@ class CrossKD(PredictionTerms):
             takes the teacher head's recipe (3, for FCOS 2). Where the towers are of different
             depth, i is the teacher's layer and must be given: the student's is the one with as
             many hidden convs after it.
-        align: "statistics" as the authors' code has it, "none" as the paper's text has it, a
-            function of two maps; or, for heads of different width, "conv" or
+        align: "statistics" as the authors' code has it, "none" as the paper's text has it, None
+            for the teacher head's recipe ("statistics"; "none" for RoI heads), a function of two
+            maps; or, for heads of different width, "conv" or
             ``dict(type=ConvAlign, ...)``, whose 1x1 convs train with the student and are not
             saved with it.
         terms: Weights, region and branches, see :class:`PredictionTerms`.
@@ -35,7 +36,7 @@ class CrossKD(PredictionTerms):
     def __init__(
         self,
         i: int | None = None,
-        align: str | Align | Mapping[str, Any] = "statistics",
+        align: str | Align | Mapping[str, Any] | None = None,
         **terms: Any,
     ) -> None:
         super().__init__(**terms)
@@ -62,7 +63,7 @@ class CrossKD(PredictionTerms):
             ours, theirs = student.channels(branch, own), teacher.channels(branch, i)
             if isinstance(self.align, Mapping):
                 self.learned[branch] = _build(self.align, ours, theirs)
-            elif isinstance(self.align, str) and ours != theirs:
+            elif (self.align is None or isinstance(self.align, str)) and ours != theirs:
                 raise LabError(
                     f"the student's {branch} tower has {ours} channels at the tap, the teacher's "
                     f"{theirs}: say CrossKD(align='conv') to learn a 1x1 conv between them"

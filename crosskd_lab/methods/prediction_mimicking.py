@@ -28,12 +28,17 @@ class PredictionMimicking(PredictionTerms):
     name = "kd"
 
     def attach(self, student: HeadAdapter, teacher: HeadAdapter) -> None:
-        """Raise LabError if the heads score different numbers of classes."""
+        """Raise LabError if the heads score other classes, or RoI heads code boxes differently."""
         if student.num_classes != teacher.num_classes:
             raise LabError(
                 f"the student's head scores {student.num_classes} classes, the teacher's "
                 f"{teacher.num_classes}: plain mimicking compares them one by one; use CrossKD, "
                 "which stays in the teacher's classes"
+            )
+        if student.family != "dense" and not same_space(student, teacher):
+            raise LabError(
+                f"the two {student.family} heads code boxes differently: give both the same "
+                "bbox_coder and reg_class_agnostic, or use CrossKD, which stays in the teacher's"
             )
 
     def losses(self, taps: Taps) -> dict[str, Tensor]:
@@ -51,8 +56,9 @@ class PredictionMimicking(PredictionTerms):
             taps.student_head, taps.student.predictions, metas, boxes
         )
         seen = to_anchors(taps.targets.label_weights, taps.student_head.anchors, 1)
+        beta = taps.teacher_head.recipe.beta if self.beta is None else self.beta
         terms = {
-            "cls": (kd_quality_focal(own_logits, logits.sigmoid(), self.beta), seen),
+            "cls": (kd_quality_focal(own_logits, logits.sigmoid(), beta), seen),
             "reg": (giou_distance(own_boxes, boxes), REGIONS[self.region](logits) * (seen > 0)),
         }
         given = {"cls": self.cls_weight, "reg": self.reg_weight}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -89,8 +91,59 @@ def test_other_levels_distil_at_the_common_ones(detector, batch):
     distil(pair, batch, CrossKD(i=3), PredictionMimicking())
 
 
+@pytest.mark.parametrize("branch", ["cls", "reg"])
+def test_common_levels_take_a_single_branch(detector, batch, branch):
+    pair = Pair(
+        detector("gfl", seed=1), with_levels(detector, "atss", 2, start=0, count=4), levels="common"
+    )
+    distil(pair, batch, CrossKD(i=3, branches=(branch,)))
+
+
 def test_no_common_level_is_an_error(detector):
     student = detector("gfl")
     student.bbox_head.prior_generator.strides = [(step, step) for step in (6, 12, 24, 48, 96)]
     with pytest.raises(LabError, match="they share none"):
         Pair(student, detector("atss"), levels="common")
+
+
+NAMES = ["cat", "dog", "emu"]
+
+
+def with_classes_in_order(teacher, order):
+    """A copy of the detector whose class channels are in another order."""
+    teacher, head = copy.deepcopy(teacher), teacher.bbox_head
+    weights = teacher.bbox_head.state_dict()
+    for name, weight in weights.items():
+        if "_cls." in name:
+            by_class = weight.unflatten(0, (-1, head.num_classes))
+            weights[name] = by_class[:, order].flatten(0, 1)
+    teacher.bbox_head.load_state_dict(weights)
+    return teacher
+
+
+@pytest.mark.parametrize("family", ["gfl", "retinanet", "fcos", "atss", "ddod"])
+def test_the_same_classes_in_another_order_are_matched_by_name(detector, batch, family):
+    teacher, order = detector(family, seed=2), [2, 0, 1]
+    other = with_classes_in_order(teacher, order)
+    names = [NAMES[k] for k in order]
+    found = []
+    for pair in (
+        Pair(detector("gfl", seed=1), teacher, classes=(NAMES, NAMES)),
+        Pair(detector("gfl", seed=1), other, classes=(NAMES, names)),
+        Pair(detector("gfl", seed=1), other),  # by number only, as nobody names them
+    ):
+        methods = [CrossKD(), PredictionMimicking(), CrossKD(i=0)]
+        methods[-1].name = "crosskd_from_the_neck"
+        losses = Distiller(pair=pair, methods=methods).loss(*batch)
+        found.append({name: value.item() for name, value in losses.items() if "kd" in name})
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    assert found[0]["loss_kd_cls"] != pytest.approx(found[2]["loss_kd_cls"], rel=1e-2)
+
+
+def test_other_classes_are_listed(detector):
+    pair = [detector("gfl"), detector("atss")]
+    message = "only the student has dog; only the teacher has fox, owl:"
+    with pytest.raises(LabError, match=message):
+        Pair(*pair, classes=(["cat", "dog"], ["fox", "cat", "owl"]))
+    with pytest.raises(LabError, match="student's head scores 3 classes, but 2 are named: cat, d"):
+        Pair(*pair, classes=(["cat", "dog"], None))

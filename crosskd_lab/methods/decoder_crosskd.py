@@ -1,0 +1,152 @@
+"""CrossKD beyond dense heads: decoder layers of Deformable DETR as the head's layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import LabError
+from ..heads import DecoderTaps, HeadFamily, Predictions
+from ..taps import Taps
+from .base import PredictionTerms
+
+DELIVERED = ("memory", "query")
+
+
+class DecoderTerms(PredictionTerms):
+    """What the two decoder methods share: their pair's check, and terms summed over layers.
+
+    Args:
+        i: Decoder layers of the teacher that are left out: its layers i + 1 ... L teach.
+        terms: See :class:`PredictionTerms`.
+    """
+
+    families = ("decoder",)
+
+    def __init__(self, i: int = 0, **terms: object) -> None:
+        super().__init__(**terms)  # type: ignore[arg-type]
+        self.i = i
+
+    def attach(self, student: HeadFamily, teacher: HeadFamily) -> None:
+        """Raise LabError for decoders that do not fit."""
+        ours, theirs = (
+            (h.depth, h.channels("cls", 0), h.queries)  # type: ignore[attr-defined]
+            for h in (student, teacher)
+        )
+        if ours != theirs:
+            raise LabError(
+                f"layers, channels and queries of the student's decoder are {ours}, of the "
+                f"teacher's {theirs}: give both decoders the same num_layers, embed_dims and "
+                "num_queries"
+            )
+        if not 0 <= self.i < teacher.depth:
+            raise LabError(
+                f"i = {self.i} is out of range: with {teacher.depth} decoder layers, i must be in "
+                f"0 ... {teacher.depth - 1}"
+            )
+
+    def over_layers(
+        self, pairs: list[tuple[Predictions, Predictions]], taps: Taps
+    ) -> dict[str, Tensor]:
+        """The terms of (said, target) of every layer, added up."""
+        total: dict[str, Tensor] = {}
+        for said, target in pairs:
+            for name, value in self.mimic(said, taps, target).items():
+                total[name] = total[name] + value if name in total else value
+        return total
+
+
+class DecoderCrossKD(DecoderTerms):
+    """The student's memory, or its queries too, go through the frozen teacher's decoder layers.
+
+    Paper: the abstract's extension to Deformable DETR; no text describes it, so this follows the
+    authors' unfinished branches, which hold both forms. Which of them made a number is unknown.
+
+    Idea: every layer j > i of the teacher runs for itself.
+
+    - ``delivered="memory"``: the teacher's own queries and references enter it, as they do in the
+      teacher's own forward; only the memory that it attends to is the student's. The target is
+      what the teacher itself says.
+    - ``delivered="query"``: the *student's* query and reference enter it. The cross-head
+      prediction attends to the student's memory, the target to the teacher's, with the same
+      queries detached; so both sides speak of the same query and no matching is needed.
+
+    Needs: decoders of one depth and width, memories of one shape (same strides and image size).
+
+    Args:
+        i: 0 ... L - 1, see :class:`DecoderTerms`.
+        delivered: "memory" or "query".
+        terms: See :class:`PredictionTerms`.
+    """
+
+    name = "crosskd"
+
+    def __init__(self, i: int = 0, delivered: str = "memory", **terms: object) -> None:
+        super().__init__(i, **terms)
+        if delivered not in DELIVERED:
+            raise LabError(f"delivered = {delivered!r} is unknown: choose {' or '.join(DELIVERED)}")
+        self.delivered = delivered
+
+    def losses(self, taps: Taps) -> dict[str, Tensor]:
+        """``loss_crosskd_cls`` and ``loss_crosskd_reg``, summed over layers i + 1 ... L."""
+        student, teacher = taps.student, taps.teacher
+        assert isinstance(student, DecoderTaps) and isinstance(teacher, DecoderTaps)
+        if student.memory.shape != teacher.memory.shape:
+            raise LabError(
+                f"the student's memory is {tuple(student.memory.shape)}, the teacher's "
+                f"{tuple(teacher.memory.shape)}: give both the same feature levels and channels"
+            )
+        layers = range(self.i, taps.teacher_head.depth)
+        if self.delivered == "memory":
+            own = [_of_layer(teacher.predictions, layer) for layer in layers]
+            said = [deliver(taps, layer, teacher, student.memory) for layer in layers]
+        else:
+            own = [_answer(taps, layer) for layer in layers]
+            said = [deliver(taps, layer, student, student.memory) for layer in layers]
+        return self.over_layers(list(zip(said, own, strict=True)), taps)
+
+
+class DecoderMimicking(DecoderTerms):
+    """Plain prediction mimicking between decoders: the student's own predictors answer twice.
+
+    Queries of two detectors do not correspond, so the target is the teacher's answer to the
+    student's own query: the student's queries and references, detached, in the teacher's layer on
+    the teacher's memory. The baseline of ``DecoderCrossKD(delivered="query")``.
+    """
+
+    name = "kd"
+
+    def losses(self, taps: Taps) -> dict[str, Tensor]:
+        """``loss_kd_cls`` and ``loss_kd_reg``, summed over layers i + 1 ... L."""
+        layers = range(self.i, taps.teacher_head.depth)
+        pairs = [
+            (_of_layer(taps.student.predictions, layer), _answer(taps, layer)) for layer in layers
+        ]
+        return self.over_layers(pairs, taps)
+
+
+def deliver(taps: Taps, layer: int, asks: DecoderTaps, memory: Tensor) -> Predictions:
+    """Eq. (2) for a decoder layer: what the teacher's layer says when it attends to ``memory``.
+
+    Args:
+        taps: The batch.
+        layer: 0 ... L - 1.
+        asks: Whose queries and references enter.
+        memory: ``(N, V, C)``.
+    """
+    head: Any = taps.teacher_head
+    enters = asks.entering[layer], asks.query_pos, memory, asks.references[layer], asks.places
+    return head.through(layer, *enters)
+
+
+@torch.no_grad()
+def _answer(taps: Taps, layer: int) -> Predictions:
+    """What the teacher says to the student's queries, on its own memory."""
+    assert isinstance(taps.student, DecoderTaps) and isinstance(taps.teacher, DecoderTaps)
+    return deliver(taps, layer, taps.student, taps.teacher.memory)
+
+
+def _of_layer(predictions: Predictions, layer: int) -> Predictions:
+    return Predictions((predictions.cls[layer],), (predictions.reg[layer],))

@@ -1,0 +1,49 @@
+"""CrossKD on the proposals of a two-stage detector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..heads import RoITaps
+from ..taps import Taps
+from .crosskd import CrossKD
+
+
+class RPNCrossKD(CrossKD):
+    """Eq. (2) on the region proposal network, as the dense head that it is.
+
+    Optional beside :class:`CrossKD` on the RoI head; the authors distil no proposals. The
+    student's RPN features go through the teacher's from layer i on: one class ("object"), nine
+    or three anchors a location, boxes by GIoU as for RetinaNet.
+
+    Args:
+        i: 0, the neck feature, or 1, after the hidden conv.
+        terms: See :class:`CrossKD`.
+    """
+
+    name = "crosskd_rpn"
+    families = ("roi",)
+
+    def __init__(self, i: int = 0, **terms: Any) -> None:
+        super().__init__(i, **terms)
+
+    def attach(self, student: Any, teacher: Any) -> None:
+        """Attach to both region proposal networks."""
+        self.heads = student.rpn, teacher.rpn
+        super().attach(*self.heads)
+
+    def losses(self, taps: Taps) -> dict[str, Tensor]:
+        """``loss_crosskd_rpn_cls`` and ``loss_crosskd_rpn_reg``."""
+        assert isinstance(taps.student, RoITaps)
+        ours, theirs = self.heads
+        student = ours.walk(taps.student.neck)
+        with torch.no_grad():
+            teacher = theirs.walk(taps.teacher.neck)
+        metas = list(taps.metas)
+        targets = ours.read_targets(taps.student.proposed, student.predictions, metas)
+        return super().losses(
+            Taps(student, teacher, targets, ours, theirs, taps.gt_instances, metas)
+        )

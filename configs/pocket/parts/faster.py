@@ -1,6 +1,6 @@
 # mmdet's own Faster R-CNN for small images: half of the anchors' and RoIs' sizes, fewer proposals
 # and RoIs an image, two shared fully connected layers of 192 units. Its pyramid begins at stride 4.
-_base_ = "mmdet::_base_/models/faster-rcnn_r50_fpn.py"
+_base_ = "mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py"
 model = dict(
     rpn_head=dict(
         in_channels=64,

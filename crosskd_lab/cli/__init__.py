@@ -22,6 +22,7 @@ from crosskd_lab.errors import LabError
 VERBS = {
     "doctor": "Check python, torch, packages, ops and disk; say what to do about each FAIL.",
     "race": "Train students with and without a teacher side by side, and say what came of it.",
+    "sweep": "Run a declared set of experiments with every seed, and record each run.",
     "runs": "List what has been run, with method, seed, status and AP.",
     "train": "Train a detector, alone or with a teacher, into a run folder.",
     "eval": "Measure the AP of a run, a checkpoint or a shipped teacher.",

@@ -1,0 +1,8 @@
+"""Table 1: the layer i whose feature is delivered to the teacher's head."""
+
+table = 1
+rows = {
+    "none": ("pocket/none", {}),
+    "kd": ("pocket/kd", {}),
+    **{f"crosskd_{i}": ("pocket/crosskd", {"methods.0.i": i}) for i in range(5)},
+}

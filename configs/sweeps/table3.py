@@ -1,0 +1,14 @@
+"""Table 3: the branches that are distilled, by mimicking and by CrossKD."""
+
+table = 3
+ONE = ("cls", "reg")
+rows = {
+    "none": ("pocket/none", {}),
+    **{f"kd_{branch}": ("pocket/kd", {"methods.0.branches": (branch,)}) for branch in ONE},
+    "kd": ("pocket/kd", {}),
+    **{
+        f"crosskd_{branch}": ("pocket/crosskd", {"methods.0.i": 3, "methods.0.branches": (branch,)})
+        for branch in ONE
+    },
+    "crosskd": ("pocket/crosskd", {"methods.0.i": 3}),
+}

@@ -1,0 +1,9 @@
+"""Table 4: plain mimicking added back to CrossKD."""
+
+table = 4
+rows = {
+    "none": ("pocket/none", {}),
+    "crosskd": ("pocket/crosskd", {"methods.0.i": 3}),
+    "kd": ("pocket/kd", {}),
+    "crosskd_kd": ("pocket/crosskd_kd", {}),
+}

@@ -1,0 +1,10 @@
+"""Table 5: CrossKD among the methods of its time."""
+
+table = 5
+METHODS = ("fitnets", "inside_gt", "defeat", "main_region", "fine_grained", "fgd", "gid", "skd")
+rows = {
+    "none": ("pocket/none", {}),
+    **{method: (f"pocket/{method}", {}) for method in (*METHODS, "ld", "pkd")},
+    "crosskd": ("pocket/crosskd", {"methods.0.i": 3}),
+    "crosskd_pkd": ("pocket/crosskd_pkd", {}),
+}

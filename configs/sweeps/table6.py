@@ -1,0 +1,20 @@
+"""Table 6: RetinaNet, FCOS and ATSS, each taught by its own kind."""
+
+table = 6
+FAMILIES = ("retinanet", "fcos", "atss")
+
+
+def own(family):
+    """Student and teacher of one family."""
+    teacher = f"{family}_r18_w32"
+    return {
+        "student": f"pocket/{family}_r18_w16",
+        "teacher.config": f"pocket/{teacher}",
+        "teacher.checkpoint": teacher,
+    }
+
+
+rows = {}
+for family in FAMILIES:
+    rows[f"{family}_none"] = ("pocket/none", own(family))
+    rows[f"{family}_crosskd"] = (f"pocket/{family}_crosskd", {})

@@ -1,0 +1,157 @@
+"""What a sweep declares and what has been recorded of it: plain data, no torch.
+
+A sweep is a Python file below ``configs/sweeps`` that says ``rows``, and ``table``, ``regime`` and
+``seeds`` where they differ from the defaults. A recorded run is one JSON object in one line of
+``data/recorded/<sweep>.jsonl``. Rows that several sweeps declare alike are run once: what
+identifies a run is its config, settings and seed, not its name or the sweep that ran it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import runpy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import LabError
+from .provenance import PROJECT
+
+SWEEPS, RECORDED = PROJECT / "configs" / "sweeps", PROJECT / "data" / "recorded"
+SEEDS = (0, 1, 2)
+REGIMES: dict[str, dict[str, int]] = {
+    "fast": {"schedule.steps": 240, "schedule.warmup": 80, "schedule.validate_every": 80},
+    "slow": {"schedule.steps": 1500, "schedule.warmup": 200, "schedule.validate_every": 500},
+}
+"""How long a student trains: the paper's Fig. 6(c) looks at the first of these, its tables at
+students that have come to their end. ``docs/regime.md`` says how they were found."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a sweep: a named experiment with settings.
+
+    Attributes:
+        name: Unique within its sweep.
+        config: An experiment below ``configs/``.
+        settings: What is replaced in it, the regime's numbers among them.
+    """
+
+    name: str
+    config: str
+    settings: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """What identifies this row whatever it is called: 12 hex digits."""
+        return digest({"config": self.config, "settings": dict(self.settings)})
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A declared set of rows, each to be run with every seed.
+
+    Attributes:
+        name: The stem of its file and of its records.
+        title: What is compared.
+        table: The paper's table that it re-measures, None for none.
+        rows: In the order of the table.
+        seeds: Common to all rows, so that methods can be compared in pairs.
+    """
+
+    name: str
+    title: str
+    table: int | None
+    rows: tuple[Row, ...]
+    seeds: tuple[int, ...]
+
+    def plan(self, only: Iterable[str] = (), seeds: Iterable[int] = ()) -> list[tuple[Row, int]]:
+        """Row and seed of every run, all rows of a seed before the next seed.
+
+        A sweep that is cut short leaves whole seeds, in which every method met the same draws.
+
+        Raises:
+            LabError: for a row that is not declared, listing those that are.
+        """
+        chosen, names = list(only), [row.name for row in self.rows]
+        if unknown := [name for name in chosen if name not in names]:
+            raise LabError(f"{self.name} has no row {unknown[0]!r}: it has {', '.join(names)}")
+        rows = [row for row in self.rows if not chosen or row.name in chosen]
+        return [(row, seed) for seed in (list(seeds) or self.seeds) for row in rows]
+
+
+def read_sweep(name: str | Path) -> Sweep:
+    """A declared sweep: the path of a file, or its stem below ``configs/sweeps``.
+
+    Raises:
+        LabError: if there is none, listing those that are, or it declares no rows.
+    """
+    path = next((p for p in (Path(name), SWEEPS / f"{name}.py") if p.is_file()), None)
+    if path is None:
+        raise LabError(f"there is no sweep {str(name)!r}: choose from {', '.join(sweeps())}")
+    said = runpy.run_path(str(path))
+    if not said.get("rows"):
+        raise LabError(f"{path} declares no rows: say rows = {{name: (config, settings)}}")
+    regime = said.get("regime", "fast")
+    if regime not in REGIMES:
+        raise LabError(f"{path}: regime {regime!r} is unknown: choose from {', '.join(REGIMES)}")
+    rows = [
+        Row(row, config, {**REGIMES[regime], **said.get("settings", {}), **settings})
+        for row, (config, settings) in said["rows"].items()
+    ]
+    title = str(said.get("__doc__") or path.stem).strip().splitlines()[0]
+    seeds = tuple(said.get("seeds", SEEDS))
+    return Sweep(path.stem, title, said.get("table"), tuple(rows), seeds)
+
+
+def sweeps() -> list[str]:
+    """Names of the sweeps that the project declares."""
+    return sorted(path.stem for path in SWEEPS.glob("*.py"))
+
+
+def append_line(path: Path, line: Mapping[str, Any]) -> None:
+    """Add one record to a ``.jsonl`` file: one write, so that two sweeps never mix their lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n"
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(handle, text.encode())
+    finally:
+        os.close(handle)
+
+
+def read_lines(folder: str | Path = RECORDED) -> list[dict[str, Any]]:
+    """Every recorded run below a folder, files by name and lines in order; none where it is not.
+
+    Raises:
+        LabError: for a line that is no record.
+    """
+    lines = []
+    for path in sorted(Path(folder).glob("*.jsonl")):
+        for number, text in enumerate(path.read_text("utf-8").splitlines(), 1):
+            try:
+                lines.append({"sweep": path.stem, **json.loads(text)})
+            except (ValueError, TypeError) as error:
+                raise LabError(
+                    f"{path}, line {number} is no record ({error}): restore the file"
+                ) from error
+    return lines
+
+
+def latest(lines: Iterable[dict[str, Any]]) -> dict[tuple[str, int], dict[str, Any]]:
+    """The record that counts of every (key, seed): the last that is done, or else the last."""
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for line in lines:
+        before = found.get((line["key"], line["seed"]))
+        if before is None or line["status"] == "done" or before["status"] != "done":
+            found[line["key"], line["seed"]] = line
+    return found
+
+
+def digest(value: Any) -> str:
+    """12 hex digits that stand for a tree of plain values."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,111 @@
+"""Which code decides a run, and whether it is still the code that made it. No torch.
+
+What decides are the modules of ``DECIDING`` rooms that a run's classes reach by their imports:
+losses, heads, methods, the distiller, training and evaluation, but neither records nor pictures,
+and of heads and methods only those that the run uses. Each module is hashed as Python reads it,
+without docstrings, comments and layout, so that a better word makes no result stale.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from .provenance import PACKAGE
+
+DECIDING = (
+    "shapes",
+    "losses",
+    "heads",
+    "configs",
+    "classes",
+    "pair",
+    "cross_head",
+    "taps",
+    "methods",
+    "distiller",
+    "schedule",
+    "training",
+    "experiment",
+    "evaluate",
+)
+ENTRIES = ("distiller.py", "experiment.py", "evaluate.py", "training/hooks.py", "training/run.py")
+ENTRIES += ("training/initial.py", "training/draws.py", "training/metric.py")
+
+
+def code_of(modules: Iterable[str]) -> dict[str, str]:
+    """Hashes of all code that decides a run.
+
+    Args:
+        modules: Dotted names of the modules that hold the run's methods and adapters.
+
+    Returns:
+        Path below ``crosskd_lab`` to 8 hex digits, sorted by path.
+    """
+    todo = [PACKAGE / entry for entry in ENTRIES]
+    todo += [PACKAGE / Path(*name.split(".")[1:]).with_suffix(".py") for name in modules]
+    found: dict[str, str] = {}
+    while todo:
+        path = todo.pop()
+        name = path.relative_to(PACKAGE).as_posix()
+        if name in found:
+            continue
+        tree = ast.parse(path.read_text("utf-8"))
+        found[name] = hash_of(tree)
+        todo += [other for other in imported(path, tree) if _decides(other)]
+    return dict(sorted(found.items()))
+
+
+def changed(code: dict[str, str]) -> list[str]:
+    """The modules that are no longer those of a record's ``code``, sorted; empty if none is."""
+    return sorted(name for name, before in code.items() if _now(name) != before)
+
+
+def hash_of(tree: ast.Module) -> str:
+    """8 hex digits of a module's statements, docstrings left out."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            body = node.body
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body = body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:8]
+
+
+def imported(path: Path, tree: ast.Module) -> list[Path]:
+    """Files of the package that a module imports from; a package's names lead to their files."""
+    files: list[Path] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            base = path.parents[node.level - 1] if node.level else PACKAGE.parent
+            target = base.joinpath(*(node.module or "").split("."))
+            files += [f for alias in node.names if (f := _file(target, alias.name))]
+    return files
+
+
+def _file(target: Path, name: str) -> Path | None:
+    """Where ``from target import name`` finds the name; None outside the package."""
+    if not target.is_relative_to(PACKAGE):
+        return None
+    module = target.with_name(f"{target.name}.py")
+    if module.is_file():
+        return module
+    if (own := target / f"{name}.py").is_file():
+        return own
+    listing = target / "__init__.py"
+    if not listing.is_file():
+        return None
+    for node in ast.parse(listing.read_text("utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.level and name in {a.name for a in node.names}:
+            return _file(target.joinpath(*(node.module or "").split(".")), name)
+    return None  # a registry of the package, which decides nothing by itself
+
+
+def _decides(path: Path) -> bool:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0] in DECIDING
+
+
+def _now(name: str) -> str | None:
+    path = PACKAGE / name
+    return hash_of(ast.parse(path.read_text("utf-8"))) if path.is_file() else None

@@ -1,0 +1,197 @@
+"""Running a declared sweep: one run after another, each with one line in the records."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mmengine.config import Config
+from mmengine.utils import get_object_from_string
+
+from .configs import ROOT
+from .declared import RECORDED, Row, Sweep, append_line, digest, latest, read_lines
+from .evaluate import evaluate, find_saved
+from .experiment import load_experiment
+from .heads import adapter_of
+from .pair import build_detector
+from .provenance import code_version, machine, package_versions
+from .race import race_scenes
+from .record import read_metrics, read_record
+from .scenes import data_checksum, write_scenes
+from .substance import code_of
+from .training import prepare_engine, train
+
+TEST = {"size": 160, "train": 0, "val": 0, "test": 500, "seed": 500}
+"""What AP is reported on: scenes that no training, choice or validation has seen."""
+AP = ("AP", "AP50", "AP75", "APS", "APM", "APL")
+Listener = Callable[[Row, int, dict[str, Any]], None]
+
+
+def report_scenes() -> Path:
+    """The scenes that recorded AP is measured on, made if they are not there yet."""
+    return write_scenes(ROOT / "data" / "test_scenes", **TEST)
+
+
+def run_sweep(
+    sweep: Sweep,
+    only: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    runs: str | Path = "runs/sweeps",
+    recorded: str | Path = RECORDED,
+    data: tuple[Path, Path] | None = None,
+    listener: Listener | None = None,
+) -> list[dict[str, Any]]:
+    """Run what is not done yet; a run that fails is recorded as failed, and the next one begins.
+
+    Args:
+        sweep: See :func:`crosskd_lab.declared.read_sweep`.
+        only: Names of rows; all by default.
+        seeds: Seeds; the sweep's own by default.
+        runs: Run folders go to ``<runs>/<sweep>/<row>-s<seed>``; an interrupted one is resumed.
+        recorded: Folder of the records; ``<sweep>.jsonl`` in it gets a line a run.
+        data: Sets to train on (train and val) and to report on (test); by default synthetic ones.
+        listener: Called with row, seed and each row of metrics.
+
+    Returns:
+        The lines that this call added.
+
+    Raises:
+        LabError: for a row that is not declared.
+    """
+    todo = to_do(sweep, only, seeds, recorded)
+    if not todo:
+        return []
+    prepare_engine()
+    sets = data or (race_scenes(), report_scenes())
+    lines = []
+    for row, seed in todo:
+        folder = Path(runs) / sweep.name / f"{row.name}-s{seed}"
+        line = run_row(sweep, row, seed, folder, sets, listener)
+        append_line(Path(recorded) / f"{sweep.name}.jsonl", line)
+        lines.append(line)
+    return lines
+
+
+def run_side_by_side(
+    sweep: Sweep, plan: Iterable[tuple[Row, int]], workers: int, options: Sequence[str] = ()
+) -> list[int]:
+    """Run each (row, seed) in a process of its own, so many at a time; their exit codes.
+
+    Args:
+        sweep: Named by its file.
+        plan: What to run.
+        workers: How many processes at a time.
+        options: More words for each process's command line.
+    """
+    race_scenes(), report_scenes()  # before several processes would make them at once
+
+    def one(job: tuple[Row, int]) -> int:
+        row, seed = job
+        words = ["sweep", sweep.name, "--only", row.name, "--seeds", str(seed), *options]
+        command = [sys.executable, "-c", "from crosskd_lab.cli import main; main()", *words]
+        return subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(one, plan))
+
+
+def to_do(
+    sweep: Sweep, only: Sequence[str] = (), seeds: Sequence[int] = (), recorded: Any = RECORDED
+) -> list[tuple[Row, int]]:
+    """What of a sweep has no record that is done, in the order in which it will be run."""
+    known = latest(read_lines(recorded))
+    done = {place for place, line in known.items() if line["status"] == "done"}
+    return [(row, seed) for row, seed in sweep.plan(only, seeds) if (row.key, seed) not in done]
+
+
+def run_row(
+    sweep: Sweep,
+    row: Row,
+    seed: int,
+    folder: Path,
+    sets: tuple[Path, Path],
+    listener: Listener | None = None,
+) -> dict[str, Any]:
+    """Train one row with one seed, measure it once on the test split, and say how it went."""
+    line = {"row": row.name, "key": row.key, "table": sweep.table, "config": row.config}
+    line |= {"settings": dict(row.settings), "seed": seed, "git": code_version()}
+    line |= {"machine": machine(), "versions": package_versions()}
+    line |= {"date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    began = time.perf_counter()
+    try:
+        cfg = load_experiment(row.config, row.settings, sets[0], seed)
+        tell = [lambda told: listener(row, seed, told)] if listener else []
+        again = (folder / "record.json").exists()
+        words = ["crosskd-lab", "sweep", sweep.name, "--only", row.name, "--seeds", str(seed)]
+        train(cfg, folder, again, words, tell, {"sweep": sweep.name})
+        found = _results(cfg, folder, sets[1])
+    except Exception as error:
+        reason = str(error).strip() or type(error).__name__
+        return line | {"status": "failed", "reason": reason.splitlines()[0]}
+    line |= {"wall_seconds": round(time.perf_counter() - began, 2), "resumed": again}
+    return line | found | {"status": "done", "reason": None}
+
+
+def _results(cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
+    """What is recorded of a run that came to its end."""
+    saved, record = find_saved(folder), read_record(folder)
+    student = build_detector(cfg.model.get("student", cfg.model))
+    heads = [adapter_of(student)]
+    if "teacher" in cfg.model:
+        heads.append(adapter_of(build_detector(cfg.model.teacher.config)))
+    kinds = [type(head) for head in heads]
+    kinds += [get_object_from_string(m["type"]) for m in cfg.model.get("methods", [])]
+    on_test = evaluate(saved.config, saved.checkpoint, test, "test")
+    metrics = read_metrics(folder)
+    val = metrics.loc[metrics["kind"] == "val"].drop(columns=["kind", "loss"], errors="ignore")
+    measured = ["step", "AP", "l1_teacher", "l1_truth"]
+    curve = val[[name for name in measured if name in val]].round(4)
+    return {
+        **{name: on_test[name] for name in AP},
+        "val": record["results"],
+        "curve": curve.to_dict("records"),
+        "steps": int(cfg.schedule.steps),
+        **times(metrics),
+        "parameters": sum(p.numel() for p in student.parameters()),
+        "method": record["methods"],
+        "config_hash": substance_of(cfg),
+        "code": code_of({kind.__module__ for kind in kinds}),
+        "data": {"train": record["data"]["checksum"], "test": data_checksum(test)},
+        "teacher": record["teacher"],
+        "threads": record["extra"]["threads"],
+        "gpus": record["extra"]["gpus"],
+    }
+
+
+def times(metrics: pd.DataFrame) -> dict[str, float]:
+    """Seconds of training alone, validations and pauses left out, and of the median step.
+
+    Args:
+        metrics: As :func:`crosskd_lab.record.read_metrics` gives them; a row of losses says how
+            many seconds each step since the row before took.
+    """
+    if "seconds_per_step" not in metrics:  # a run shorter than one row of losses
+        return {"train_seconds": 0.0, "step_seconds": 0.0}
+    rows = metrics.loc[metrics["kind"] == "train", ["step", "seconds_per_step"]]
+    seconds, steps = rows["seconds_per_step"], rows["step"].diff().fillna(rows["step"])
+    whole, median = float((seconds * steps).sum()), float(seconds.median())
+    return {"train_seconds": round(whole, 2), "step_seconds": round(median, 4)}
+
+
+def substance_of(cfg: Config) -> str:
+    """Hash of what a completed config says in substance: models, methods, tap, images, schedule.
+
+    Where things lie and how the engine is set up is left out; the code that does the latter is
+    hashed by itself.
+    """
+    model: Mapping[str, Any] = cfg.model
+    parts = {"student": model.get("student", model), "tap": model.get("tap")}
+    parts |= {"methods": model.get("methods"), "schedule": cfg.schedule, "size": cfg.data.size}
+    parts["teacher"] = (model.get("teacher") or {}).get("config")
+    return digest(parts)

@@ -102,7 +102,13 @@ def delivered_layer(student: HeadAdapter, teacher: HeadAdapter, i: int) -> int:
     return own
 
 
-def deliver(student: Levels, teacher: Levels, i: int, align: str | Align = "statistics") -> Levels:
+def deliver(
+    student: Levels,
+    teacher: Levels,
+    i: int,
+    align: str | Align = "statistics",
+    rectify: Callable[[Tensor], Tensor] = F.relu,
+) -> Levels:
     """What enters the teacher's conv i+1: the aligned f_i^s, rectified for i > 0.
 
     Args:
@@ -110,10 +116,11 @@ def deliver(student: Levels, teacher: Levels, i: int, align: str | Align = "stat
         teacher: f_i^t per level, of the same shapes.
         i: The layer index; f_0 is the neck feature, which no activation has touched.
         align: A name in :data:`ALIGNMENTS`, or a function of (student, teacher).
+        rectify: The teacher's, see :attr:`HeadAdapter.rectify`.
     """
     align = _named(align)
     aligned = tuple(align(s, t) for s, t in zip(student, teacher, strict=True))
-    return tuple(F.relu(f) for f in aligned) if i > 0 else aligned
+    return tuple(rectify(f) for f in aligned) if i > 0 else aligned
 
 
 def cross_head(
@@ -147,6 +154,8 @@ def cross_head(
     own = i if own is None else own
     for branch in branches:
         by_branch = align[branch] if isinstance(align, Mapping) else align
-        entering = deliver(student[branch][own], teacher[branch][i], i, by_branch)
+        entering = deliver(
+            student[branch][own], teacher[branch][i], i, by_branch, teacher_head.rectify
+        )
         last[branch] = teacher_head.resume(branch, entering, i)
     return teacher_head.predict(last)

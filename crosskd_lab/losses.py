@@ -170,11 +170,13 @@ def log_iou_distance(boxes: Tensor, teacher_boxes: Tensor, eps: float = 1e-6) ->
 
 
 def _overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Areas of intersection, union and enclosing box of paired ``(..., 4)`` xyxy boxes."""
+    """Areas of intersection, union and enclosing box of paired ``(..., 4)`` xyxy boxes.
+
+    A box turned inside out, as RTMDet's distances of either sign can give, has no area.
+    """
     expect_same(a, b, "paired boxes")
     inner = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(0)
-    outer = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])
+    outer = (torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])).clamp(0)
     overlap = inner.prod(-1)
-    area_a = (a[..., 2:] - a[..., :2]).prod(-1)
-    area_b = (b[..., 2:] - b[..., :2]).prod(-1)
+    area_a, area_b = ((box[..., 2:] - box[..., :2]).clamp(0).prod(-1) for box in (a, b))
     return overlap, area_a + area_b - overlap, outer.prod(-1)

@@ -6,6 +6,7 @@ import pytest
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.experiment import load_experiment
+from crosskd_lab.pair import build_pair
 
 RANDOM = {"teacher.checkpoint": "random"}
 
@@ -70,3 +71,14 @@ def test_a_runs_config_loads_again_and_equals(completed, tmp_path):
     assert longer.param_scheduler[1].milestones == [16, 22]
     with pytest.raises(LabError, match="has its data in it"):
         load_experiment(tmp_path, data="elsewhere")
+
+
+def test_a_teacher_of_other_classes_is_refused_and_the_same_are_matched(scenes_dir, completed):
+    with pytest.raises(LabError, match="only the teacher has dragon:"):
+        load_experiment("pocket/crosskd", {**RANDOM, "teacher.classes": ["dragon"]}, scenes_dir)
+    names = list(completed.data.classes)
+    assert completed.model.classes == names and completed.model.teacher.classes is None
+    turned = names[1:] + names[:1]
+    cfg = load_experiment("pocket/crosskd", {**RANDOM, "teacher.classes": turned}, scenes_dir)
+    pair = build_pair(cfg.model.student, cfg.model.teacher, cfg.model.classes)
+    assert pair.teacher_head.class_order == [len(names) - 1, *range(len(names) - 1)]

@@ -121,6 +121,14 @@ def test_giou(a, b, value):
     assert giou_distance(boxes(*a), boxes(*b)).item() == pytest.approx(value, abs=1e-6)
 
 
+def test_a_box_turned_inside_out_has_no_area():
+    turned, sound = boxes([8, 8, 2, 2]), boxes([0, 0, 10, 10])
+    assert giou_distance(turned, sound).item() == pytest.approx(1, abs=1e-6)
+    assert giou_distance(boxes([8, 0, 2, 10]), sound).item() == pytest.approx(1, abs=1e-6)
+    assert giou_distance(turned, turned).item() == pytest.approx(1, abs=1e-6)
+    assert log_iou_distance(turned, sound).isfinite()
+
+
 @pytest.mark.parametrize(
     ("a", "b", "iou"),
     [((0, 0, 2, 2), (0, 0, 2, 2), 1), ((0, 0, 2, 2), (1, 0, 3, 2), 1 / 3)],

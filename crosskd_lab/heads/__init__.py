@@ -15,9 +15,13 @@ from .decoder import DecoderAdapter, DecoderTaps
 from .family import BRANCHES, TAPS, HeadFamily
 from .fcos import FCOSAdapter
 from .gfl import GFLAdapter
+from .paa import PAAAdapter
 from .retinanet import RetinaAdapter
 from .roi import RoIAdapter, RoITaps
+from .rtmdet import RTMDetAdapter
 from .tensors import HeadTaps, Levels, Predictions, Recipe, Targets, Towers
+from .tood import TOODAdapter
+from .vfnet import VFNetAdapter
 
 ADAPTERS: dict[str, type[HeadAdapter]] = {
     "GFLHead": GFLAdapter,
@@ -25,6 +29,10 @@ ADAPTERS: dict[str, type[HeadAdapter]] = {
     "FCOSHead": FCOSAdapter,
     "ATSSHead": ATSSAdapter,
     "DDODHead": DDODAdapter,
+    "PAAHead": PAAAdapter,
+    "VFNetHead": VFNetAdapter,
+    "TOODHead": TOODAdapter,
+    "RTMDetSepBNHead": RTMDetAdapter,
 }
 
 DETECTORS: dict[str, Callable[[Any], HeadFamily]] = {
@@ -68,6 +76,10 @@ def adapter_for(head: nn.Module) -> HeadAdapter:
 
 
 __all__ = [
+    "RTMDetAdapter",
+    "TOODAdapter",
+    "VFNetAdapter",
+    "PAAAdapter",
     "RetinaAdapter",
     "GFLAdapter",
     "FCOSAdapter",

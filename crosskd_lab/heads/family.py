@@ -7,9 +7,11 @@ and the methods know nothing but this page.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from mmdet.utils import reduce_mean
 from torch import Tensor
 
@@ -37,6 +39,11 @@ class HeadFamily:
     head: Any
     strides: Any
     anchors: Any
+
+    @property
+    def rectify(self) -> Callable[[Tensor], Tensor]:
+        """What an aligned f_i passes, for i > 0, on its way into layer i + 1: ReLU."""
+        return F.relu
 
     # --- one step -------------------------------------------------------------------------------
     def student_step(

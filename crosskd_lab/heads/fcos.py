@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..losses import log_iou_distance
 from .base import HeadAdapter
+from .locations import by_image
 from .tensors import Levels, Predictions, Recipe, Targets
 
 
@@ -45,8 +46,7 @@ class FCOSAdapter(HeadAdapter):
         """FCOS's targets; mmdet gives each level for all images at once, and distances."""
         labels, edges = heard
         images = predictions.cls[0].size(0)
-        flat_labels = torch.cat([level.view(images, -1) for level in labels], 1)
-        flat_edges = torch.cat([level.view(images, -1, 4) for level in edges], 1)
+        flat_labels, flat_edges = by_image(labels, images), by_image(edges, images)
         positive = (flat_labels >= 0) & (flat_labels < self.head.num_classes)
         boxes = self._boxes(flat_edges, predictions.reg) * positive[..., None]
         num_pos = max(self.mean_over_processes(positive.sum().item(), boxes), 1.0)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from ..losses import distribution_kl
-from .base import HeadAdapter
+from .quality import QualityAdapter
 from .tensors import Levels, Predictions, Recipe, Targets
 
 
-class GFLAdapter(HeadAdapter):
+class GFLAdapter(QualityAdapter):
     """Towers of ``GFLHead``; regression distils by KL over the edges' bins."""
 
     recipe = Recipe(layer=3, cls_weight=1.0, reg_weight=4.0)
@@ -38,13 +37,6 @@ class GFLAdapter(HeadAdapter):
             num_classes=self.head.num_classes,
             centres=self.centres(predictions.cls),
         )
-
-    def soft_labels(self, predictions: Predictions, targets: Targets, metas: list[dict]) -> Tensor:
-        """GFL's quality label: the IoU of the predicted box with its object, at its class."""
-        one_hot = super().soft_labels(predictions, targets, metas)
-        boxes = self.decode(predictions.reg, metas).detach()
-        overlap = bbox_overlaps(boxes, targets.boxes, is_aligned=True)
-        return one_hot * overlap.clamp(0, 1)[..., None]
 
     def edge_bins(self, reg: Levels) -> Tensor:
         """Edge-bin logits ``(N, P, 4, reg_max + 1)``, edges left, top, right, bottom."""

@@ -99,3 +99,8 @@ class Locations:
         return torch.cat(
             [m.permute(0, 2, 3, 1).reshape(m.size(0), -1, last) for m in levels], dim=1
         )
+
+
+def by_image(levels: Sequence[Tensor], images: int) -> Tensor:
+    """``(N, P, ...)`` from one ``(N * P_l, ...)`` a level, as point heads of mmdet give targets."""
+    return torch.cat([level.view(images, -1, *level.shape[1:]) for level in levels], 1)

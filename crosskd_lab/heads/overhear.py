@@ -19,7 +19,7 @@ def overhear(obj: Any, method: str) -> Iterator[list[Any]]:
         What the method returned, call by call.
     """
     heard: list[Any] = []
-    original = getattr(obj, method)
+    original, listened_to = getattr(obj, method), method in vars(obj)
 
     def listen(*args: Any, **kwargs: Any) -> Any:
         heard.append(original(*args, **kwargs))
@@ -29,4 +29,7 @@ def overhear(obj: Any, method: str) -> Iterator[list[Any]]:
     try:
         yield heard
     finally:
-        object.__delattr__(obj, method)
+        if listened_to:
+            object.__setattr__(obj, method, original)
+        else:
+            object.__delattr__(obj, method)

@@ -70,6 +70,8 @@ class Targets:
             processes.
         num_classes: K.
         centres: ``(P, 2)`` centre of every prior, x and y in input pixels.
+        quality: ``(N, P)`` in [0, 1], what the class score of a positive shall be, from heads whose
+            assigner says so (TOOD); None where it is 1 or follows from the boxes.
     """
 
     labels: Tensor
@@ -78,6 +80,7 @@ class Targets:
     num_pos: float
     num_classes: int
     centres: Tensor | None = None
+    quality: Tensor | None = None
 
     @property
     def positive(self) -> Tensor:
@@ -102,6 +105,7 @@ class Targets:
             label_weights=pick(self.label_weights, 1),
             boxes=pick(self.boxes, 1),
             centres=None if self.centres is None else pick(self.centres, 0),
+            quality=None if self.quality is None else pick(self.quality, 1),
         )
 
     @property

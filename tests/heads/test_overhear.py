@@ -34,3 +34,12 @@ def test_a_failure_inside_ends_the_listening():
     with pytest.raises(TypeError), overhear(adder, "add"):
         adder.add()
     assert "add" not in vars(adder)
+
+
+def test_two_may_listen():
+    adder = Adder()
+    with overhear(adder, "add") as first:
+        with overhear(adder, "add") as second:
+            adder.add(1)
+        adder.add(2)
+    assert (first, second) == ([2, 3], [2]) and not vars(adder)

@@ -1,0 +1,94 @@
+"""VFNet (Zhang et al. 2021): a first box says where to look for the class and the second box."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import LabError
+from ..losses import giou_distance
+from .locations import by_image
+from .quality import QualityAdapter
+from .tensors import Levels, Predictions, Recipe, Targets
+
+
+class VFNetAdapter(QualityAdapter):
+    """Towers of ``VFNetHead``, distilled as ATSS is (no published recipe exists).
+
+    Its towers have three hidden convs, so i = 2 is where i = 3 is of four; the star-shaped
+    convolutions at the first box belong to the predictor C_n. Both boxes are distilled. Their
+    distances to left, top, right and bottom are in pixels and stand in ``reg`` one after the
+    other, ``(N, 8, H, W)``; only the second is decoded.
+    """
+
+    recipe = Recipe(layer=2)
+
+    def predict_branches(self, last: dict[str, Levels]) -> tuple[list[Tensor], list[Tensor]]:
+        """Joint class and quality logits ``(N, K, H, W)``, and both boxes."""
+        if "reg" not in last:
+            raise LabError(
+                "VFNetHead looks for the class at the box that it predicts: distil both branches, "
+                'or branches=("reg",)'
+            )
+        boxes, stars = [], []
+        for level, feature in self._numbered(last["reg"]):
+            both, star = self._boxes(level, feature)
+            boxes.append(both)
+            stars.append(star)
+        cls = zip(last["cls"], stars, strict=True) if "cls" in last else ()
+        head = self.head
+        return [head.vfnet_cls(head.relu(head.vfnet_cls_dconv(f, at))) for f, at in cls], boxes
+
+    def _boxes(self, level: int, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """First and second box ``(N, 8, H, W)``, and the offsets of the nine points between."""
+        head, stride = self.head, self.head.strides[level]
+        unit = stride if head.bbox_norm_type == "stride" else head.reg_denoms[level]
+        first = head.scales[level](head.vfnet_reg(head.vfnet_reg_conv(feature))).float().exp()
+        first = first * unit
+        star = head.star_dcn_offset(first, head.gradient_mul, stride).to(feature.dtype)
+        seen = head.relu(head.vfnet_reg_refine_dconv(feature, star))
+        factor = head.scales_refine[level](head.vfnet_reg_refine(seen)).float().exp()
+        return torch.cat([first, factor * first.detach()], 1), star
+
+    def outputs(self, predictions: Predictions) -> list[Levels]:
+        """Scores, first boxes and second boxes."""
+        return [predictions.cls, *_both(predictions.reg)]
+
+    def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
+        """ATSS's assigner result (or FCOS's); mmdet gives each level for all images at once."""
+        labels, label_weights, edges, _ = heard
+        images = predictions.cls[0].size(0)
+        flat_labels = by_image(labels, images)
+        weights = torch.ones_like(flat_labels, dtype=torch.float32)
+        if label_weights is not None:
+            weights = by_image(label_weights.split([len(level) for level in labels]), images)
+        found = Targets(
+            labels=flat_labels,
+            label_weights=weights,
+            boxes=self.boxes_around(by_image(edges, images), predictions.reg, in_strides=False),
+            num_pos=1.0,
+            num_classes=self.head.num_classes,
+            centres=self.centres(predictions.cls),
+        )
+        found.boxes.mul_(found.positive[..., None])
+        return self.counted(found)
+
+    def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
+        """The points moved by the second box's distances."""
+        return self._around(_both(reg)[1])
+
+    def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
+        """1 - GIoU of the decoded boxes, the mean of the first's and the second's, ``(N, P)``."""
+        ours, theirs = (map(self._around, _both(maps)) for maps in (reg, teacher_reg))
+        first, second = (giou_distance(a, b) for a, b in zip(ours, theirs, strict=True))
+        return (first + second) / 2
+
+    def _around(self, edges: Levels) -> Tensor:
+        return self.boxes_around(self.flat(edges, 4), edges, in_strides=False)
+
+
+def _both(reg: Levels) -> tuple[Levels, Levels]:
+    """First and second boxes' distances, each ``(N, 4, H, W)`` a level."""
+    return tuple(m[:, :4] for m in reg), tuple(m[:, 4:] for m in reg)

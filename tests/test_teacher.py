@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from crosskd_lab.configs import TEACHERS
+from crosskd_lab.configs import TEACHERS, read_config
 from crosskd_lab.errors import LabError
 from crosskd_lab.experiment import load_experiment
+from crosskd_lab.pair import build_detector, load_in_full
 from crosskd_lab.record import read_record
 from crosskd_lab.stack.checkpoints import read_weights, sha256
 from crosskd_lab.teacher import FIRST_SEED, LARGEST, Verdict, check, ship, summary
@@ -22,15 +23,31 @@ SHIPPED = sorted(path.stem for path in TEACHERS.glob("*.safetensors"))
 
 @pytest.mark.skipif(not SHIPPED, reason="data/teachers holds no .safetensors file yet")
 @pytest.mark.parametrize("name", SHIPPED or ["none"])
-def test_a_shipped_teacher_keeps_its_promise_on_fresh_scenes(name):
-    file, record = TEACHERS / f"{name}.safetensors", read_record(TEACHERS / name)
-    assert file.stat().st_size <= LARGEST
-    assert sha256(file) == record["shipped"]["sha256"]
-    seed = 31337
-    assert seed not in record["held_out"]["seeds"]
-    verdict = check(name, seed)
-    assert verdict.inside, verdict
-    assert verdict.low > 10  # a promise worth keeping: an untrained detector has 0
+class TestShipped:
+    def test_it_is_the_small_file_of_its_record(self, name):
+        file, record = TEACHERS / f"{name}.safetensors", read_record(TEACHERS / name)
+        assert file.stat().st_size <= LARGEST
+        assert file.stat().st_size == record["shipped"]["bytes"]
+        assert sha256(file) == record["shipped"]["sha256"]
+        assert record["status"] == "done" and record["git"]["commit"]
+        promised = record["held_out"]
+        again = summary(promised["AP"])
+        for key in ("mean", "sd", "interval"):
+            assert promised[key] == pytest.approx(again[key]), key
+        assert len(promised["seeds"]) == len(promised["AP"]) == len(set(promised["seeds"]))
+        assert promised["interval"][0] > 10  # worth keeping: an untrained detector has 0
+
+    def test_the_pocket_config_of_its_name_fits_it(self, name):
+        load_in_full(
+            build_detector(read_config(f"pocket/{name}").model), TEACHERS / f"{name}.safetensors"
+        )
+
+    def test_it_keeps_its_promise_on_fresh_scenes(self, name):
+        """60 scenes instead of 250, so that four teachers take half a minute and not two."""
+        seed = 31337
+        assert seed not in read_record(TEACHERS / name)["held_out"]["seeds"]
+        verdict = check(name, seed, images=60)
+        assert verdict.inside, verdict
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +84,13 @@ def test_what_is_shipped_is_small_whole_and_told(run, shipped):
     assert (held_out["images"], held_out["seeds"]) == (8, [FIRST_SEED, FIRST_SEED + 1])
     again = [check("tiny", seed, shipped).ap for seed in held_out["seeds"]]
     assert held_out["AP"] == pytest.approx(again)
+
+
+def test_fewer_images_widen_the_interval(shipped):
+    whole, quarter = check("tiny", 3, shipped), check("tiny", 3, shipped, images=2)
+    middle = (whole.low + whole.high) / 2
+    assert quarter.high - middle == pytest.approx(2 * (whole.high - middle))
+    assert middle - quarter.low == pytest.approx(2 * (middle - whole.low))
 
 
 def test_the_config_carries_no_folder_of_this_machine(run, shipped):

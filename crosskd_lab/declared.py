@@ -13,7 +13,7 @@ import json
 import os
 import runpy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ REGIMES: dict[str, dict[str, int]] = {
 }
 """How long a student trains: the paper's Fig. 6(c) looks at the first of these, its tables at
 students that have come to their end. ``docs/regime.md`` says how they were found."""
+TEST = {"size": 160, "train": 0, "val": 0, "test": 500, "seed": 500}
+"""The scenes that AP is reported on: no training, validation or choice has seen them."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ class Sweep:
         table: The paper's table that it re-measures, None for none.
         rows: In the order of the table.
         seeds: Common to all rows, so that methods can be compared in pairs.
+        scenes: Arguments of :func:`crosskd_lab.scenes.write_scenes` for training and validation;
+            None for those of the race.
+        test: The same for the set that AP is reported on.
     """
 
     name: str
@@ -67,6 +72,8 @@ class Sweep:
     table: int | None
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
+    scenes: Mapping[str, int] | None = None
+    test: Mapping[str, int] = field(default_factory=lambda: dict(TEST))
 
     def plan(self, only: Iterable[str] = (), seeds: Iterable[int] = ()) -> list[tuple[Row, int]]:
         """Row and seed of every run, all rows of a seed before the next seed.
@@ -104,12 +111,18 @@ def read_sweep(name: str | Path) -> Sweep:
     ]
     title = str(said.get("__doc__") or path.stem).strip().splitlines()[0]
     seeds = tuple(said.get("seeds", SEEDS))
-    return Sweep(path.stem, title, said.get("table"), tuple(rows), seeds)
+    sets = said.get("scenes"), said.get("test", dict(TEST))
+    return Sweep(path.stem, title, said.get("table"), tuple(rows), seeds, *sets)
 
 
 def sweeps() -> list[str]:
     """Names of the sweeps that the project declares."""
     return sorted(path.stem for path in SWEEPS.glob("*.py"))
+
+
+def texts_of(row: Row) -> list[str]:
+    """Every text that a row says, the names of configs among them."""
+    return [row.config, *(value for value in row.settings.values() if isinstance(value, str))]
 
 
 def append_line(path: Path, line: Mapping[str, Any]) -> None:

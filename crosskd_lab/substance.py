@@ -3,7 +3,8 @@
 What decides are the modules of ``DECIDING`` rooms that a run's classes reach by their imports:
 losses, heads, methods, the distiller, training and evaluation, but neither records nor pictures,
 and of heads and methods only those that the run uses. Each module is hashed as Python reads it,
-without docstrings, comments and layout, so that a better word makes no result stale.
+without docstrings, comments and layout, so that a better word makes no result stale. The config
+files that an experiment names, directly or through others, count as code.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from .provenance import PACKAGE
+from .provenance import PACKAGE, PROJECT
+
+CONFIGS = PROJECT / "configs"
+LONGEST_NAME = 100
 
 DECIDING = (
     "shapes",
@@ -35,14 +39,15 @@ ENTRIES = ("distiller.py", "experiment.py", "evaluate.py", "training/hooks.py", 
 ENTRIES += ("training/initial.py", "training/draws.py", "training/metric.py")
 
 
-def code_of(modules: Iterable[str]) -> dict[str, str]:
+def code_of(modules: Iterable[str], texts: Iterable[str] = ()) -> dict[str, str]:
     """Hashes of all code that decides a run.
 
     Args:
         modules: Dotted names of the modules that hold the run's methods and adapters.
+        texts: Among which are the names of the run's configs below ``configs/``.
 
     Returns:
-        Path below ``crosskd_lab`` to 8 hex digits, sorted by path.
+        Path below ``crosskd_lab`` (or ``configs/...``) to 8 hex digits, sorted by path.
     """
     todo = [PACKAGE / entry for entry in ENTRIES]
     todo += [PACKAGE / Path(*name.split(".")[1:]).with_suffix(".py") for name in modules]
@@ -55,7 +60,7 @@ def code_of(modules: Iterable[str]) -> dict[str, str]:
         tree = ast.parse(path.read_text("utf-8"))
         found[name] = hash_of(tree)
         todo += [other for other in imported(path, tree) if _decides(other)]
-    return dict(sorted(found.items()))
+    return dict(sorted((found | _configs_of(texts)).items()))
 
 
 def changed(code: dict[str, str]) -> list[str]:
@@ -102,10 +107,28 @@ def _file(target: Path, name: str) -> Path | None:
     return None  # a registry of the package, which decides nothing by itself
 
 
+def _configs_of(texts: Iterable[str]) -> dict[str, str]:
+    """Hashes of the config files that texts name, and of those that these name in their turn."""
+    todo = [CONFIGS / f"{text}.py" for text in texts if len(text) < LONGEST_NAME]
+    found: dict[str, str] = {}
+    while todo:
+        path = todo.pop()
+        name = path.relative_to(CONFIGS.parent).as_posix() if path.is_file() else None
+        if name is None or name in found:
+            continue
+        tree = ast.parse(path.read_text("utf-8"))
+        found[name] = hash_of(tree)  # which leaves no docstring in it
+        words = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)]
+        for word in words:
+            if isinstance(word, str) and "::" not in word and len(word) < LONGEST_NAME:
+                todo.append(path.parent / word if word.endswith(".py") else CONFIGS / f"{word}.py")
+    return found
+
+
 def _decides(path: Path) -> bool:
     return path.relative_to(PACKAGE).with_suffix("").parts[0] in DECIDING
 
 
 def _now(name: str) -> str | None:
-    path = PACKAGE / name
+    path = (PACKAGE.parent if name.startswith("configs/") else PACKAGE) / name
     return hash_of(ast.parse(path.read_text("utf-8"))) if path.is_file() else None

@@ -15,7 +15,17 @@ from mmengine.config import Config
 from mmengine.utils import get_object_from_string
 
 from .configs import ROOT
-from .declared import RECORDED, Row, Sweep, append_line, digest, latest, read_lines
+from .declared import (
+    RECORDED,
+    TEST,
+    Row,
+    Sweep,
+    append_line,
+    digest,
+    latest,
+    read_lines,
+    texts_of,
+)
 from .evaluate import evaluate, find_saved
 from .experiment import load_experiment
 from .heads import adapter_of
@@ -27,15 +37,22 @@ from .scenes import data_checksum, write_scenes
 from .substance import code_of
 from .training import prepare_engine, train
 
-TEST = {"size": 160, "train": 0, "val": 0, "test": 500, "seed": 500}
-"""What AP is reported on: scenes that no training, choice or validation has seen."""
 AP = ("AP", "AP50", "AP75", "APS", "APM", "APL")
 Listener = Callable[[Row, int, dict[str, Any]], None]
 
 
-def report_scenes() -> Path:
-    """The scenes that recorded AP is measured on, made if they are not there yet."""
-    return write_scenes(ROOT / "data" / "test_scenes", **TEST)
+def scenes_of(sweep: Sweep) -> tuple[Path, Path]:
+    """The scenes to train on and those to report on, made if they are not there yet."""
+    folder = ROOT / "data"
+    if sweep.test != TEST:
+        apart = digest(dict(sweep.test))
+        test = write_scenes(folder / "cache" / f"scenes-{apart}", **sweep.test)
+    else:
+        test = write_scenes(folder / "test_scenes", **TEST)
+    if sweep.scenes is None:
+        return race_scenes(), test
+    apart = digest(dict(sweep.scenes))
+    return write_scenes(folder / "cache" / f"scenes-{apart}", **sweep.scenes), test
 
 
 def run_sweep(
@@ -68,7 +85,7 @@ def run_sweep(
     if not todo:
         return []
     prepare_engine()
-    sets = data or (race_scenes(), report_scenes())
+    sets = data or scenes_of(sweep)
     lines = []
     for row, seed in todo:
         folder = Path(runs) / sweep.name / f"{row.name}-s{seed}"
@@ -89,7 +106,7 @@ def run_side_by_side(
         workers: How many processes at a time.
         options: More words for each process's command line.
     """
-    race_scenes(), report_scenes()  # before several processes would make them at once
+    scenes_of(sweep)  # before several processes would make them at once
 
     def one(job: tuple[Row, int]) -> int:
         row, seed = job
@@ -119,7 +136,12 @@ def run_row(
     listener: Listener | None = None,
 ) -> dict[str, Any]:
     """Train one row with one seed, measure it once on the test split, and say how it went."""
-    line = {"row": row.name, "key": row.key, "table": sweep.table, "config": row.config}
+    line: dict[str, Any] = {
+        "row": row.name,
+        "key": row.key,
+        "table": sweep.table,
+        "config": row.config,
+    }
     line |= {"settings": dict(row.settings), "seed": seed, "git": code_version()}
     line |= {"machine": machine(), "versions": package_versions()}
     line |= {"date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
@@ -130,7 +152,7 @@ def run_row(
         again = (folder / "record.json").exists()
         words = ["crosskd-lab", "sweep", sweep.name, "--only", row.name, "--seeds", str(seed)]
         train(cfg, folder, again, words, tell, {"sweep": sweep.name})
-        found = _results(cfg, folder, sets[1])
+        found = _results(row, cfg, folder, sets[1])
     except Exception as error:
         reason = str(error).strip() or type(error).__name__
         return line | {"status": "failed", "reason": reason.splitlines()[0]}
@@ -138,7 +160,7 @@ def run_row(
     return line | found | {"status": "done", "reason": None}
 
 
-def _results(cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
+def _results(row: Row, cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
     """What is recorded of a run that came to its end."""
     saved, record = find_saved(folder), read_record(folder)
     student = build_detector(cfg.model.get("student", cfg.model))
@@ -161,7 +183,7 @@ def _results(cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in student.parameters()),
         "method": record["methods"],
         "config_hash": substance_of(cfg),
-        "code": code_of({kind.__module__ for kind in kinds}),
+        "code": code_of({kind.__module__ for kind in kinds}, texts_of(row)),
         "data": {"train": record["data"]["checksum"], "test": data_checksum(test)},
         "teacher": record["teacher"],
         "threads": record["extra"]["threads"],

@@ -43,6 +43,18 @@ def test_a_run_reaches_what_it_uses_and_nothing_else():
     assert not [n for n in code if n.endswith(("gfl.py", "crosskd.py", "record.py", "__init__.py"))]
 
 
+def test_the_configs_that_a_run_names_count_as_code():
+    code = code_of([], ["pocket/kd", "pocket/atss_r18_w32", "gfl_r18_w32", "everywhere"])
+    parts = ("atss", "gfl", "base", "w16", "w32")
+    wanted = {f"configs/pocket/parts/{part}.py" for part in parts}
+    wanted |= {f"configs/pocket/{name}.py" for name in ("kd", "gfl_r18_w16", "gfl_r18_w32")}
+    wanted |= {"configs/pocket/atss_r18_w32.py"}
+    assert {name for name in code if name.startswith("configs/")} == wanted
+    assert changed(code) == []
+    stale = {**code, "configs/pocket/kd.py": "0", "configs/pocket/gone.py": "1"}
+    assert changed(stale) == ["configs/pocket/gone.py", "configs/pocket/kd.py"]
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A package of four modules in the place of ours."""

@@ -8,5 +8,6 @@ rows = {
     "pre_relu": ("fine_print/pre_relu", {}),
     "no_align": ("pocket/crosskd", {**AS_RUN, "methods.0.align": "none"}),
     "everywhere": ("pocket/crosskd", {**AS_RUN, "methods.0.region": "everywhere"}),
+    "by_positives": ("pocket/crosskd", {**AS_RUN, "methods.0.normaliser": "positives"}),
     "as_written": ("fine_print/pre_relu", AS_WRITTEN),
 }

@@ -14,6 +14,8 @@ from ..losses import REGIONS, kd_quality_focal, region_mean
 from ..taps import Taps
 from .regions import split_levels
 
+NORMALISERS = ("recipe", "positives")
+
 
 class Method(nn.Module):
     """One distillation method; subclass it in a file of its own.
@@ -61,6 +63,8 @@ class PredictionTerms(Method):
         beta: Exponent of the quality focal loss; None takes the teacher head's recipe.
         centerness_weight: Weight of the centerness term; None takes the teacher head's recipe (1
             for ATSS, 0 for FCOS, whose authors' code computes and does not use it).
+        normaliser: |S| of the regression term: "recipe" is what the authors' code divides by for
+            the teacher's head (GFL: the sum of S), "positives" the number of positives.
     """
 
     name = "kd"
@@ -74,8 +78,11 @@ class PredictionTerms(Method):
         branches: tuple[str, ...] = BRANCHES,
         beta: float | None = None,
         centerness_weight: float | None = None,
+        normaliser: str = "recipe",
     ) -> None:
         super().__init__()
+        if normaliser not in NORMALISERS:
+            raise LabError(f"normaliser = {normaliser!r}: choose one of {', '.join(NORMALISERS)}")
         if region not in REGIONS:
             raise LabError(f"region = {region!r} is unknown: choose one of {', '.join(REGIONS)}")
         if not branches or set(branches) - set(BRANCHES):
@@ -84,6 +91,7 @@ class PredictionTerms(Method):
         self.region, self.beta = region, beta
         self.branches = tuple(branches)
         self.centerness_weight = centerness_weight
+        self.normaliser = normaliser
 
     def mimic(
         self, said: Predictions, taps: Taps, target: Predictions | None = None
@@ -120,7 +128,9 @@ class PredictionTerms(Method):
         region = self._region(target, taps)
         distance = head.reg_distance(said, target, list(taps.metas))
         weight = head.recipe.reg_weight if self.reg_weight is None else self.reg_weight
-        return weight * region_mean(distance, region, head.box_normaliser(region, taps.targets))
+        own = head.box_normaliser(region, taps.targets)
+        normaliser = own if self.normaliser == "recipe" else taps.targets.num_pos
+        return weight * region_mean(distance, region, normaliser)
 
     def _region(self, target: Predictions, taps: Taps) -> Tensor:
         """S(r) at the teacher's priors, ``(N, P)``."""

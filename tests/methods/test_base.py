@@ -6,6 +6,7 @@ import torch
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
 from crosskd_lab.methods import METHODS, PKD, CrossKD, Method, PredictionMimicking
+from crosskd_lab.taps import collect
 
 THREE = {"crosskd": CrossKD, "kd": PredictionMimicking, "pkd": PKD}
 
@@ -41,6 +42,24 @@ def test_beta_zero_is_plain_cross_entropy_and_larger(make_pair, batch, losses_of
     name = f"loss_{kind.name}_cls"
     focal, plain = (losses_of(pair, batch, kind(beta=b))[name].item() for b in (1.0, 0.0))
     assert 0 < focal < plain
+
+
+@pytest.mark.parametrize("kind", [CrossKD, PredictionMimicking])
+def test_the_normaliser_is_the_recipes_or_the_positives(make_pair, batch, losses_of, kind):
+    """GFL's recipe divides by the sum of the teacher's scores: undone, the terms are equal."""
+    pair = make_pair()
+    pair.student.eval()
+    name = f"loss_{kind.name}_reg"
+    recipe, positives = (
+        losses_of(pair, batch, kind(normaliser=said))[name].item()
+        for said in ("recipe", "positives")
+    )
+    taps, _ = collect(pair, batch.inputs, batch.samples)
+    scores = pair.teacher_head.flat_cls(taps.teacher.predictions).sigmoid().amax(-1)
+    whole = (scores * (taps.targets.label_weights > 0)).sum().item()
+    assert recipe * whole == pytest.approx(positives * taps.targets.num_pos, rel=1e-4)
+    with pytest.raises(LabError, match="normaliser = 'all'.*recipe, positives"):
+        kind(normaliser="all")
 
 
 def test_bad_arguments_are_named():

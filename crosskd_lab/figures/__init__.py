@@ -5,19 +5,28 @@ Nothing here imports torch or pyplot. Figures are 1280 pixels wide at 100 dots a
 
 from crosskd_lab.figures.comparison import ap_figure, race_figure
 from crosskd_lab.figures.look import DPI, WIDTH, Picture, Style, render, save, styles
+from crosskd_lab.figures.positives import Marks, positives_figure
 from crosskd_lab.figures.pulls import concentration_figure, energy_figure
 from crosskd_lab.figures.targets import conflict_figure, largest_conflicts, target_maps_figure
+from crosskd_lab.figures.towers import Delivery, HeadView, Layer, Tower, delivery_figure
 
 __all__ = [
     "DPI",
     "WIDTH",
+    "Delivery",
+    "HeadView",
+    "Layer",
+    "Marks",
     "Picture",
     "Style",
+    "Tower",
     "ap_figure",
     "concentration_figure",
     "conflict_figure",
+    "delivery_figure",
     "energy_figure",
     "largest_conflicts",
+    "positives_figure",
     "race_figure",
     "render",
     "save",

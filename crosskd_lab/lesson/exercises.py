@@ -119,6 +119,33 @@ def check_gain(gain: Callable[[pd.DataFrame, str], float]) -> str:
     return "7 points under seed 0 and 5 under seed 1 make 6 on average"
 
 
+@_verdict
+def check_translation(pick: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> str:
+    """Whether ``pick(scores, boxes)`` gives each location its best-scored anchor.
+
+    Args:
+        pick: Takes scores ``(L, A, K)`` and boxes ``(L, A, 4)``; returns scores ``(L, K)`` and
+            boxes ``(L, 4)``.
+    """
+    scores = torch.tensor([[[0.3, 0.2], [0.1, 0.6]], [[0.5, 0.4], [0.46, 0.46]]])
+    boxes = torch.arange(16.0).view(2, 2, 4)
+    got = pick(scores.clone(), boxes.clone())
+    if not isinstance(got, tuple) or [tuple(g.shape) for g in got] != [(2, 2), (2, 4)]:
+        raise _Wrong("return two tensors, scores (L, K) and boxes (L, 4)")
+    chosen, box = got
+    if torch.allclose(chosen, scores.amax(1)) and not torch.allclose(
+        chosen, scores[[0, 1], [1, 0]]
+    ):
+        raise _Wrong("each class took its own best anchor; one anchor must speak for a location")
+    if torch.allclose(chosen, scores[[0, 1], [1, 1]]) or torch.allclose(chosen, scores.mean(1)):
+        raise _Wrong("the best anchor is the one with the largest score of any class")
+    if not torch.allclose(chosen, scores[[0, 1], [1, 0]]):
+        raise _Wrong("take at each location the anchor whose largest score over classes is largest")
+    if not torch.allclose(box, boxes[[0, 1], [1, 0]]):
+        raise _Wrong("the scores are right; the boxes must be those of the same anchors")
+    return "one anchor a location speaks, with its scores and its box; the others teach nothing"
+
+
 def judge_guess(guess: Mapping[str, int], curves: pd.DataFrame) -> str:
     """How many pairs of methods a guess put in the order in which their students ended.
 

@@ -42,10 +42,11 @@ def race_at(scale: str, out: str | Path | None = None) -> RaceResult:
             seeds=SEEDS[scale],
             data=lesson_scenes(scale),
             settings={"schedule.batch": batch},
-            listener=_tell,
+            listener=tell,
         )
 
 
-def _tell(method: str, seed: int, row: dict[str, Any]) -> None:
+def tell(method: str, seed: int, row: dict[str, Any]) -> None:
+    """Print the AP of a validation."""
     if row["kind"] == "val":
         print(f"{method}, seed {seed}, step {row['step']}: AP {row.get('AP', 0.0):.1f}", flush=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets  # type: ignore[import-untyped]
@@ -51,36 +51,47 @@ class Frames:
             raise LabError(f"frames for {label!r}: there is no {start!r} among {known}")
         self.image = ipywidgets.Image(value=self.pictures[start], format="png")
         self.image.layout.max_width = "100%"
-        self.control = _control(list(self.pictures), label, start)
+        self.control = control(list(self.pictures), label, start)
         self.control.observe(self._turn, "value")
         self.widget = ipywidgets.VBox([self.control, self.image])
 
     def sheet(self) -> bytes:
         """All pictures as one PNG, in the order given, row by row."""
-        tiles = [Image.open(io.BytesIO(data)).convert("RGB") for data in self.pictures.values()]
-        rows = [tiles[k : k + self.columns] for k in range(0, len(tiles), self.columns)]
-        widths = [sum(tile.width + GAP for tile in row) - GAP for row in rows]
-        heights = [max(tile.height for tile in row) for row in rows]
-        sheet = Image.new("RGB", (max(widths), sum(heights) + GAP * (len(rows) - 1)), "white")
-        for k, row in enumerate(rows):
-            left, top = 0, sum(heights[:k]) + GAP * k
-            for tile in row:
-                sheet.paste(tile, (left, top))
-                left += tile.width + GAP
-        out = io.BytesIO()
-        sheet.save(out, "PNG")
-        return out.getvalue()
+        return sheet(list(self.pictures.values()), self.columns)
 
     def _turn(self, change: Any) -> None:
         self.image.value = self.pictures[change["new"]]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        view = self.widget._repr_mimebundle_() or {}
-        view["image/png"] = base64.b64encode(self.sheet()).decode()
-        return view
+        return bundle(self.widget, self.sheet())
 
 
-def _control(values: list[Any], label: str, start: Any) -> ipywidgets.Widget:
+def sheet(pictures: Sequence[bytes], columns: int = 1) -> bytes:
+    """PNGs as one PNG, in the order given, row by row."""
+    tiles = [Image.open(io.BytesIO(data)).convert("RGB") for data in pictures]
+    rows = [tiles[k : k + columns] for k in range(0, len(tiles), columns)]
+    widths = [sum(tile.width + GAP for tile in row) - GAP for row in rows]
+    heights = [max(tile.height for tile in row) for row in rows]
+    whole = Image.new("RGB", (max(widths), sum(heights) + GAP * (len(rows) - 1)), "white")
+    for k, row in enumerate(rows):
+        left, top = 0, sum(heights[:k]) + GAP * k
+        for tile in row:
+            whole.paste(tile, (left, top))
+            left += tile.width + GAP
+    out = io.BytesIO()
+    whole.save(out, "PNG")
+    return out.getvalue()
+
+
+def bundle(widget: ipywidgets.Widget, static: bytes) -> dict[str, Any]:
+    """What a notebook shows of a widget, with a PNG for pages that run none."""
+    view = widget._repr_mimebundle_() or {}
+    view["image/png"] = base64.b64encode(static).decode()
+    return view
+
+
+def control(values: list[Any], label: str, start: Any) -> ipywidgets.Widget:
+    """A slider for whole numbers in a row, a drop-down for any other values."""
     style = {"description_width": "initial"}
     if all(type(v) is int for v in values) and values == list(range(values[0], values[-1] + 1)):
         return ipywidgets.IntSlider(

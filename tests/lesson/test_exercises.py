@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+import torch
 
 from crosskd_lab.cross_head import align_statistics
-from crosskd_lab.lesson.exercises import check_align, check_gain, judge_guess
+from crosskd_lab.lesson.exercises import (
+    check_align,
+    check_gain,
+    check_translation,
+    judge_guess,
+)
 
 
 def test_the_labs_own_alignment_is_right():
@@ -102,3 +108,25 @@ def test_a_guess_that_leaves_one_out_is_told():
 def test_a_race_without_an_order_judges_nothing():
     flat = CURVES.assign(AP=0.01)
     assert "no order" in judge_guess({"none": 1, "KD": 2, "CrossKD": 3}, flat)
+
+
+def best(scores, boxes):
+    anchor = scores.amax(-1).argmax(1)
+    rows = torch.arange(len(scores))
+    return scores[rows, anchor], boxes[rows, anchor]
+
+
+@pytest.mark.parametrize(
+    ("pick", "said"),
+    [
+        (best, "Right: one anchor a location speaks"),
+        (lambda s, b: (s.amax(1), best(s, b)[1]), "one anchor must speak for a location"),
+        (lambda s, b: (s[:, 0], b[:, 0]), "take at each location the anchor"),
+        (lambda s, b: (s[:, 1], b[:, 1]), "the largest score of any class"),
+        (lambda s, b: (best(s, b)[0], b[:, 0]), "the boxes must be those of the same anchors"),
+        (lambda s, b: s, "return two tensors"),
+        (lambda s, b: 1 / 0, "raised ZeroDivisionError"),
+    ],
+)
+def test_the_judge_of_the_translation(pick, said):
+    assert said in check_translation(pick)

@@ -21,6 +21,7 @@ from .errors import LabError
 from .provenance import PROJECT
 
 SWEEPS, RECORDED = PROJECT / "configs" / "sweeps", PROJECT / "data" / "recorded"
+CONFIRMED = "confirmed.json"
 SEEDS = (0, 1, 2)
 REGIMES: dict[str, dict[str, int]] = {
     "fast": {"schedule.steps": 240, "schedule.warmup": 80, "schedule.validate_every": 80},
@@ -120,9 +121,9 @@ def sweeps() -> list[str]:
     return sorted(path.stem for path in SWEEPS.glob("*.py"))
 
 
-def texts_of(row: Row) -> list[str]:
-    """Every text that a row says, the names of configs among them."""
-    return [row.config, *(value for value in row.settings.values() if isinstance(value, str))]
+def texts_of(config: str, settings: Mapping[str, Any]) -> list[str]:
+    """Every text that an experiment says, the names of configs among them."""
+    return [config, *(value for value in settings.values() if isinstance(value, str))]
 
 
 def append_line(path: Path, line: Mapping[str, Any]) -> None:
@@ -162,6 +163,12 @@ def latest(lines: Iterable[dict[str, Any]]) -> dict[tuple[str, int], dict[str, A
         if before is None or line["status"] == "done" or before["status"] != "done":
             found[line["key"], line["seed"]] = line
     return found
+
+
+def read_confirmed(folder: str | Path = RECORDED) -> dict[str, dict[str, Any]]:
+    """By key, the code with which a recorded row was made again with the same outcome."""
+    path = Path(folder) / CONFIRMED
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
 
 def digest(value: Any) -> str:

@@ -1,9 +1,11 @@
 """Which code decides a run, and whether it is still the code that made it. No torch.
 
 What decides are the modules of ``DECIDING`` rooms that a run's classes reach by their imports:
-losses, heads, methods, the distiller, training and evaluation, but neither records nor pictures,
-and of heads and methods only those that the run uses. Each module is hashed as Python reads it,
-without docstrings, comments and layout, so that a better word makes no result stale. The config
+losses, heads, methods, the distiller, schedule, draws, initial weights and evaluation, but neither
+records nor pictures, and of heads and methods only those that the run uses. What reads configs,
+checks pairs and starts processes is left out: whatever it decides stands in the completed config
+and in the teacher's checksum, which a record holds besides. Each module is hashed as Python reads
+it, without docstrings, comments and layout, so that a better word makes no result stale. The config
 files that an experiment names, directly or through others, count as code.
 """
 
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .provenance import PACKAGE, PROJECT
@@ -23,19 +25,17 @@ DECIDING = (
     "shapes",
     "losses",
     "heads",
-    "configs",
-    "classes",
-    "pair",
     "cross_head",
     "taps",
     "methods",
     "distiller",
     "schedule",
-    "training",
-    "experiment",
+    "training/initial",
+    "training/draws",
+    "training/metric",
     "evaluate",
 )
-ENTRIES = ("distiller.py", "experiment.py", "evaluate.py", "training/hooks.py", "training/run.py")
+ENTRIES = ("distiller.py", "schedule.py", "evaluate.py")
 ENTRIES += ("training/initial.py", "training/draws.py", "training/metric.py")
 
 
@@ -63,9 +63,20 @@ def code_of(modules: Iterable[str], texts: Iterable[str] = ()) -> dict[str, str]
     return dict(sorted((found | _configs_of(texts)).items()))
 
 
-def changed(code: dict[str, str]) -> list[str]:
-    """The modules that are no longer those of a record's ``code``, sorted; empty if none is."""
-    return sorted(name for name, before in code.items() if _now(name) != before)
+def current(names: Iterable[str]) -> dict[str, str | None]:
+    """The hash that each of these files has now, None for one that is gone."""
+    return {name: _now(name) for name in names}
+
+
+def changed(code: Mapping[str, str], now: Mapping[str, str | None] | None = None) -> list[str]:
+    """The files that are no longer those of a record's ``code``, sorted; empty if none is.
+
+    Args:
+        code: As :func:`code_of` gave it when the run was recorded.
+        now: As :func:`current` gives it, where many records are to be judged at once.
+    """
+    now = current(code) if now is None else now
+    return sorted(name for name, before in code.items() if now.get(name) != before)
 
 
 def hash_of(tree: ast.Module) -> str:
@@ -126,7 +137,8 @@ def _configs_of(texts: Iterable[str]) -> dict[str, str]:
 
 
 def _decides(path: Path) -> bool:
-    return path.relative_to(PACKAGE).with_suffix("").parts[0] in DECIDING
+    name = path.relative_to(PACKAGE).with_suffix("").as_posix()
+    return name in DECIDING or name.split("/")[0] in DECIDING
 
 
 def _now(name: str) -> str | None:

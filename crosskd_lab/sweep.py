@@ -164,11 +164,6 @@ def _results(row: Row, cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
     """What is recorded of a run that came to its end."""
     saved, record = find_saved(folder), read_record(folder)
     student = build_detector(cfg.model.get("student", cfg.model))
-    heads = [adapter_of(student)]
-    if "teacher" in cfg.model:
-        heads.append(adapter_of(build_detector(cfg.model.teacher.config)))
-    kinds = [type(head) for head in heads]
-    kinds += [get_object_from_string(m["type"]) for m in cfg.model.get("methods", [])]
     on_test = evaluate(saved.config, saved.checkpoint, test, "test")
     metrics = read_metrics(folder)
     val = metrics.loc[metrics["kind"] == "val"].drop(columns=["kind", "loss"], errors="ignore")
@@ -178,17 +173,36 @@ def _results(row: Row, cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
         **{name: on_test[name] for name in AP},
         "val": record["results"],
         "curve": curve.to_dict("records"),
+        "begin": first_losses(metrics),
         "steps": int(cfg.schedule.steps),
         **times(metrics),
         "parameters": sum(p.numel() for p in student.parameters()),
         "method": record["methods"],
         "config_hash": substance_of(cfg),
-        "code": code_of({kind.__module__ for kind in kinds}, texts_of(row)),
+        "code": code_of(modules_of(cfg), texts_of(row.config, row.settings)),
         "data": {"train": record["data"]["checksum"], "test": data_checksum(test)},
         "teacher": record["teacher"],
         "threads": record["extra"]["threads"],
         "gpus": record["extra"]["gpus"],
     }
+
+
+def modules_of(cfg: Config) -> set[str]:
+    """The modules that hold the adapters and methods of a completed config."""
+    models = [cfg.model.get("student", cfg.model)]
+    models += [cfg.model.teacher.config] if "teacher" in cfg.model else []
+    kinds = [type(adapter_of(build_detector(model))) for model in models]
+    kinds += [get_object_from_string(m["type"]) for m in cfg.model.get("methods", [])]
+    return {kind.__module__ for kind in kinds}
+
+
+def first_losses(metrics: pd.DataFrame) -> dict[str, float]:
+    """The first row of training losses with its step, by which the run can be known again."""
+    rows = metrics[metrics["kind"] == "train"] if "kind" in metrics else metrics
+    if not len(rows):
+        return {}
+    first = rows.iloc[0].dropna()
+    return {name: float(first[name]) for name in first.index if "loss" in name or name == "step"}
 
 
 def times(metrics: pd.DataFrame) -> dict[str, float]:

@@ -20,18 +20,23 @@ def sweep(
     recorded: Annotated[
         Path | None, typer.Option(help="Folder of the records; data/recorded by default.")
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Run nothing: does today's code begin as recorded?")
+    ] = False,
     runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs/sweeps"),
 ) -> None:
     """Run what a sweep declares and has no record of yet; a record a run goes to data/recorded.
 
     Seed by seed, so that a sweep which is cut short leaves whole seeds. The same command again
     goes on where it was. To re-make a recorded row from scratch, name other folders:
-    --only ROW --seeds 0 --recorded again --runs again.
+    --only ROW --seeds 0 --recorded again --runs again. With --check, the first steps of each
+    recorded row are made again; those that agree are confirmed for the code of today.
     """
     from tqdm.auto import tqdm
 
     from crosskd_lab.declared import RECORDED, read_sweep
     from crosskd_lab.errors import LabError
+    from crosskd_lab.recheck import CLOSE, recheck
     from crosskd_lab.sweep import run_side_by_side, run_sweep, to_do
 
     declared, place = read_sweep(file), recorded or RECORDED
@@ -40,6 +45,11 @@ def sweep(
     except ValueError:
         raise LabError(f"--seeds takes numbers such as 0,1,2; got {seeds!r}") from None
     names = only or []
+    if check:
+        for row, apart in recheck(declared, names, place):
+            verdict = "agrees" if apart <= CLOSE else "DIFFERS: run it again"
+            print(f"{row}: {verdict} (losses differ by {apart:.2g} of their size)")
+        return
     plan = to_do(declared, names, chosen, place)
     whole = len(declared.plan(names, chosen))
     print(f"{declared.title}\n{whole} runs, {whole - len(plan)} of them recorded; {place}")

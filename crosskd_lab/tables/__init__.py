@@ -3,6 +3,7 @@
 Nothing here imports torch.
 """
 
+from crosskd_lab.tables.measured import beside, compare_rows, measured_rows, measured_runs
 from crosskd_lab.tables.report import report_paragraph
 from crosskd_lab.tables.sources import AP_COLUMNS, curves, paper_table, recorded, yours
 from crosskd_lab.tables.stats import Paired, difference_to_baseline, paired, summarise
@@ -10,8 +11,12 @@ from crosskd_lab.tables.stats import Paired, difference_to_baseline, paired, sum
 __all__ = [
     "AP_COLUMNS",
     "Paired",
+    "beside",
+    "compare_rows",
     "curves",
     "difference_to_baseline",
+    "measured_rows",
+    "measured_runs",
     "paired",
     "paper_table",
     "recorded",

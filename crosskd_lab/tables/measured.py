@@ -1,0 +1,133 @@
+"""What has been recorded of a declared sweep: its runs, its rows, and what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crosskd_lab.declared import RECORDED, Sweep, latest, read_confirmed, read_lines, read_sweep
+from crosskd_lab.errors import LabError
+from crosskd_lab.record import method_name
+from crosskd_lab.substance import changed, current
+from crosskd_lab.tables.sources import AP_COLUMNS
+from crosskd_lab.tables.stats import half_width, paired
+
+COSTS = ["steps", "train_seconds", "step_seconds", "parameters"]
+MISSING = "missing"
+
+
+def measured_runs(sweep: str | Sweep, recorded: str | Path = RECORDED) -> pd.DataFrame:
+    """One row a declared run, whether it was recorded or not.
+
+    Args:
+        sweep: A sweep, or its name.
+        recorded: Folder of the records.
+
+    Returns:
+        ``source`` ("recorded"), ``sweep``, ``row``, ``method``, ``seed``; ``status``, "done",
+        "failed" or "missing", with its ``reason``; AP and its parts on the test split and
+        ``AP_val``, in points; ``steps``, ``train_seconds`` (validations left out),
+        ``step_seconds``, ``parameters``; ``commit``; ``stale``, the files that have changed in
+        substance since, in one text that is empty for none.
+    """
+    sweep = read_sweep(sweep) if isinstance(sweep, str) else sweep
+    known, confirmed = latest(read_lines(recorded)), read_confirmed(recorded)
+    lines = [known.get((row.key, seed), {}) for row, seed in sweep.plan()]
+    files: set[str] = reduce(set.union, (set(line.get("code", ())) for line in lines), set())
+    now = current(files)
+    runs = [
+        _run(sweep, row.name, seed, line, _stale(line, confirmed.get(row.key), now))
+        for (row, seed), line in zip(sweep.plan(), lines, strict=True)
+    ]
+    frame = pd.DataFrame(runs)
+    # In the order of the table: rows, and in each its seeds.
+    place = {row.name: place for place, row in enumerate(sweep.rows)}
+    order = frame["row"].map(place)
+    return frame.assign(order=order).sort_values(["order", "seed"]).drop(columns="order")
+
+
+def measured_rows(
+    sweep: str | Sweep, value: str = "AP", recorded: str | Path = RECORDED
+) -> pd.DataFrame:
+    """One row a declared row: mean, interval, and paired differences to baseline and to KD.
+
+    Returns:
+        ``row``, ``method``, ``n`` seeds that are done of ``seeds``, ``mean`` with the 95 %
+        interval's ``half_width``; ``to_none`` and ``to_kd``, differences over common seeds with
+        ``to_none_half`` and ``to_kd_half``; ``steps``, mean ``train_seconds`` and
+        ``step_seconds``; ``stale``. NaN where nothing is recorded or there is nothing to
+        compare with.
+    """
+    runs = measured_runs(sweep, recorded)
+    names = list(runs["row"].unique())
+    return pd.DataFrame([_row(runs, names, name, value) for name in names])
+
+
+def compare_rows(runs: pd.DataFrame, one: str, other: str, value: str = "AP") -> Any:
+    """Two rows of a sweep held against each other seed by seed, or None where none is common.
+
+    Args:
+        runs: As :func:`measured_runs` gives them.
+        one: A row's name.
+        other: The row that it is compared with.
+        value: A column of ``runs``.
+
+    Returns:
+        :class:`crosskd_lab.tables.Paired`.
+    """
+    mine = runs[runs["row"].isin([one, other])].assign(method=lambda frame: frame["row"])
+    try:
+        return paired(mine, one, other, value=value)
+    except LabError:
+        return None
+
+
+def beside(name: str, kind: str, names: list[str]) -> str | None:
+    """The row that a row is compared with, of the same family or teacher where there is one.
+
+    Args:
+        name: A row, such as "atss_crosskd" or "crosskd_from_atss".
+        kind: "none" or "kd".
+        names: The sweep's rows.
+    """
+    family = name.split("_")[0]
+    candidates = [f"{family}_{kind}", name.replace("crosskd", kind), kind]
+    return next((c for c in candidates if c in names and c != name), None)
+
+
+def _run(sweep: Sweep, row: str, seed: int, line: dict[str, Any], stale: str) -> dict[str, Any]:
+    run = {"source": "recorded", "sweep": sweep.name, "row": row, "seed": seed}
+    run |= {"method": method_name(line["method"]) if "method" in line else row}
+    run |= {"status": line.get("status", MISSING), "reason": line.get("reason")}
+    run |= {name: line.get(name, np.nan) for name in (*AP_COLUMNS, *COSTS)}
+    run |= {"AP_val": line.get("val", {}).get("AP", np.nan)}
+    return run | {"commit": line.get("git", {}).get("commit"), "stale": stale}
+
+
+def _stale(
+    line: Mapping[str, Any], confirmed: Mapping[str, Any] | None, now: Mapping[str, str | None]
+) -> str:
+    """What has changed since a run was recorded and since it was last confirmed."""
+    since = changed(line.get("code", {}), now)
+    if confirmed:
+        since = [name for name in since if confirmed["code"].get(name) != now.get(name)]
+    return ", ".join(since)
+
+
+def _row(runs: pd.DataFrame, names: list[str], name: str, value: str) -> dict[str, Any]:
+    mine = runs[runs["row"] == name]
+    done = mine[(mine["status"] == "done") & mine[value].notna()]
+    row = {"row": name, "method": mine["method"].iloc[0], "n": len(done), "seeds": len(mine)}
+    row |= {"mean": done[value].mean(), "half_width": half_width(done[value].to_numpy())}
+    for kind in ("none", "kd"):
+        other = beside(name, kind, names)
+        found = compare_rows(runs, name, other, value) if other else None
+        row[f"to_{kind}"] = found.difference if found else np.nan
+        row[f"to_{kind}_half"] = found.half_width if found else np.nan
+    row |= {cost: done[cost].mean() for cost in COSTS[:3]}
+    return row | {"stale": "; ".join(sorted({text for text in done["stale"] if text}))}

@@ -1,0 +1,96 @@
+"""Recorded rows: what is there, what is missing, what has changed since; all by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from crosskd_lab.declared import Row, Sweep, append_line
+from crosskd_lab.files import write_whole
+from crosskd_lab.substance import current
+from crosskd_lab.tables import beside, measured_rows, measured_runs
+
+ROWS = {
+    "none": [20.0, 22.0, 21.0],
+    "kd": [21.0, 23.0, 25.0],
+    "crosskd": [24.0, 27.0],
+    "pkd": [],
+}
+SWEEP = Sweep("s", "", 1, tuple(Row(name, "pocket/" + name, {"x": 1}) for name in ROWS), (0, 1, 2))
+METHODS = {"none": [], "kd": [{"type": "PredictionMimicking"}], "crosskd": [{"type": "CrossKD"}]}
+
+
+def line(row, seed, ap, **more):
+    found = {"row": row.name, "key": row.key, "seed": seed, "status": "done", "AP": ap}
+    found |= {"method": METHODS[row.name], "steps": 240, "train_seconds": 60.0 + seed}
+    found |= {"step_seconds": 0.25, "parameters": 5, "val": {"AP": ap - 1}, "git": {"commit": "c"}}
+    return found | {"code": current(["losses.py"]), **more}
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """none and kd with three seeds, crosskd with two and a failed one, pkd not at all."""
+    for row in SWEEP.rows:
+        for seed, ap in enumerate(ROWS[row.name]):
+            append_line(tmp_path / "other.jsonl", line(row, seed, ap))
+    failed = {"row": "crosskd", "key": SWEEP.rows[2].key, "seed": 2}
+    failed |= {"status": "failed", "reason": "loss is nan"}
+    append_line(tmp_path / "s.jsonl", failed)
+    return tmp_path
+
+
+def test_every_declared_run_has_its_line(recorded):
+    runs = measured_runs(SWEEP, recorded)
+    assert runs["row"].tolist() == [name for name in ROWS for _ in range(3)]
+    assert runs["status"].tolist() == ["done"] * 8 + ["failed"] + ["missing"] * 3
+    assert runs.iloc[8]["reason"] == "loss is nan"
+    assert runs["method"].iloc[[0, 3, 6, 9]].tolist() == ["none", "KD", "CrossKD", "pkd"]
+    assert (runs["AP"] - runs["AP_val"]).dropna().eq(1).all()
+    assert set(runs["source"]) == {"recorded"}
+
+
+def test_rows_are_held_against_none_and_kd_seed_by_seed(recorded):
+    rows = measured_rows(SWEEP, recorded=recorded).set_index("row")
+    assert rows["n"].to_dict() == {"none": 3, "kd": 3, "crosskd": 2, "pkd": 0}
+    assert rows.loc["none", "mean"] == 21.0
+    assert rows.loc["none", "half_width"] == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    # seeds 0 and 1: 4 and 5 above none, 3 and 4 above KD
+    assert rows.loc["crosskd", "to_none"] == 4.5 and rows.loc["crosskd", "to_kd"] == 3.5
+    assert rows.loc["crosskd", "to_none_half"] == pytest.approx(12.706205 * 0.5, rel=1e-6)
+    assert rows.loc["kd", "to_none"] == pytest.approx(2.0)
+    assert rows.loc["none", ["to_none"]].isna().all() and rows.loc["pkd"][["mean"]].isna().all()
+    assert rows.loc["crosskd", "train_seconds"] == 60.5
+
+
+def test_a_changed_file_is_named_until_it_is_confirmed(recorded):
+    row = SWEEP.rows[0]
+    append_line(recorded / "s.jsonl", line(row, 0, 20.0, code={"losses.py": "0", "taps.py": "1"}))
+    runs = measured_runs(SWEEP, recorded)
+    assert runs["stale"].tolist()[:2] == ["losses.py, taps.py", ""]
+    assert measured_rows(SWEEP, recorded=recorded)["stale"].iloc[0] == "losses.py, taps.py"
+    kept = str({row.key: {"code": current(["losses.py"]), "commit": "d"}}).replace("'", '"')
+    write_whole(recorded / "confirmed.json", kept)
+    assert measured_runs(SWEEP, recorded)["stale"].iloc[0] == "taps.py"
+
+
+def test_before_anything_is_recorded_all_is_missing(tmp_path):
+    assert set(measured_runs("table1", tmp_path)["status"]) == {"missing"}
+    assert measured_rows("table7", recorded=tmp_path)["mean"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "found"),
+    [
+        ("crosskd_3", "kd", "kd"),
+        ("crosskd_from_atss", "kd", "kd_from_atss"),
+        ("crosskd_from_atss", "none", "none"),
+        ("fcos_crosskd", "none", "fcos_none"),
+        ("fcos_crosskd", "kd", None),
+        ("kd", "kd", None),
+    ],
+)
+def test_a_row_is_held_against_its_own_kind(name, kind, found):
+    names = ["none", "kd", "crosskd_3", "kd_from_atss", "crosskd_from_atss"]
+    names = ["fcos_none", "fcos_crosskd"] if name.startswith("fcos") else names
+    assert beside(name, kind, names) == found

@@ -26,7 +26,7 @@ ROOMS = [
     "losses", "heads", "configs", "classes", "pair", "cross_head", "taps", "methods", "distiller",
     "schedule", "analysis", "training", "experiment", "pretrain",
     "launch", "evaluate", "survey", "export", "teacher",
-    "tables", "results", "figures", "cards", "race", "sweep", "widgets",
+    "tables", "results", "figures", "cards", "race", "sweep", "recheck", "widgets",
     "book", "paper", "doctor", "lesson", "cli",
 ]
 # fmt: on

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import types
 from collections.abc import Callable
 from typing import Any
 
@@ -83,30 +82,6 @@ def build(model: Any, seed: int = 0) -> Any:
     return detector.train()
 
 
-class Halves:
-    """Stands in for scikit-learn's mixture: the better half of the losses, and how near it is."""
-
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        self.middle = 0.0
-
-    def fit(self, losses: Any) -> None:
-        self.middle = float(losses.mean())
-
-    def predict(self, losses: Any) -> Any:
-        return (losses[:, 0] > self.middle).astype(int)
-
-    def score_samples(self, losses: Any) -> Any:
-        return -abs(losses[:, 0] - self.middle)
-
-
-@pytest.fixture(autouse=True)
-def mixtures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PAA's students without scikit-learn, which the lab does not need otherwise."""
-    from mmdet.models.dense_heads import paa_head
-
-    monkeypatch.setattr(paa_head, "skm", types.SimpleNamespace(GaussianMixture=Halves))
-
-
 @pytest.fixture(autouse=True)
 def epoch() -> Callable[[int], None]:
     """The epoch that TOOD's targets depend on is 0 in every test, unless it says another."""
@@ -120,7 +95,7 @@ def epoch() -> Callable[[int], None]:
 
 
 @pytest.fixture
-def detector() -> Callable[..., Any]:
+def detector(mixtures: None) -> Callable[..., Any]:
     """A function (family, seed=0, **changes of the config) -> a small detector in training mode."""
 
     def make(family: str, seed: int = 0, **changes: Any) -> Any:

@@ -144,6 +144,10 @@ CONFIGS = {
     "FCOSHead": "fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py",
     "ATSSHead": "atss/atss_r50_fpn_1x_coco.py",
     "DDODHead": "ddod/ddod_r50_fpn_1x_coco.py",
+    "PAAHead": "paa/paa_r50_fpn_1x_coco.py",
+    "VFNetHead": "vfnet/vfnet_r50_fpn_1x_coco.py",
+    "TOODHead": "tood/tood_r50_fpn_1x_coco.py",
+    "RTMDetSepBNHead": "rtmdet/rtmdet_tiny_8xb32-300e_coco.py",
 }
 TWO_BOXES = [[6, 8, 40, 44], [30, 20, 62, 60]]
 
@@ -157,6 +161,9 @@ def pocket_sized(head: str) -> Any:
     model, pocket = read_config(f"mmdet::{CONFIGS[head]}").model, read_config("pocket/gfl_r18_w16")
     model.backbone = pocket.model.backbone
     model.backbone.init_cfg = None
+    if head == "RTMDetSepBNHead":  # its own neck is cut to its own backbone
+        model.neck = {**pocket.model.neck, "num_outs": 3}
+        model.data_preprocessor = pocket.model.data_preprocessor
     model.neck.in_channels, model.neck.out_channels = pocket.model.neck.in_channels, 64
     model.bbox_head.update(num_classes=10, in_channels=64, feat_channels=64)
     if head != "RetinaHead":
@@ -183,7 +190,7 @@ def pair_of(head: str) -> Any:
 
 
 @pytest.fixture
-def tapped(make_batch: Callable[..., Any]) -> Callable[..., Any]:
+def tapped(make_batch: Callable[..., Any], mixtures: None) -> Callable[..., Any]:
     """``tapped(head, boxes)``: pair and taps of 64-pixel images; coarse levels have one cell."""
 
     def collect_batch(head: str = "GFLHead", boxes: Any = (TWO_BOXES, [])) -> tuple[Any, Any]:

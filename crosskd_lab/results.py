@@ -11,8 +11,20 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
+from crosskd_lab.declared import sweeps
 from crosskd_lab.errors import LabError
-from crosskd_lab.tables import AP_COLUMNS, paired, paper_table, recorded, summarise, yours
+from crosskd_lab.tables import (
+    AP_COLUMNS,
+    beside,
+    compare_rows,
+    measured_rows,
+    measured_runs,
+    paired,
+    paper_table,
+    recorded,
+    summarise,
+    yours,
+)
 from crosskd_lab.tables.sources import RECORDED
 
 SOURCES = ("paper", "recorded", "yours")
@@ -21,6 +33,7 @@ SAME = {"LD": "KD", "CrossKD+LD": "CrossKD+KD"}
 """The paper's LD is this lab's KD for heads with box distributions: both mimic p^t with p^s."""
 COLUMNS = ["source", "study", "method", "variant", "n", "mean", "half_width"]
 COLUMNS += ["difference", "difference_half_width", "p_t", "p_sign_flip"]
+COLUMNS += ["steps", "train_seconds", "stale"]
 
 
 def results(
@@ -33,7 +46,7 @@ def results(
     """Table 1-8 of the paper, and below it what recorded runs and yours have of its methods.
 
     Every row is compared with *its own* baseline, the student without a teacher: the paper's of the
-    same pair, a run's of the same study (folder of runs) seed by seed.
+    same pair, a run's of the same study (folder of runs, or declared sweep) seed by seed.
 
     Args:
         number: The paper's table.
@@ -43,11 +56,12 @@ def results(
         recorded_runs: Folder of recorded runs.
 
     Returns:
-        ``source``; ``study``, the pair or the folder; ``method``; ``variant``, the paper's
-        position or a run's spelled-out options; ``n`` seeds (NaN: the paper does not say) with
-        ``mean`` and the 95 % interval's ``half_width``; ``difference`` to the own baseline with its
-        ``difference_half_width`` and two p-values, paired t-test and sign flips. NaN where
-        there is no baseline, interval or test.
+        ``source``; ``study``, the pair, the folder or the sweep; ``method``; ``variant``, the
+        paper's position, a run's spelled-out options or the sweep's row; ``n`` seeds (NaN: the
+        paper does not say) with ``mean`` and the 95 % interval's ``half_width``; ``difference``
+        to the own baseline with its ``difference_half_width`` and two p-values, paired t-test and
+        sign flips; of recorded rows ``steps``, mean ``train_seconds`` and ``stale``, what has
+        changed in the code since. NaN where there is no baseline, interval, test or record of it.
 
     Raises:
         LabError: for an unknown table, metric or source, or a seed that a study has twice.
@@ -63,10 +77,12 @@ def results(
         if source in sources:
             frame = read(place)
             found.append(_run_rows(frame[frame["method"].isin(methods)], metric))
+        if source == "recorded" and f"table{number}" in sweeps():
+            found.append(_measured_rows(f"table{number}", metric, place))
     kept = [frame for frame in found if not frame.empty]
     if not kept:
         return pd.DataFrame(columns=COLUMNS)
-    return pd.concat(kept, ignore_index=True)[COLUMNS]
+    return pd.concat(kept, ignore_index=True).reindex(columns=COLUMNS)
 
 
 def _paper_rows(number: int, metric: str) -> pd.DataFrame:
@@ -111,6 +127,22 @@ def _run_rows(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     gains = [_gain(frame, row, metric) for row in table.to_dict("records")]
     names = ["difference", "difference_half_width", "p_t", "p_sign_flip"]
     return table.join(pd.DataFrame(gains, columns=names, index=table.index))
+
+
+def _measured_rows(sweep: str, metric: str, place: str | Path) -> pd.DataFrame:
+    """The rows of a declared sweep that have a record."""
+    runs = measured_runs(sweep, place)
+    rows = measured_rows(runs, metric)
+    rows = rows[rows["n"] > 0].reset_index(drop=True)
+    names = list(runs["row"].unique())
+    tests = []
+    for name in rows["row"]:
+        other = beside(name, "none", names)
+        found = compare_rows(runs, name, other, metric) if other else None
+        tests.append(tuple(found)[1:] if found else (np.nan,) * 4)
+    columns = ["difference", "difference_half_width", "p_t", "p_sign_flip"]
+    about = {"source": "recorded", "study": sweep, "variant": rows["row"]}
+    return rows.assign(**about).join(pd.DataFrame(tests, columns=columns))
 
 
 def _gain(frame: pd.DataFrame, row: dict, metric: str) -> tuple[float, ...]:

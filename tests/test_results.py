@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from crosskd_lab.declared import append_line, read_sweep
 from crosskd_lab.errors import LabError
 from crosskd_lab.record import finish_record, start_record
 from crosskd_lab.results import COLUMNS, results
@@ -114,3 +115,21 @@ def test_what_is_not_there_is_named(tmp_path):
         results(1, "mAP")
     with pytest.raises(LabError, match="theirs"):
         results(1, sources=["theirs"])
+
+
+def test_a_tables_own_sweep_is_read_from_its_records(tmp_path):
+    """Table 4's rows none and crosskd, recorded by another sweep under other names."""
+    rows = {row.name: row for row in read_sweep("table4").rows}
+    for seed, alone, crossed in ((0, 20.0, 24.0), (1, 22.0, 28.0)):
+        for name, methods, ap in (("none", [], alone), ("crosskd", [{"type": "CrossKD"}], crossed)):
+            line = {"row": "x", "key": rows[name].key, "seed": seed, "status": "done", "AP": ap}
+            line |= {"method": methods, "steps": 240, "train_seconds": 60, "code": {"gone.py": "0"}}
+            append_line(tmp_path / "table1.jsonl", line)
+    frame = results(4, sources=["recorded"], recorded_runs=tmp_path)
+    assert list(frame.columns) == COLUMNS and frame["variant"].tolist() == ["none", "crosskd"]
+    row = one(frame, method="CrossKD")
+    assert (row["n"], row["mean"], row["difference"], row["steps"]) == (2, 26.0, 5.0, 240)
+    assert (row["study"], row["source"], row["stale"]) == ("table4", "recorded", "gone.py")
+    assert row["difference_half_width"] == pytest.approx(12.706205, rel=1e-6)
+    assert 0 < row["p_t"] < 1 and row["p_sign_flip"] == pytest.approx(0.5)
+    assert math.isnan(one(frame, method="none")["difference"])

@@ -51,10 +51,12 @@ def measured_runs(sweep: str | Sweep, recorded: str | Path = RECORDED) -> pd.Dat
     return frame.assign(order=order).sort_values(["order", "seed"]).drop(columns="order")
 
 
-def measured_rows(
-    sweep: str | Sweep, value: str = "AP", recorded: str | Path = RECORDED
-) -> pd.DataFrame:
+def measured_rows(runs: pd.DataFrame, value: str = "AP") -> pd.DataFrame:
     """One row a declared row: mean, interval, and paired differences to baseline and to KD.
+
+    Args:
+        runs: As :func:`measured_runs` gives them.
+        value: One of their columns.
 
     Returns:
         ``row``, ``method``, ``n`` seeds that are done of ``seeds``, ``mean`` with the 95 %
@@ -63,7 +65,6 @@ def measured_rows(
         ``step_seconds``; ``stale``. NaN where nothing is recorded or there is nothing to
         compare with.
     """
-    runs = measured_runs(sweep, recorded)
     names = list(runs["row"].unique())
     return pd.DataFrame([_row(runs, names, name, value) for name in names])
 

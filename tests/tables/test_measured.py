@@ -51,7 +51,7 @@ def test_every_declared_run_has_its_line(recorded):
 
 
 def test_rows_are_held_against_none_and_kd_seed_by_seed(recorded):
-    rows = measured_rows(SWEEP, recorded=recorded).set_index("row")
+    rows = measured_rows(measured_runs(SWEEP, recorded)).set_index("row")
     assert rows["n"].to_dict() == {"none": 3, "kd": 3, "crosskd": 2, "pkd": 0}
     assert rows.loc["none", "mean"] == 21.0
     assert rows.loc["none", "half_width"] == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
@@ -68,7 +68,7 @@ def test_a_changed_file_is_named_until_it_is_confirmed(recorded):
     append_line(recorded / "s.jsonl", line(row, 0, 20.0, code={"losses.py": "0", "taps.py": "1"}))
     runs = measured_runs(SWEEP, recorded)
     assert runs["stale"].tolist()[:2] == ["losses.py, taps.py", ""]
-    assert measured_rows(SWEEP, recorded=recorded)["stale"].iloc[0] == "losses.py, taps.py"
+    assert measured_rows(measured_runs(SWEEP, recorded))["stale"].iloc[0] == "losses.py, taps.py"
     kept = str({row.key: {"code": current(["losses.py"]), "commit": "d"}}).replace("'", '"')
     write_whole(recorded / "confirmed.json", kept)
     assert measured_runs(SWEEP, recorded)["stale"].iloc[0] == "taps.py"
@@ -76,7 +76,7 @@ def test_a_changed_file_is_named_until_it_is_confirmed(recorded):
 
 def test_before_anything_is_recorded_all_is_missing(tmp_path):
     assert set(measured_runs("table1", tmp_path)["status"]) == {"missing"}
-    assert measured_rows("table7", recorded=tmp_path)["mean"].isna().all()
+    assert measured_rows(measured_runs("table7", tmp_path))["mean"].isna().all()
 
 
 @pytest.mark.parametrize(

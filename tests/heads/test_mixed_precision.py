@@ -9,13 +9,14 @@ from crosskd_lab.distiller import Distiller
 from crosskd_lab.methods import PKD, CrossKD, PredictionMimicking
 from crosskd_lab.pair import Pair
 
+HEADS = ["gfl", "retinanet", "fcos", "atss", "paa", "vfnet", "tood", "rtmdet"]
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
     ("student", "teacher"),
-    [*((f, f) for f in ("gfl", "retinanet", "fcos", "atss")), ("gfl", "retinanet")],
+    [*((f, f) for f in HEADS), ("gfl", "retinanet")],
 )
 def test_a_bf16_step(detector, batch, student, teacher, device):
     pair = Pair(detector(student, seed=1), detector(teacher, seed=2))

@@ -1,7 +1,12 @@
 """Table 7: teachers of another kind, ATSS and RetinaNet, for a GFL student."""
 
 table = 7
-rows = {"none": ("pocket/none", {})}
+# The teacher of the student's own kind comes first, to be compared with.
+rows = {
+    "none": ("pocket/none", {}),
+    "kd": ("pocket/kd", {}),
+    "crosskd": ("pocket/crosskd", {"methods.0.i": 3}),
+}
 for family in ("atss", "retinanet"):
     name = f"{family}_r18_w32"
     teacher = {"teacher.config": f"pocket/{name}", "teacher.checkpoint": name}

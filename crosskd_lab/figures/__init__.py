@@ -4,6 +4,7 @@ Nothing here imports torch or pyplot. Figures are 1280 pixels wide at 100 dots a
 """
 
 from crosskd_lab.figures.comparison import ap_figure, race_figure
+from crosskd_lab.figures.evidence import differences_figure, time_figure
 from crosskd_lab.figures.look import DPI, WIDTH, Picture, Style, render, save, styles
 from crosskd_lab.figures.positives import Marks, positives_figure
 from crosskd_lab.figures.pulls import concentration_figure, energy_figure
@@ -24,6 +25,7 @@ __all__ = [
     "concentration_figure",
     "conflict_figure",
     "delivery_figure",
+    "differences_figure",
     "energy_figure",
     "largest_conflicts",
     "positives_figure",
@@ -32,4 +34,5 @@ __all__ = [
     "save",
     "styles",
     "target_maps_figure",
+    "time_figure",
 ]

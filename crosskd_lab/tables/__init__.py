@@ -3,6 +3,7 @@
 Nothing here imports torch.
 """
 
+from crosskd_lab.tables.claims import CLAIMS, compare_claims, conflict_claim, judge_claims
 from crosskd_lab.tables.measured import beside, compare_rows, measured_rows, measured_runs
 from crosskd_lab.tables.report import report_paragraph
 from crosskd_lab.tables.sources import AP_COLUMNS, curves, paper_table, recorded, yours
@@ -10,11 +11,15 @@ from crosskd_lab.tables.stats import Paired, difference_to_baseline, paired, sum
 
 __all__ = [
     "AP_COLUMNS",
+    "CLAIMS",
     "Paired",
     "beside",
+    "compare_claims",
     "compare_rows",
+    "conflict_claim",
     "curves",
     "difference_to_baseline",
+    "judge_claims",
     "measured_rows",
     "measured_runs",
     "paired",

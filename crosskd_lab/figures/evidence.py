@@ -1,0 +1,110 @@
+"""Recorded rows as evidence: differences with their intervals, and AP against the time it took."""
+
+from __future__ import annotations
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.figures.look import DPI, WIDTH, Picture, legend_below, styles
+from crosskd_lab.tables.claims import FAILED, HELD, OPEN
+from crosskd_lab.tables.stats import half_width, need
+
+LOOKS = {HELD: ("#0072B2", "o"), FAILED: ("#D55E00", "X"), OPEN: ("#6E6E6E", "s")}
+
+
+def differences_figure(compared: pd.DataFrame, *, title: str = "What the records say") -> Figure:
+    """A row a comparison: the paired difference of AP and its 95 % interval beside zero.
+
+    Args:
+        compared: ``comparison, n, difference, half_width, verdict``, as
+            ``crosskd_lab.tables.claims.compare_claims`` gives them; a row without a record stays
+            empty and says so.
+        title: Its first line.
+
+    Raises:
+        LabError: a column is missing, or there is no row.
+    """
+    need(compared, "comparison", "n", "difference", "half_width", "verdict")
+    if compared.empty:
+        raise LabError("there is no comparison to draw: name a claim that has one")
+    with sns.axes_style("whitegrid"):
+        figure = Picture(figsize=(WIDTH, 1.9 + 0.55 * len(compared)), dpi=DPI, layout="constrained")
+        ax = figure.subplots()
+    ax.axvline(0, color="black", linestyle=":")
+    for place, row in enumerate(compared.to_dict("records")):
+        colour, marker = LOOKS[row["verdict"]]
+        half = [row["half_width"]] if row["n"] > 1 else None
+        if row["n"]:
+            where = [row["difference"]], [place]
+            ax.errorbar(*where, xerr=half, fmt=marker, color=colour, ms=9, capsize=4)
+    labels = [_said(row) for row in compared.to_dict("records")]
+    ax.set_yticks(range(len(labels)), labels, fontsize=11)
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.grid(axis="y", visible=False)
+    ax.set_title(title, loc="left", fontsize=13)
+    ax.set_xlabel(
+        "difference of AP over common seeds (points) and its 95 % interval\n"
+        "right of zero: as the paper has it",
+        fontsize=11,
+    )
+    for verdict, (colour, marker) in LOOKS.items():
+        ax.plot([], [], marker, color=colour, ms=9, label=verdict)
+    legend_below(figure, ax)
+    return figure
+
+
+def time_figure(
+    runs: pd.DataFrame, *, title: str = "AP against the time that training took"
+) -> Figure:
+    """AP over seconds of training, a point a row of a sweep, its seeds beside it.
+
+    Methods trained for the same number of steps take unequal time; a method that only buys AP by
+    longer steps lies on the way up that the others are on, too.
+
+    Args:
+        runs: ``row, method, status, AP, train_seconds``, as
+            ``crosskd_lab.tables.measured_runs`` gives them.
+        title: Its first line.
+
+    Raises:
+        LabError: a column is missing, or no run is done.
+    """
+    need(runs, "row", "method", "status", "AP", "train_seconds")
+    done = runs[(runs["status"] == "done") & (runs["train_seconds"] > 0)]
+    if done.empty:
+        raise LabError("no recorded run is done: there is no time to draw")
+    looks = styles(done["method"].unique())
+    with sns.axes_style("whitegrid"):
+        figure = Picture(figsize=(WIDTH, 5.6), dpi=DPI, layout="constrained")
+        ax = figure.subplots()
+    for (row, method), part in done.groupby(["row", "method"], sort=False):
+        _point(ax, str(row), part, *looks[method])
+    for method, (colour, marker) in looks.items():
+        ax.plot([], [], marker, color=colour, ms=9, label=method)
+    ax.set_xlim(left=0)
+    ax.set_title(title, loc="left", fontsize=13)
+    ax.set_xlabel("training time of a student (s, validations left out)", fontsize=11)
+    ax.set_ylabel("AP on the test split (points)", fontsize=11)
+    legend_below(figure, ax)
+    return figure
+
+
+def _point(ax: Axes, row: str, part: pd.DataFrame, colour: str, marker: str) -> None:
+    seconds, ap = part["train_seconds"].mean(), part["AP"].mean()
+    half = [half_width(part["AP"].to_numpy())] if len(part) > 1 else None
+    ax.errorbar([seconds], [ap], yerr=half, fmt=marker, color=colour, ms=9, capsize=4)
+    ax.scatter(part["train_seconds"], part["AP"], s=12, color=colour, alpha=0.6)
+    ax.annotate(row, (seconds, ap), (8, 4), textcoords="offset points", fontsize=10, color=colour)
+
+
+def _said(row: dict) -> str:
+    """A comparison with its number, or that there is none."""
+    if not row["n"]:
+        return f"{row['comparison']}\n(not recorded)"
+    if row["n"] == 1:
+        return f"{row['comparison']}\n{row['difference']:+.1f} (one seed)"
+    numbers = f"{row['difference']:+.1f} ± {row['half_width']:.1f}"
+    return f"{row['comparison']}\n{numbers} (n = {row['n']})"

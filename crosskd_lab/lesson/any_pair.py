@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
@@ -19,16 +20,18 @@ from crosskd_lab.errors import LabError
 from crosskd_lab.figures import Marks, delivery_figure, positives_figure, render
 from crosskd_lab.heads import ADAPTERS
 from crosskd_lab.lesson.students import effort, lesson_scenes
-from crosskd_lab.lesson.the_race import STEPS, tell
+from crosskd_lab.lesson.the_race import tell
 from crosskd_lab.lesson.views import delivery_of, head_view
 from crosskd_lab.methods import CrossKD
 from crosskd_lab.names import detectors, teachers
 from crosskd_lab.pair import Pair, build_detector
 from crosskd_lab.race import RaceResult, run_race
 from crosskd_lab.survey import Survey, open_survey
+from crosskd_lab.training.run import quiet
 from crosskd_lab.widgets import Frames, Menus
 
 METHODS = ("none", "kd", "crosskd")
+STEPS = {"smoke": 3, "cpu": 100, "gpu": 1500}
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Bench:
         return Pair(self.built[student], self.built[teacher])
 
 
+@quiet()
 def open_bench(scale: str, data: str | Path | None = None, image: int = 0) -> Bench:
     """Build all dense pocket detectors for the classes of a set, and take one image of it.
 
@@ -78,12 +82,13 @@ def open_bench(scale: str, data: str | Path | None = None, image: int = 0) -> Be
     Raises:
         LabError: for an unknown scale, or a set that cannot be used.
     """
-    names = [name for name in detectors() if _head_type(name) in ADAPTERS]
+    models = {name: read_config(f"pocket/{name}").model for name in detectors()}
+    names = [n for n, m in models.items() if m.get("bbox_head", {}).get("type") in ADAPTERS]
     first = f"pocket/{names[0]}"
     survey = open_survey(RANDOM, first, data or lesson_scenes(scale), teacher_config=first)
     count = len(survey.classes)
     torch.manual_seed(0)
-    built = {name: _build(name, num_classes=count) for name in names}
+    built = {name: _build(models[name], num_classes=count) for name in names}
     (batch,) = survey.batches(1, image, image + 1)
     return Bench(built, batch, survey)
 
@@ -149,6 +154,7 @@ def marks_of(found: Agreement, image: int = 0) -> list[Marks]:
     ]
 
 
+@quiet()
 def agreement_table(bench: Bench, student: str, teacher: str, images: int = 16) -> pd.DataFrame:
     """Positive locations of both assigners over the first held-out images, by level."""
     pair = bench.pair(student, teacher)
@@ -159,12 +165,14 @@ def agreement_table(bench: Bench, student: str, teacher: str, images: int = 16) 
     return total.astype({name: int for name in total if name != "agreement"})
 
 
+@quiet()
 def narrow_pair(bench: Bench, student: str, teacher: str, channels: int, convs: int) -> Pair:
     """A pair whose student has a head of other width and depth than the teacher's."""
     count = bench.built[student].bbox_head.num_classes
     bench.pair(student, teacher)
     head = dict(num_classes=count, in_channels=channels, feat_channels=channels)
-    return Pair(_build(student, **head, stacked_convs=convs), bench.built[teacher])
+    model = read_config(f"pocket/{student}").model
+    return Pair(_build(model, **head, stacked_convs=convs), bench.built[teacher])
 
 
 def race_pair(scale: str, student: str, teacher: str, out: str | Path | None = None) -> RaceResult:
@@ -183,18 +191,21 @@ def race_pair(scale: str, student: str, teacher: str, out: str | Path | None = N
     folder = Path(out) if out else ROOT / "runs" / "pairs" / f"{student}-from-{teacher}-{scale}"
     kind = "trained" if trained else "UNTRAINED (none is shipped: what it teaches is noise)"
     print(f"{student} from {teacher}, {kind}: {STEPS[scale]} steps a student")
-    return run_race(
-        folder,
-        steps=STEPS[scale],
-        methods=METHODS,
-        data=lesson_scenes(scale),
-        teacher=teacher if trained else f"{RANDOM}:{teacher}",
-        student=student,
-        settings={"schedule.batch": batch},
-        listener=tell,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the engine's packages say of each other
+        return run_race(
+            folder,
+            steps=STEPS[scale],
+            methods=METHODS,
+            data=lesson_scenes(scale),
+            teacher=teacher if trained else f"{RANDOM}:{teacher}",
+            student=student,
+            settings={"schedule.batch": batch},
+            listener=tell,
+        )
 
 
+@quiet()
 def _menus(bench: Bench, draw: Callable[[Pair], Figure], student: str, teacher: str) -> Menus:
     bench.pair(student, teacher)
     pictures = {
@@ -204,13 +215,8 @@ def _menus(bench: Bench, draw: Callable[[Pair], Figure], student: str, teacher: 
     return Menus(pictures, ("student", "teacher"), (student, teacher))
 
 
-def _head_type(name: str) -> str:
-    return read_config(f"pocket/{name}").model.get("bbox_head", {}).get("type", "")
-
-
-def _build(name: str, **head: Any) -> Any:
-    """A pocket detector in evaluation mode, untrained, with some settings of its head replaced."""
-    model = read_config(f"pocket/{name}").model
+def _build(model: Any, **head: Any) -> Any:
+    """A detector in evaluation mode, untrained, with some settings of its head replaced."""
     model.bbox_head.update(head)
     if "in_channels" in head:
         model.neck.out_channels = head["in_channels"]

@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ContextDecorator, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def prepare_engine() -> None:
     register_checkpoint_loader()
 
 
-class quiet:
+class quiet(ContextDecorator):
     """Keep mmengine's start-up chatter (environment, hooks, initial weights) off the terminal."""
 
     def __enter__(self) -> None:

@@ -15,7 +15,7 @@ from crosskd_lab.book import covers
 from crosskd_lab.book.maths import draw_formulas
 from crosskd_lab.book.press import execute
 from crosskd_lab.lesson.conflicts import check_ratio
-from crosskd_lab.lesson.exercises import check_align, check_gain
+from crosskd_lab.lesson.exercises import check_align, check_gain, check_translation
 
 COVERS = covers()
 NAMES = [cover.path.stem for cover in COVERS]
@@ -68,6 +68,7 @@ class TestRules:
     [
         ("01_one_feature_two_heads", check_align, "align"),
         ("02_the_race", check_gain, "gain"),
+        ("03_any_teacher_any_student", check_translation, "pick"),
         ("04_target_conflict", check_ratio, "ratio"),
     ],
 )
@@ -85,7 +86,7 @@ def executed(request, tmp_path_factory):
     cover = COVERS[NAMES.index(request.param)]
     out = tmp_path_factory.mktemp(request.param)
     parameters = {"scale": "smoke"}
-    if request.param == "02_the_race":
+    if request.param in ("02_the_race", "03_any_teacher_any_student"):
         parameters["out"] = str(out / "race")
     chapter = execute(cover, out, parameters)
     assert chapter.error is None, f"{request.param}: {chapter.error}"
@@ -161,6 +162,28 @@ def the_race(cells):
     assert all(f"<td>{method}</td>" in ends for method in ("none", "KD", "CrossKD", "CrossKD+PKD"))
 
 
+def any_pair(cells):
+    for tag, pictures in (("menus", 4), ("slider", 5), ("positives", 4)):
+        assert shown(tagged(cells, tag), WIDGET), "where widgets run, there are controls"
+        assert picture(tagged(cells, tag)).height > 300 * pictures, "where not, a row of choices"
+    refused = printed(tagged(cells, "refused"))
+    assert "say CrossKD(i=...)" in refused and "say CrossKD(align='conv')" in refused
+    assert picture(tagged(cells, "narrow")).width == 1280
+    for tag, word in (("agreement", "all levels"), ("spaces", "deltas from an anchor")):
+        (table,) = shown(tagged(cells, tag), "text/html")
+        assert word in table
+    assert "the best of the teacher's 9 anchors" in printed(tagged(cells, "translation"))
+    assert "Not yet: " in printed(tagged(cells, "exercise"))
+    (table,) = shown(tagged(cells, "paper"), "text/html")
+    assert "30.3" in table and "42.1" in table
+    assert "gfl_r18_w16 from retinanet_r18_w32" in printed(tagged(cells, "run"))
+    assert picture(tagged(cells, "race")).width == 1280
+    verdict = printed(tagged(cells, "verdict"))
+    assert re.match(r"\d of \d pairs|All students ended alike", verdict)
+    (paragraph,) = shown(tagged(cells, "verdict"), "text/markdown")
+    assert "retinanet_r18_w32" in paragraph and "3 steps" in paragraph
+
+
 def target_conflict(cells):
     assert "16 held-out images, 10 classes" in printed(cells)
     for tag, pictures in (("images", 6), ("slider", 9)):
@@ -176,5 +199,6 @@ PROMISES = {
     "00_welcome": welcome,
     "01_one_feature_two_heads": one_feature,
     "02_the_race": the_race,
+    "03_any_teacher_any_student": any_pair,
     "04_target_conflict": target_conflict,
 }

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
 from tqdm.auto import tqdm
+from tqdm.notebook import tqdm_notebook
 
 from .analysis.conflict import find_conflict
 from .analysis.gradients import measure_gradients
@@ -135,9 +136,7 @@ def survey_conflict(
         tally.load(state, identity)
     first, total = tally.images, len(survey.dataset)
     kept = first
-    with tqdm(
-        total=total, initial=first, desc="conflict", unit="image", disable=None, leave=False
-    ) as bar:
+    with _progress("conflict", total, first) as bar:
         for found in survey.batches(batch, first):
             tally.add(find_conflict(survey.pair, **found, boxes=boxes))
             bar.update(tally.images - bar.n)
@@ -166,10 +165,32 @@ def survey_gradients(
     Returns:
         See :func:`crosskd_lab.analysis.gradients.measure_gradients`.
     """
-    steps = -(-min(images, len(survey.dataset)) // batch)
-    batches = survey.batches(batch, last=images)
-    shown = tqdm(batches, total=steps, desc="gradients", unit="batch", disable=None, leave=False)
-    return measure_gradients(survey.pair, shown, methods, places)
+    with _progress("gradients", min(images, len(survey.dataset))) as bar:
+
+        def counted() -> Iterator[dict[str, Any]]:
+            for found in survey.batches(batch, last=images):
+                yield found
+                bar.update(len(found["data_samples"]))
+
+        return measure_gradients(survey.pair, counted(), methods, places)
+
+
+@contextmanager
+def _progress(title: str, total: int, begun: int = 0) -> Iterator[Any]:
+    """A bar that is gone when the work is done, from a notebook that is kept as a page, too."""
+    own = {"display": False} if issubclass(tqdm, tqdm_notebook) else {}
+    settings = {"total": total, "initial": begun, "desc": title, "unit": "image"}
+    with tqdm(**settings, disable=None, leave=False, **own) as bar:
+        shown = None
+        if hasattr(bar, "container"):  # in a notebook; tqdm would leave its last words there
+            from IPython.display import display
+
+            shown = display(bar.container, display_id=True)
+        try:
+            yield bar
+        finally:
+            if shown is not None:
+                shown.update({}, raw=True)
 
 
 def _teacher(name: str, config: str | Path | None) -> Saved:

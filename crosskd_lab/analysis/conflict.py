@@ -14,6 +14,9 @@ says whose boxes stand in:
     "exact"    the ground truth's: quality 1, the assigner's one-hot label.
 
 For focal-loss heads all three are the one-hot label.
+
+Assigners that look at predictions (those of DDOD, PAA, RTMDet and TOOD) have no targets before
+training; for them ``boxes`` must be "student".
 """
 
 from __future__ import annotations
@@ -27,8 +30,9 @@ from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
 from ..errors import LabError
-from ..heads import HeadAdapter, Levels, Predictions, Targets, adapter_for
+from ..heads import HeadAdapter, Predictions, Targets, adapter_for
 from ..pair import Pair
+from .assignment import assigned, blank_predictions, refuse_dynamic
 from .maps import View, by_location, level_sizes, pixels, score_map, scores_of
 
 BOXES = ("teacher", "student", "exact")
@@ -65,11 +69,14 @@ class Conflict:
         most = (self.target - self.teacher).abs().max(-1)
         return most.values, most.indices
 
+    def apart(self, threshold: float) -> Tensor:
+        """``(N, R)`` bool: counted locations with discrepancy > threshold."""
+        return (self.discrepancy[0] > threshold) & self.counted
+
 
 def conflict_ratio(conflict: Conflict, threshold: float) -> float:
     """Fig. 3: locations with discrepancy > threshold, over positive locations (at least 1)."""
-    apart = (conflict.discrepancy[0] > threshold) & conflict.counted
-    return float(apart.sum() / conflict.positive.sum().clamp(min=1))
+    return float(conflict.apart(threshold).sum() / conflict.positive.sum().clamp(min=1))
 
 
 @torch.no_grad()
@@ -88,10 +95,12 @@ def find_conflict(
         boxes: "teacher", "student" or "exact", see above.
 
     Raises:
-        LabError: for another word.
+        LabError: for another word, or for an assigner that needs boxes="student".
     """
     if boxes not in BOXES:
         raise LabError(f"boxes = {boxes!r} is unknown: choose one of {', '.join(BOXES)}")
+    if boxes != "student":
+        refuse_dynamic(pair.student_head)
     truths = [sample.gt_instances for sample in data_samples]
     metas = [sample.metainfo for sample in data_samples]
     teacher = pair.teacher_head.walk(pair.teacher.extract_feat(inputs)).predictions
@@ -99,41 +108,29 @@ def find_conflict(
         student = pair.student_head.walk(pair.student.extract_feat(inputs)).predictions
     else:
         student = blank_predictions(pair.student_head, teacher.cls)
-    _, targets = pair.student_head.detection_losses(student, truths, metas)
+    targets = assigned(pair.student_head, student, truths, metas)
     target = _target(pair, student, teacher, targets, metas, boxes)
-    return locate(pair, target, teacher, targets, metas)
-
-
-def blank_predictions(head: HeadAdapter, levels: Levels) -> Predictions:
-    """Predictions of zeros for maps of these sizes: what an assigner needs that looks at no boxes.
-
-    The number of channels comes from the head itself, run on one tiny map.
-    """
-    blank = levels[0].new_zeros(1, head.head.in_channels, 2, 2)
-    tiny = head.walk(tuple(blank for _ in levels)).predictions
-
-    def grow(maps: Levels) -> Levels:
-        pairs = zip(maps, levels, strict=True)
-        return tuple(m.new_zeros(len(v), m.size(1), *v.shape[-2:]) for m, v in pairs)
-
-    centerness = None if tiny.centerness is None else grow(tiny.centerness)
-    return Predictions(grow(tiny.cls), grow(tiny.reg), centerness)
+    return locate(pair.teacher_head, target, teacher, targets, metas)
 
 
 def locate(
-    pair: Pair, target: Tensor, teacher: Predictions, targets: Targets, metas: Sequence[dict]
+    teacher_head: HeadAdapter,
+    target: Tensor,
+    teacher: Predictions,
+    targets: Targets,
+    metas: Sequence[dict],
 ) -> Conflict:
     """Reduce both sides to locations.
 
     Args:
-        pair: Student and teacher.
+        teacher_head: Reads the teacher's predictions.
         target: ``(N, P, K)`` p^gt at the student's priors.
         teacher: The teacher's predictions.
         targets: What the student's assigner decided.
         metas: Per image, ``scale_factor`` (x, y) from original to input pixels.
     """
     levels = teacher.cls
-    scores = scores_of(pair.teacher_head, teacher)
+    scores = scores_of(teacher_head, teacher)
     labels = torch.where(targets.positive, targets.labels, targets.num_classes)
     label, first = by_location(labels, levels).min(-1)  # background is the highest label
     boxes = by_location(targets.boxes, levels)

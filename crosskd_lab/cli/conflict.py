@@ -7,20 +7,23 @@ from typing import Annotated
 
 import typer
 
+from crosskd_lab.cli.pair_options import (
+    Batch,
+    Data,
+    SkipBad,
+    Split,
+    StudentWeights,
+    Teacher,
+    TeacherConfig,
+)
+
 
 def conflict(
-    teacher: Annotated[
-        str, typer.Option(metavar="NAME_OR_FILE", help="A shipped teacher, a run or a checkpoint.")
-    ],
+    teacher: Teacher,
     student: Annotated[str, typer.Option(metavar="CONFIG", help="Whose assigner gives targets.")],
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A COCO-format folder; by default the teacher's own."),
-    ] = None,
-    teacher_config: Annotated[
-        str | None, typer.Option(metavar="CONFIG", help="What a bare checkpoint belongs to.")
-    ] = None,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
+    data: Data = None,
+    teacher_config: TeacherConfig = None,
+    split: Split = "val",
     boxes: Annotated[
         str,
         typer.Option(
@@ -28,9 +31,7 @@ def conflict(
             "--student-weights) or exact (one-hot labels)."
         ),
     ] = "teacher",
-    student_weights: Annotated[
-        str | None, typer.Option(metavar="RUN_OR_FILE", help="A trained student.")
-    ] = None,
+    student_weights: StudentWeights = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -39,10 +40,8 @@ def conflict(
             show_default="runs/conflict/{teacher}",
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 8,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out records that are broken, and say which.")
-    ] = False,
+    batch: Batch = 8,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Count the locations where a teacher contradicts what a student's assigner asks for.
 

@@ -7,24 +7,24 @@ from typing import Annotated
 
 import typer
 
+from crosskd_lab.cli.pair_options import (
+    Batch,
+    Data,
+    SkipBad,
+    Split,
+    StudentWeights,
+    Teacher,
+    TeacherConfig,
+)
+
 
 def gradients(
-    teacher: Annotated[
-        str, typer.Option(metavar="NAME_OR_FILE", help="A shipped teacher, a run or a checkpoint.")
-    ],
+    teacher: Teacher,
     student: Annotated[str, typer.Option(metavar="CONFIG", help="The student's config.")],
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A COCO-format folder; by default the teacher's own."),
-    ] = None,
-    teacher_config: Annotated[
-        str | None, typer.Option(metavar="CONFIG", help="What a bare checkpoint belongs to.")
-    ] = None,
-    student_weights: Annotated[
-        str | None,
-        typer.Option(metavar="RUN_OR_FILE", help="A trained student; by default it is untrained."),
-    ] = None,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
+    data: Data = None,
+    teacher_config: TeacherConfig = None,
+    student_weights: StudentWeights = None,
+    split: Split = "val",
     images: Annotated[int, typer.Option(min=2, help="How many images.")] = 64,
     place: Annotated[
         list[str] | None,
@@ -38,7 +38,8 @@ def gradients(
             show_default="runs/gradients/{teacher}",
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 8,
+    batch: Batch = 8,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Measure the gradients of the detection loss, KD, CrossKD and PKD at the student's features.
 
@@ -52,7 +53,7 @@ def gradients(
     from crosskd_lab.survey import open_survey, survey_gradients
 
     places = [_place(word) for word in place or ["neck", "cls:1", "cls:3"]]
-    survey = open_survey(teacher, student, data, split, teacher_config, student_weights)
+    survey = open_survey(teacher, student, data, split, teacher_config, student_weights, skip_bad)
     methods = {"CrossKD": CrossKD(), "KD": PredictionMimicking(), "PKD": PKD()}
     frame = survey_gradients(survey, methods, places, images, batch)
     out = out or Path("runs") / "gradients" / Path(teacher).stem

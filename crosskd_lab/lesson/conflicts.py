@@ -17,7 +17,7 @@ from crosskd_lab.analysis.conflict import conflict_view
 from crosskd_lab.analysis.tally import Tally
 from crosskd_lab.configs import RANDOM
 from crosskd_lab.figures import DPI, WIDTH, Picture, conflict_figure, render, target_maps_figure
-from crosskd_lab.lesson.exercises import _verdict, _Wrong
+from crosskd_lab.lesson.judge import Wrong, verdict
 from crosskd_lab.lesson.students import lesson_scenes
 from crosskd_lab.survey import Survey, open_survey, survey_conflict
 from crosskd_lab.widgets import Frames
@@ -84,7 +84,7 @@ def count(survey: Survey, boxes: str = "teacher") -> Tally:
     return survey_conflict(survey, boxes)
 
 
-@_verdict
+@verdict
 def check_ratio(ratio: Callable[[Tensor, Tensor, float], float]) -> str:
     """Whether ``ratio(target, teacher, threshold)`` is the conflict ratio of section 3.1.
 
@@ -100,5 +100,5 @@ def check_ratio(ratio: Callable[[Tensor, Tensor, float], float]) -> str:
         1.5: "a location counts once, however many classes differ: take the maximum over classes",
     }
     if abs(got - 1.0) > 1e-6:
-        raise _Wrong(f"for four made-up locations it gives {got:g}; {hints.get(got, 'reread 3.1')}")
+        raise Wrong(f"for four made-up locations it gives {got:g}; {hints.get(got, 'reread 3.1')}")
     return "two locations in conflict over two positives make 1"

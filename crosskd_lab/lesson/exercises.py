@@ -1,13 +1,8 @@
-"""Judges of what the learner wrote. Each takes the learner's function and answers in one line.
-
-An answer begins with "Right" or with "Not yet" and a hint; nothing is raised, so that a notebook
-with its exercises unsolved still runs to its end.
-"""
+"""Judges of what the learner wrote. Each takes the learner's function and answers in one line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import wraps
 from itertools import combinations
 from typing import Any
 
@@ -15,29 +10,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from crosskd_lab.lesson.judge import Wrong, verdict
 from crosskd_lab.tables.report import final_rows
 
 
-class _Wrong(Exception):
-    """A hint for the learner."""
-
-
-def _verdict(check: Callable[..., str]) -> Callable[..., str]:
-    """Turn hints, and whatever the learner's function raises, into an answer."""
-
-    @wraps(check)
-    def answer(function: Callable[..., Any], *others: Any) -> str:
-        try:
-            return f"Right: {check(function, *others)}"
-        except _Wrong as hint:
-            return f"Not yet: {hint}"
-        except Exception as error:  # the learner's own, whatever it is
-            return f"Not yet: your function raised {type(error).__name__}: {error}"
-
-    return answer
-
-
-@_verdict
+@verdict
 def check_align(align: Callable[[Tensor, Tensor], Tensor]) -> str:
     """Whether ``align(student, teacher)`` gives each channel the teacher's mean and deviation.
 
@@ -55,7 +32,7 @@ def check_align(align: Callable[[Tensor, Tensor], Tensor]) -> str:
         measure = Tensor.mean if name == "mean" else Tensor.std
         ours, theirs = measure(aligned, dim=dims), measure(teacher, dim=dims)
         if not torch.allclose(ours, theirs, atol=1e-3):
-            raise _Wrong(
+            raise Wrong(
                 f"the {name} of channel 0 is {ours[0]:.3f} and the teacher's is {theirs[0]:.3f}; "
                 "take each channel's over batch, height and width"
             )
@@ -66,11 +43,11 @@ def check_align(align: Callable[[Tensor, Tensor], Tensor]) -> str:
 def _check_map(aligned: Any, student: Tensor, before: Tensor) -> None:
     if not isinstance(aligned, Tensor) or aligned.shape != student.shape:
         got = tuple(aligned.shape) if isinstance(aligned, Tensor) else type(aligned).__name__
-        raise _Wrong(f"return a tensor of the student's shape {tuple(student.shape)}, not {got}")
+        raise Wrong(f"return a tensor of the student's shape {tuple(student.shape)}, not {got}")
     if not torch.equal(student, before):
-        raise _Wrong("the student's map was changed in place; return a new one")
+        raise Wrong("the student's map was changed in place; return a new one")
     if not aligned.requires_grad:
-        raise _Wrong("no gradient reaches the student's map; do not detach it")
+        raise Wrong("no gradient reaches the student's map; do not detach it")
 
 
 def _check_affine(aligned: Tensor, student: Tensor) -> None:
@@ -78,7 +55,7 @@ def _check_affine(aligned: Tensor, student: Tensor) -> None:
     for channel in range(len(flat[0])):
         r = torch.corrcoef(torch.stack([f[channel] for f in flat]))[0, 1]
         if r < 0.999:
-            raise _Wrong(f"channel {channel} is no longer the student's: shift and scale it only")
+            raise Wrong(f"channel {channel} is no longer the student's: shift and scale it only")
 
 
 RACE = pd.DataFrame(
@@ -99,7 +76,7 @@ RACE = pd.DataFrame(
 """A race made up for `check_gain`: seed 2 has no student without distillation beside it."""
 
 
-@_verdict
+@verdict
 def check_gain(gain: Callable[[pd.DataFrame, str], float]) -> str:
     """Whether ``gain(curves, method)`` is the mean over seeds of AP(method) - AP(none) at the end.
 
@@ -112,14 +89,14 @@ def check_gain(gain: Callable[[pd.DataFrame, str], float]) -> str:
         20.0: "seed 2 has no partner among 'none'; compare only seeds that both methods have",
     }
     if not isinstance(got, (int, float)):
-        raise _Wrong(f"return one number, not {type(got).__name__}")
+        raise Wrong(f"return one number, not {type(got).__name__}")
     if abs(got - 6.0) > 1e-6:
         hint = hints.get(round(float(got), 3), "take the last step, subtract seed by seed, average")
-        raise _Wrong(f"for the made-up race it gives {got:g} points; {hint}")
+        raise Wrong(f"for the made-up race it gives {got:g} points; {hint}")
     return "7 points under seed 0 and 5 under seed 1 make 6 on average"
 
 
-@_verdict
+@verdict
 def check_translation(pick: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> str:
     """Whether ``pick(scores, boxes)`` gives each location its best-scored anchor.
 
@@ -131,18 +108,18 @@ def check_translation(pick: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -
     boxes = torch.arange(16.0).view(2, 2, 4)
     got = pick(scores.clone(), boxes.clone())
     if not isinstance(got, tuple) or [tuple(g.shape) for g in got] != [(2, 2), (2, 4)]:
-        raise _Wrong("return two tensors, scores (L, K) and boxes (L, 4)")
+        raise Wrong("return two tensors, scores (L, K) and boxes (L, 4)")
     chosen, box = got
     if torch.allclose(chosen, scores.amax(1)) and not torch.allclose(
         chosen, scores[[0, 1], [1, 0]]
     ):
-        raise _Wrong("each class took its own best anchor; one anchor must speak for a location")
+        raise Wrong("each class took its own best anchor; one anchor must speak for a location")
     if torch.allclose(chosen, scores[[0, 1], [1, 1]]) or torch.allclose(chosen, scores.mean(1)):
-        raise _Wrong("the best anchor is the one with the largest score of any class")
+        raise Wrong("the best anchor is the one with the largest score of any class")
     if not torch.allclose(chosen, scores[[0, 1], [1, 0]]):
-        raise _Wrong("take at each location the anchor whose largest score over classes is largest")
+        raise Wrong("take at each location the anchor whose largest score over classes is largest")
     if not torch.allclose(box, boxes[[0, 1], [1, 0]]):
-        raise _Wrong("the scores are right; the boxes must be those of the same anchors")
+        raise Wrong("the scores are right; the boxes must be those of the same anchors")
     return "one anchor a location speaks, with its scores and its box; the others teach nothing"
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from crosskd_lab.analysis.conflict import conflict_ratio, locate
 from crosskd_lab.cross_head import align_statistics
 from crosskd_lab.heads import BRANCHES
 from crosskd_lab.lesson.seen import Seen
@@ -108,13 +109,12 @@ def conflict(seen: Seen, threshold: float = 0.5) -> dict[str, float]:
         ``positives``, locations given to an object; ``conflicts``, locations where target and
         teacher's score differ by more than ``threshold`` in some class; ``ratio`` of the two.
     """
-    apart = (seen.assigned() - seen.teacher_scores()).abs().amax(-1) > threshold
-    positives = int(seen.taps.targets.positive.sum())
-    conflicts = int(apart.sum())
+    taps = seen.taps
+    found = locate(taps.teacher_head, seen.assigned(), taps.teacher, taps.targets, taps.metas)
     return {
-        "positives": positives,
-        "conflicts": conflicts,
-        "ratio": conflicts / max(positives, 1),
+        "positives": int(found.positive.sum()),
+        "conflicts": int(found.apart(threshold).sum()),
+        "ratio": conflict_ratio(found, threshold),
     }
 
 

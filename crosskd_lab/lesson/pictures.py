@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib as mpl
@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from crosskd_lab.figures import DPI, WIDTH, Picture, render
+from crosskd_lab.figures.maps import BOX, bare, draw_boxes
 from crosskd_lab.lesson.seen import Seen
 from crosskd_lab.widgets import Frames
 
-BOX = "#E69F00"  # Okabe and Ito's orange: on scenes, and on the dark end of viridis
 SCORES, GAPS = "viridis", "cividis"
 COLOURS = {"f_i^s": "#D55E00", "aligned": "#0072B2", "f_i^t": "#000000"}
 LABELS = {"f_i^s": "student, $f_i^s$", "aligned": "aligned", "f_i^t": "teacher, $f_i^t$"}
@@ -149,11 +149,11 @@ def gradient_figure(table: pd.DataFrame) -> Figure:
 def _image(ax: Axes, seen: Seen, image: int, title: str) -> None:
     ax.imshow(seen.images[image])
     boxes, names = seen.boxes(image)
-    _boxes(ax, boxes)
+    draw_boxes(ax, boxes)
     for (left, top, _, _), name in zip(boxes, names, strict=True):
         frame = {"facecolor": BOX, "edgecolor": "none", "pad": 1.2}
         ax.text(left + 2, top + 2, name, fontsize=9, va="top", bbox=frame, clip_on=True)
-    _finish(ax, title)
+    bare(ax, title)
 
 
 def _map(
@@ -168,21 +168,7 @@ def _map(
 ) -> None:
     drawn = ax.imshow(values, cmap=mpl.colormaps[colours], vmin=0, vmax=top)
     boxes, _ = seen.boxes(image)
-    _boxes(ax, boxes)
+    draw_boxes(ax, boxes)
     bar = figure.colorbar(drawn, ax=ax, shrink=0.85)
     bar.ax.tick_params(labelsize=10)
-    _finish(ax, title)
-
-
-def _boxes(ax: Axes, boxes: Sequence | NDArray[np.float64]) -> None:
-    for left, top, right, bottom in boxes:
-        corner, wide, high = (left - 0.5, top - 0.5), right - left, bottom - top
-        ax.add_patch(
-            mpl.patches.Rectangle(corner, wide, high, fill=False, edgecolor=BOX, linewidth=1.5)
-        )
-
-
-def _finish(ax: Axes, title: str) -> None:
-    ax.set_title(title, loc="left", fontsize=12)
-    ax.set_xticks([])
-    ax.set_yticks([])
+    bare(ax, title)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crosskd_lab.analysis.maps import score_map, scores_of
+from crosskd_lab.analysis.maps import pixels, score_map, scores_of
 from crosskd_lab.heads import HeadAdapter
 from crosskd_lab.pair import Pair
 from crosskd_lab.taps import Taps, collect
@@ -74,11 +74,4 @@ def look(pair: Pair, batch: dict[str, Any], classes: Sequence[str]) -> Seen:
         classes: Names of the classes.
     """
     taps, _ = collect(pair, batch["inputs"], batch["data_samples"])
-    return Seen(taps, _as_bytes(pair, batch["inputs"]), tuple(classes))
-
-
-def _as_bytes(pair: Pair, inputs: Tensor) -> NDArray[np.uint8]:
-    """Undo the normalisation."""
-    prepared = pair.student.data_preprocessor
-    pixels = (inputs * prepared.std + prepared.mean).round().clamp(0, 255)
-    return pixels.byte().permute(0, 2, 3, 1).cpu().numpy()
+    return Seen(taps, pixels(pair, batch["inputs"]), tuple(classes))

@@ -7,13 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from crosskd_lab.analysis.conflict import (
-    Conflict,
-    blank_predictions,
-    conflict_ratio,
-    find_conflict,
-    locate,
-)
+from crosskd_lab.analysis.conflict import Conflict, conflict_ratio, find_conflict, locate
 from crosskd_lab.errors import LabError
 from crosskd_lab.heads import Predictions, Targets
 
@@ -105,9 +99,8 @@ def test_several_priors_are_reduced_by_the_maximum():
     )
     target = torch.zeros(1, 6, 2)
     target[0, 1, 1] = 1
-    pair = SimpleNamespace(teacher_head=teacher_head)
     metas = [{"scale_factor": (2.0, 2.0)}]
-    found = locate(pair, target, Predictions(levels, ()), targets, metas)
+    found = locate(teacher_head, target, Predictions(levels, ()), targets, metas)
     assert torch.allclose(found.teacher, torch.tensor([[[0.3, 0.6], [0.5, 0.9]]]))
     assert found.target.tolist() == [[[0, 1], [0, 0]]]
     assert found.label.tolist() == [[1, 2]]
@@ -124,15 +117,6 @@ def test_ignored_locations_are_neither_conflict_nor_positive():
     found = Conflict(target, scores, label, ones, counted, torch.zeros(3, dtype=torch.long))
     assert found.positive.tolist() == [[False, False, True]]
     assert conflict_ratio(found, 0.5) == 2
-
-
-def test_blank_predictions_have_the_heads_own_channels(toy_pair):
-    levels = (torch.zeros(3, 2, 5, 4), torch.zeros(3, 2, 3, 2))
-    blank = blank_predictions(toy_pair((8, 16)).student_head, levels)
-    assert [m.shape for m in blank.cls] == [(3, 2, 5, 4), (3, 2, 3, 2)]
-    assert [m.shape for m in blank.reg] == [(3, 20, 5, 4), (3, 20, 3, 2)]
-    assert blank.centerness is None
-    assert not any(m.any() for m in (*blank.cls, *blank.reg))
 
 
 def test_an_unknown_target_is_named(toy_pair, sample):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from crosskd_lab.heads import Predictions, Targets
 from crosskd_lab.lesson.measures import (
     channel_statistics,
     conflict,
@@ -62,11 +63,14 @@ def test_distances_of_a_real_student_are_not_zero(seen):
 def test_conflicts_are_counted_by_hand():
     asked = torch.tensor([[[1.0, 0], [1, 0], [0, 0], [0, 0]]])
     said = torch.tensor([[[0.9, 0], [0.2, 0], [0.1, 0.7], [0.4, 0.3]]])
-    seen = SimpleNamespace(
-        assigned=lambda: asked,
-        teacher_scores=lambda: said,
-        taps=SimpleNamespace(targets=SimpleNamespace(positive=asked.sum(-1) > 0)),
+    targets = Targets(torch.tensor([[0, 0, 2, 2]]), torch.ones(1, 4), torch.ones(1, 4, 4), 2, 2)
+    taps = SimpleNamespace(
+        teacher_head=SimpleNamespace(flat_cls=lambda predictions: said.logit()),
+        teacher=Predictions((torch.zeros(1, 2, 2, 2),), ()),
+        targets=targets,
+        metas=[{"scale_factor": (1.0, 1.0)}],
     )
+    seen = SimpleNamespace(assigned=lambda: asked, taps=taps)
     assert conflict(seen) == {"positives": 2, "conflicts": 2, "ratio": 1.0}
     assert conflict(seen, 0.75) == {"positives": 2, "conflicts": 1, "ratio": 0.5}
 

@@ -7,6 +7,7 @@ from crosskd_lab.figures.comparison import ap_figure, race_figure
 from crosskd_lab.figures.evidence import differences_figure, time_figure
 from crosskd_lab.figures.look import DPI, WIDTH, Picture, Style, render, save, styles
 from crosskd_lab.figures.positives import Marks, positives_figure
+from crosskd_lab.figures.prediction import prediction_figure
 from crosskd_lab.figures.pulls import concentration_figure, energy_figure
 from crosskd_lab.figures.targets import conflict_figure, largest_conflicts, target_maps_figure
 from crosskd_lab.figures.towers import Delivery, HeadView, Layer, Tower, delivery_figure
@@ -29,6 +30,7 @@ __all__ = [
     "energy_figure",
     "largest_conflicts",
     "positives_figure",
+    "prediction_figure",
     "race_figure",
     "render",
     "save",

@@ -5,20 +5,24 @@ Nothing here imports torch.
 
 from crosskd_lab.tables.claims import CLAIMS, compare_claims, conflict_claim, judge_claims
 from crosskd_lab.tables.measured import beside, compare_rows, measured_rows, measured_runs
+from crosskd_lab.tables.ordering import Ordering, by_pair, find_ordering, tell_ordering
 from crosskd_lab.tables.report import report_paragraph
 from crosskd_lab.tables.sources import AP_COLUMNS, curves, paper_table, recorded, yours
 from crosskd_lab.tables.stats import Paired, difference_to_baseline, paired, summarise
 
 __all__ = [
     "AP_COLUMNS",
+    "Ordering",
     "CLAIMS",
     "Paired",
     "beside",
     "compare_claims",
     "compare_rows",
     "conflict_claim",
+    "by_pair",
     "curves",
     "difference_to_baseline",
+    "find_ordering",
     "judge_claims",
     "measured_rows",
     "measured_runs",
@@ -27,5 +31,6 @@ __all__ = [
     "recorded",
     "report_paragraph",
     "summarise",
+    "tell_ordering",
     "yours",
 ]

@@ -18,6 +18,7 @@ from crosskd_lab.methods import CrossKD, PredictionMimicking
 from crosskd_lab.pair import Pair
 
 RECIPE = Path(__file__).resolve().parents[2] / "docs" / "add_your_head.md"
+HEADS = RECIPE.with_name("heads.md")
 
 
 class MyHead(RetinaHead):
@@ -77,3 +78,10 @@ def test_the_recipe_serves_a_new_head(detector, batch, my_head):
         losses = Distiller(pair=pair, methods=[CrossKD(), PredictionMimicking()]).loss(*batch)
         terms = [value for name, value in losses.items() if "kd" in name]
         assert len(terms) == 4 and all(value.isfinite() and value > 0 for value in terms)
+
+
+def test_the_list_of_heads_is_that_of_the_adapters():
+    rows = re.findall(r"^\| `(\w+)` \| (\d) \| (\d) \|", HEADS.read_text(), re.MULTILINE)
+    assert {name: int(i) for name, _, i in rows} == {
+        name: adapter.recipe.layer for name, adapter in ADAPTERS.items()
+    }

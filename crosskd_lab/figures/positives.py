@@ -64,7 +64,7 @@ def positives_figure(
         ax.set_axis_off()
     for ax, (name, part) in zip(axes, panels, strict=False):
         ax.set_axis_on()
-        ax.imshow(image, alpha=0.4)
+        ax.imshow(image, alpha=0.6)
         draw_boxes(ax, boxes)
         for marks in part:
             _draw(ax, marks)

@@ -19,6 +19,7 @@ from crosskd_lab.pair import Pair
 FOUR = ["gfl", "retinanet", "fcos", "atss"]
 FAMILIES = [*FOUR, "fcos_exp", "ddod", "paa", "vfnet", "tood", "rtmdet"]
 DEPTH = {"vfnet": 3, "tood": 6, "rtmdet": 2}  # of mmdet's own configs; the others have four
+EXPONENTS = ("fcos_exp", "vfnet")  # whose boxes are exp() of what the tower gives
 CENTERNESS = ("atss", "ddod", "paa")  # what is distilled of it
 each_head = pytest.mark.parametrize("family", FAMILIES)
 each_layer = pytest.mark.parametrize(
@@ -114,21 +115,40 @@ def test_decoded_boxes_are_those_that_stock_evaluation_finds(detector, batch, fa
         assert apart(instances.bboxes, decoded).min(1).values.max() < 1e-2
 
 
+def assert_a_copy_says_the_same(adapter, neck, i: int, exponents: bool) -> None:
+    """To 1e-5 of 1 or a map's largest value: alignment has an epsilon, which exp() magnifies."""
+    with torch.no_grad():
+        taps = adapter.walk(neck)
+        crossed = cross_head(adapter, taps.towers, taps.towers, i)
+    said = taps.predictions
+    compared = [*zip(crossed.cls, said.cls, strict=True)]
+    compared += zip(crossed.centerness or (), said.centerness or (), strict=True)
+    for pair in zip(crossed.reg, said.reg, strict=True):
+        compared.append(tuple(m.log() for m in pair) if exponents else pair)
+    for ours, theirs in compared:
+        largest = max(1.0, theirs.abs().max().item())
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5 * largest)
+
+
 @each_layer
 def test_a_copy_of_the_teacher_gives_the_teachers_predictions(detector, batch, family, i):
     model = detector(family)
-    adapter = adapter_for(model.bbox_head)
-    with torch.no_grad():
-        taps = adapter.walk(model.extract_feat(batch[0]))
-        crossed = cross_head(adapter, taps.towers, taps.towers, i)
-    for ours, theirs in [
-        (crossed.cls, taps.predictions.cls),
-        (crossed.reg, taps.predictions.reg),
-        (crossed.centerness or (), taps.predictions.centerness or ()),
-    ]:
-        for a, b in zip(ours, theirs, strict=True):
-            # the alignment has an epsilon, and FCOS's exponential magnifies what it leaves
-            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5 * b.abs().max().item())
+    adapter, neck = adapter_for(model.bbox_head), model.extract_feat(batch[0])
+    assert_a_copy_says_the_same(adapter, neck, i, exponents=family in EXPONENTS)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 6])
+@pytest.mark.parametrize("family", FOUR)
+def test_towers_of_another_depth_are_walked_and_crossed(detector, batch, family, depth):
+    model = detector(family, stacked_convs=depth)
+    adapter, neck = adapter_for(model.bbox_head), model.extract_feat(batch[0])
+    walked = adapter.outputs(adapter.walk(neck).predictions)
+    for ours, theirs in zip(walked, model.bbox_head(neck), strict=True):
+        assert same(ours, tuple(theirs))
+    for i in range(depth + 1):
+        assert_a_copy_says_the_same(adapter, neck, i, exponents=False)
+    with pytest.raises(LabError, match=rf"i must be in 0 \.\.\. {depth}"):
+        cross_head(adapter, {}, {}, depth + 1)
 
 
 def reached(student: torch.nn.Module) -> set[str]:

@@ -13,13 +13,13 @@ from crosskd_lab.errors import LabError
 
 def test_the_declared_sweeps_cover_the_tables():
     found = {read_sweep(name).table: read_sweep(name) for name in sweeps()}
-    assert set(found) >= {None, 1, 2, 3, 4, 5, 6, 7}
+    assert set(found) >= {None, *range(1, 9)}
     assert [row.name for row in found[1].rows] == [
         "none",
         "kd",
         *(f"crosskd_{i}" for i in range(5)),
     ]
-    assert all(len(found[number].seeds) >= 3 and found[number].title for number in range(1, 8))
+    assert all(len(found[number].seeds) >= 3 and found[number].title for number in range(1, 9))
 
 
 @pytest.mark.parametrize("name", sweeps())
@@ -70,7 +70,7 @@ def test_a_file_that_declares_nothing_sound_is_refused(tmp_path, text, said):
 
 
 def test_an_unknown_sweep_lists_what_there_is():
-    with pytest.raises(LabError, match="no sweep 'table9': choose from fine_print, .*table1"):
+    with pytest.raises(LabError, match="no sweep 'table9': choose from .*fine_print, .*table1"):
         read_sweep("table9")
 
 

@@ -15,7 +15,13 @@ from crosskd_lab.tables.stats import half_width, need
 LOOKS = {HELD: ("#0072B2", "o"), FAILED: ("#D55E00", "X"), OPEN: ("#6E6E6E", "s")}
 
 
-def differences_figure(compared: pd.DataFrame, *, title: str = "What the records say") -> Figure:
+def differences_figure(
+    compared: pd.DataFrame,
+    *,
+    title: str = "What the records say",
+    beyond: str = "right of zero: as the paper has it",
+    verdicts: bool = True,
+) -> Figure:
     """A row a comparison: the paired difference of AP and its 95 % interval beside zero.
 
     Args:
@@ -23,6 +29,8 @@ def differences_figure(compared: pd.DataFrame, *, title: str = "What the records
             ``crosskd_lab.tables.claims.compare_claims`` gives them; a row without a record stays
             empty and says so.
         title: Its first line.
+        beyond: What the right of zero means.
+        verdicts: Whether the colours have a legend that names the verdicts.
 
     Raises:
         LabError: a column is missing, or there is no row.
@@ -46,13 +54,13 @@ def differences_figure(compared: pd.DataFrame, *, title: str = "What the records
     ax.grid(axis="y", visible=False)
     ax.set_title(title, loc="left", fontsize=13)
     ax.set_xlabel(
-        "difference of AP over common seeds (points) and its 95 % interval\n"
-        "right of zero: as the paper has it",
+        f"difference of AP over common seeds (points) and its 95 % interval\n{beyond}",
         fontsize=11,
     )
-    for verdict, (colour, marker) in LOOKS.items():
-        ax.plot([], [], marker, color=colour, ms=9, label=verdict)
-    legend_below(figure, ax)
+    if verdicts:
+        for verdict, (colour, marker) in LOOKS.items():
+            ax.plot([], [], marker, color=colour, ms=9, label=verdict)
+        legend_below(figure, ax)
     return figure
 
 
@@ -61,19 +69,20 @@ def time_figure(
 ) -> Figure:
     """AP over seconds of training, a point a row of a sweep, its seeds beside it.
 
+    The time is steps times the run's median step, which other work on the machine disturbs least.
     Methods trained for the same number of steps take unequal time; a method that only buys AP by
     longer steps lies on the way up that the others are on, too.
 
     Args:
-        runs: ``row, method, status, AP, train_seconds``, as
+        runs: ``row, method, status, AP, steps, step_seconds``, as
             ``crosskd_lab.tables.measured_runs`` gives them.
         title: Its first line.
 
     Raises:
         LabError: a column is missing, or no run is done.
     """
-    need(runs, "row", "method", "status", "AP", "train_seconds")
-    done = runs[(runs["status"] == "done") & (runs["train_seconds"] > 0)]
+    need(runs, "row", "method", "status", "AP", "steps", "step_seconds")
+    done = runs[(runs["status"] == "done") & (runs["step_seconds"] > 0)]
     if done.empty:
         raise LabError("no recorded run is done: there is no time to draw")
     looks = styles(done["method"].unique())
@@ -86,17 +95,18 @@ def time_figure(
         ax.plot([], [], marker, color=colour, ms=9, label=method)
     ax.set_xlim(left=0)
     ax.set_title(title, loc="left", fontsize=13)
-    ax.set_xlabel("training time of a student (s, validations left out)", fontsize=11)
+    ax.set_xlabel("training time of a student (s: its steps times its median step)", fontsize=11)
     ax.set_ylabel("AP on the test split (points)", fontsize=11)
     legend_below(figure, ax)
     return figure
 
 
 def _point(ax: Axes, row: str, part: pd.DataFrame, colour: str, marker: str) -> None:
-    seconds, ap = part["train_seconds"].mean(), part["AP"].mean()
+    times = part["steps"] * part["step_seconds"]
+    seconds, ap = times.mean(), part["AP"].mean()
     half = [half_width(part["AP"].to_numpy())] if len(part) > 1 else None
     ax.errorbar([seconds], [ap], yerr=half, fmt=marker, color=colour, ms=9, capsize=4)
-    ax.scatter(part["train_seconds"], part["AP"], s=12, color=colour, alpha=0.6)
+    ax.scatter(times, part["AP"], s=12, color=colour, alpha=0.6)
     ax.annotate(row, (seconds, ap), (8, 4), textcoords="offset points", fontsize=10, color=colour)
 
 

@@ -20,12 +20,12 @@ COMPARED = pd.DataFrame(
 )
 RUNS = pd.DataFrame(
     [
-        ("none", "none", "done", 10.0, 30.0),
-        ("none", "none", "done", 12.0, 32.0),
-        ("crosskd_3", "CrossKD", "done", 20.0, 60.0),
-        ("kd", "kd", "missing", None, None),
+        ("none", "none", "done", 10.0, 240, 0.125),
+        ("none", "none", "done", 12.0, 240, 0.375),
+        ("crosskd_3", "CrossKD", "done", 20.0, 240, 0.5),
+        ("kd", "kd", "missing", None, None, None),
     ],
-    columns=["row", "method", "status", "AP", "train_seconds"],
+    columns=["row", "method", "status", "AP", "steps", "step_seconds"],
 )
 
 
@@ -46,7 +46,7 @@ def test_time_is_drawn_for_what_is_done():
     (ax,) = time_figure(RUNS).axes
     assert [text.get_text() for text in ax.texts] == ["none", "crosskd_3"]
     points = [c.lines[0].get_xydata()[0].tolist() for c in ax.containers]
-    assert points == [[31.0, 11.0], [60.0, 20.0]]
+    assert points == [[60.0, 11.0], [120.0, 20.0]]
 
 
 def test_nothing_to_draw_is_said():

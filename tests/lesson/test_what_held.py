@@ -1,0 +1,125 @@
+"""Notebook 13 says what the records say, for records that are made up."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from crosskd_lab.declared import append_line, read_sweep, sweeps
+from crosskd_lab.lesson import what_held
+from crosskd_lab.lesson.what_held import (
+    REASONS,
+    check_verdict,
+    claim_frames,
+    cost_picture,
+    explain,
+    judge_conflict,
+    judge_focus,
+    not_recorded,
+    reason,
+)
+from crosskd_lab.tables import CLAIMS, compare_claims, judge_claims
+from crosskd_lab.tables.claims import FAILED, HELD, OPEN
+
+
+def record(folder, sweep, **values):
+    """AP by row, a value a seed."""
+    rows = {row.name: row for row in read_sweep(sweep).rows}
+    for name, aps in values.items():
+        for seed, ap in enumerate(aps):
+            line = {"row": name, "key": rows[name].key, "seed": seed, "status": "done", "AP": ap}
+            line |= {"method": [], "code": {}, "steps": 240, "step_seconds": 0.1}
+            append_line(folder / f"{sweep}.jsonl", line)
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    record(tmp_path, "table1", none=[10, 11, 12], kd=[11, 12.1, 13], crosskd_3=[15, 16.1, 17.2])
+    record(tmp_path, "table7", kd_from_atss=[9, 10, 11.1], kd_from_retinanet=[9, 10.1, 11])
+    return tmp_path
+
+
+def test_every_claim_has_its_picture_and_its_reason(recorded):
+    compared = compare_claims(recorded=recorded)
+    judged = judge_claims(compared)
+    frames = claim_frames(compared, judged)
+    assert list(frames.pictures) == list(CLAIMS)
+    text = explain(judged)
+    assert text.count("\n- ") == len(CLAIMS) - 1
+    assert f"own head* (Tab. 1): **{HELD}**. Likely: {REASONS['mimicking'][HELD]}" in text
+    assert "nothing is recorded of it here yet" in text
+    assert set(REASONS) == {*CLAIMS, "conflict"}
+
+
+def test_an_open_claim_says_why():
+    assert "single seed" in reason("features", OPEN, 1)
+    assert "3 seeds the intervals reach over zero" in reason("features", OPEN, 3)
+    assert reason("features", FAILED, 3) == REASONS["features"][FAILED]
+
+
+def test_conflict_is_judged_in_the_order_that_was_measured(recorded):
+    rows = ("kd", "kd_from_atss", "kd_from_retinanet")
+    ratios = pd.DataFrame({"row": rows, "ratio": (0.2, 0.5, 0.4)})
+    compared, judged = judge_conflict(ratios, recorded)
+    assert compared["comparison"].tolist() == [
+        "kd above kd_from_retinanet",
+        "kd_from_retinanet above kd_from_atss",
+    ]
+    assert compared["verdict"].tolist() == [HELD, OPEN]
+    assert judged["verdict"].tolist() == [OPEN]
+
+
+def test_focus_needs_both_measures():
+    rows = [
+        (image, loss, inside + 0.01 * image, gini + 0.02 * image)
+        for image in range(4)
+        for loss, inside, gini in (("KD", 0.3, 0.5), ("CrossKD", 0.5, 0.5), ("detection", 0, 0))
+    ]
+    frame = pd.DataFrame(rows, columns=["image", "loss", "inside", "gini"])
+    said = judge_focus(frame)
+    assert OPEN in said and "inside boxes +0.200" in said and "4 images" in said
+    frame.loc[frame["loss"] == "CrossKD", "gini"] += 0.1
+    assert f": {HELD} (" in judge_focus(frame)
+    frame.loc[frame["loss"] == "CrossKD", "gini"] -= 0.3
+    assert f": {FAILED} (" in judge_focus(frame)
+
+
+def test_cost_is_drawn_or_its_absence_said(recorded, capsys):
+    (ax,) = cost_picture("table1", recorded).axes
+    assert {text.get_text() for text in ax.texts} == {"none", "kd", "crosskd_3"}
+    assert cost_picture("table2", recorded / "nowhere") is None
+    assert "'crosskd-lab sweep table2' records it" in capsys.readouterr().out
+
+
+def test_what_is_missing_is_listed(recorded):
+    table = not_recorded(recorded)
+    assert list(table.index) == sweeps()
+    assert table.loc["table1", ["done", "failed", "missing"]].tolist() == [9, 0, 12]
+    assert "crosskd_0 (0 of 3)" in table.loc["table1", "rows with fewer seeds"]
+    assert "crosskd_3" not in table.loc["table1", "rows with fewer seeds"]
+
+
+def test_the_rows_of_conflict_are_declared_and_their_teachers_shipped():
+    rows = {row.name: row for row in read_sweep("table7").rows}
+    for name, teacher in what_held.TEACHERS.items():
+        assert rows[name].settings.get("teacher.checkpoint", "gfl_r18_w32") == teacher
+
+
+def test_the_judge_of_verdicts():
+    def by_interval(differences):
+        n = len(differences)
+        if n < 2:
+            return "not decided"
+        mean = sum(differences) / n
+        half = 4.303 * (sum((d - mean) ** 2 for d in differences) / (n - 1) / n) ** 0.5
+        return "held" if mean > half else "did not hold" if mean < -half else "not decided"
+
+    def by_normal(differences):
+        n = max(len(differences), 2)
+        mean = sum(differences) / len(differences)
+        half = 1.96 * (sum((d - mean) ** 2 for d in differences) / (n - 1) / n) ** 0.5
+        return "held" if mean > half else "did not hold" if mean < -half else "not decided"
+
+    assert check_verdict(by_interval).startswith("Right")
+    assert "t is 4.30, not 1.96" in check_verdict(by_normal)
+    assert check_verdict(lambda d: "held").startswith("Not yet")

@@ -35,8 +35,10 @@ DECIDING = (
     "training/metric",
     "evaluate",
 )
-ENTRIES = ("distiller.py", "schedule.py", "evaluate.py")
-ENTRIES += ("training/initial.py", "training/draws.py", "training/metric.py")
+ENTRIES = (
+    *("distiller.py", "schedule.py", "evaluate.py"),
+    *("training/initial.py", "training/draws.py", "training/metric.py"),
+)
 
 
 def code_of(modules: Iterable[str], texts: Iterable[str] = ()) -> dict[str, str]:

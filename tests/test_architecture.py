@@ -25,8 +25,8 @@ ROOMS = [
     "provenance", "names", "metrics_log", "record", "declared", "substance", "scenes", "coco",
     "losses", "heads", "configs", "classes", "pair", "cross_head", "taps", "methods", "distiller",
     "schedule", "analysis", "training", "experiment", "pretrain",
-    "launch", "evaluate", "survey", "export", "teacher",
-    "tables", "results", "figures", "cards", "race", "sweep", "recheck", "widgets",
+    "evaluate", "survey", "export", "teacher",
+    "tables", "results", "figures", "cards", "race", "sweep", "recheck", "widgets", "launch",
     "book", "paper", "doctor", "lesson", "cli",
 ]
 # fmt: on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from crosskd_lab.errors import LabError
 from crosskd_lab.files import write_whole
 
 
@@ -24,7 +25,7 @@ def test_a_failure_leaves_the_old_file_and_no_draft(tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr("crosskd_lab.files.os.replace", full_disk)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(LabError, match="cannot be written .no space left.: free some space"):
         write_whole(target, "new")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert target.read_text() == "old"

@@ -1,22 +1,37 @@
-"""``crosskd-lab runs``: what has been run here."""
+"""``crosskd-lab runs``: what has been run here, and a hand on what is running."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 from rich.console import Console
 from rich.table import Table
 
 SHOWN = ("run", "method", "options", "seed", "status", "AP", "AP50", "APS", "APM", "APL", "created")
+Folder = Annotated[Path | None, typer.Option(metavar="FOLDER")]
 
 
 def runs(
     root: Annotated[Path, typer.Argument(help="Folder that holds run folders.")] = Path("runs"),
     csv: Annotated[Path | None, typer.Option(help="Also write all columns to this file.")] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="One line a method: mean AP, interval, seeds.")
+    ] = False,
+    tail: Annotated[
+        Path | None, typer.Option(help="How a launched run stands, and its log.")
+    ] = None,
+    stop: Annotated[Path | None, typer.Option(help="End a launched run; nothing is lost.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with a launched run from its last checkpoint.")
+    ] = None,
 ) -> None:
-    """List the runs below a folder with their method, seed, status and AP."""
+    """List the runs below a folder with their method, seed, status and AP; watch and steer one."""
+    if tail or stop or resume:
+        _steer(tail, stop, resume)
+        return
     from crosskd_lab.errors import LabError
     from crosskd_lab.files import write_whole
     from crosskd_lab.record import runs_frame
@@ -26,16 +41,38 @@ def runs(
         raise LabError(
             f"no runs below {root}: 'crosskd-lab race' or 'crosskd-lab train' makes some"
         )
+    shown = _compared(frame) if compare else frame[[name for name in SHOWN if name in frame]]
     table = Table(box=None, pad_edge=False)
-    columns = [name for name in SHOWN if name in frame]
-    for name in columns:
-        table.add_column(name, justify="right" if name.startswith("AP") else "left")
-    for _, row in frame.iterrows():
-        table.add_row(*(_cell(row[name]) for name in columns))
+    for name in shown.columns:
+        table.add_column(name, justify="left" if shown[name].dtype == object else "right")
+    for _, row in shown.iterrows():
+        table.add_row(*(_cell(row[name]) for name in shown.columns))
     Console().print(table)
     if csv is not None:
-        write_whole(csv, frame.to_csv(index=False))
+        write_whole(csv, (shown if compare else frame).to_csv(index=False))
         print(f"wrote {csv}")
+
+
+def _compared(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean AP of every method over its seeds, of the runs that are done."""
+    from crosskd_lab.tables.stats import summarise
+
+    done = frame[frame["status"] == "done"]
+    return summarise(done, by=["method", "options", "teacher"], value="AP")
+
+
+def _steer(tail: Path | None, stop: Path | None, resume: Path | None) -> None:
+    from crosskd_lab.launch import Run
+
+    run = Run.open(tail or stop or resume or "")
+    if stop:
+        run.stop()
+    if resume:
+        run.resume()
+    from crosskd_lab.widgets.watch import describe, gpu_use
+
+    print(f"{run.folder}: {describe(run.state(), run.reason)}")
+    print("\n".join(filter(None, (gpu_use(), run.tail(20)))))
 
 
 def _cell(value: object) -> str:

@@ -128,7 +128,8 @@ class RunMetrics(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Drop the rows that a resumed run is about to write again."""
-        trim_metrics(runner.work_dir, runner.iter)
+        if runner.rank == 0:
+            trim_metrics(runner.work_dir, runner.iter)
         self._clock = time.perf_counter()
 
     def after_train_iter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import signal
 import sys
 import threading
@@ -23,7 +24,7 @@ from ..errors import LabError
 from ..record import RECORD, finish_record, read_metrics, start_record
 from ..scenes import data_checksum
 from ..stack.checkpoints import register_checkpoint_loader
-from .hooks import Listener, RunMetrics
+from .hooks import Listener, RunMetrics, bare
 from .saves import WHOLE, last_checkpoint
 
 HOOKS = ("LossGuard", "MethodState", "RunMetrics", "Distances")
@@ -55,7 +56,7 @@ def train(
             that building the experiment can find.
     """
     folder = Path(folder)
-    if resume != (folder / RECORD).exists():
+    if not _rank() and resume != (folder / RECORD).exists():  # rank 0 alone writes it
         raise LabError(
             f"{folder} holds no run to resume: leave --resume out to start it"
             if resume
@@ -92,13 +93,16 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
         *(dict(type=hook) for hook in HOOKS if hook not in own),
     ]
     cfg.work_dir = str(folder)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # torchrun started us with others
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        cfg.launcher, cfg.env_cfg = "pytorch", dict(dist_cfg=dict(backend=backend))
     cfg.visualizer = None
     cfg.experiment_name = Path(folder).name or "run"
     cfg.default_hooks.checkpoint.backend_args = dict(backend=WHOLE)
     with quiet(), redirect_stdout(io.StringIO()):
         runner = _Runner.from_cfg(cfg)
         _ = runner.train_loop, runner.val_loop  # built here, where pycocotools may chatter
-    settle(runner.model)
+    settle(bare(runner.model))
     for handler in runner.logger.handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.setLevel(logging.ERROR)
@@ -170,7 +174,7 @@ def _record_start(
 ) -> None:
     if not is_main_process():
         return
-    pair = getattr(runner.model, "pair", None)
+    pair = getattr(bare(runner.model), "pair", None)
     teacher = None
     if pair is not None:
         teacher = {
@@ -189,6 +193,10 @@ def _record_start(
         extra={"gpus": _gpus(), "threads": torch.get_num_threads(), **(extra or {})},
         resume=resume,
     )
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0"))
 
 
 def _record_end(folder: Path, status: str, **entries: Any) -> None:

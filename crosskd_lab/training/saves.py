@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,14 @@ register_backend(WHOLE, WholeFiles, force=True)
 
 
 def last_checkpoint(folder: str | Path) -> Path | None:
-    """The newest checkpoint of a run's folder, None before the first.
+    """The newest whole checkpoint of a run's folder, None before the first.
 
-    By the number in its name: mmengine's own note of it holds a path that ends with a move.
+    By the number in its name: mmengine's own note of it holds a path that ends with a move. A file
+    that a broken disk has cut short is passed over.
     """
     saved = [path for path in _files(folder) if _SAVED.fullmatch(path.name)]
-    return max(saved, key=saved_step, default=None)
+    newest_first = sorted(saved, key=saved_step, reverse=True)
+    return next((path for path in newest_first if zipfile.is_zipfile(path)), None)
 
 
 def saved_step(checkpoint: str | Path | None) -> int:

@@ -2,5 +2,6 @@
 
 from crosskd_lab.widgets.frames import Frames
 from crosskd_lab.widgets.menus import Menus
+from crosskd_lab.widgets.watch import Watch
 
-__all__ = ["Frames", "Menus"]
+__all__ = ["Frames", "Menus", "Watch"]

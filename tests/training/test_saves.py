@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
+import torch
 from mmengine.fileio import get_file_backend
 
+from crosskd_lab.errors import LabError
 from crosskd_lab.training.saves import WHOLE, last_checkpoint, saved_step
 
 
@@ -14,9 +16,12 @@ def test_the_newest_is_found_by_number_not_by_name(tmp_path):
     assert last_checkpoint(tmp_path) is None
     assert last_checkpoint(tmp_path / "none") is None
     for name in ("iter_900.pth", "iter_1000.pth", ".iter_2000.pth.77.part", "best_iter_3000.pth"):
-        (tmp_path / name).touch()
+        torch.save({}, tmp_path / name)
     assert last_checkpoint(tmp_path) == tmp_path / "iter_1000.pth"
-    assert saved_step(last_checkpoint(tmp_path)) == 1000
+    whole = (tmp_path / "iter_1000.pth").read_bytes()
+    (tmp_path / "iter_1000.pth").write_bytes(whole[: len(whole) // 2])
+    assert last_checkpoint(tmp_path) == tmp_path / "iter_900.pth", "it took one that was cut short"
+    assert saved_step(tmp_path / "iter_1000.pth") == 1000
     assert saved_step(None) == 0
 
 
@@ -29,7 +34,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", fails)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(LabError, match="disk full"):
         backend.put(b"new", str(file))
     assert file.read_bytes() == b"old"
     assert [path.name for path in file.parent.iterdir()] == ["iter_1.pth"]

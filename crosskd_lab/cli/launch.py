@@ -1,0 +1,63 @@
+"""``crosskd-lab launch``: start a run that outlives the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def launch(
+    recipe: Annotated[str, typer.Argument(help="pocket/..., paper/... or a config file.")],
+    gpus: Annotated[int, typer.Option(help="GPUs a machine; 0 trains on the CPU.")] = 0,
+    processes: Annotated[
+        int | None, typer.Option(help="Processes a machine; one a GPU, one on the CPU.")
+    ] = None,
+    nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
+    slurm: Annotated[
+        str | None, typer.Option(metavar="PARTITION", help="Let SLURM start it there.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace an entry.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="A COCO-format folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; runs/<recipe>-s<seed> by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    port: Annotated[int | None, typer.Option(help="Where processes meet; found by itself.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, print the command, start nothing.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay until the run is over, as a batch job does.")
+    ] = False,
+) -> None:
+    """Check a recipe, start it in a process of its own, and return at once.
+
+    The run belongs to no terminal: watch it with 'crosskd-lab runs --tail FOLDER', end it with
+    'runs --stop', go on with 'runs --resume', from here or from a notebook (Run.open).
+    """
+    from crosskd_lab.cli.train import parse_settings
+    from crosskd_lab.errors import LabError
+    from crosskd_lab.launch import launch as start
+
+    run = start(
+        recipe,
+        gpus=gpus,
+        processes=processes,
+        nodes=nodes,
+        slurm=slurm,
+        settings=parse_settings(settings or []),
+        data=data,
+        out=out,
+        seed=seed,
+        port=port,
+        dry_run=dry_run,
+    )
+    if run is None:
+        return
+    print(f"started   crosskd-lab runs --tail {run.folder}")
+    if wait and run.wait() != "done":
+        raise LabError(f"{run.folder} is {run.status}: {run.reason or run.tail(3)}")

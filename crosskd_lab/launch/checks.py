@@ -1,0 +1,83 @@
+"""What is refused before anything starts: each check one line that names the remedy."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ..errors import LabError
+
+COPIES = 4  # two checkpoints kept, one being written, one spare
+PER_WEIGHT = 12  # bytes: the weight and two moments of the optimiser, in float32
+
+
+def check_gpus(wanted: int, available: int) -> None:
+    """Raise LabError where fewer GPUs are there than asked for."""
+    if wanted > available:
+        there = f"{available} GPU{'s' if available != 1 else ''}"
+        instead = f"--gpus {available}" if available else "--gpus 0 --processes 2, on the CPU"
+        raise LabError(
+            f"{wanted} GPUs were asked for and this machine has {there}: say {instead}, or "
+            "--slurm PARTITION to ask a cluster"
+        )
+
+
+def check_port(port: int) -> None:
+    """Raise LabError where another process listens on the port."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            raise LabError(
+                f"port {port} is taken by another process: leave --port out, or choose another"
+            ) from error
+
+
+def check_space(folder: Path, weights: int) -> None:
+    """Raise LabError where the disk cannot hold the run's checkpoints.
+
+    Args:
+        folder: The run's folder; it need not exist.
+        weights: Number of weights that train.
+    """
+    needed = COPIES * PER_WEIGHT * weights + 64 * 2**20
+    there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    if (free := shutil.disk_usage(there).free) < needed:
+        raise LabError(
+            f"{there} has {free / 2**30:.2f} GB free and the run needs about "
+            f"{needed / 2**30:.2f} GB for its checkpoints: free some, or choose another --out"
+        )
+
+
+def check_data(cfg: Config) -> None:
+    """Raise LabError where a data set that the config names is not there."""
+    for split in ("train_dataloader", "val_dataloader"):
+        dataset: Any = (cfg.get(split) or {}).get("dataset", {})
+        while "dataset" in dataset:
+            dataset = dataset["dataset"]
+        root, file = dataset.get("data_root") or "", dataset.get("ann_file")
+        if file and not (path := Path(root) / file).is_file():
+            raise LabError(
+                f"the data set is missing: there is no {path}; 'crosskd-lab data coco' downloads "
+                "COCO, --data names a folder of your own"
+            )
+
+
+def rate(cfg: Config, processes: int) -> tuple[int, float]:
+    """Images a step and the learning rate at that batch, by the linear rule of auto_scale_lr.
+
+    Args:
+        cfg: A completed config.
+        processes: In all, over all machines.
+
+    Returns:
+        The batch, and the rate that mmengine will use.
+    """
+    batch = int(cfg.train_dataloader.batch_size) * processes
+    given = float(cfg.optim_wrapper.optimizer.lr)
+    base = cfg.get("auto_scale_lr", {}).get("base_batch_size")
+    return batch, given * batch / base if base and processes > 1 else given

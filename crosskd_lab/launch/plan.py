@@ -1,0 +1,87 @@
+"""What is to be started: one plain record, written into the run's folder before anything runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import LabError
+from ..files import write_whole
+
+PLAN, LOG = "launch.json", "launch.log"
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """How a run is started; enough to start it again.
+
+    Attributes:
+        config: An experiment's name or file.
+        folder: The run's folder.
+        settings: Dotted keys and values that replace the config's.
+        data: COCO-format folder, or None for the config's.
+        seed: Of weights, order and augmentation.
+        gpus: GPUs a machine; 0 trains on the CPU.
+        processes: Processes a machine: one a GPU, or as many as asked on the CPU.
+        nodes: Machines.
+        port: Where the machines meet; None lets torchrun choose (one machine only).
+        restarts: How often torchrun starts the processes again when one of them dies.
+        steps: Training steps, for the time left.
+        threads: CPU threads of each process.
+    """
+
+    config: str
+    folder: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    data: str | None = None
+    seed: int = 0
+    gpus: int = 0
+    processes: int = 1
+    nodes: int = 1
+    port: int | None = None
+    restarts: int = 0
+    steps: int = 0
+    threads: int = 1
+
+    def write(self) -> None:
+        """Put the plan into the run's folder."""
+        Path(self.folder).mkdir(parents=True, exist_ok=True)
+        text = json.dumps(asdict(self), indent=2, default=str)
+        write_whole(Path(self.folder) / PLAN, text + "\n")
+
+    @classmethod
+    def read(cls, folder: str | Path) -> LaunchPlan:
+        """The plan of a run's folder, wherever the folder has been moved to.
+
+        Raises:
+            LabError: for a folder that was not launched, or whose plan is broken.
+        """
+        path = Path(folder) / PLAN
+        if not path.is_file():
+            raise LabError(
+                f"{folder} was not launched: it has no {PLAN}; 'crosskd-lab runs' lists what "
+                "there is"
+            )
+        try:
+            said: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
+            return cls(**{**said, "folder": str(folder)})
+        except (ValueError, TypeError) as error:
+            raise LabError(f"{path} is broken ({error}): restore it or delete the run") from error
+
+    def command(self, python: str) -> list[str]:
+        """The words of the command line that trains: the worker itself, or torchrun around it."""
+        worker = ["-m", "crosskd_lab.launch.worker", self.folder]
+        if self.processes * self.nodes == 1:
+            return [python, *worker]
+        meet = ["--standalone"]
+        if self.nodes > 1:
+            meet = ["--rdzv-backend=c10d", f"--rdzv-endpoint=$HEAD_NODE:{self.port or 29500}"]
+        elif self.port:
+            meet = ["--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{self.port}"]
+        return [
+            *(python, "-m", "torch.distributed.run", *meet, f"--nnodes={self.nodes}"),
+            *(f"--nproc-per-node={self.processes}", f"--max-restarts={self.restarts}", *worker),
+        ]

@@ -1,0 +1,148 @@
+"""A launched run, seen from anywhere: a notebook, another kernel, a terminal, a week later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ..errors import LabError
+from ..record import RECORD, finish_record, read_metrics, read_record
+from . import process
+from .plan import LOG, LaunchPlan
+
+if TYPE_CHECKING:
+    from ..widgets.watch import Watch
+
+OVER = ("done", "failed", "stopped", "interrupted")
+
+
+class Run:
+    """A handle on a run's folder; it holds nothing that the folder does not.
+
+    Args:
+        folder: A folder that :func:`launch` has made. ``Run.open(folder)`` is the same.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.plan = LaunchPlan.read(self.folder)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """Find a run again, whoever started it.
+
+        Raises:
+            LabError: for a folder that was not launched.
+        """
+        return cls(folder)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}: {self.status}, step {self.step} of {self.plan.steps})"
+
+    @property
+    def status(self) -> str:
+        """One word for how the run stands.
+
+        "starting" (its process lives and has not begun to train), "running", "done", "failed" (by
+        itself; :attr:`reason` says why), "stopped" (asked to), or "interrupted" (its process is
+        gone and left no word: killed, or the machine went down).
+        """
+        alive = process.find(self.folder) is not None
+        if not (self.folder / RECORD).exists():
+            return "starting" if alive else "failed"
+        said = read_record(self.folder)["status"]
+        if said == "running" or alive:
+            return "running" if alive else "interrupted"
+        return said
+
+    @property
+    def reason(self) -> str | None:
+        """Why a run failed, in one line; None where it did not."""
+        if (self.folder / RECORD).exists():
+            return read_record(self.folder).get("reason")
+        said = [line for line in self.tail(40).splitlines() if line.startswith("crosskd-lab:")]
+        return said[-1].partition(": ")[2] if said else None
+
+    @property
+    def step(self) -> int:
+        """The last step of which there is a row of metrics."""
+        rows = self.metrics()
+        return int(rows["step"].max()) if len(rows) else 0
+
+    def metrics(self) -> pd.DataFrame:
+        """Every row of metrics so far, see :func:`crosskd_lab.record.read_metrics`."""
+        return read_metrics(self.folder)
+
+    def results(self) -> dict[str, float]:
+        """The last validation of a run that is done, AP in points; empty before."""
+        record = read_record(self.folder) if (self.folder / RECORD).exists() else {}
+        return dict(record.get("results") or {})
+
+    def seconds_left(self) -> float | None:
+        """Time left at the pace of the last steps, validations left out; None where unknown."""
+        rows = self.metrics()
+        if not len(rows) or "seconds_per_step" not in rows or not self.plan.steps:
+            return None
+        pace = rows["seconds_per_step"].dropna().tail(5).mean()
+        return float(pace * (self.plan.steps - self.step)) if pace == pace else None
+
+    def tail(self, lines: int = 20) -> str:
+        """The end of the run's log."""
+        path = self.folder / LOG
+        if not path.is_file():
+            return ""
+        with path.open("rb") as log:
+            log.seek(max(0, path.stat().st_size - 400 * lines))
+            text = log.read().decode("utf-8", "replace")
+        return "\n".join(text.replace("\r", "\n").splitlines()[-lines:])
+
+    def wait(self, timeout: float | None = None) -> str:
+        """Wait until the process has ended; its status then (or after ``timeout`` seconds)."""
+        if alive := process.find(self.folder):
+            process.psutil.wait_procs([alive], timeout=timeout)
+        return self.status
+
+    def stop(self) -> str:
+        """Ask the run to end: at once, its record closed; :meth:`resume` goes on from there.
+
+        Returns:
+            The status after it.
+        """
+        if alive := process.find(self.folder):
+            process.end(alive)
+            if self.status == "interrupted":  # killed before it could say so itself
+                finish_record(self.folder, "stopped", reason="stopped, and did not answer in time")
+        return self.status
+
+    def resume(self) -> Run:
+        """Start the run again from its last whole checkpoint.
+
+        Raises:
+            LabError: if it is running, or done.
+        """
+        if self.status in ("starting", "running"):
+            raise LabError(f"{self.folder} is {self.status}: watch it, or stop it first")
+        if self.status == "done":
+            raise LabError(f"{self.folder} is done: launch another run with another --out")
+        process.start(self.plan)
+        return self
+
+    def watch(self, every: float = 2.0) -> Watch:
+        """A live picture of the run: curves, time left, GPUs, the end of its log.
+
+        Args:
+            every: Seconds between two looks.
+
+        Returns:
+            A widget for a notebook; where none can run, its picture as it is now.
+        """
+        from ..widgets.watch import Watch
+
+        return Watch(self, every)
+
+    def state(self) -> dict[str, Any]:
+        """What a table of runs shows of it."""
+        left = self.seconds_left() if self.status == "running" else None
+        return {"status": self.status, "step": self.step, "of": self.plan.steps, "left": left}

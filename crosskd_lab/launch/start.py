@@ -1,0 +1,152 @@
+"""From a recipe to a process that trains it: check, decide, say so, start."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import LabError
+from ..pair import build_detector
+from ..record import RECORD
+from . import checks, process
+from .plan import LaunchPlan
+from .run import Run
+
+
+def launch(
+    config: str,
+    gpus: int = 0,
+    processes: int | None = None,
+    nodes: int = 1,
+    slurm: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    port: int | None = None,
+    restarts: int = 2,
+    dry_run: bool = False,
+) -> Run | None:
+    """Start an experiment in a process that belongs to no one: closing a notebook never ends it.
+
+    Everything that can be known beforehand is checked first, and what was decided is printed:
+    the batch, the learning rate at that batch, and the command.
+
+    Args:
+        config: ``paper/...``, ``pocket/...`` or a file.
+        gpus: GPUs a machine; 0 trains on the CPU.
+        processes: Processes a machine; one a GPU by default, one on the CPU.
+        nodes: Machines.
+        slurm: A partition, to let SLURM start it there.
+        settings: Dotted keys and values that replace the config's.
+        data: COCO-format folder instead of the config's.
+        out: The run's folder; ``runs/<config>-s<seed>`` by default.
+        seed: Of weights, order and augmentation.
+        port: Where processes meet; free ones are found by themselves on one machine.
+        restarts: How often processes are started again if one of them dies.
+        dry_run: Check and print, start nothing.
+
+    Returns:
+        The run; None for a dry run.
+
+    Raises:
+        LabError: one line with the remedy, before anything has started.
+    """
+    plan = prepare(config, gpus, processes, nodes, settings, data, out, seed, port, restarts, slurm)
+    print(describe(plan))
+    if dry_run:
+        return None
+    if slurm:
+        from .slurm import submit
+
+        plan.write()
+        submit(plan, slurm)
+        return Run(plan.folder)
+    if nodes > 1:
+        raise LabError(
+            "several machines need a scheduler (--slurm PARTITION), or this command on each of "
+            f"them: {' '.join(plan.command(sys.executable))}"
+        )
+    plan.write()
+    process.start(plan)
+    return Run(plan.folder)
+
+
+def prepare(
+    config: str,
+    gpus: int = 0,
+    processes: int | None = None,
+    nodes: int = 1,
+    settings: Mapping[str, Any] | None = None,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    port: int | None = None,
+    restarts: int = 2,
+    slurm: str | None = None,
+) -> LaunchPlan:
+    """Check all that can be checked before a start; see :func:`launch`."""
+    import torch
+
+    from ..experiment import load_experiment
+    from ..training import prepare_engine
+
+    stem = config.removesuffix(".py").strip("/").replace("/", "-")
+    folder = Path(out or Path("runs") / f"{stem}-s{seed}")
+    if (folder / RECORD).exists():
+        raise LabError(
+            f"{folder} holds a run already: 'crosskd-lab runs --resume {folder}' goes on with it, "
+            "or choose another --out"
+        )
+    if gpus < 0 or nodes < 1 or (processes is not None and processes < 1):
+        raise LabError("--gpus must be at least 0, --nodes and --processes at least 1")
+    if gpus and processes not in (None, gpus):
+        raise LabError(f"one process a GPU: leave --processes out, or say --processes {gpus}")
+    if not slurm:
+        checks.check_gpus(gpus, torch.cuda.device_count())
+    if port:
+        checks.check_port(port)
+    prepare_engine()
+    cfg = load_experiment(config, dict(settings or {}), data, seed)
+    checks.check_data(cfg)
+    student = build_detector(cfg.model.get("student", cfg.model))
+    checks.check_space(folder, sum(p.numel() for p in student.parameters()))
+    return LaunchPlan(
+        config=config,
+        folder=str(folder),
+        settings=dict(settings or {}),
+        data=None if data is None else str(data),
+        seed=seed,
+        gpus=gpus,
+        processes=processes or gpus or 1,
+        nodes=nodes,
+        port=port,
+        restarts=restarts,
+        steps=int(cfg.train_cfg.get("max_iters", 0)),
+        threads=max(1, (os.cpu_count() or 1) // (processes or gpus or 1)),
+    )
+
+
+def describe(plan: LaunchPlan) -> str:
+    """What a launch has decided, in a few lines."""
+    from ..experiment import load_experiment
+
+    cfg = load_experiment(plan.config, plan.settings, plan.data, plan.seed)
+    count = plan.processes * plan.nodes
+    batch, rate = checks.rate(cfg, count)
+    given = float(cfg.optim_wrapper.optimizer.lr)
+    each = int(cfg.train_dataloader.batch_size)
+    where = f"{plan.gpus} GPUs" if plan.gpus else f"{plan.processes} CPU processes"
+    scaled = "" if rate == given else f", scaled from {given:g} with the batch"
+    return "\n".join(
+        (
+            f"run       {plan.folder}",
+            f"machines  {plan.nodes} with {where} each, {plan.threads} threads a process",
+            f"batch     {count} x {each} = {batch} images a step",
+            f"rate      {rate:g}{scaled}",
+            f"command   {' '.join(plan.command('python'))}",
+        )
+    )

@@ -1,0 +1,48 @@
+"""One training process: ``python -m crosskd_lab.launch.worker FOLDER``, alone or under torchrun."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ..errors import LabError
+from ..record import RECORD, read_record
+from .plan import LaunchPlan
+
+
+def work(folder: str | Path) -> None:
+    """Train what the folder's plan says, from its last whole checkpoint if there is one.
+
+    Raises:
+        LabError: whatever training refuses; and, when torchrun starts the processes again, for a
+            run that failed by itself, which would only fail again.
+    """
+    from ..experiment import load_experiment
+    from ..training import train
+
+    plan = LaunchPlan.read(folder)
+    begun = (Path(folder) / RECORD).exists()
+    again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    if again and begun and read_record(folder)["status"] == "failed":
+        raise LabError(f"{folder} failed: {read_record(folder)['reason']}")
+    cfg = load_experiment(plan.config, plan.settings, plan.data, plan.seed)
+    if plan.processes * plan.nodes > 1 or plan.gpus:
+        cfg.auto_scale_lr = {**cfg.get("auto_scale_lr", {}), "enable": True}
+    words = ["crosskd-lab", "launch", plan.config, "--gpus", str(plan.gpus)]
+    words += ["--processes", str(plan.processes), "--nodes", str(plan.nodes)]
+    extra = {"processes": plan.processes * plan.nodes, "restarts": again}
+    train(cfg, folder, begun, words, extra=extra)
+
+
+def main() -> None:
+    """The process: exit code 0 when the run is done, 1 with one line of reason."""
+    try:
+        work(sys.argv[1])
+    except LabError as error:
+        print(f"crosskd-lab: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

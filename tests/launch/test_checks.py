@@ -1,0 +1,60 @@
+"""Refused before the start, in one line with the remedy."""
+
+import socket
+
+import pytest
+from mmengine.config import Config
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.launch import checks
+
+
+def test_gpus():
+    checks.check_gpus(0, 0)
+    checks.check_gpus(2, 2)
+    with pytest.raises(LabError, match="8 GPUs were asked for and this machine has 2 GPUs.*gpus 2"):
+        checks.check_gpus(8, 2)
+    with pytest.raises(LabError, match="has 0 GPUs: say --gpus 0 --processes 2, on the CPU"):
+        checks.check_gpus(1, 0)
+
+
+def test_a_busy_port():
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(LabError, match=f"port {port} is taken"):
+            checks.check_port(port)
+    checks.check_port(port)
+
+
+def test_space(tmp_path, monkeypatch):
+    checks.check_space(tmp_path / "not" / "yet", 1000)
+    few = type("Usage", (), {"free": 100 * 2**20})
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: few)
+    checks.check_space(tmp_path, 700_000)  # 4 x 12 x 0.7 M = 33.6 MB, and 67 MB to spare
+    with pytest.raises(LabError, match=r"0.10 GB free .* about 0.11 GB .*choose another --out"):
+        checks.check_space(tmp_path, 1_000_000)
+
+
+def test_a_missing_data_set(tmp_path):
+    dataset = dict(type="Repeat", dataset=dict(data_root=f"{tmp_path}/", ann_file="a/train.json"))
+    cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
+    with pytest.raises(LabError, match=r"there is no .*a/train\.json.*crosskd-lab data coco"):
+        checks.check_data(cfg)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "train.json").touch()
+    checks.check_data(cfg)
+
+
+def test_the_rate_follows_the_batch():
+    cfg = Config(
+        dict(
+            train_dataloader=dict(batch_size=2),
+            optim_wrapper=dict(optimizer=dict(lr=0.01)),
+            auto_scale_lr=dict(base_batch_size=16),
+        )
+    )
+    assert checks.rate(cfg, 8) == (16, pytest.approx(0.01))
+    assert checks.rate(cfg, 4) == (8, pytest.approx(0.005))
+    assert checks.rate(cfg, 1) == (2, 0.01)  # alone, as the config says

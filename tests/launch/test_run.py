@@ -1,0 +1,147 @@
+"""Runs that really train in processes of their own: watched, stopped, killed, resumed, cut short.
+
+Few and full: every start costs the import of the detector library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.launch import Run, launch
+from crosskd_lab.launch.plan import LOG, LaunchPlan
+from crosskd_lab.record import read_metrics, read_record
+from crosskd_lab.training import last_checkpoint
+
+PATIENCE = 200  # seconds
+
+
+def until(what, patience: float = PATIENCE) -> None:
+    """Wait for a condition to come true."""
+    deadline = time.monotonic() + patience
+    while not what():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.1)
+
+
+def family(run: Run) -> list[psutil.Process]:
+    said = json.loads((run.folder / "process.json").read_text())
+    leader = psutil.Process(said["pid"])
+    return [leader, *leader.children(recursive=True)]
+
+
+def nobody_left(processes: list[psutil.Process]) -> bool:
+    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+
+
+def no_half_files(folder: Path) -> bool:
+    return not list(folder.rglob("*.part"))
+
+
+@pytest.mark.timeout(600)
+def test_the_life_of_a_run(small, tmp_path):
+    """Started by a process that dies at once, found again, stopped as a scheduler does, resumed
+    from a cut checkpoint's forerunner, done with the metrics of a run that was never disturbed."""
+    words = small(16)
+    code = (
+        "import sys, json, os; from crosskd_lab.launch import launch; "
+        "w = json.loads(sys.argv[1]); launch(**w); os.kill(os.getpid(), 9)"  # as a kernel dies
+    )
+    starter = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, json.dumps(words, default=str)],
+        capture_output=True,
+        text=True,
+    )
+    assert starter.returncode == -signal.SIGKILL, starter.stderr
+    run = Run.open(tmp_path / "run")
+    until(lambda: run.status == "running")
+    assert "step" in repr(run)
+    until(lambda: (last_checkpoint(run.folder) or Path("iter_0")).name == "iter_8.pth")
+    processes = family(run)
+    processes[0].send_signal(signal.SIGTERM)
+    until(lambda: nobody_left(processes))
+    assert run.status == "stopped" and no_half_files(run.folder)
+    assert read_record(run.folder)["reason"] == "interrupted"
+    newest = last_checkpoint(run.folder)
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[: len(whole) // 2])  # the disk lost half of it
+    before = last_checkpoint(run.folder)
+    assert before is not None and before.name < newest.name or len(before.name) < len(newest.name)
+    with pytest.raises(LabError, match="was not launched"):
+        Run.open(tmp_path)
+    run.resume()
+    with pytest.raises(LabError, match="watch it, or stop it first"):
+        run.resume()
+    assert run.wait(PATIENCE) == "done"
+    assert run.results()["AP"] >= 0 and run.step == 16
+    assert read_record(run.folder)["resumed"]
+    with pytest.raises(LabError, match="is done: launch another"):
+        run.resume()
+    straight = launch(**{**words, "out": tmp_path / "straight"})
+    assert straight.wait(PATIENCE) == "done", straight.tail()
+    mine, theirs = (
+        read_metrics(r.folder).query("kind == 'val'").drop(columns="kind").reset_index(drop=True)
+        for r in (run, straight)
+    )
+    assert mine.equals(theirs), "a run that was stopped and resumed differs from one that was not"
+
+
+@pytest.mark.timeout(600)
+def test_one_of_two_processes_is_killed_and_the_run_goes_on(small, tmp_path):
+    run = launch(**small(12), processes=2, restarts=1)
+    until(lambda: last_checkpoint(run.folder) is not None)
+    workers = [p for p in family(run)[1:] if "crosskd_lab.launch.worker" in " ".join(p.cmdline())]
+    assert len(workers) == 2, run.tail()
+    everyone = family(run)
+    workers[1].kill()
+    assert run.wait(PATIENCE) == "done", run.tail(60)
+    record = read_record(run.folder)
+    assert record["extra"]["processes"] == 2
+    assert len(record["resumed"]) == 1, "torchrun started the processes once more"
+    assert sorted(read_metrics(run.folder).query("kind == 'val'")["step"]) == [4, 8, 12]
+    assert nobody_left(everyone) and no_half_files(run.folder)
+
+
+@pytest.mark.timeout(600)
+def test_a_full_disk_ends_a_run_in_one_line(small, tmp_path):
+    """The file-size limit of a process stands in for the disk: writing fails as it would there."""
+    words = small(8)
+    plan = LaunchPlan(
+        words["config"], str(words["out"]), words["settings"], str(words["data"]), steps=8
+    )
+    plan.write()
+    limited = (
+        "import resource, signal, runpy, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000)); "
+        "sys.argv = ['worker', sys.argv[1]]; from crosskd_lab.launch.worker import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", limited, plan.folder],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("crosskd-lab: ") and "cannot be written" in last, done.stderr
+    run = Run.open(plan.folder)
+    assert run.status == "failed" and "cannot be written" in run.reason
+    assert last_checkpoint(run.folder) is None and no_half_files(run.folder)
+    assert run.resume().wait(PATIENCE) == "done", run.tail()
+
+
+def test_a_run_that_never_began_says_why(tmp_path):
+    LaunchPlan("pocket/crosskd", str(tmp_path)).write()
+    (tmp_path / LOG).write_text("noise\ncrosskd-lab: there is no data\n")
+    run = Run.open(tmp_path)
+    assert (run.status, run.reason, run.step) == ("failed", "there is no data", 0)
+    assert run.tail(1) == "crosskd-lab: there is no data" and run.seconds_left() is None

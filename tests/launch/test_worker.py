@@ -1,0 +1,24 @@
+"""The training process itself: what it starts from, and what it will not start again."""
+
+import pytest
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.launch import worker
+from crosskd_lab.launch.plan import LaunchPlan
+
+
+def test_a_run_that_failed_by_itself_is_not_started_again(tmp_path, monkeypatch):
+    LaunchPlan("pocket/crosskd", str(tmp_path)).write()
+    (tmp_path / "record.json").write_text(
+        '{"schema": 1, "status": "failed", "reason": "step 3: loss_cls is nan"}'
+    )
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    with pytest.raises(LabError, match="failed: step 3: loss_cls is nan"):
+        worker.work(tmp_path)
+
+
+def test_a_mistake_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["worker", str(tmp_path)])
+    with pytest.raises(SystemExit, match="1"):
+        worker.main()
+    assert capsys.readouterr().err.startswith(f"crosskd-lab: {tmp_path} was not launched")

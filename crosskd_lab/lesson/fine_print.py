@@ -203,7 +203,8 @@ def _compare(photograph: NDArray, boxes: NDArray, run: Outcome, one: Outcome, ti
     axes = figure.subplots(2, 4)
     axes[0, 0].imshow(photograph)
     bare(axes[0, 0], "image and boxes")
-    draw_map(axes[1, 0], np.abs(one.score - run.score), "change of the scores", 1.0)
+    top = max(run.score.max(), one.score.max())
+    draw_map(axes[1, 0], np.abs(one.score - run.score), "change of the scores", top)
     columns = {
         "$\\hat{p}^s$, scores": "score",
         "S(r)": "weight",
@@ -213,7 +214,8 @@ def _compare(photograph: NDArray, boxes: NDArray, run: Outcome, one: Outcome, ti
         values = [getattr(run, name), getattr(one, name)]
         values = [np.sqrt(v / v.max()) if name == "energy" and v.max() else v for v in values]
         for row, (which, value) in enumerate(zip(("as run", "switched"), values, strict=True)):
-            draw_map(axes[row, column], value, f"{label}, {which}", 1.0)
+            highest = top if name == "score" else 1.0
+            draw_map(axes[row, column], value, f"{label}, {which}", highest)
     for ax in axes.flat:
         draw_boxes(ax, boxes)
     figure.suptitle(title, x=0.01, ha="left", fontsize=13)

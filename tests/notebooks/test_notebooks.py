@@ -16,6 +16,9 @@ from crosskd_lab.book.maths import draw_formulas
 from crosskd_lab.book.press import execute
 from crosskd_lab.lesson.conflicts import check_ratio
 from crosskd_lab.lesson.exercises import check_align, check_gain, check_translation
+from crosskd_lab.lesson.fine_print import SWITCHES, check_keep
+from crosskd_lab.lesson.what_held import check_verdict
+from crosskd_lab.tables import CLAIMS, measured_runs
 
 COVERS = covers()
 NAMES = [cover.path.stem for cover in COVERS]
@@ -70,6 +73,8 @@ class TestRules:
         ("02_the_race", check_gain, "gain"),
         ("03_any_teacher_any_student", check_translation, "pick"),
         ("04_target_conflict", check_ratio, "ratio"),
+        ("13_what_held", check_verdict, "judge"),
+        ("14_the_fine_print", check_keep, "keep"),
     ],
 )
 def test_the_folded_solution_is_right(name, judge, function):
@@ -195,10 +200,44 @@ def target_conflict(cells):
     assert "Not yet: " in printed(tagged(cells, "exercise"))
 
 
+def what_held(cells):
+    (table,) = shown(tagged(cells, "verdicts"), "text/html")
+    words = re.findall(r"<td>(held|did not hold|not decided by these data)</td>", table)
+    assert len(words) == len(CLAIMS), "a verdict for every claim"
+    assert shown(tagged(cells, "claims"), WIDGET), "where widgets run, a claim can be chosen"
+    assert picture(tagged(cells, "claims")).height > 200 * len(CLAIMS), "where not, all of them"
+    (reasons,) = shown(tagged(cells, "reasons"), "text/markdown")
+    assert all(f"**{word}**" in li for word, li in zip(words, reasons.split("\n"), strict=True))
+    (ratios,) = shown(tagged(cells, "ratios"), "text/html")
+    assert all(f"<td>{name}_r18_w32</td>" in ratios for name in ("gfl", "atss", "retinanet"))
+    said = r"mimicking gains: (held|did not hold|not decided by these data)\n"
+    assert re.search(said, printed(tagged(cells, "conflict")))
+    assert picture(tagged(cells, "conflict")).width == 1280
+    assert re.search(r"Gini coefficient [+-]\d.*; 4 images", printed(tagged(cells, "focus")))
+    done = (measured_runs("table1")["status"] == "done").any()
+    assert len(shown(tagged(cells, "time"), "image/png")) == done
+    (missing,) = shown(tagged(cells, "missing"), "text/html")
+    assert "Table 8" in missing and "smoke" in missing
+    assert "Not yet: " in printed(tagged(cells, "exercise"))
+
+
+def fine_print(cells):
+    (kept,) = shown(tagged(cells, "overwritten"), "text/html")
+    assert "when it was kept" in kept and "<td>0.000</td>" in kept
+    assert shown(tagged(cells, "switch"), WIDGET), "where widgets run, there is a switch"
+    assert picture(tagged(cells, "switch")).height > 600 * len(SWITCHES), "where not, all positions"
+    (table,) = shown(tagged(cells, "numbers"), "text/html")
+    assert all(f"<th>{name}</th>" in table for name in ("as run", *SWITCHES))
+    assert picture(tagged(cells, "recorded")).width == 1280
+    assert "Not yet: " in printed(tagged(cells, "exercise"))
+
+
 PROMISES = {
     "00_welcome": welcome,
     "01_one_feature_two_heads": one_feature,
     "02_the_race": the_race,
     "03_any_teacher_any_student": any_pair,
     "04_target_conflict": target_conflict,
+    "13_what_held": what_held,
+    "14_the_fine_print": fine_print,
 }

@@ -136,7 +136,7 @@ def survey_conflict(
         tally.load(state, identity)
     first, total = tally.images, len(survey.dataset)
     kept = first
-    with _progress("conflict", total, first) as bar:
+    with _progress("conflict", total, first) as bar, quiet():
         for found in survey.batches(batch, first):
             tally.add(find_conflict(survey.pair, **found, boxes=boxes))
             bar.update(tally.images - bar.n)

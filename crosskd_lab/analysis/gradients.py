@@ -79,6 +79,23 @@ def energy_map(taps: Taps, gradient: Levels, image: int, size: tuple[int, int]) 
     return on_image(values, where, size, share=True).sum(0)
 
 
+def energy_cells(taps: Taps, gradient: Levels) -> Tensor:
+    """The energy of all levels on top of each other, at the finest level's locations: ``(N, R_0)``.
+
+    As in :func:`energy_map`, a coarse location's energy is shared among the cells under it, so that
+    it counts as spread over them and not as one peak among many fine locations.
+    """
+    where = centres(taps.student_head, taps.student.predictions.cls)
+    height, width = where[0].shape[:2]
+    first, last = where[0][0, 0], where[0][-1, -1]
+    steps = first.new_tensor([max(width - 1, 1), max(height - 1, 1)])
+    step = torch.where(last > first, (last - first) / steps, 1.0)
+    cells = [(part - first) / step + 0.5 for part in where]  # the middle of cell k is at k + 0.5
+    images = zip(*energy(gradient), strict=True)
+    laid = [on_image(values, cells, (height, width), share=True).sum(0) for values in images]
+    return torch.stack(laid).flatten(1)
+
+
 def inside_boxes(taps: Taps) -> Tensor:
     """``(N, R)`` bool: locations whose centre lies in a ground-truth box, finest level first."""
     parts = centres(taps.student_head, taps.student.predictions.cls)
@@ -127,8 +144,8 @@ def concentration(taps: Taps, found: Mapping[str, Levels]) -> pd.DataFrame:
     Returns:
         A row an image and source: ``image`` (its id), ``loss`` (the source), ``inside`` (share of
         energy inside ground-truth boxes), ``area`` (share of locations there: what a gradient
-        without focus would have), ``gini`` over locations, ``cosine`` with the detection gradient;
-        NaN where the gradient is zero.
+        without focus would have), ``gini`` of the energy over the image (:func:`energy_cells`),
+        ``cosine`` with the detection gradient; NaN where the gradient is zero.
     """
     inside = inside_boxes(taps)
     ids = [meta.get("img_id", index) for index, meta in enumerate(taps.metas)]
@@ -138,7 +155,7 @@ def concentration(taps: Taps, found: Mapping[str, Levels]) -> pd.DataFrame:
         columns = {
             "inside": (flat * inside).sum(1) / flat.sum(1),
             "area": inside.double().mean(1),
-            "gini": gini(flat),
+            "gini": gini(energy_cells(taps, gradient)),
             "cosine": cosine(gradient, found[DETECTION]),
         }
         values = {name: column.tolist() for name, column in columns.items()}
@@ -194,6 +211,38 @@ def gradient_view(
     size = (inputs.shape[-2], inputs.shape[-1])
     maps = {name: energy_map(taps, g, image, size).cpu().numpy() for name, g in found.items()}
     return View(pixels(pair, inputs)[image], taps.gt_instances[image].bboxes.cpu().numpy(), maps)
+
+
+def term_views(
+    pair: Pair,
+    batch: Mapping[str, Any],
+    methods: Mapping[str, Method],
+    places: Sequence[tuple[str, int]],
+    image: int = 0,
+) -> dict[tuple[str, int], View]:
+    """:func:`gradient_view` of every single term, at several features, from one forward pass.
+
+    Returns:
+        By place, with a map for every source as a whole (its name) and for each of its terms
+        (``"CrossKD: loss_crosskd_cls"``).
+    """
+    inputs = batch["inputs"]
+    size, views = (inputs.shape[-2], inputs.shape[-1]), {}
+    with torch.enable_grad():
+        taps, detection = collect(pair, inputs, batch["data_samples"])
+        terms = loss_terms(taps, detection, methods)
+        named = {source: torch.stack([*losses.values()]).sum() for source, losses in terms.items()}
+        for source, losses in terms.items():
+            named |= {f"{source}: {name}": loss for name, loss in losses.items()}
+        for where, i in places:
+            feature, _ = levels_of(taps, where, i)
+            maps = {
+                name: energy_map(taps, gradient(loss, feature), image, size).cpu().numpy()
+                for name, loss in named.items()
+            }
+            boxes = taps.gt_instances[image].bboxes.cpu().numpy()
+            views[where, i] = View(pixels(pair, inputs)[image], boxes, maps)
+    return views
 
 
 def _scalar(value: Any) -> Tensor:

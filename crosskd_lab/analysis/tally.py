@@ -94,6 +94,23 @@ class Tally:
             ]
         return pd.concat(frames, ignore_index=True)
 
+    def curve(self, level: int | None = None, label: int | None = None) -> NDArray[np.float64]:
+        """The conflict ratio at every threshold, of one level, one class, both, or overall.
+
+        Args:
+            level: Index of a pyramid level.
+            label: Index of a class: conflicts *about* it over positives *of* it.
+
+        Returns:
+            ``(B + 1,)``; NaN without positives.
+        """
+        levels = slice(level, None if level is None else level + 1)
+        labels = slice(label, None if label is None else label + 1)
+        counts = self.counts[levels, :, labels].sum((0, 1, 2))
+        positives = self.positives[levels, :, labels].sum()
+        above = counts[::-1].cumsum()[::-1] - counts
+        return above / positives if positives else np.full(len(above), np.nan)
+
     def _rows(self, by: str, group: str, above: NDArray, positives: int) -> pd.DataFrame:
         ratio = above / positives if positives else np.full(len(above), np.nan)
         return pd.DataFrame(

@@ -19,7 +19,7 @@ from crosskd_lab.tables.stats import need, summarise
 DETECTION = Style("#000000", "*")
 AXES = {
     "inside": "share of energy inside boxes",
-    "gini": "Gini coefficient over locations",
+    "gini": "Gini coefficient over the image",
     "cosine": "cosine with the detection gradient",
 }
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
@@ -15,13 +16,16 @@ from torch import Tensor
 
 from crosskd_lab.analysis.conflict import conflict_view
 from crosskd_lab.analysis.tally import Tally
-from crosskd_lab.configs import RANDOM
+from crosskd_lab.configs import RANDOM, ROOT
+from crosskd_lab.evaluate import find_saved
 from crosskd_lab.figures import DPI, WIDTH, Picture, conflict_figure, render, target_maps_figure
 from crosskd_lab.lesson.judge import Wrong, verdict
-from crosskd_lab.lesson.students import lesson_scenes
+from crosskd_lab.lesson.students import lesson_scenes, train_student
+from crosskd_lab.names import teachers
 from crosskd_lab.survey import Survey, open_survey, survey_conflict
-from crosskd_lab.widgets import Frames
+from crosskd_lab.widgets import Frames, Menus
 
+KINDS = ("gfl_r18_w32", "atss_r18_w32", "retinanet_r18_w32")  # the three of Fig. 3
 STUDENT, TEACHER = "pocket/gfl_r18_w16", "gfl_r18_w32"
 THRESHOLDS = [round(0.1 * k, 1) for k in range(1, 10)]
 
@@ -71,6 +75,79 @@ def threshold_frames(tally: Tally, start: float = 0.5) -> Frames:
         figure.suptitle(title, x=0.01, ha="left", fontsize=13)
         frames[threshold] = render(figure, "png")
     return Frames(frames, "threshold", start)
+
+
+def count_teachers(scale: str, data: str | Path | None, teacher: str) -> dict[str, Tally]:
+    """Conflict of one student's assigner with teachers of three kinds, as Fig. 3 has it.
+
+    Args:
+        scale: "smoke", "cpu" or "gpu".
+        data: Folder of your own; its classes are foreign to shipped teachers, so that only
+            ``teacher`` is counted there.
+        teacher: Always counted.
+    """
+    names = [teacher, *(name for name in KINDS if name in teachers() and data is None)]
+    return {
+        Path(name).name: count(conflict_survey(scale, data, name)) for name in dict.fromkeys(names)
+    }
+
+
+def mimics(scale: str, data: str | Path | None, teacher: str) -> dict[str, Any]:
+    """Students that learnt from the teacher by KD and by CrossKD, from your race or just now."""
+    race = None if scale == "smoke" or teacher != TEACHER else ROOT / "runs" / "race"
+    weights = teacher if teacher in teachers() else str(find_saved(teacher).checkpoint)
+    found = {}
+    for title, method in (("mimicking student", "kd"), ("CrossKD student", "crosskd")):
+        student = train_student(method, scale, data, weights, race)
+        print(f"{title}: {student.origin}")
+        found[title] = student.pair.student
+    return found
+
+
+def group_menus(tallies: Mapping[str, Tally], classes: int | None = None) -> Menus:
+    """Menus of class and level: the conflict ratio over the threshold, a line a teacher.
+
+    Args:
+        tallies: By teacher, all over the same set.
+        classes: How many classes to offer, those with the most positives; all by default.
+    """
+    first = next(iter(tallies.values()))
+    often = (-first.positives.sum((0, 1))).argsort(kind="stable")[:classes].tolist()
+    labels = {"all classes": None, **{first.classes[k]: k for k in sorted(often)}}
+    levels = {"all levels": None, **{f"stride {s}": k for k, s in enumerate(first.strides)}}
+    figure = Picture(figsize=(9.0, 3.6), dpi=DPI)
+    with sns.axes_style("whitegrid"):
+        ax = figure.subplots()
+    figure.subplots_adjust(left=0.08, right=0.72, bottom=0.16, top=0.9)
+    dashes = zip(tallies, ("-", "--", ":", "-."), sns.color_palette("colorblind"), strict=False)
+    lines = {
+        name: ax.plot([], [], dash, color=c, lw=2.5, label=name)[0] for name, dash, c in dashes
+    }
+    ax.set_xlabel("threshold of the discrepancy", fontsize=11)
+    ax.set_ylabel("conflicts a positive location", fontsize=11)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=11)
+    pictures = {}
+    for (label, k), (level, at) in product(labels.items(), levels.items()):
+        _redraw(lines, tallies, at, k)
+        ax.set_title(f"{label}, {level}", loc="left", fontsize=12)
+        pictures[label, level] = render(figure, "png")
+    return Menus(pictures, ("class", "level"), ("all classes", "all levels"))
+
+
+def _redraw(
+    lines: Mapping[str, Any], tallies: Mapping[str, Tally], level: int | None, label: int | None
+) -> None:
+    """Move the lines to another group; the axis fits the largest ratio above a threshold of 0.1."""
+    top = 0.0
+    for name, line in lines.items():
+        tally = tallies[name]
+        shown = (tally.thresholds >= 0.1) & (tally.thresholds <= 0.9)
+        ratios = tally.curve(level, label)[shown]
+        line.set_data(tally.thresholds[shown], ratios)
+        top = max(top, float(np.nanmax(ratios, initial=0.0)))
+    ax = line.axes
+    ax.set_xlim(0.1, 0.9)
+    ax.set_ylim(0, 1.05 * top or 1)
 
 
 def compare(tallies: Mapping[str, Tally]) -> Figure:

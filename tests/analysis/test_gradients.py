@@ -12,6 +12,7 @@ from crosskd_lab.analysis.gradients import (
     concentration,
     cosine,
     energy,
+    energy_cells,
     energy_map,
     gini,
     gradient,
@@ -19,6 +20,7 @@ from crosskd_lab.analysis.gradients import (
     inside_boxes,
     loss_terms,
     measure_gradients,
+    term_views,
 )
 from crosskd_lab.heads import HeadTaps, Predictions
 from crosskd_lab.methods import PKD, CrossKD, Method, PredictionMimicking
@@ -117,6 +119,20 @@ def test_gini_is_half_the_mean_absolute_difference_over_the_mean():
     assert gini(values).item() == pytest.approx(reference.item())
 
 
+def test_what_a_coarse_level_holds_is_spread_over_the_cells_under_it(taps):
+    """Four cells of one, and a coarse location of 4 over all of them: equal shares, Gini 0."""
+    middles = torch.cat([MIDDLES, torch.tensor([[4.0, 4]])])
+    taps.student_head.priors = lambda levels: middles
+    taps.student = HeadTaps(
+        (), {}, Predictions((torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 1, 1)), ())
+    )
+    flat = (torch.ones(1, 1, 2, 2), torch.full((1, 1, 1, 1), 4.0))
+    assert energy_cells(taps, flat).tolist() == [[2, 2, 2, 2]]
+    assert gini(energy_cells(taps, flat)).tolist() == [0]
+    peak = (torch.tensor([[[[0.0, -3], [0, 0]]]]), torch.zeros(1, 1, 1, 1))
+    assert energy_cells(taps, peak).tolist() == [[0, 3, 0, 0]]
+
+
 def test_cosine_is_taken_image_by_image_over_all_levels():
     one = (torch.tensor([[[[1.0]]], [[[1.0]]]]), torch.tensor([[[[0.0]]], [[[1.0]]]]))
     other = (torch.tensor([[[[0.0]]], [[[2.0]]]]), torch.tensor([[[[3.0]]], [[[0.0]]]]))
@@ -177,3 +193,22 @@ def test_energy_of_a_detection_loss_by_finite_differences(toy_pair, sample):
     with torch.no_grad():
         slope = (loss(feature + push) - loss(feature - push)) / 2e-4
     assert found[0, 3, 1, 1].item() == pytest.approx(slope.item(), rel=1e-2, abs=1e-6)
+
+
+def test_terms_add_up_to_their_source(toy_pair, sample):
+    """One term is all of its source; at f_2 of the class tower CrossKD with i = 1 has no pull."""
+    pair = toy_pair((8, 16), 2)
+    for parameter in pair.student.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    pair.student.data_preprocessor = SimpleNamespace(mean=torch.zeros(1), std=torch.ones(1))
+    draw = torch.Generator().manual_seed(0)
+    inputs = torch.rand(1, 3, 32, 32, generator=draw).requires_grad_()
+    batch = {"inputs": inputs, "data_samples": [sample([[4.0, 4, 20, 20]], [0], size=32)]}
+    methods = {"CrossKD": CrossKD(i=1), "own": Squares()}
+    views = term_views(pair, batch, methods, [("neck", 0), ("cls", 2)])
+    neck, deep = views["neck", 0].maps, views["cls", 2].maps
+    assert np.array_equal(neck["own"], neck["own: loss_squares"]) and neck["own"].any()
+    crossed = [name for name in neck if name.startswith("CrossKD:")]
+    assert len(crossed) == 2 and all(neck[name].any() for name in crossed)
+    assert not any(deep[name].any() for name in ["CrossKD", *crossed])
+    assert deep["detection"].any() and neck["detection"].shape == (32, 32)

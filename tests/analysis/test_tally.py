@@ -95,6 +95,18 @@ def test_ratios_are_conflicts_over_positives_and_nan_without():
     assert np.isnan(frame["class", "c", 0.4])
 
 
+def test_curves_of_a_level_a_class_and_both_are_the_frames():
+    tally = tallied(at_random(400, images=5))
+    frame = tally.frame().set_index(["by", "group"])["ratio"]
+    assert np.array_equal(tally.curve(), frame["all", "all"])
+    assert np.array_equal(tally.curve(level=1), frame["level", "stride 16"])
+    assert np.array_equal(tally.curve(label=2), frame["class", "c"])
+    hand = tallied(by_hand())
+    # On the finest level: class a has a positive and a conflict of 0.5, class c only a conflict.
+    assert hand.curve(0, 0)[[49, 50]].tolist() == [1, 0]
+    assert np.isnan(hand.curve(0, 2)).all() and np.isnan(hand.curve(1, 0)).all()
+
+
 def test_at_every_edge_it_equals_direct_counting():
     conflict = at_random(400, images=5)
     discrepancy = conflict.discrepancy[0].double()[conflict.counted].numpy()

@@ -8,12 +8,15 @@ import torch
 
 from crosskd_lab.analysis.conflict import Conflict
 from crosskd_lab.analysis.tally import Tally
+from crosskd_lab.lesson import conflicts
 from crosskd_lab.lesson.conflicts import (
     THRESHOLDS,
     check_ratio,
     compare,
     conflict_survey,
     count,
+    count_teachers,
+    group_menus,
     image_frames,
     threshold_frames,
 )
@@ -58,6 +61,26 @@ def test_a_curve_a_teacher():
     figure = compare({"sure": tally_of(0.75), "unsure": tally_of(0.25)})
     (ax,) = figure.axes
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["sure", "unsure"]
+
+
+def test_menus_offer_the_commonest_classes_and_every_level():
+    menus = group_menus({"sure": tally_of(0.75), "unsure": tally_of(0.25)}, classes=1)
+    assert list(menus.pictures) == [
+        (label, level) for label in ("all classes", "a") for level in ("all levels", "stride 8")
+    ]
+    titles_aside = set(menus.pictures.values())
+    assert len(titles_aside) == 4
+
+
+def test_only_teachers_that_know_the_classes_are_counted(monkeypatch):
+    asked = []
+    monkeypatch.setattr(conflicts, "conflict_survey", lambda *given: asked.append(given) or given)
+    monkeypatch.setattr(conflicts, "count", lambda survey: survey[2])
+    monkeypatch.setattr(conflicts, "teachers", lambda: ["atss_r18_w32", "gfl_r18_w32"])
+    three = count_teachers("smoke", None, "gfl_r18_w32")
+    assert list(three) == ["gfl_r18_w32", "atss_r18_w32"], "no RetinaNet is shipped here"
+    assert count_teachers("smoke", "cells", "runs/mine") == {"mine": "runs/mine"}
+    assert asked[-1] == ("smoke", "cells", "runs/mine")
 
 
 def right(target, teacher, threshold):

@@ -1,0 +1,63 @@
+"""Notebook 04's last question: does a pair's conflict, measured before training, order its gain?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from crosskd_lab.analysis.tally import Tally
+from crosskd_lab.declared import RECORDED
+from crosskd_lab.figures import Picture, prediction_figure
+from crosskd_lab.tables import by_pair, find_ordering, measured_runs, tell_ordering
+
+PAIRS = {
+    "gfl_r18_w32": ("table4", "crosskd", "kd"),
+    "atss_r18_w32": ("table7", "crosskd_from_atss", "kd_from_atss"),
+    "retinanet_r18_w32": ("table7", "crosskd_from_retinanet", "kd_from_retinanet"),
+}
+"""By teacher of the GFL student: the sweep, and its rows of CrossKD and of KD."""
+COLUMNS = ["pair", "ratio", "seed", "gain"]
+
+
+def recorded_gains(teacher: str, recorded: str | Path = RECORDED) -> pd.Series:
+    """AP of CrossKD minus AP of KD in points, by seed, of the recorded runs that have both."""
+    sweep, crossed, mimicking = PAIRS[teacher]
+    runs = measured_runs(sweep, recorded)
+    runs = runs[runs["status"] == "done"].reindex(columns=["row", "seed", "AP"])
+    values = runs.pivot(index="seed", columns="row", values="AP")
+    values = values.reindex(columns=[crossed, mimicking]).dropna()
+    return values[crossed] - values[mimicking]
+
+
+def foretold(
+    tallies: Mapping[str, Tally], threshold: float = 0.5, recorded: str | Path = RECORDED
+) -> pd.DataFrame:
+    """A row a pair and seed: the conflict ratio before training, and the gain that came of it.
+
+    Args:
+        tallies: Conflict of the untrained GFL student's assigner with each teacher.
+        threshold: Of the discrepancy.
+        recorded: Folder of the recorded runs.
+
+    Returns:
+        ``pair, ratio, seed, gain``; no rows where nothing has been recorded.
+    """
+    rows = []
+    for teacher in [name for name in PAIRS if name in tallies]:
+        tally = tallies[teacher]
+        ratio = tally.curve()[round(threshold * tally.bins)]
+        gains = recorded_gains(teacher, recorded)
+        pair = f"gfl from {teacher.split('_')[0]}"
+        rows += [(pair, ratio, seed, gain) for seed, gain in gains.items()]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def tell_foretold(frame: pd.DataFrame) -> Picture | None:
+    """Print what the recorded runs allow one to say; the figure, where a pair has been recorded."""
+    if frame.empty:
+        print("No run of CrossKD beside KD is recorded yet: `crosskd-lab sweep table7` records.")
+        return None
+    print(tell_ordering(find_ordering(frame)))
+    return prediction_figure(by_pair(frame))

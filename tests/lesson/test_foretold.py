@@ -1,0 +1,63 @@
+"""Gains come from recorded runs of the same seed, and nothing is said where there are none."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from crosskd_lab.analysis.conflict import Conflict
+from crosskd_lab.analysis.tally import Tally
+from crosskd_lab.declared import read_sweep
+from crosskd_lab.lesson.foretold import PAIRS, foretold, recorded_gains, tell_foretold
+
+
+def tally_of(score):
+    """One location, positive; the teacher says ``score``."""
+    tally = Tally([8], ["a"])
+    scores, ones = torch.full((1, 1, 1), score), torch.ones(1, 1)
+    zero = torch.zeros(1, 1, dtype=torch.long)
+    tally.add(Conflict(scores * 0 + 1, scores, zero, ones, ones > 0, torch.zeros(1).long()))
+    return tally
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """Runs of Table 7's ATSS teacher: seed 0 of both methods, seed 1 of KD alone."""
+    rows = {row.name: row for row in read_sweep("table7").rows}
+    aps = [("kd_from_atss", 0, 10.0), ("crosskd_from_atss", 0, 12.5), ("kd_from_atss", 1, 11.0)]
+    lines = [
+        {"row": name, "key": rows[name].key, "seed": seed, "status": "done", "AP": ap, "code": {}}
+        for name, seed, ap in aps
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "table7.jsonl").write_text(text)
+    return tmp_path
+
+
+def test_every_pair_is_declared():
+    for sweep, *rows in PAIRS.values():
+        assert set(rows) <= {row.name for row in read_sweep(sweep).rows}
+
+
+def test_gains_are_of_seeds_that_both_methods_have(recorded):
+    assert recorded_gains("atss_r18_w32", recorded).to_dict() == {0: 2.5}
+    assert recorded_gains("retinanet_r18_w32", recorded).empty
+
+
+def test_a_ratio_stands_beside_each_gain(recorded):
+    tallies = {"atss_r18_w32": tally_of(0.25), "mine": tally_of(0.5)}
+    frame = foretold(tallies, 0.5, recorded)
+    assert frame.to_dict("records") == [
+        {"pair": "gfl from atss", "ratio": 1.0, "seed": 0, "gain": 2.5}
+    ]
+    assert foretold(tallies, 0.8, recorded)["ratio"].item() == 0
+
+
+def test_what_is_said_of_one_pair_and_of_none(recorded, capsys):
+    frame = foretold({"atss_r18_w32": tally_of(0.25)}, 0.5, recorded)
+    assert tell_foretold(frame) is not None
+    assert "One pair has" in capsys.readouterr().out
+    assert tell_foretold(frame[:0]) is None
+    assert "is recorded yet" in capsys.readouterr().out

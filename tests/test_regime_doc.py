@@ -1,0 +1,60 @@
+"""docs/regime.md says what the records say."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from crosskd_lab.declared import REGIMES, TEST, read_sweep, sweeps
+from crosskd_lab.race import SCENES
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "docs" / "regime.md").read_text(encoding="utf-8")
+
+
+def rows(first):
+    """Cells of the table rows whose first cell matches."""
+    found = [line.strip("|").split("|") for line in TEXT.splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line] for line in found]
+    return {line[0]: line[1:] for line in cells if re.fullmatch(first, line[0])}
+
+
+def record(*place):
+    return json.loads((ROOT / "data" / Path(*place) / "record.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["r18_w16", "r18_w32"])
+def test_backbones(name):
+    results = record("backbones", name)["results"]
+    said = rows(r"r18_w\d+")[name]
+    assert said == [f"{results['accuracy']:.1f}", f"{results['seconds']:.0f}"]
+
+
+@pytest.mark.parametrize("name", [*rows(r"\w+_r18_w32")])
+def test_teachers(name):
+    kept = record("teachers", name)
+    asked = re.search(r"schedule\.steps=(\d+)", " ".join(kept["command"]))
+    steps = asked[1] if asked else "5000"  # the width's own, configs/pocket/parts/w32.py
+    fresh = kept["held_out"]
+    wanted = [steps, f"{kept['results']['AP']:.1f}", f"{fresh['mean']:.1f}", f"{fresh['sd']:.1f}"]
+    assert rows(r"\w+_r18_w32")[name] == wanted
+
+
+def test_regimes_and_sets():
+    assert len(rows(r"\w+_r18_w32")) == 4
+    for name, settings in REGIMES.items():
+        section = TEXT.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        assert re.match(rf"\s*{settings['schedule.steps']:,} steps", section)
+    assert f"{SCENES['train']:,} scenes, batches of 16" in TEXT
+    assert f"{SCENES['val']} scenes; chooses" in TEXT and f"{TEST['test']} scenes of" in TEXT
+    assert TEST["seed"] != SCENES["seed"]
+
+
+def test_the_commands_name_what_there_is():
+    for name in re.findall(r"crosskd-lab sweep (\w+)", TEXT):
+        assert name in sweeps()
+    (row,) = re.findall(r"--only (\w+)", TEXT)
+    assert row in {row.name for row in read_sweep("table1").rows}

@@ -65,8 +65,8 @@ def match_classes(student: Sequence[str], teacher: Sequence[str]) -> list[int] |
     if ours or theirs:
         raise LabError(
             f"student and teacher know other classes: only the student has {_listed(ours)}; only "
-            f"the teacher has {_listed(theirs)}: choose a teacher of the student's classes, or "
-            "train one on this data"
+            f"the teacher has {_listed(theirs)}: choose a teacher of the student's classes or "
+            "train one on this data; if only the names differ, say teacher=dict(classes=[...])"
         )
     order = [list(teacher).index(name) for name in student]
     return None if order == sorted(order) else order

@@ -30,6 +30,7 @@ CASES = [  # student, teacher, methods
     ("fcos", "fcos", [CrossKD(), PredictionMimicking()]),
     ("atss", "atss", [CrossKD(), PredictionMimicking()]),
     ("gfl", "retinanet", [CrossKD(align="conv"), PredictionMimicking()]),
+    ("tood", "tood", [CrossKD(), PredictionMimicking()]),
 ]
 
 

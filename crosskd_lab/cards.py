@@ -18,8 +18,7 @@ from .configs import read_config
 from .distiller import build_method
 from .errors import LabError
 from .methods import METHODS, Method
-from .record import method_name
-from .tables import paper_table, recorded, summarise
+from .tables import measured_rows, measured_runs, paper_table
 from .tables.sources import RECORDED
 
 COSTS = "method_costs.csv"
@@ -104,15 +103,15 @@ def _paper_ap(name: str) -> str:
 
 
 def _recorded_ap(name: str, root: str | Path | None) -> str:
-    frame = recorded() if root is None else recorded(root)
-    if not frame.empty:
-        table = summarise(frame, "method").set_index("method")
-        key = method_name([{"type": METHODS[name]}])
-        if key in table.index:
-            row = table.loc[key]
-            spread = "" if pd.isna(row["half_width"]) else f" ± {row['half_width']:.1f}"
-            return f"{row['mean']:.1f}{spread} over {int(row['n'])} seed(s), not on COCO"
-    return "none yet"
+    sweep = "table1" if name == "kd" else "table5"  # the sweeps that have a row of this name
+    rows = measured_rows(measured_runs(sweep, RECORDED if root is None else root))
+    row = rows.set_index("row").loc[name]
+    if not row["n"]:
+        return "none yet"
+    spread = "" if pd.isna(row["half_width"]) else f" ± {row['half_width']:.1f}"
+    gain = "" if pd.isna(row["to_none"]) else f", {row['to_none']:+.1f} to the student alone"
+    stale = "; recorded by code that has changed since" if row["stale"] else ""
+    return f"{row['mean']:.1f}{spread} over {row['n']} seed(s){gain}, not on COCO{stale}"
 
 
 def _cost(name: str, root: str | Path | None) -> str:

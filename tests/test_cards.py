@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crosskd_lab.cards import COSTS, IN_TABLE_5, card, words
+from crosskd_lab.declared import append_line, read_sweep
 from crosskd_lab.errors import LabError
 from crosskd_lab.methods import FGD, METHODS
 
@@ -49,6 +50,22 @@ def test_costs_and_runs_come_from_the_records(tmp_path):
         "method,device,extra_ms,extra_mb\nskd,cpu,12.34,5.6\nskd,gpu,1.5,7\nld,cpu,1,1\n"
     )
     assert "12.3 ms, 5.6 MB (cpu); 1.5 ms, 7.0 MB (gpu)" in card("skd", tmp_path)
+
+
+def test_the_recorded_ap_is_that_of_the_tables_row(tmp_path):
+    for sweep, name, aps in (("table5", "skd", (14, 16)), ("table1", "kd", (9,))):
+        rows = {row.name: row for row in read_sweep(sweep).rows}
+        for at, gain in (("none", 5), (name, 0)):
+            for seed, ap in enumerate(aps):
+                line = {"row": at, "key": rows[at].key, "seed": seed, "status": "done"}
+                line |= {"AP": ap - gain, "method": [], "code": {}}
+                append_line(tmp_path / f"{sweep}.jsonl", line)
+    # t = 12.7 for two seeds, sd = 1.41; KD's and SKD's seed 0 share the student alone
+    assert "| 15.0 ± 12.7 over 2 seed(s), +5.0 to the student alone, not on COCO |" in card(
+        "skd", tmp_path
+    )
+    assert "| none yet |" in card("fgd", tmp_path)
+    assert "| 9.0 over 1 seed(s), " in card("kd", tmp_path)
 
 
 def test_an_unknown_method_is_named_with_the_known_ones():

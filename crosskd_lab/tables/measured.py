@@ -48,7 +48,8 @@ def measured_runs(sweep: str | Sweep, recorded: str | Path = RECORDED) -> pd.Dat
     # In the order of the table: rows, and in each its seeds.
     place = {row.name: place for place, row in enumerate(sweep.rows)}
     order = frame["row"].map(place)
-    return frame.assign(order=order).sort_values(["order", "seed"]).drop(columns="order")
+    frame = frame.assign(order=order).sort_values(["order", "seed"], ignore_index=True)
+    return frame.drop(columns="order")
 
 
 def measured_rows(runs: pd.DataFrame, value: str = "AP") -> pd.DataFrame:

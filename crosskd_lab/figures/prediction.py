@@ -42,8 +42,8 @@ def prediction_figure(
             capsize=5,
         )
         label = f"{row.pair}, {row.n} seed{'' if single else 's'}"
-        offset = {"xytext": (10, 4), "textcoords": "offset points"}
-        ax.annotate(label, (row.ratio, row.gain), fontsize=11, **offset)
+        place = (row.ratio, row.gain)
+        ax.annotate(label, place, xytext=(10, 4), textcoords="offset points", fontsize=11)
     ax.axhline(0, color="black", linestyle=":")
     ax.margins(x=0.3, y=0.15)
     ax.set_xlabel("conflicts a positive location, before training", fontsize=11)

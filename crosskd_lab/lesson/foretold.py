@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from crosskd_lab.analysis.tally import Tally
 from crosskd_lab.declared import RECORDED
-from crosskd_lab.figures import Picture, prediction_figure
+from crosskd_lab.figures import prediction_figure
 from crosskd_lab.tables import by_pair, find_ordering, measured_runs, tell_ordering
 
 PAIRS = {
@@ -54,7 +55,7 @@ def foretold(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def tell_foretold(frame: pd.DataFrame) -> Picture | None:
+def tell_foretold(frame: pd.DataFrame) -> Figure | None:
     """Print what the recorded runs allow one to say; the figure, where a pair has been recorded."""
     if frame.empty:
         print("No run of CrossKD beside KD is recorded yet: `crosskd-lab sweep table7` records.")

@@ -110,7 +110,9 @@ def conflict(seen: Seen, threshold: float = 0.5) -> dict[str, float]:
         teacher's score differ by more than ``threshold`` in some class; ``ratio`` of the two.
     """
     taps = seen.taps
-    found = locate(taps.teacher_head, seen.assigned(), taps.teacher, taps.targets, taps.metas)
+    found = locate(
+        taps.teacher_head, seen.assigned(), taps.teacher.predictions, taps.targets, taps.metas
+    )
     return {
         "positives": int(found.positive.sum()),
         "conflicts": int(found.apart(threshold).sum()),

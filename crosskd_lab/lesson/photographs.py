@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from IPython.display import Markdown, display
+from matplotlib.figure import Figure
 
 from crosskd_lab.analysis.conflict import conflict_view
 from crosskd_lab.analysis.maps import View
 from crosskd_lab.configs import RANDOM, ROOT
 from crosskd_lab.experiment import load_experiment
-from crosskd_lab.figures import Picture, concentration_figure, render, target_maps_figure
+from crosskd_lab.figures import concentration_figure, render, target_maps_figure
 from crosskd_lab.lesson.pulls import hold, measure
 from crosskd_lab.lesson.students import effort
 from crosskd_lab.record import read_record
@@ -89,7 +90,7 @@ def photo_teacher(scale: str, folder: Path, out: str | Path | None = None) -> tu
     return str(last_checkpoint(run)), words
 
 
-def focus_on(folder: Path | None, scale: str) -> Picture | None:
+def focus_on(folder: Path | None, scale: str) -> Figure | None:
     """Train a teacher on photographs, measure the focus of gradients there, and say what it shows.
 
     Args:

@@ -66,13 +66,20 @@ def test_conflicts_are_counted_by_hand():
     targets = Targets(torch.tensor([[0, 0, 2, 2]]), torch.ones(1, 4), torch.ones(1, 4, 4), 2, 2)
     taps = SimpleNamespace(
         teacher_head=SimpleNamespace(flat_cls=lambda predictions: said.logit()),
-        teacher=Predictions((torch.zeros(1, 2, 2, 2),), ()),
+        teacher=SimpleNamespace(predictions=Predictions((torch.zeros(1, 2, 2, 2),), ())),
         targets=targets,
         metas=[{"scale_factor": (1.0, 1.0)}],
     )
     seen = SimpleNamespace(assigned=lambda: asked, taps=taps)
     assert conflict(seen) == {"positives": 2, "conflicts": 2, "ratio": 1.0}
     assert conflict(seen, 0.75) == {"positives": 2, "conflicts": 1, "ratio": 0.5}
+
+
+def test_conflicts_of_a_real_batch_are_those_of_plain_counting(seen):
+    apart = (seen.assigned() - seen.teacher_scores()).abs().amax(-1) > 0.5
+    found = conflict(seen)
+    assert found["conflicts"] == int(apart.sum())
+    assert found["positives"] == int(seen.taps.targets.positive.sum()) > 0
 
 
 def test_the_surest_location_shows_all_four_scores():

@@ -17,6 +17,7 @@ from crosskd_lab.book.press import execute
 from crosskd_lab.lesson.conflicts import check_ratio
 from crosskd_lab.lesson.exercises import check_align, check_gain, check_translation
 from crosskd_lab.lesson.fine_print import SWITCHES, check_keep
+from crosskd_lab.lesson.pulls import check_gini
 from crosskd_lab.lesson.what_held import check_verdict
 from crosskd_lab.tables import CLAIMS, measured_runs
 
@@ -73,6 +74,7 @@ class TestRules:
         ("02_the_race", check_gain, "gain"),
         ("03_any_teacher_any_student", check_translation, "pick"),
         ("04_target_conflict", check_ratio, "ratio"),
+        ("05_what_the_gradients_say", check_gini, "gini"),
         ("13_what_held", check_verdict, "judge"),
         ("14_the_fine_print", check_keep, "keep"),
     ],
@@ -127,6 +129,8 @@ def test_a_notebook_shows_what_it_promises(executed):
     name, cells = executed
     noise = [o.text for c in cells for o in c.outputs if o.get("name") == "stderr"]
     assert not noise, f"warnings in the output: {noise}"
+    bars = [text for text in shown(cells, "text/plain") if "%|" in text]
+    assert not bars, f"progress bars left in the output: {bars}"
     PROMISES[name](cells)
 
 
@@ -196,7 +200,37 @@ def target_conflict(cells):
         assert picture(tagged(cells, tag)).height > 300 * pictures, "where not, every position"
     (table,) = shown(tagged(cells, "table"), "text/html")
     assert "ratio" in table and "NaN" not in table
-    assert picture(tagged(cells, "compare")).width == 1280
+    for tag in ("compare", "labels"):
+        assert picture(tagged(cells, tag)).width == 1280
+    assert shown(tagged(cells, "groups"), WIDGET)
+    assert picture(tagged(cells, "groups")).height > 6 * 300, "all levels and five of them"
+    said = printed(tagged(cells, "foretold"))
+    assert "Spearman" in said or "no order to judge" in said or "recorded yet" in said
+    photographs(tagged(cells, "photographs"))
+    assert "Not yet: " in printed(tagged(cells, "exercise"))
+
+
+def photographs(cell):
+    """Pictures of real photographs, or a line that says why there are none."""
+    if shown(cell, "image/png"):
+        assert picture(cell).width == 1280
+    else:
+        assert "no photographs here" in printed(cell)
+
+
+def gradients_say(cells):
+    assert re.search(r"student 'none': 4 steps .*; [1-8] images", printed(tagged(cells, "student")))
+    for tag, pictures in (("maps", 2), ("terms", 8)):
+        assert shown(tagged(cells, tag), WIDGET), "where widgets run, there are controls"
+        assert picture(tagged(cells, tag)).height > 300 * pictures, "where not, every position"
+    assert picture(tagged(cells, "concentration")).width == 1280
+    (neck,) = shown(tagged(cells, "verdict"), "text/markdown")
+    assert (
+        "over 8 images" in neck and "CrossKD against PKD:" in neck and "CrossKD against KD:" in neck
+    )
+    (tower,) = shown(tagged(cells, "verdict3"), "text/markdown")
+    assert "CrossKD against KD:" in tower and "PKD" not in tower, "PKD does not reach the head"
+    photographs(tagged(cells, "photographs"))
     assert "Not yet: " in printed(tagged(cells, "exercise"))
 
 
@@ -238,6 +272,7 @@ PROMISES = {
     "02_the_race": the_race,
     "03_any_teacher_any_student": any_pair,
     "04_target_conflict": target_conflict,
+    "05_what_the_gradients_say": gradients_say,
     "13_what_held": what_held,
     "14_the_fine_print": fine_print,
 }

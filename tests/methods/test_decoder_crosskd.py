@@ -100,9 +100,7 @@ def test_bfloat16(pair, make_batch):
 def test_what_does_not_fit_is_named(beyond_dense, make_pair, pair):
     with pytest.raises(LabError, match="DecoderCrossKD serves decoder heads, not dense ones"):
         Distiller(pair=make_pair(), methods=[DecoderCrossKD()])
-    with pytest.raises(
-        LabError, match="serves dense or roi heads, not decoder.*DecoderC"
-    ):
+    with pytest.raises(LabError, match="serves dense or roi heads, not decoder.*DecoderC"):
         Distiller(pair=pair, methods=[CrossKD()])
     with pytest.raises(LabError, match="i = 3 is out of range: with 3 decoder layers"):
         Distiller(pair=pair, methods=[DecoderCrossKD(i=3)])

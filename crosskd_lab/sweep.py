@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from mmengine.config import Config
 from mmengine.utils import get_object_from_string
+from tqdm.auto import tqdm
 
 from .configs import ROOT
 from .declared import (
@@ -96,26 +97,32 @@ def run_sweep(
 
 
 def run_side_by_side(
-    sweep: Sweep, plan: Iterable[tuple[Row, int]], workers: int, options: Sequence[str] = ()
+    sweep: Sweep,
+    file: str,
+    plan: Sequence[tuple[Row, int]],
+    workers: int,
+    options: Sequence[str] = (),
 ) -> list[int]:
     """Run each (row, seed) in a process of its own, so many at a time; their exit codes.
 
     Args:
-        sweep: Named by its file.
+        sweep: Whose scenes are made before processes would make them all at once.
+        file: The sweep's name or file, for the processes to read it again.
         plan: What to run.
         workers: How many processes at a time.
         options: More words for each process's command line.
     """
-    scenes_of(sweep)  # before several processes would make them at once
+    scenes_of(sweep)
 
     def one(job: tuple[Row, int]) -> int:
         row, seed = job
-        words = ["sweep", sweep.name, "--only", row.name, "--seeds", str(seed), *options]
+        words = ["sweep", file, "--only", row.name, "--seeds", str(seed), *options]
         command = [sys.executable, "-c", "from crosskd_lab.cli import main; main()", *words]
-        return subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
+        nowhere = subprocess.DEVNULL
+        return subprocess.run(command, check=False, stdout=nowhere, stderr=nowhere).returncode
 
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(one, plan))
+        return list(tqdm(pool.map(one, plan), total=len(plan), unit="run", desc=sweep.name))
 
 
 def to_do(

@@ -55,7 +55,7 @@ def sweep(
     print(f"{declared.title}\n{whole} runs, {whole - len(plan)} of them recorded; {place}")
     if side_by_side > 1:
         options = ["--recorded", str(place), "--runs", str(runs)]
-        codes = run_side_by_side(declared, plan, side_by_side, options)
+        codes = run_side_by_side(declared, file, plan, side_by_side, options)
         print(f"{len(plan)} runs over, {sum(map(bool, codes))} of them broken off")
         return
     steps = sum(int(row.settings["schedule.steps"]) for row, _ in plan)

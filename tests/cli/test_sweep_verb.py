@@ -1,0 +1,58 @@
+"""``crosskd-lab sweep`` says what is done, what is wrong, and starts what is missing."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from crosskd_lab import cli
+from crosskd_lab.declared import append_line, read_sweep
+
+
+def run(capsys, *args):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["sweep", *map(str, args)])
+    captured = capsys.readouterr()
+    return ended.value.code or 0, captured.out, captured.err
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["table9"], "there is no sweep 'table9': choose from "),
+        (["table1", "--only", "fgd"], "table1 has no row 'fgd': it has none, kd, crosskd_0"),
+        (["table1", "--seeds", "one"], "--seeds takes numbers such as 0,1,2; got 'one'"),
+    ],
+)
+def test_a_mistake_is_one_line(capsys, tmp_path, args, said):
+    code, _, error = run(capsys, *args, "--recorded", tmp_path)
+    assert (code, error.count("\n")) == (1, 1)
+    assert error.startswith(f"crosskd-lab: {said}")
+
+
+def test_what_is_recorded_is_not_run(capsys, tmp_path):
+    for row in read_sweep("smoke").rows:
+        append_line(tmp_path / "x.jsonl", {"key": row.key, "seed": 0, "status": "done"})
+    code, said, _ = run(capsys, "smoke", "--recorded", tmp_path)
+    assert code == 0 and f"2 runs, 2 of them recorded; {tmp_path}" in said
+    code, said, _ = run(capsys, "smoke", "--recorded", tmp_path, "--check")
+    assert code == 0 and "agrees" not in said, "a record without losses cannot be checked"
+
+
+def test_side_by_side_starts_a_process_a_run(capsys, tmp_path, monkeypatch):
+    started = []
+
+    def start(command, **_):
+        started.append(command)
+        return subprocess.CompletedProcess(command, int("kd" in command))
+
+    monkeypatch.setattr("crosskd_lab.sweep.subprocess.run", start)
+    monkeypatch.setattr("crosskd_lab.sweep.scenes_of", lambda sweep: None)
+    code, said, _ = run(capsys, "smoke", "--side-by-side", 2, "--recorded", tmp_path)
+    assert code == 0 and "2 runs over, 1 of them broken off" in said
+    words = sorted(command[command.index("sweep") :] for command in started)
+    rest = ["--recorded", str(tmp_path), "--runs", "runs/sweeps"]
+    assert words == [
+        ["sweep", "smoke", "--only", row, "--seeds", "0", *rest] for row in ("crosskd", "kd")
+    ]

@@ -5,6 +5,9 @@
 Times the same preprocessed batches by turns: the teacher's network alone, its plain inference
 (network and detections), and conflict with a pocket student's assigner, counted into a tally. Run
 it while nothing else runs. The bar: counting takes <= 1.10 of plain inference.
+
+Beside the teacher's network, counting pays for mmdet's assigner, which takes images one by one, and
+for nothing else of note: the student's network does not run, and no loss is computed.
 """
 
 from __future__ import annotations

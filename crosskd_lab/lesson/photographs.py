@@ -78,11 +78,16 @@ def photo_teacher(scale: str, folder: Path, out: str | Path | None = None) -> tu
     """
     if scale == "smoke":
         return RANDOM, "an UNTRAINED teacher: its gradients are noise, and only show that it runs"
-    steps, batch = 4 * effort(scale).steps, effort(scale).batch
+    steps, batch = 2 * effort(scale).steps, effort(scale).batch
     run = Path(out) if out else ROOT / "runs" / "photographs" / f"{folder.name}-{scale}"
     begun = (run / "record.json").is_file()
     if not begun or read_record(run)["status"] != "done":
-        settings = {"steps": steps, "batch": batch, "warmup": steps // 4, "validate_every": steps}
+        settings = {
+            "steps": steps,
+            "batch": batch,
+            "warmup": -(-steps // 4),
+            "validate_every": steps,
+        }
         settings = {f"schedule.{name}": value for name, value in settings.items()}
         train(load_experiment("pocket/gfl_r18_w32", settings, folder), run, begun)
     points = (read_record(run)["results"] or {}).get("AP", float("nan"))

@@ -13,13 +13,11 @@ import torch
 from torch import Tensor
 
 from crosskd_lab.analysis.gradients import gradient_view, measure_gradients, term_views
-from crosskd_lab.configs import RANDOM, ROOT
-from crosskd_lab.evaluate import find_saved
+from crosskd_lab.configs import ROOT
 from crosskd_lab.figures import energy_figure, render
 from crosskd_lab.lesson.judge import Wrong, verdict
-from crosskd_lab.lesson.students import held_out, train_student
+from crosskd_lab.lesson.students import checkpoint_of, held_out, train_student
 from crosskd_lab.methods import PKD, CrossKD, Method, PredictionMimicking
-from crosskd_lab.names import teachers
 from crosskd_lab.pair import Pair
 from crosskd_lab.race import TEACHER
 from crosskd_lab.widgets import Frames, Menus
@@ -61,9 +59,7 @@ def hold(
         teacher: A shipped teacher, a run's folder, a checkpoint of the pocket GFL, or "random".
     """
     race = None if scale == "smoke" or teacher != TEACHER else ROOT / "runs" / "race"
-    if teacher != RANDOM and teacher not in teachers() and Path(teacher).is_dir():
-        teacher = str(find_saved(teacher).checkpoint)
-    made = train_student(student, scale, data, teacher, race)
+    made = train_student(student, scale, data, checkpoint_of(teacher), race)
     batch = held_out(made, IMAGES[scale])
     return Held(made.pair, _split(batch, 8), made.origin)
 

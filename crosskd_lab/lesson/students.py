@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 from crosskd_lab.configs import ROOT
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
+from crosskd_lab.evaluate import find_saved
 from crosskd_lab.experiment import load_experiment
 from crosskd_lab.pair import Pair, load_in_full
 from crosskd_lab.race import TEACHER, race_scenes
@@ -108,6 +109,15 @@ def train_student(
         origin = f"{wanted.steps} steps of {wanted.batch} images, just now"
     model.eval()
     return Student(method, model.pair, cfg, origin)
+
+
+def checkpoint_of(teacher: str) -> str:
+    """What :func:`train_student` takes for a teacher: a run's folder stands for its last weights.
+
+    Raises:
+        LabError: for a run that has saved none yet.
+    """
+    return str(find_saved(teacher).checkpoint) if Path(teacher).is_dir() else teacher
 
 
 def held_out(student: Student, count: int = 8) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.lesson.students import effort, held_out, train_student
+from crosskd_lab.lesson.students import checkpoint_of, effort, held_out, train_student
 from crosskd_lab.record import finish_record, start_record
 
 
@@ -34,6 +34,12 @@ def test_held_out_images_are_the_first_and_no_more_than_there_are(student, batch
     assert held_out(student, 2)["inputs"].shape == (2, 3, 160, 160)
     names = [sample.metainfo["img_path"].rpartition("/")[2] for sample in batch["data_samples"]]
     assert names == ["000000.png", "000001.png", "000002.png"]
+
+
+def test_a_runs_folder_stands_for_its_last_weights(tmp_path):
+    assert checkpoint_of("gfl_r18_w32") == "gfl_r18_w32"
+    with pytest.raises(LabError, match="holds no checkpoint"):
+        checkpoint_of(str(tmp_path))
 
 
 def finished_race(folder, weights, finished=True):

@@ -10,12 +10,18 @@ from matplotlib.figure import Figure
 
 from crosskd_lab.analysis.gradients import measure_gradients
 from crosskd_lab.declared import RECORDED, read_sweep, sweeps
-from crosskd_lab.figures import differences_figure, render, time_figure
+from crosskd_lab.figures import differences_figure, race_figure, render, time_figure
 from crosskd_lab.lesson.conflicts import conflict_survey, count
 from crosskd_lab.lesson.judge import Wrong, verdict
 from crosskd_lab.lesson.students import held_out, train_student
 from crosskd_lab.methods import CrossKD, PredictionMimicking
-from crosskd_lab.tables import compare_claims, conflict_claim, measured_runs, paired
+from crosskd_lab.tables import (
+    compare_claims,
+    conflict_claim,
+    measured_curves,
+    measured_runs,
+    paired,
+)
 from crosskd_lab.tables.claims import FAILED, HELD, joint, judge_claims, verdict_of
 from crosskd_lab.widgets import Frames
 
@@ -176,6 +182,19 @@ def cost_picture(sweep: str = "table1", recorded: str | Path = RECORDED) -> Figu
         print(f"{sweep}: {EMPTY} ('crosskd-lab sweep {sweep}' records it)")
         return None
     return time_figure(runs)
+
+
+def curves_picture(
+    sweep: str = "table1",
+    only: Sequence[str] = ("none", "kd", "crosskd_3"),
+    recorded: str | Path = RECORDED,
+) -> Figure | None:
+    """Fig. 6 from the records, or a line that says what is missing."""
+    curves = measured_curves(sweep, only, recorded)
+    if curves.empty:
+        print(f"{sweep}: {EMPTY} ('crosskd-lab sweep {sweep}' records it)")
+        return None
+    return race_figure(curves, title="How the recorded students trained")
 
 
 def not_recorded(recorded: str | Path = RECORDED) -> pd.DataFrame:

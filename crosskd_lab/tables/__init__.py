@@ -4,7 +4,13 @@ Nothing here imports torch.
 """
 
 from crosskd_lab.tables.claims import CLAIMS, compare_claims, conflict_claim, judge_claims
-from crosskd_lab.tables.measured import beside, compare_rows, measured_rows, measured_runs
+from crosskd_lab.tables.measured import (
+    beside,
+    compare_rows,
+    measured_curves,
+    measured_rows,
+    measured_runs,
+)
 from crosskd_lab.tables.ordering import Ordering, by_pair, find_ordering, tell_ordering
 from crosskd_lab.tables.report import report_paragraph
 from crosskd_lab.tables.sources import AP_COLUMNS, curves, paper_table, recorded, yours
@@ -24,6 +30,7 @@ __all__ = [
     "difference_to_baseline",
     "find_ordering",
     "judge_claims",
+    "measured_curves",
     "measured_rows",
     "measured_runs",
     "paired",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,32 @@ def measured_rows(runs: pd.DataFrame, value: str = "AP") -> pd.DataFrame:
     """
     names = list(runs["row"].unique())
     return pd.DataFrame([_row(runs, names, name, value) for name in names])
+
+
+def measured_curves(
+    sweep: str | Sweep, only: Iterable[str] = (), recorded: str | Path = RECORDED
+) -> pd.DataFrame:
+    """The validations on the way of every recorded run: Fig. 6's curves.
+
+    Args:
+        sweep: A sweep, or its name.
+        only: Names of rows; all by default. Rows of one method are not told apart.
+        recorded: Folder of the records.
+
+    Returns:
+        ``row, method, seed, step, AP, l1_teacher, l1_truth`` on the validation split, as
+        :func:`crosskd_lab.figures.race_figure` wants them. Empty where nothing is recorded.
+    """
+    sweep = read_sweep(sweep) if isinstance(sweep, str) else sweep
+    known = latest(read_lines(recorded))
+    points = []
+    for row, seed in sweep.plan(only):
+        line = known.get((row.key, seed), {})
+        about = {"row": row.name, "method": method_name(line.get("method")), "seed": seed}
+        points += [{**about, **point} for point in line.get("curve", [])]
+    return pd.DataFrame(
+        points, columns=["row", "method", "seed", "step", "AP", "l1_teacher", "l1_truth"]
+    )
 
 
 def compare_rows(runs: pd.DataFrame, one: str, other: str, value: str = "AP") -> Any:

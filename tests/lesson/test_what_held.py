@@ -12,6 +12,7 @@ from crosskd_lab.lesson.what_held import (
     check_verdict,
     claim_frames,
     cost_picture,
+    curves_picture,
     explain,
     judge_conflict,
     judge_focus,
@@ -89,6 +90,16 @@ def test_cost_is_drawn_or_its_absence_said(recorded, capsys):
     assert {text.get_text() for text in ax.texts} == {"none", "kd", "crosskd_3"}
     assert cost_picture("table2", recorded / "nowhere") is None
     assert "'crosskd-lab sweep table2' records it" in capsys.readouterr().out
+
+
+def test_curves_are_drawn_or_their_absence_said(recorded, capsys):
+    assert curves_picture(recorded=recorded) is None, "records without a curve"
+    assert "'crosskd-lab sweep table1' records it" in capsys.readouterr().out
+    row = read_sweep("table1").rows[0]
+    line = {"key": row.key, "seed": 0, "status": "done", "method": []}
+    point = {"step": 80, "AP": 1.0, "l1_teacher": 2.0, "l1_truth": 3.0}
+    append_line(recorded / "table1.jsonl", {**line, "curve": [point]})
+    assert len(curves_picture(recorded=recorded).axes) == 3
 
 
 def test_what_is_missing_is_listed(recorded):

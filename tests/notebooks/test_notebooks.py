@@ -249,7 +249,8 @@ def what_held(cells):
     assert picture(tagged(cells, "conflict")).width == 1280
     assert re.search(r"Gini coefficient [+-]\d.*; 4 images", printed(tagged(cells, "focus")))
     done = (measured_runs("table1")["status"] == "done").any()
-    assert len(shown(tagged(cells, "time"), "image/png")) == done
+    for tag in ("curves", "time"):
+        assert len(shown(tagged(cells, tag), "image/png")) == done
     (missing,) = shown(tagged(cells, "missing"), "text/html")
     assert "Table 8" in missing and "smoke" in missing
     assert "Not yet: " in printed(tagged(cells, "exercise"))

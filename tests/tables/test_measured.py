@@ -9,7 +9,7 @@ import pytest
 from crosskd_lab.declared import Row, Sweep, append_line
 from crosskd_lab.files import write_whole
 from crosskd_lab.substance import current
-from crosskd_lab.tables import beside, measured_rows, measured_runs
+from crosskd_lab.tables import beside, measured_curves, measured_rows, measured_runs
 
 ROWS = {
     "none": [20.0, 22.0, 21.0],
@@ -72,6 +72,19 @@ def test_a_changed_file_is_named_until_it_is_confirmed(recorded):
     kept = str({row.key: {"code": current(["losses.py"]), "commit": "d"}}).replace("'", '"')
     write_whole(recorded / "confirmed.json", kept)
     assert measured_runs(SWEEP, recorded)["stale"].iloc[0] == "taps.py"
+
+
+def test_curves_are_those_of_the_validations(recorded):
+    row, curve = SWEEP.rows[3], [{"step": 80, "AP": 1.0}, {"step": 160, "AP": 2.0, "l1_truth": 3.0}]
+    pkd = {"status": "done", "method": [{"type": "PKD"}], "curve": curve}
+    append_line(recorded / "s.jsonl", {"key": row.key, "seed": 1, **pkd})
+    curves = measured_curves(SWEEP, ["pkd"], recorded)
+    assert curves[["method", "seed", "step", "AP"]].to_numpy().tolist() == [
+        ["PKD", 1, 80, 1.0],
+        ["PKD", 1, 160, 2.0],
+    ]
+    assert curves["l1_truth"].isna().tolist() == [True, False]
+    assert measured_curves(SWEEP, ["none"], recorded).empty
 
 
 def test_before_anything_is_recorded_all_is_missing(tmp_path):

@@ -76,9 +76,9 @@ def tell_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0) -> str:
 def _cosines(rows: pd.DataFrame) -> str:
     """Conflict in gradient space, in one sentence."""
     table = summarise(rows[rows["loss"] != DETECTION], "loss", "cosine")
-    said = [f"{r.loss} {r.mean:+.3f} ± {r.half_width:.3f}" for r in table.itertuples()]
+    said = [f"{r.loss} {r.mean:+.2g} ± {r.half_width:.2g}" for r in table.itertuples()]
     against = [r.loss for r in table.itertuples() if r.mean + r.half_width < 0]
-    end = f"against it on average: {', '.join(against)}" if against else "none is surely below 0"
+    end = f"surely below 0: {', '.join(against)}" if against else "none is surely below 0"
     return f"Cosine with the detection gradient: {', '.join(said)}; {end}."
 
 

@@ -41,7 +41,7 @@ def test_all_three_verdicts_in_words():
 def test_a_cosine_below_zero_is_called_conflict():
     # -0.5, -0.49, -0.48, -0.47: mean -0.485.
     text = tell_focus(frame())
-    assert "KD -0.485" in text and "against it on average: CrossKD, KD, PKD" in text
+    assert "KD -0.48 ± 0.021" in text and "; surely below 0: CrossKD, KD, PKD." in text
     assert "none is surely below 0" in tell_focus(frame(cosine=0.2))
 
 

@@ -22,7 +22,7 @@ from crosskd_lab.tables import (
     measured_runs,
     paired,
 )
-from crosskd_lab.tables.claims import FAILED, HELD, joint, judge_claims, verdict_of
+from crosskd_lab.tables.claims import FAILED, FEWEST, HELD, joint, judge_claims, verdict_of
 from crosskd_lab.widgets import Frames
 
 TEACHERS = {
@@ -84,9 +84,9 @@ def reason(claim: str, found: str, seeds: int) -> str:
     if found in (HELD, FAILED):
         return REASONS[claim][found]
     if seeds == 0:
-        return f"{EMPTY}: the sweep of that table has rows to run."
-    if seeds == 1:
-        return "a single seed is an observation, not a result."
+        return "a row that it needs is not recorded yet: the sweep of that table has it."
+    if seeds < FEWEST:
+        return f"fewer than {FEWEST} seeds are an observation, not a result."
     return (
         f"with {seeds} seeds the intervals reach over zero: the effect is smaller than chance "
         "between seeds lets one see here, or not there."
@@ -166,7 +166,7 @@ def judge_focus(frame: pd.DataFrame) -> str:
     """
     runs = frame.rename(columns={"loss": "method"})
     found = {value: paired(runs, "CrossKD", "KD", "image", value) for value in ("inside", "gini")}
-    verdicts = [verdict_of(f.difference, f.half_width) for f in found.values()]
+    verdicts = [verdict_of(f.difference, f.half_width, f.n) for f in found.values()]
     said = ", ".join(
         f"{name} {f.difference:+.3f} ± {f.half_width:.3f}"
         for name, f in zip(("share inside boxes", "Gini coefficient"), found.values(), strict=True)

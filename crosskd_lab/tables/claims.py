@@ -2,7 +2,7 @@
 
 A claim holds if every one of its comparisons has a 95 % interval above zero, it does not if one
 has its interval below zero, and in between the data do not decide. Seeds are paired; no claim is
-judged from a single seed.
+judged from fewer than three.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import pandas as pd
 from crosskd_lab.declared import RECORDED
 from crosskd_lab.tables.measured import compare_rows, measured_runs
 
+FEWEST = 3
+"""Seeds without which nothing is decided: two that agree by luck have a very short interval."""
 HELD, FAILED, OPEN = "held", "did not hold", "not decided by these data"
 
 
@@ -104,7 +106,7 @@ def compare_claims(
                     "claim": name,
                     "comparison": f"{better} above {worse}",
                     **dict(zip(("n", "difference", "half_width"), numbers, strict=True)),
-                    "verdict": verdict_of(numbers[1], numbers[2]),
+                    "verdict": verdict_of(numbers[1], numbers[2], numbers[0]),
                     "stale": "; ".join(sorted({text for text in used["stale"] if text})),
                 }
             )
@@ -133,9 +135,9 @@ def judge_claims(compared: pd.DataFrame, claims: Mapping[str, Claim] = CLAIMS) -
     return pd.DataFrame(rows)
 
 
-def verdict_of(difference: float, half_width: float) -> str:
-    """Held, did not hold, or not decided: where zero lies to the interval of a difference."""
-    if math.isnan(difference) or math.isnan(half_width):
+def verdict_of(difference: float, half_width: float, n: int) -> str:
+    """Held, did not hold, or not decided: where zero lies to the interval of ``n`` differences."""
+    if n < FEWEST or math.isnan(difference) or math.isnan(half_width):
         return OPEN
     if difference - half_width > 0:
         return HELD

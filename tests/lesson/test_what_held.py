@@ -48,12 +48,12 @@ def test_every_claim_has_its_picture_and_its_reason(recorded):
     text = explain(judged)
     assert text.count("\n- ") == len(CLAIMS) - 1
     assert f"own head* (Tab. 1): **{HELD}**. Likely: {REASONS['mimicking'][HELD]}" in text
-    assert "nothing is recorded of it here yet" in text
+    assert "a row that it needs is not recorded yet" in text
     assert set(REASONS) == {*CLAIMS, "conflict"}
 
 
 def test_an_open_claim_says_why():
-    assert "single seed" in reason("features", OPEN, 1)
+    assert "fewer than 3 seeds" in reason("features", OPEN, 2)
     assert "3 seeds the intervals reach over zero" in reason("features", OPEN, 3)
     assert reason("features", FAILED, 3) == REASONS["features"][FAILED]
 

@@ -24,7 +24,8 @@ from crosskd_lab.tables.claims import FAILED, HELD, OPEN, joint, verdict_of
     ],
 )
 def test_zero_inside_the_interval_decides_nothing(difference, half, verdict):
-    assert verdict_of(difference, half) == verdict
+    assert verdict_of(difference, half, 3) == verdict
+    assert verdict_of(difference, half, 2) == OPEN
 
 
 def test_a_claim_needs_all_of_its_comparisons():

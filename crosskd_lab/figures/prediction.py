@@ -29,6 +29,7 @@ def prediction_figure(
     with sns.axes_style("whitegrid"):
         figure = Picture(figsize=(9.0, 4.6), dpi=DPI, layout="constrained")
         ax = figure.subplots()
+    middle = (points["ratio"].min() + points["ratio"].max()) / 2
     for row in points.itertuples():
         single = row.n < 2
         ax.errorbar(
@@ -42,8 +43,9 @@ def prediction_figure(
             capsize=5,
         )
         label = f"{row.pair}, {row.n} seed{'' if single else 's'}"
-        place = (row.ratio, row.gain)
-        ax.annotate(label, place, xytext=(10, 4), textcoords="offset points", fontsize=11)
+        side, away = ("right", -10) if row.ratio > middle else ("left", 10)  # towards the middle
+        place, offset = (row.ratio, row.gain), (away, 4)
+        ax.annotate(label, place, offset, textcoords="offset points", ha=side, fontsize=11)
     ax.axhline(0, color="black", linestyle=":")
     ax.margins(x=0.3, y=0.15)
     ax.set_xlabel("conflicts a positive location, before training", fontsize=11)

@@ -18,6 +18,7 @@ def test_a_labelled_point_a_pair():
     (ax,) = prediction_figure(POINTS).axes
     labels = {text.get_text(): text.xy for text in ax.texts}
     assert labels == {"gfl from atss, 3 seeds": (0.4, 1.5), "gfl from gfl, 1 seed": (0.2, -1.0)}
+    assert [text.get_ha() for text in ax.texts] == ["right", "left"], "labels stay inside"
     seeds, single = ax.containers
     (bar,) = seeds.lines[2][0].get_segments()
     assert bar.tolist() == [[0.4, 1.0], [0.4, 2.0]]

@@ -93,6 +93,7 @@ def time_figure(
         _point(ax, str(row), part, *looks[method])
     for method, (colour, marker) in looks.items():
         ax.plot([], [], marker, color=colour, ms=9, label=method)
+    ax.margins(x=0.12)  # room for the names
     ax.set_xlim(left=0)
     ax.set_title(title, loc="left", fontsize=13)
     ax.set_xlabel("training time of a student (s: its steps times its median step)", fontsize=11)

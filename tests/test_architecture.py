@@ -23,8 +23,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = [
     "errors", "files", "stack", "__init__", "shapes",
     "provenance", "names", "metrics_log", "record", "declared", "substance", "scenes", "coco",
-    "losses", "heads", "configs", "classes", "pair", "cross_head", "taps", "methods", "distiller",
-    "schedule", "analysis", "training", "experiment", "pretrain",
+    "fetch", "losses", "heads", "configs", "classes", "pair", "cross_head", "taps", "methods",
+    "distiller", "schedule", "analysis", "training", "experiment", "pretrain",
     "evaluate", "survey", "export", "teacher",
     "tables", "results", "figures", "cards", "race", "sweep", "recheck", "widgets", "launch",
     "book", "paper", "doctor", "lesson", "cli",

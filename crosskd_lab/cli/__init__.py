@@ -30,10 +30,10 @@ VERBS = {
     "conflict": "Count where a teacher contradicts a student's assigner (Fig. 3).",
     "gradients": "Measure where losses pull at a student, and how focused they are (Fig. 5).",
     "export": "Write a trained detector as files that stock mmdet opens.",
-    "teacher": "Ship a trained detector as a teacher with its record; check a shipped one.",
+    "teachers": "Get a public teacher; list all; ship a trained detector as one, and check it.",
     "pretrain": "Pretrain a backbone on single shapes, the pocket scale's stand-in for ImageNet.",
     "book": "Execute every notebook and render it to build/book/index.html.",
-    "data": "Make synthetic scenes; draw and check any set in COCO format.",
+    "data": "Make synthetic scenes, get COCO; draw and check any set in COCO format.",
 }
 
 

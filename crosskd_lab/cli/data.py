@@ -1,4 +1,4 @@
-"""``crosskd-lab data``: make synthetic scenes, look at a detection set, check it."""
+"""``crosskd-lab data``: make synthetic scenes, get COCO, look at a detection set, check it."""
 
 from __future__ import annotations
 
@@ -42,6 +42,32 @@ def scenes(
 
 
 @app.command()
+def coco(
+    root: Annotated[Path, typer.Option(help="Folder of the set; what is there is kept.")],
+    split: Annotated[
+        str | None, typer.Option(help="train or val.", show_default="both, 40 GB while unpacking")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="DIR", help="A folder that has the zip files.")
+    ] = None,
+    mirror: Annotated[
+        str | None, typer.Option(metavar="URL", help="In place of images.cocodataset.org.")
+    ] = None,
+) -> None:
+    """Get COCO 2017, resumed where it stopped.
+
+    Its publisher names no checksums: zip files are checked by length and by the CRC of each
+    member, the set by the number of its photographs.
+    """
+    from crosskd_lab.fetch import get_coco
+    from crosskd_lab.fetch.coco2017 import MIRROR
+
+    splits = [split] if split else ["train", "val"]
+    folder = get_coco(root, splits, source, mirror or MIRROR)
+    print(f"{folder}: COCO 2017, {' and '.join(splits)}; train on it with --data {folder}")
+
+
+@app.command()
 def draw(
     folder: Folder,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
@@ -82,11 +108,12 @@ def check(
     ] = False,
 ) -> None:
     """Check every image and box of a set; says what `--skip-bad` would leave out of a training."""
-    from crosskd_lab import coco
+    from crosskd_lab.coco import check as check_split
+    from crosskd_lab.coco import find_splits
 
-    names = [split] if split else [found.name for found in coco.find_splits(folder)]
+    names = [split] if split else [found.name for found in find_splits(folder)]
     for name in names:
-        report = coco.check(folder, name, skip_bad)
+        report = check_split(folder, name, skip_bad)
         for problem in report.problems:
             print(f"{report.split.annotations}: {problem.record}: {problem.detail}")
         print(report.summary())

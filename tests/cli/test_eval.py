@@ -63,7 +63,7 @@ def test_export_says_how_to_open_it(capsys, trained, tmp_path):
 
 
 def test_teacher_verbs_tell_mistakes_in_one_line(capsys, tmp_path):
-    code, _, error = run(capsys, "teacher", "check", "nobody")
+    code, _, error = run(capsys, "teachers", "check", "nobody")
     assert code == 1 and error.count("\n") == 1 and "nobody" in error
-    code, _, error = run(capsys, "teacher", "ship", tmp_path, "--name", "x")
+    code, _, error = run(capsys, "teachers", "ship", tmp_path, "--name", "x")
     assert code == 1 and error.count("\n") == 1 and "is no run" in error

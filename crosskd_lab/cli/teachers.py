@@ -1,4 +1,4 @@
-"""``crosskd-lab teacher``: ship a trained detector as a teacher; check a shipped one."""
+"""``crosskd-lab teachers``: get a public teacher, list all, ship one, check a shipped one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,38 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Ship a trained detector as a teacher; check one.")
+app = typer.Typer(no_args_is_help=True, help="Get a public teacher; list, ship and check teachers.")
+
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(help="A public teacher; `teachers list` has them.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="DIR", help="A folder that has the file.")
+    ] = None,
+    mirror: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="In place of mmdetection/v2.0."),
+    ] = None,
+) -> None:
+    """Fetch a public teacher of the paper's students into data/teachers, resumed and checked."""
+    from crosskd_lab.fetch import get_teacher
+    from crosskd_lab.fetch.teachers import ZOO
+
+    print(get_teacher(name, source=source, mirror=mirror or ZOO))
+
+
+@app.command("list")
+def list_teachers() -> None:
+    """Name the teachers that are shipped with the lab, and the public ones with their files."""
+    from crosskd_lab.fetch import TEACHERS, local_file
+    from crosskd_lab.names import teachers
+
+    for name in teachers():
+        print(f"{name:18} shipped")
+    for name, url in TEACHERS.items():
+        file = local_file(name)
+        print(f"{name:18} {f'public, in {file}' if file.is_file() else f'public, from {url}'}")
 
 
 @app.command()

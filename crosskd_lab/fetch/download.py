@@ -1,0 +1,206 @@
+"""One file over HTTP: resumed where it stopped, checked, and there in whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import time
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from tqdm import tqdm
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.stack.checkpoints import sha256 as sha256_of
+
+_BLOCK = 1 << 20
+_TRIES = 5  # in a row that brought nothing new
+_PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP's ways to say: later
+_ELSEWHERE = "name a --mirror, or give a folder that has the file with --from DIR"
+
+
+class _Lost(Exception):
+    """The connection failed in a way that another try may mend."""
+
+
+def download(
+    url: str, target: str | Path, sha256: str = "", timeout: float = 30.0, pause: float = 1.0
+) -> Path:
+    """Fetch ``url`` into the file ``target``, going on from what an earlier try has left.
+
+    What has come so far is beside the target as ``.NAME.part``. A target that exists is checked
+    and kept.
+
+    Args:
+        url: http or https.
+        target: The file; its folder is made.
+        sha256: The checksum's first hexadecimal digits, as many as are known.
+        timeout: Seconds without a byte until the connection counts as stalled.
+        pause: Seconds before the second try, doubled for each further one.
+
+    Raises:
+        LabError: offline, refused, not found, no space, five tries in a row without a new byte,
+            or a file with another checksum, which is removed.
+    """
+    target = Path(target)
+    if target.is_file():
+        check_sum(target, sha256)
+        return target
+    if not url.startswith(("http://", "https://")):
+        raise LabError(f"{url} is no http or https address: give one that is")
+    _make_folder(target.parent)
+    part = target.with_name(f".{target.name}.part")
+    misses = 0
+    while True:
+        before = _size(part)
+        try:
+            _receive(url, part, timeout)
+            break
+        except _Lost as lost:
+            misses = 0 if _size(part) > before else misses + 1
+            if misses == _TRIES:
+                raise LabError(
+                    f"{url}: {lost}, {_TRIES} times in a row; {_size(part)} bytes are kept: run "
+                    f"the same command later, or {_ELSEWHERE}"
+                ) from lost
+            time.sleep(pause * 2**misses)
+    try:
+        check_sum(part, sha256, url)
+    except LabError:
+        part.unlink()  # resuming could only keep the damage
+        raise
+    os.replace(part, target)
+    return target
+
+
+def check_sum(path: Path, sha256: str, name: str = "") -> None:
+    """Compare a file with the first digits of its SHA-256.
+
+    Args:
+        path: The file.
+        sha256: Hexadecimal digits; none are a check that passes.
+        name: What to call it in the message.
+
+    Raises:
+        LabError: if they differ.
+    """
+    if sha256 and not (found := sha256_of(path)).startswith(sha256.lower()):
+        raise LabError(
+            f"{name or path} is damaged: its sha256 begins {found[: len(sha256)]} and must begin "
+            f"{sha256}; remove it and fetch it again, or {_ELSEWHERE}"
+        )
+
+
+def require_room(folder: str | Path, size: int, what: str) -> None:
+    """Raise LabError unless the disk of ``folder`` has ``size`` bytes free for ``what``."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise LabError(
+            f"{what} needs {size / 1e9:.3g} GB and {folder} has {free / 1e9:.3g} GB free: make "
+            "room, or choose another disk"
+        )
+
+
+def _receive(url: str, part: Path, timeout: float) -> None:
+    """Append to ``part`` what is missing of ``url``, or start over if the server cannot resume."""
+    have = _size(part)
+    answer = _open(url, have, timeout)
+    if answer is None:
+        return
+    with answer:
+        length = answer.headers.get("Content-Length")
+        begin, total = 0, int(length) if length else None
+        if answer.status == 206:
+            begin, total = _range(answer.headers.get("Content-Range", ""))
+        if begin not in (0, have):
+            raise LabError(f"{url}: the server resumes at the wrong byte: {_ELSEWHERE}")
+        require_room(part.parent, (total or 0) - begin, part.name[1:-5])
+        with tqdm(
+            desc=part.name[1:-5],
+            total=total,
+            initial=begin,
+            unit="B",
+            unit_scale=True,
+            disable=None,
+        ) as bar:
+            _copy(answer, part, "ab" if begin else "wb", bar)
+    if total is not None and _size(part) != total:
+        raise _Lost(f"the connection ended after {_size(part)} of {total} bytes")
+
+
+def _open(url: str, have: int, timeout: float) -> HTTPResponse | None:
+    """The server's answer, or None if it says that the ``have`` bytes are all."""
+    request = Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        return urlopen(request, timeout=timeout)
+    except HTTPError as error:
+        if error.code == 416 and _range(error.headers.get("Content-Range", ""))[1] == have:
+            return None
+        if error.code == 416:  # more than there is: what was kept is not of this file
+            return _open(url, 0, timeout)
+        if error.code in _PASSING:
+            raise _Lost(f"the server answers {error.code} {error.reason}") from error
+        raise LabError(f"{url}: {error.code} {error.reason}: {_ELSEWHERE}") from error
+    except URLError as error:
+        why = error.reason
+        if isinstance(why, socket.gaierror | ConnectionRefusedError):
+            raise LabError(
+                f"{url} cannot be reached ({getattr(why, 'strerror', why)}): check that this "
+                f"machine is online, {_ELSEWHERE}"
+            ) from error
+        raise _Lost(f"no connection ({why})") from error
+    except (OSError, HTTPException) as error:
+        raise _Lost(f"no answer ({error})") from error
+
+
+def _copy(answer: HTTPResponse, part: Path, mode: str, bar: Any) -> None:
+    try:
+        file = part.open(mode)
+    except OSError as error:
+        raise _unwritable(part, error) from error
+    with file:
+        while True:
+            try:
+                block = answer.read1(_BLOCK)  # what has come, so that a stall loses nothing
+            except TimeoutError as error:
+                raise _Lost("the connection stalls") from error
+            except (OSError, HTTPException) as error:
+                raise _Lost(f"the connection broke ({error})") from error
+            if not block:
+                return
+            try:
+                file.write(block)
+                file.flush()
+            except OSError as error:
+                raise _unwritable(part, error) from error
+            bar.update(len(block))
+
+
+def _range(text: str) -> tuple[int, int | None]:
+    """First byte and total of a Content-Range like ``bytes 5-9/10`` or ``bytes */10``."""
+    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", text)
+    if not found:
+        return -1, None
+    first, total = found.groups()
+    return int(first or -1), None if total == "*" else int(total)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> LabError:
+    why = error.strerror or error
+    return LabError(f"{path} cannot be written ({why}): free some space, or choose another folder")

@@ -1,0 +1,117 @@
+"""Downloads from a server that truncates, stalls, corrupts and refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import socket
+from collections import namedtuple
+
+import pytest
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.fetch import download
+
+BODY = bytes(range(256)) * 4000
+SHA = hashlib.sha256(BODY).hexdigest()
+
+
+@pytest.fixture
+def fetch(site, tmp_path):
+    site.files["/f.bin"] = BODY
+
+    def go(*faults, sha256=SHA[:8]):
+        site.faults["/f.bin"] = list(faults)
+        return download(f"{site.url}/f.bin", tmp_path / "new/f.bin", sha256, 0.3, 0.001)
+
+    return go
+
+
+def left(tmp_path):
+    return sorted(path.name for path in (tmp_path / "new").iterdir())
+
+
+def test_a_file_arrives_whole_and_is_not_fetched_again(fetch, site, tmp_path):
+    assert fetch().read_bytes() == BODY and left(tmp_path) == ["f.bin"]
+    fetch()
+    assert site.asked == [("/f.bin", None)]
+
+
+@pytest.mark.parametrize("fault", ["truncate", "stall"])
+def test_what_has_come_is_kept_and_the_rest_asked_for(fetch, site, fault):
+    assert fetch(fault, fault, 503).read_bytes() == BODY
+    half, three_quarters = len(BODY) // 2, len(BODY) * 3 // 4
+    later = [f"bytes={half}-", f"bytes={three_quarters}-", f"bytes={three_quarters}-"]
+    assert [wanted for _, wanted in site.asked] == [None, *later]
+
+
+def test_a_server_that_cannot_resume_is_heard_from_the_start(fetch):
+    assert fetch("truncate", "no-range").read_bytes() == BODY
+
+
+def test_an_interrupted_command_goes_on_later(fetch, site, tmp_path):
+    with pytest.raises(LabError, match=r"503 .* 5 times in a row; 512000 bytes are kept"):
+        fetch("truncate", *[503] * 5)
+    assert left(tmp_path) == [".f.bin.part"]
+    assert fetch().read_bytes() == BODY and site.asked[-1][1] == "bytes=512000-"
+
+
+def test_a_part_that_is_all_there_is_checked_and_taken(fetch, site, tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/.f.bin.part").write_bytes(BODY)
+    assert fetch().read_bytes() == BODY and left(tmp_path) == ["f.bin"]
+
+
+def test_a_part_of_another_longer_file_is_dropped(fetch, tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/.f.bin.part").write_bytes(BODY + b"more")
+    assert fetch().read_bytes() == BODY
+
+
+def test_a_damaged_file_is_refused_and_removed(fetch, tmp_path):
+    with pytest.raises(LabError, match=f"must begin {SHA[:8]}"):
+        fetch("corrupt")
+    assert left(tmp_path) == []
+    assert fetch().read_bytes() == BODY, "the next try starts over"
+
+
+def test_a_file_that_is_there_is_checked(fetch, tmp_path):
+    fetch().write_bytes(b"changed")
+    with pytest.raises(LabError, match="is damaged"):
+        fetch()
+
+
+@pytest.mark.parametrize("code", [403, 404])
+def test_a_refusal_is_told_at_once(fetch, site, code):
+    with pytest.raises(LabError, match=f": {code} .*--mirror.*--from DIR"):
+        fetch(code)
+    assert len(site.asked) == 1
+
+
+def test_offline_is_one_plain_line(tmp_path, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(LabError, match="cannot be reached .*: check that this machine is online"):
+        download(f"http://127.0.0.1:{port}/f", tmp_path / "f")
+
+    def no_such_name(*_args, **_more):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
+    with pytest.raises(LabError, match=r"reached \(Name or service not known\)") as told:
+        download("http://nowhere.example/f", tmp_path / "f")
+    assert "\n" not in str(told.value) and list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_before_the_first_byte(fetch, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 9, 1))
+    with pytest.raises(LabError, match=r"f\.bin needs 0\.00102 GB"):
+        fetch()
+    assert left(tmp_path) == []
+
+
+def test_only_web_addresses_are_fetched(tmp_path):
+    with pytest.raises(LabError, match="no http or https"):
+        download("file:///etc/hostname", tmp_path / "f")

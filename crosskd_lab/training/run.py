@@ -94,8 +94,13 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
     ]
     cfg.work_dir = str(folder)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # torchrun started us with others
-        backend = "nccl" if torch.cuda.is_available() else "gloo"
-        cfg.launcher, cfg.env_cfg = "pytorch", dict(dist_cfg=dict(backend=backend))
+        cfg.launcher = "pytorch"
+        if not torch.cuda.is_available():  # mmengine's own way needs GPUs
+            cfg.model_wrapper_cfg = dict(
+                type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
+            )
+            if not torch.distributed.is_initialized():
+                torch.distributed.init_process_group("gloo")
     cfg.visualizer = None
     cfg.experiment_name = Path(folder).name or "run"
     cfg.default_hooks.checkpoint.backend_args = dict(backend=WHOLE)

@@ -98,7 +98,8 @@ def test_the_life_of_a_run(small, tmp_path):
 @pytest.mark.timeout(600)
 def test_one_of_two_processes_is_killed_and_the_run_goes_on(small, tmp_path):
     run = launch(**small(12), processes=2, restarts=1)
-    until(lambda: last_checkpoint(run.folder) is not None)
+    until(lambda: last_checkpoint(run.folder) is not None or run.status == "failed")
+    assert run.status == "running", run.tail(60)
     workers = [p for p in family(run)[1:] if "crosskd_lab.launch.worker" in " ".join(p.cmdline())]
     assert len(workers) == 2, run.tail()
     everyone = family(run)

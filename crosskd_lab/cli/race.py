@@ -20,7 +20,7 @@ def race(
     steps: Annotated[int, typer.Option(min=3, help="Training steps of each student.")] = 200,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds; above 1 gives intervals.")] = 1,
     methods: Annotated[
-        str, typer.Option(help=f"Comma-separated, any of: {listed(known_methods())}.")
+        str, typer.Option(help=f"Comma-separated, any of: {listed(known_methods())}; or all.")
     ] = "none,kd,crosskd,crosskd_pkd",
     teacher: Annotated[
         str,
@@ -50,7 +50,7 @@ def race(
     from crosskd_lab.cli.train import parse_settings
     from crosskd_lab.race import check_methods, find_student, find_teacher, run_race
 
-    names = [name.strip() for name in methods.split(",") if name.strip()]
+    names = method_names(methods)
     own = parse_settings(settings or [])
     check_methods(names)
     find_student(student)
@@ -67,6 +67,13 @@ def race(
     console.print(board.table() if not console.is_terminal else "")
     console.print(Text(result.paragraph))
     console.print(f"\nFigure: {out / 'race.png'} (also .svg); numbers: {out / 'race.csv'}")
+
+
+def method_names(text: str) -> list[str]:
+    """The methods of a comma-separated list; ``all`` are those that have a config, none first."""
+    if text.strip() == "all":
+        return sorted(known_methods(), key=lambda name: (name != "none", name))
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 class Board:

@@ -18,6 +18,16 @@ from .base import PredictionTerms
 class CrossKD(PredictionTerms):
     """Eq. (2): ``(1/|S|) * sum over r of S(r) * D_pred(p_hat^s(r), p^t(r))``.
 
+    Paper: CrossKD: Cross-Head Knowledge Distillation for Object Detection, CVPR 2024.
+
+    Idea: send the student's feature through the rest of the teacher's frozen head and let what
+    comes out mimic the teacher, so that the student's last layers answer to the annotations alone.
+
+    Needs: levels of equal stride and, where the feature changes over, equal channels or
+    ``align="conv"``. Ground truth only for |S|. Nothing to train but a learned alignment.
+
+    Symbols: r = location; S(r) = region weight; p_hat^s = cross-head predictions; p^t = teacher's.
+
     Args:
         i: Layer whose feature f_i^s is delivered, 0 ... number of hidden convs (Tab. 1); None
             takes the teacher head's recipe (3, for FCOS 2). Where the towers are of different

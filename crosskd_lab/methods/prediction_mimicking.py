@@ -16,6 +16,14 @@ from .base import PredictionTerms
 class PredictionMimicking(PredictionTerms):
     """Eq. (1): ``(1/|S|) * sum over r of S(r) * D_pred(p^s(r), p^t(r))``.
 
+    Paper: section 3.1 of CrossKD, CVPR 2024, as what CrossKD is held against.
+
+    Idea: the student's own predictions answer to the teacher's and to the annotations at once.
+
+    Needs: equal classes. Ground truth only for |S|. Nothing to train.
+
+    Symbols: r = location; S(r) = region weight; p^s, p^t = the student's and teacher's predictions.
+
     The limit i = n of CrossKD (sec. 4.2): the same terms and weights on the student's own
     predictions, whose last layers then serve the annotations and the teacher at once. For heads
     with box distributions the regression term is LD's KL (Zheng et al. 2022) at T = 1.

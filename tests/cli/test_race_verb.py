@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from crosskd_lab import cli
+from crosskd_lab.cli.race import method_names
+from crosskd_lab.configs import CONFIGS, read_config
 
 
 def run(capsys, *args):
@@ -29,3 +31,15 @@ def test_an_unknown_name_is_one_line(capsys, tmp_path, option):
     assert (code, error.count("\n")) == (1, 1)
     assert error.startswith("crosskd-lab: ") and "'magic'" in error and "choose from" in error
     assert not (tmp_path / "race").exists()
+
+
+def test_all_are_none_and_every_method_that_the_student_of_the_race_can_have():
+    names = method_names("all")
+    assert names[0] == "none" and {"crosskd_pkd", "crosskd_kd"} < set(names)
+    assert len(names) == len(set(names)) and method_names(" kd, pkd,") == ["kd", "pkd"]
+    used = set()
+    for name in names:
+        entries = read_config(CONFIGS / "pocket" / f"{name}.py").get("methods", [])
+        used |= {getattr(entry["type"], "__name__", entry["type"]) for entry in entries}
+    priors = {"FitNets", "InsideGT", "DeFeat", "MainRegion", "FineGrained", "FGD", "GID", "SKD"}
+    assert priors | {"LD", "PKD", "CrossKD", "PredictionMimicking"} <= used, used

@@ -19,6 +19,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
+from torch.distributed.rendezvous import rendezvous
 
 from ..errors import LabError
 from ..record import RECORD, finish_record, read_metrics, start_record
@@ -76,7 +77,9 @@ def train(
         raise
     except Exception as error:
         reason = str(error).strip() or type(error).__name__
-        _record_end(folder, "failed", reason=reason.splitlines()[0])
+        # What breaks among several processes, but is no mistake of ours, is mostly a lost peer.
+        lost = runner.distributed and not isinstance(error, LabError)
+        _record_end(folder, "stopped" if lost else "failed", reason=reason.splitlines()[0])
         raise
     results = _last_validation(folder)
     _record_end(folder, "done", results=results)
@@ -99,8 +102,7 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
             cfg.model_wrapper_cfg = dict(
                 type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
             )
-            if not torch.distributed.is_initialized():
-                torch.distributed.init_process_group("gloo")
+            _meet()
     cfg.visualizer = None
     cfg.experiment_name = Path(folder).name or "run"
     cfg.default_hooks.checkpoint.backend_args = dict(backend=WHOLE)
@@ -112,6 +114,19 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
         if not isinstance(handler, logging.FileHandler):
             handler.setLevel(logging.ERROR)
     return runner
+
+
+def _meet() -> None:
+    """Join the other processes by gloo, at an address book of this attempt's own.
+
+    After a restart, torchrun's still holds where the processes before were to be found.
+    """
+    if torch.distributed.is_initialized():
+        return
+    store, rank, world = next(rendezvous("env://"))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    own = torch.distributed.PrefixStore(f"attempt {attempt}", store)
+    torch.distributed.init_process_group("gloo", store=own, rank=rank, world_size=world)
 
 
 class _Runner(Runner):

@@ -9,6 +9,8 @@ from mmengine.config import Config
 from mmengine.utils import get_installed_path
 
 from .errors import LabError
+from .fetch.teachers import TEACHERS as PUBLIC
+from .fetch.teachers import local_file
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS, TEACHERS = ROOT / "configs", ROOT / "data" / "teachers"
@@ -45,9 +47,18 @@ def find_config(name: str | Path) -> str:
 
 
 def teacher_file(name: str) -> str:
-    """File of a teacher's checkpoint: a path, or the name of one in ``data/teachers``."""
-    if name == RANDOM or "://" in name or Path(name).is_file():
+    """File of a teacher: a path, the name of one in ``data/teachers``, or that of a public one.
+
+    Raises:
+        LabError: if it is not here; a public teacher is fetched only when asked for.
+    """
+    if name == RANDOM or Path(name).is_file():
         return name
+    public = name if name in PUBLIC else next((k for k, v in PUBLIC.items() if v == name), None)
+    if public:
+        if (kept := local_file(public)).is_file():
+            return str(kept)
+        raise LabError(f"teacher {public} is not here yet: crosskd-lab teachers get {public}")
     path = TEACHERS / f"{name}.safetensors"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in TEACHERS.glob("*.safetensors"))) or "none"

@@ -52,11 +52,16 @@ def load_experiment(
         return _once_more(cfg, dict(settings or {}), data, seed)
     seed = seed or 0
     settings = dict(settings or {})
+    epochs = (
+        "schedule" not in cfg and "student" in cfg and "schedule" not in read_config(cfg.student)
+    )
     own = {key: settings.pop(key) for key in list(settings) if key.split(".")[0] in cfg}
     _replace(cfg, own)  # what the experiment itself says, such as student and teacher
     cfg = with_student(cfg) if "student" in cfg else cfg
     _replace(cfg, settings)
-    if data is not None:
+    if epochs:
+        _keep_schedule(cfg, data)
+    elif data is not None:
         cfg.setdefault("data", ConfigDict(size=160)).root = str(data)
     cfg.randomness = dict(seed=seed)
     if "data" in cfg:
@@ -66,6 +71,24 @@ def load_experiment(
     if "schedule" in cfg:
         cfg.merge_from_dict(engine_settings(cfg.data, cfg.schedule, seed))
     return cfg
+
+
+def _keep_schedule(cfg: Config, data: str | Path | None) -> None:
+    """mmdet's own loaders, epochs and optimiser, measured and logged as all of our runs are.
+
+    Args:
+        cfg: An experiment whose student's config has them (the paper's recipes do).
+        data: Folder with COCO's ``annotations``, ``train2017`` and ``val2017``.
+    """
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        dataset = loader.dataset
+        while "dataset" in dataset:
+            dataset = dataset.dataset
+        if data is not None:
+            dataset.data_root = f"{data}/"
+    truth = Path(dataset.data_root) / dataset.ann_file
+    cfg.val_evaluator = cfg.test_evaluator = ConfigDict(type="BoxAP", annotations=str(truth))
+    cfg.custom_imports = dict(imports=["crosskd_lab.training"], allow_failed_imports=False)
 
 
 def _once_more(

@@ -106,7 +106,7 @@ def compare_claims(
                     "claim": name,
                     "comparison": f"{better} above {worse}",
                     **dict(zip(("n", "difference", "half_width"), numbers, strict=True)),
-                    "verdict": verdict_of(numbers[1], numbers[2], numbers[0]),
+                    "verdict": verdict_of(numbers[1], numbers[2], int(numbers[0])),
                     "stale": "; ".join(sorted({text for text in used["stale"] if text})),
                 }
             )

@@ -1,0 +1,10 @@
+"""Table 1: GFL R50 to R18, CrossKD from layer 3."""
+
+from crosskd_lab.methods import CrossKD
+
+student = "paper/parts/gfl_r18"
+teacher = dict(
+    config="mmdet::gfl/gfl_r50_fpn_1x_coco.py",
+    checkpoint="gfl_r50",
+)
+methods = [dict(type=CrossKD, i=3)]

@@ -1,0 +1,8 @@
+"""Table 1: GFL R50 to R18, the student alone."""
+
+student = "paper/parts/gfl_r18"
+teacher = dict(
+    config="mmdet::gfl/gfl_r50_fpn_1x_coco.py",
+    checkpoint="gfl_r50",
+)
+methods = []

@@ -1,0 +1,10 @@
+"""Table 5: GFL R101 to R50, GID."""
+
+from crosskd_lab.methods import GID
+
+student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"
+teacher = dict(
+    config="mmdet::gfl/gfl_r101_fpn_ms-2x_coco.py",
+    checkpoint="gfl_r101",
+)
+methods = [dict(type=GID)]

@@ -1,0 +1,8 @@
+"""Table 6: fcos, the student alone."""
+
+student = "mmdet::fcos/fcos_r50-caffe_fpn_gn-head_ms-640-800-2x_coco.py"
+teacher = dict(
+    config="mmdet::fcos/fcos_r101-caffe_fpn_gn-head_ms-640-800-2x_coco.py",
+    checkpoint="fcos_r101",
+)
+methods = []

@@ -1,0 +1,10 @@
+"""Table 8: RetinaNet, R50 to MobileNetV2, CrossKD."""
+
+from crosskd_lab.methods import CrossKD
+
+student = "paper/parts/retinanet_mobilenet_v2"
+teacher = dict(
+    config="mmdet::retinanet/retinanet_r50_fpn_1x_coco.py",
+    checkpoint="retinanet_r50",
+)
+methods = [dict(type=CrossKD)]

@@ -1,0 +1,12 @@
+"""Table 8: the student of swin_t's pair alone."""
+
+student = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"
+teacher = dict(
+    config="mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py",
+    checkpoint="retinanet_swin_t",
+)
+methods = []
+
+# This teacher is in no public zoo: train it with
+#   crosskd-lab launch mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py --gpus 8
+# and ship it as data/teachers/retinanet_swin_t.safetensors.

@@ -16,7 +16,7 @@ from .hooks import bare
 class Distances(Hook):
     """Adds ``l1_teacher`` and ``l1_truth`` on the first validation images to the metrics.
 
-    Does nothing for a model without a teacher.
+    Does nothing for a model without a teacher, or whose head is not dense.
 
     Args:
         images: How many validation images to measure on.
@@ -32,7 +32,8 @@ class Distances(Hook):
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Measure, on the model that has just been validated (in evaluation mode)."""
         model = bare(runner.model)
-        if getattr(model, "pair", None) is None or metrics is None:
+        pair = getattr(model, "pair", None)
+        if pair is None or metrics is None or pair.student_head.family != "dense":
             return
         if self._distances is None:
             dataset = runner.val_loop.dataloader.dataset

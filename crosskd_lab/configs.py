@@ -70,7 +70,7 @@ def with_student(cfg: Config) -> Config:
     """The config of an experiment's student with the experiment's entries laid over it."""
     student = read_config(cfg.student)
     imported = {k for k, v in cfg.items() if isinstance(v, type)}  # the config's import lines
-    left_out = {"student", "settings", *imported}
+    left_out = {"student", "settings", "paper", *imported}
     student.merge_from_dict({k: v for k, v in cfg.items() if k not in left_out})
     student.merge_from_dict(dict(cfg.get("settings", {})))
     return student

@@ -26,11 +26,22 @@ ROOMS = [
     "fetch", "losses", "heads", "configs", "classes", "pair", "cross_head", "taps", "methods",
     "distiller", "schedule", "analysis", "training", "experiment", "pretrain",
     "evaluate", "survey", "export", "teacher",
-    "tables", "results", "figures", "cards", "race", "sweep", "recheck", "widgets", "launch",
+    "tables", "recipes", "results",
+    "figures", "cards", "race", "sweep", "recheck", "widgets", "launch",
     "book", "paper", "doctor", "lesson", "cli",
 ]
 # fmt: on
-TORCHLESS = ["record", "declared", "substance", "scenes", "coco", "tables", "results", "figures"]
+TORCHLESS = [
+    "record",
+    "declared",
+    "substance",
+    "scenes",
+    "coco",
+    "tables",
+    "recipes",
+    "results",
+    "figures",
+]
 
 LONGEST_FILE, LONGEST_FUNCTION = 250, 60  # lines; code lines
 MEDIAN_FUNCTION, P90_FUNCTION = 12, 35  # code lines

@@ -2,6 +2,7 @@
 
 from crosskd_lab.methods import CrossKD
 
+paper = dict(table=1, row=6)
 student = "paper/parts/gfl_r18"
 teacher = dict(
     config="mmdet::gfl/gfl_r50_fpn_1x_coco.py",

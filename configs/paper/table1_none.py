@@ -1,5 +1,6 @@
 """Table 1: GFL R50 to R18, the student alone."""
 
+paper = dict(table=1, row=1)
 student = "paper/parts/gfl_r18"
 teacher = dict(
     config="mmdet::gfl/gfl_r50_fpn_1x_coco.py",

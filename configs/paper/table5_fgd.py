@@ -2,6 +2,7 @@
 
 from crosskd_lab.methods import FGD
 
+paper = dict(table=5, row=8)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"
 teacher = dict(
     config="mmdet::gfl/gfl_r101_fpn_ms-2x_coco.py",

@@ -1,5 +1,6 @@
 """Table 6: atss, the student alone."""
 
+paper = dict(table=6, row=8)
 student = "mmdet::atss/atss_r50_fpn_1x_coco.py"
 teacher = dict(
     config="mmdet::atss/atss_r101_fpn_1x_coco.py",

@@ -1,5 +1,6 @@
 """Table 6: fcos, the student alone."""
 
+paper = dict(table=6, row=5)
 student = "mmdet::fcos/fcos_r50-caffe_fpn_gn-head_ms-640-800-2x_coco.py"
 teacher = dict(
     config="mmdet::fcos/fcos_r101-caffe_fpn_gn-head_ms-640-800-2x_coco.py",

@@ -2,6 +2,7 @@
 
 from crosskd_lab.methods import CrossKD
 
+paper = dict(table=6, row=3)
 student = "mmdet::retinanet/retinanet_r50_fpn_2x_coco.py"
 teacher = dict(
     config="mmdet::retinanet/retinanet_r101_fpn_2x_coco.py",

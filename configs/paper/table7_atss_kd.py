@@ -2,6 +2,7 @@
 
 from crosskd_lab.methods import PredictionMimicking
 
+paper = dict(table=7, row=3)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"
 teacher = dict(
     config="mmdet::atss/atss_r101_fpn_1x_coco.py",

@@ -2,6 +2,7 @@
 
 from crosskd_lab.methods import CrossKD
 
+paper = dict(table=7, row=8)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"
 teacher = dict(
     config="mmdet::retinanet/retinanet_r101_fpn_2x_coco.py",

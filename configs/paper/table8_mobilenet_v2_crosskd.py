@@ -2,6 +2,7 @@
 
 from crosskd_lab.methods import CrossKD
 
+paper = dict(table=8, row=8)
 student = "paper/parts/retinanet_mobilenet_v2"
 teacher = dict(
     config="mmdet::retinanet/retinanet_r50_fpn_1x_coco.py",

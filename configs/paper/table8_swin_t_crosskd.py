@@ -2,6 +2,7 @@
 
 from crosskd_lab.methods import CrossKD
 
+paper = dict(table=8, row=4)
 student = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"
 teacher = dict(
     config="mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py",

@@ -1,5 +1,6 @@
 """Table 8: the student of swin_t's pair alone."""
 
+paper = dict(table=8, row=2)
 student = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"
 teacher = dict(
     config="mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py",

@@ -25,6 +25,7 @@ VERBS = {
     "sweep": "Run a declared set of experiments with every seed, and record each run.",
     "runs": "List what has been run, with method, seed, status and AP.",
     "train": "Train a detector, alone or with a teacher, into a run folder.",
+    "recipes": "List the paper's rows that can be trained, with their AP and what they need.",
     "launch": "Start a recipe on GPUs, CPU processes or a cluster; it outlives the terminal.",
     "eval": "Measure the AP of a run, a checkpoint or a shipped teacher.",
     "conflict": "Count where a teacher contradicts a student's assigner (Fig. 3).",

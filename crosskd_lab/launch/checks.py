@@ -67,17 +67,28 @@ def check_data(cfg: Config) -> None:
             )
 
 
-def rate(cfg: Config, processes: int) -> tuple[int, float]:
+def scales(cfg: Config, processes: int, gpus: int) -> bool:
+    """Whether the rate follows the batch: among several processes, or on any GPU.
+
+    A run of one CPU process is as its config says; so is one whose config names no base batch.
+    """
+    base = cfg.get("auto_scale_lr", {}).get("base_batch_size")
+    return bool(base) and (processes > 1 or gpus > 0)
+
+
+def rate(cfg: Config, processes: int, gpus: int = 0) -> tuple[int, float]:
     """Images a step and the learning rate at that batch, by the linear rule of auto_scale_lr.
 
     Args:
         cfg: A completed config.
         processes: In all, over all machines.
+        gpus: A machine.
 
     Returns:
         The batch, and the rate that mmengine will use.
     """
     batch = int(cfg.train_dataloader.batch_size) * processes
     given = float(cfg.optim_wrapper.optimizer.lr)
-    base = cfg.get("auto_scale_lr", {}).get("base_batch_size")
-    return batch, given * batch / base if base and processes > 1 else given
+    if not scales(cfg, processes, gpus):
+        return batch, given
+    return batch, given * batch / int(cfg.auto_scale_lr.base_batch_size)

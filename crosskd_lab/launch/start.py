@@ -136,7 +136,7 @@ def describe(plan: LaunchPlan) -> str:
 
     cfg = load_experiment(plan.config, plan.settings, plan.data, plan.seed)
     count = plan.processes * plan.nodes
-    batch, rate = checks.rate(cfg, count)
+    batch, rate = checks.rate(cfg, count, plan.gpus)
     given = float(cfg.optim_wrapper.optimizer.lr)
     each = int(cfg.train_dataloader.batch_size)
     where = f"{plan.gpus} GPUs" if plan.gpus else f"{plan.processes} CPU processes"

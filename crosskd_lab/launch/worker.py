@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import LabError
 from ..record import RECORD, read_record
+from .checks import scales
 from .plan import LaunchPlan
 
 
@@ -27,8 +28,8 @@ def work(folder: str | Path) -> None:
     if again and begun and read_record(folder)["status"] == "failed":
         raise LabError(f"{folder} failed: {read_record(folder)['reason']}")
     cfg = load_experiment(plan.config, plan.settings, plan.data, plan.seed)
-    if plan.processes * plan.nodes > 1 or plan.gpus:
-        cfg.auto_scale_lr = {**cfg.get("auto_scale_lr", {}), "enable": True}
+    if scales(cfg, plan.processes * plan.nodes, plan.gpus):
+        cfg.auto_scale_lr.enable = True
     words = ["crosskd-lab", "launch", plan.config, "--gpus", str(plan.gpus)]
     words += ["--processes", str(plan.processes), "--nodes", str(plan.nodes)]
     extra = {"processes": plan.processes * plan.nodes, "restarts": again}

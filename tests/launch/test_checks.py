@@ -57,4 +57,7 @@ def test_the_rate_follows_the_batch():
     )
     assert checks.rate(cfg, 8) == (16, pytest.approx(0.01))
     assert checks.rate(cfg, 4) == (8, pytest.approx(0.005))
-    assert checks.rate(cfg, 1) == (2, 0.01)  # alone, as the config says
+    assert checks.rate(cfg, 1) == (2, 0.01)  # alone on the CPU, as the config says
+    assert checks.rate(cfg, 1, gpus=1) == (2, pytest.approx(0.00125))
+    cfg.pop("auto_scale_lr")
+    assert checks.rate(cfg, 8, gpus=8) == (16, 0.01)  # no base batch, nothing to scale by

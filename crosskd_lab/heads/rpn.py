@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .retinanet import RetinaAdapter
@@ -33,10 +32,10 @@ class _Rectified:
 
     order = ("conv", "norm", "act")
     with_activation = True
-    activate = staticmethod(F.relu)
+    activate = nn.ReLU()
 
     def __init__(self, conv: nn.Module) -> None:
         self.conv: Any = conv
 
     def __call__(self, x: Tensor, activate: bool = True) -> Tensor:
-        return F.relu(self.conv(x)) if activate else self.conv(x)
+        return self.activate(self.conv(x)) if activate else self.conv(x)

@@ -13,7 +13,13 @@ ASKED = [
     for name, value in vars(HeadFamily).items()
     if not name.startswith("_") and (inspect.isfunction(value) or isinstance(value, property))
 ]
-SAID = {"check_layer", "asleep_below", "cls_normaliser", "box_normaliser"}  # have an answer there
+SAID = {
+    "rectify",
+    "check_layer",
+    "asleep_below",
+    "cls_normaliser",
+    "box_normaliser",
+}  # have an answer there
 
 
 @pytest.mark.parametrize("family", [HeadAdapter, *DETECTORS.values()])

@@ -74,9 +74,10 @@ def results(
     methods = set(paper["method"]) | {SAME[m] for m in paper["method"] if m in SAME}
     found = [paper] if "paper" in sources else []
     for source, read, place in (("recorded", recorded, recorded_runs), ("yours", yours, runs)):
-        if source in sources:
-            frame = read(place)
-            found.append(_run_rows(frame[frame["method"].isin(methods)], metric))
+        if source not in sources:
+            continue
+        frame = read(place)
+        found.append(_run_rows(frame[frame["method"].isin(methods)], metric))
         if source == "recorded" and f"table{number}" in sweeps():
             found.append(_measured_rows(f"table{number}", metric, place))
     kept = [frame for frame in found if not frame.empty]

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from .coco import clean, read_classes
 from .configs import ROOT, TEACHERS, detector_of, read_config, set_classes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
@@ -20,7 +19,7 @@ from crosskd_lab.errors import LabError
 from crosskd_lab.figures import Marks, delivery_figure, positives_figure, render
 from crosskd_lab.heads import ADAPTERS
 from crosskd_lab.lesson.students import effort, lesson_scenes
-from crosskd_lab.lesson.the_race import tell
+from crosskd_lab.lesson.the_race import calm, tell
 from crosskd_lab.lesson.views import delivery_of, head_view
 from crosskd_lab.methods import CrossKD
 from crosskd_lab.names import detectors, teachers
@@ -191,8 +190,7 @@ def race_pair(scale: str, student: str, teacher: str, out: str | Path | None = N
     folder = Path(out) if out else ROOT / "runs" / "pairs" / f"{student}-from-{teacher}-{scale}"
     kind = "trained" if trained else "UNTRAINED (none is shipped: what it teaches is noise)"
     print(f"{student} from {teacher}, {kind}: {STEPS[scale]} steps a student")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the engine's packages say of each other
+    with calm():
         return run_race(
             folder,
             steps=STEPS[scale],

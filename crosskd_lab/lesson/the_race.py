@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from IPython.utils.capture import capture_output
 
 from crosskd_lab.configs import ROOT
 from crosskd_lab.errors import LabError
@@ -34,8 +38,7 @@ def race_at(scale: str, out: str | Path | None = None) -> RaceResult:
     else:
         print(f"Loaded your finished race: {folder.name}")
         return result
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the engine's packages say of each other
+    with calm():
         return run_race(
             folder,
             steps=STEPS[scale],
@@ -44,6 +47,17 @@ def race_at(scale: str, out: str | Path | None = None) -> RaceResult:
             settings={"schedule.batch": batch},
             listener=tell,
         )
+
+
+@contextmanager
+def calm() -> Iterator[None]:
+    """Without what the engine's packages say of each other, and bars that a page would keep."""
+    with (
+        warnings.catch_warnings(),
+        capture_output(stdout=False, stderr=False, display=True),
+    ):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def tell(method: str, seed: int, row: dict[str, Any]) -> None:

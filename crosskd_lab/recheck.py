@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from mmengine.hooks import Hook
 
 from .declared import CONFIRMED, RECORDED, Sweep, latest, read_confirmed, read_lines, texts_of
@@ -54,6 +56,22 @@ def first_losses_again(
     """
     prepare_engine()
     data = data or scenes_of(sweep)[0]
+    with threads_of(line):
+        return _first_losses(line, data)
+
+
+@contextmanager
+def threads_of(line: dict[str, Any]) -> Iterator[None]:
+    """As many threads as a record's run had: how sums are split decides how they are rounded."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(int(line["threads"]))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _first_losses(line: dict[str, Any], data: Path) -> dict[str, float]:
     cfg = load_experiment(line["config"], line["settings"], data, line["seed"])
     cfg.train_cfg.max_iters = int(line["begin"]["step"])
     cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None  # nothing to validate so early

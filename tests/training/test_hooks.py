@@ -50,7 +50,7 @@ def test_the_guard_lets_finite_losses_and_statistics_pass(tmp_path):
 
 
 def test_the_guard_keeps_broken_weights_out_of_checkpoints(tmp_path):
-    (tmp_path / "iter_5.pth").touch()
+    torch.save({}, tmp_path / "iter_5.pth")
     weights = {"a": torch.ones(2), "b": torch.tensor([1.0, float("inf")])}
     with pytest.raises(LabError, match="weight b is no longer finite") as error:
         LossGuard().before_save_checkpoint(runner(tmp_path), {"state_dict": weights})

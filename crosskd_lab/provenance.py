@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
+from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,18 @@ from typing import Any
 PACKAGE = Path(__file__).resolve().parent
 PROJECT = PACKAGE.parent
 PACKAGES = ("torch", "torchvision", "mmdet", "mmengine", "mmcv", "mmcv-lite", "numpy")
+
+
+def origin() -> dict[str, Any]:
+    """What a measurement has to say of itself: ``command``, date, commit, packages, machine."""
+    name, *arguments = sys.argv
+    return {
+        "command": [Path(name).name, *map(portable_path, arguments)],
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "git": code_version(),
+        "versions": package_versions(),
+        "machine": machine(),
+    }
 
 
 def code_version() -> dict[str, Any]:

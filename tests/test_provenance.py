@@ -76,3 +76,14 @@ def test_paths_inside_the_project_become_relative():
     assert provenance.portable_path(outside) == str(outside)
     assert provenance.portable_path("--seed") == "--seed"
     assert provenance.portable_path("data/scenes") == "data/scenes"
+
+
+def test_a_measurement_says_where_it_came_from_without_paths_of_this_machine(monkeypatch):
+    inside = str(provenance.PROJECT / "data" / "scenes")
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/crosskd-lab", "conflict", "--data", inside])
+    found = provenance.origin()
+    assert found["command"] == ["crosskd-lab", "conflict", "--data", "data/scenes"]
+    assert found["git"] == provenance.code_version()
+    assert found["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["date"].endswith("Z")
+    assert found["machine"] == provenance.machine()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 
 from crosskd_lab.cli.pair_options import (
@@ -13,13 +15,18 @@ from crosskd_lab.cli.pair_options import (
     SkipBad,
     Split,
     StudentWeights,
-    Teacher,
     TeacherConfig,
 )
 
 
 def conflict(
-    teacher: Teacher,
+    teacher: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME_OR_FILE",
+            help="A shipped teacher, a run or a checkpoint. Given again: more curves, to compare.",
+        ),
+    ],
     student: Annotated[str, typer.Option(metavar="CONFIG", help="Whose assigner gives targets.")],
     data: Data = None,
     teacher_config: TeacherConfig = None,
@@ -36,7 +43,7 @@ def conflict(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for conflict.csv, .png, .svg and the counts.",
+            help="Folder for conflict.csv, .png, .svg, the counts and where they came from.",
             show_default="runs/conflict/{teacher}",
         ),
     ] = None,
@@ -50,20 +57,37 @@ def conflict(
     from crosskd_lab.errors import LabError
     from crosskd_lab.figures import conflict_figure, save
     from crosskd_lab.files import write_whole
+    from crosskd_lab.provenance import origin
     from crosskd_lab.survey import open_survey, survey_conflict
 
     if (boxes == "student") != (student_weights is not None):
         raise LabError("--boxes student and --student-weights belong together: give both or none")
-    survey = open_survey(teacher, student, data, split, teacher_config, student_weights, skip_bad)
-    out = out or Path("runs") / "conflict" / Path(teacher).stem
+    names = [Path(name).stem for name in teacher]
+    if len(set(names)) < len(names):
+        raise LabError(f"--teacher names {', '.join(names)}: give each one once")
+    out = out or Path("runs") / "conflict" / "-".join(names)
     out.mkdir(parents=True, exist_ok=True)
-    tally = survey_conflict(survey, boxes, out / "counts.npz", batch)
-    frame = tally.frame()
-    frame.insert(0, "teacher", Path(teacher).stem)
+    frames, identities = [], {}
+    for path, name in zip(teacher, names, strict=True):
+        survey = open_survey(path, student, data, split, teacher_config, student_weights, skip_bad)
+        tally = survey_conflict(survey, boxes, out / f"{name}.npz", batch)
+        frames.append(tally.frame().assign(teacher=name))
+        identities[name] = survey.identity | {"boxes": boxes, "images": tally.images}
+    frame = pd.concat(frames)[["teacher", *frames[0].columns.drop("teacher")]]
     write_whole(out / "conflict.csv", frame.to_csv(index=False))
-    title = f"How often {Path(teacher).stem} contradicts the assigner, {tally.images} images"
+    made = origin() | {"student": student, "teachers": identities}
+    write_whole(out / "made.json", json.dumps(made, indent=1))
+    whom = "the teacher" if len(names) > 1 else names[0]
+    title = f"How often {whom} contradicts the assigner, {tally.images} images"
     save(conflict_figure(frame, title=title), out / "conflict.png")
-    whole = frame[frame["by"] == "all"].set_index("threshold")
-    ratios = ", ".join(f"{whole.loc[t, 'ratio']:.3f} above {t}" for t in (0.3, 0.5, 0.7))
-    print(f"conflicts a positive location ({whole['positives'].iloc[0]} positives): {ratios}")
+    for name in names:
+        _tell(frame[(frame["teacher"] == name) & (frame["by"] == "all")])
     print(f"{out / 'conflict.csv'}, {out / 'conflict.png'}")
+
+
+def _tell(whole: pd.DataFrame) -> None:
+    """The overall ratios of one teacher, in a line."""
+    at = whole.set_index("threshold")["ratio"]
+    ratios = ", ".join(f"{at[t]:.3f} above {t}" for t in (0.3, 0.5, 0.7))
+    teacher, positives = whole[["teacher", "positives"]].iloc[0]
+    print(f"{teacher}: conflicts a positive location ({positives} positives): {ratios}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +35,7 @@ def gradients(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for gradients.csv and the figures.",
+            help="Folder for gradients.csv, the figures and where they came from.",
             show_default="runs/gradients/{teacher}",
         ),
     ] = None,
@@ -50,6 +51,7 @@ def gradients(
     from crosskd_lab.figures import concentration_figure, energy_figure, save
     from crosskd_lab.files import write_whole
     from crosskd_lab.methods import PKD, CrossKD, PredictionMimicking
+    from crosskd_lab.provenance import origin
     from crosskd_lab.survey import open_survey, survey_gradients
 
     places = [_place(word) for word in place or ["neck", "cls:1", "cls:3"]]
@@ -59,6 +61,8 @@ def gradients(
     out = out or Path("runs") / "gradients" / Path(teacher).stem
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "gradients.csv", frame.to_csv(index=False))
+    made = origin() | {"student": student, "pair": survey.identity}
+    write_whole(out / "made.json", json.dumps(made, indent=1))
     save(concentration_figure(frame), out / "concentration.png")
     where, i = places[0]
     title = f"Where each loss pulls at the student: {where}" + (f", i = {i}" if i else "")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import pandas as pd
 import pytest
 
 from crosskd_lab import cli
+from crosskd_lab.configs import TEACHERS
 
 PAIR = ["--teacher", "random", "--teacher-config", "pocket/gfl_r18_w16"]
 PAIR += ["--student", "pocket/gfl_r18_w16"]
@@ -23,7 +27,7 @@ def test_conflict_writes_a_table_and_a_figure(capsys, scenes_dir, tmp_path):
     code, out, _ = run(capsys, *args)
     assert code == 0
     names = sorted(path.name for path in (tmp_path / "c").iterdir())
-    assert names == ["conflict.csv", "conflict.png", "conflict.svg", "counts.npz"]
+    assert names == ["conflict.csv", "conflict.png", "conflict.svg", "made.json", "random.npz"]
     frame = pd.read_csv(tmp_path / "c" / "conflict.csv")
     assert (frame["teacher"] == "random").all()
     assert set(frame["by"]) == {"all", "level", "size", "class"}
@@ -32,6 +36,31 @@ def test_conflict_writes_a_table_and_a_figure(capsys, scenes_dir, tmp_path):
     assert whole["conflicts"].is_monotonic_decreasing
     assert f"({whole['positives'].iloc[0]} positives)" in out
     assert run(capsys, *args)[1] == out  # done already: the same numbers again
+
+
+def test_several_teachers_are_compared_and_say_where_their_curves_came_from(
+    capsys, scenes_dir, tmp_path
+):
+    teachers = ["gfl_r18_w32", "atss_r18_w32"]
+    args = [word for name in teachers for word in ("--teacher", name)]
+    args += ["--student", "pocket/gfl_r18_w16", "--data", scenes_dir, "--out", tmp_path]
+    code, out, _ = run(capsys, "conflict", *args)
+    assert code == 0
+    frame = pd.read_csv(tmp_path / "conflict.csv")
+    assert frame.groupby("teacher", sort=False).size().index.tolist() == teachers
+    whole = frame[(frame["by"] == "all") & (frame["threshold"] == 0.5)]
+    assert whole["positives"].nunique() == 1  # one student, one assigner
+    assert whole["ratio"].nunique() == 2
+    made = json.loads((tmp_path / "made.json").read_text())
+    shas = {name: made["teachers"][name]["teacher"]["sha256"] for name in teachers}
+    assert shas == {
+        name: hashlib.sha256((TEACHERS / f"{name}.safetensors").read_bytes()).hexdigest()
+        for name in teachers
+    }
+    assert {"command", "date", "git", "versions", "machine"} <= set(made)
+    assert [line.partition(":")[0] for line in out.splitlines()[:2]] == teachers
+    _, _, err = run(capsys, "conflict", *args, "--teacher", teachers[0])
+    assert "give each one once" in err
 
 
 def test_gradients_writes_a_table_and_two_figures(capsys, scenes_dir, tmp_path):
@@ -43,6 +72,8 @@ def test_gradients_writes_a_table_and_two_figures(capsys, scenes_dir, tmp_path):
     frame = pd.read_csv(tmp_path / "g" / "gradients.csv")
     assert set(zip(frame["where"], frame["i"], strict=True)) == {("neck", 0), ("reg", 2)}
     assert set(frame["loss"]) == {"detection", "CrossKD", "KD", "PKD"}
+    made = json.loads((tmp_path / "g" / "made.json").read_text())
+    assert made["pair"]["teacher"]["checkpoint"] == "random"
 
 
 @pytest.mark.parametrize(

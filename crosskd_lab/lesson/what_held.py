@@ -8,30 +8,16 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from crosskd_lab.analysis.gradients import measure_gradients
 from crosskd_lab.declared import RECORDED, read_sweep, sweeps
 from crosskd_lab.figures import differences_figure, race_figure, render, time_figure
-from crosskd_lab.lesson.conflicts import conflict_survey, count
 from crosskd_lab.lesson.judge import Wrong, verdict
-from crosskd_lab.lesson.students import held_out, train_student
-from crosskd_lab.methods import CrossKD, PredictionMimicking
 from crosskd_lab.tables import (
-    compare_claims,
-    conflict_claim,
     measured_curves,
     measured_runs,
-    paired,
 )
-from crosskd_lab.tables.claims import FAILED, FEWEST, HELD, joint, judge_claims, verdict_of
+from crosskd_lab.tables.claims import FAILED, FEWEST, HELD
 from crosskd_lab.widgets import Frames
 
-TEACHERS = {
-    "kd": "gfl_r18_w32",
-    "kd_from_atss": "atss_r18_w32",
-    "kd_from_retinanet": "retinanet_r18_w32",
-}
-"""Table 7's rows that mimic, by the teacher that they mimic."""
-IMAGES = {"smoke": 4, "cpu": 32, "gpu": 128}
 EMPTY = "nothing is recorded of it here yet"
 REASONS: dict[str, dict[str, str]] = {
     "every position": {
@@ -115,64 +101,6 @@ def claim_frames(compared: pd.DataFrame, judged: pd.DataFrame) -> Frames:
         title = f"{row['says']} ({row['where']}): {row['verdict']}"
         pictures[row["claim"]] = render(differences_figure(part, title=title), "png")
     return Frames(pictures, "claim")
-
-
-def conflict_ratios(
-    scale: str, data: str | Path | None = None, threshold: float = 0.5
-) -> pd.DataFrame:
-    """How often each shipped teacher contradicts the GFL student's assigner, on held-out images.
-
-    The assigner's label is one at its object's class here, the same for all teachers.
-
-    Returns:
-        ``row`` (of Table 7's sweep), ``teacher``, ``images`` and ``ratio`` of conflicts above
-        ``threshold`` to positives.
-    """
-    rows = []
-    for row, teacher in TEACHERS.items():
-        survey = conflict_survey(scale, data, teacher)
-        frame = count(survey, "exact").frame().query("by == 'all'")
-        ratio = frame.loc[(frame["threshold"] - threshold).abs() < 1e-9, "ratio"].item()
-        images = len(survey.dataset)
-        rows.append({"row": row, "teacher": teacher, "images": images, "ratio": round(ratio, 3)})
-    return pd.DataFrame(rows)
-
-
-def judge_conflict(
-    ratios: pd.DataFrame, recorded: str | Path = RECORDED
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Whether mimicking gains less from teachers that contradict more: comparisons and verdict."""
-    claim = {"conflict": conflict_claim(dict(zip(ratios["row"], ratios["ratio"], strict=True)))}
-    compared = compare_claims(claim, recorded)
-    return compared, judge_claims(compared, claim)
-
-
-def focus(scale: str, data: str | Path | None = None) -> pd.DataFrame:
-    """How focused the gradients of mimicking and CrossKD are at a briefly trained student's neck.
-
-    Returns:
-        See :func:`crosskd_lab.analysis.gradients.measure_gradients`.
-    """
-    student = train_student("none", scale, data)
-    batch = held_out(student, IMAGES[scale])
-    methods = {"KD": PredictionMimicking(), "CrossKD": CrossKD(i=3)}
-    return measure_gradients(student.pair, [batch], methods)
-
-
-def judge_focus(frame: pd.DataFrame) -> str:
-    """Whether CrossKD's gradient is more focused than mimicking's, image by image, in a sentence.
-
-    By the share of energy inside boxes and by the Gini coefficient; both have to say so.
-    """
-    runs = frame.rename(columns={"loss": "method"})
-    found = {value: paired(runs, "CrossKD", "KD", "image", value) for value in ("inside", "gini")}
-    verdicts = [verdict_of(f.difference, f.half_width, f.n) for f in found.values()]
-    said = ", ".join(
-        f"{name} {f.difference:+.3f} ± {f.half_width:.3f}"
-        for name, f in zip(("share inside boxes", "Gini coefficient"), found.values(), strict=True)
-    )
-    n = found["gini"].n
-    return f"CrossKD's gradient is more focused (Fig. 5): {joint(verdicts)} ({said}; {n} images)"
 
 
 def cost_picture(sweep: str = "table1", recorded: str | Path = RECORDED) -> Figure | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import pytest
 
 from crosskd_lab.declared import append_line, read_sweep, sweeps
-from crosskd_lab.lesson import what_held
+from crosskd_lab.lesson import surveyed
 from crosskd_lab.lesson.what_held import (
     REASONS,
     check_verdict,
@@ -14,8 +13,6 @@ from crosskd_lab.lesson.what_held import (
     cost_picture,
     curves_picture,
     explain,
-    judge_conflict,
-    judge_focus,
     not_recorded,
     reason,
 )
@@ -58,33 +55,6 @@ def test_an_open_claim_says_why():
     assert reason("features", FAILED, 3) == REASONS["features"][FAILED]
 
 
-def test_conflict_is_judged_in_the_order_that_was_measured(recorded):
-    rows = ("kd", "kd_from_atss", "kd_from_retinanet")
-    ratios = pd.DataFrame({"row": rows, "ratio": (0.2, 0.5, 0.4)})
-    compared, judged = judge_conflict(ratios, recorded)
-    assert compared["comparison"].tolist() == [
-        "kd above kd_from_retinanet",
-        "kd_from_retinanet above kd_from_atss",
-    ]
-    assert compared["verdict"].tolist() == [HELD, OPEN]
-    assert judged["verdict"].tolist() == [OPEN]
-
-
-def test_focus_needs_both_measures():
-    rows = [
-        (image, loss, inside + 0.01 * image, gini + 0.02 * image)
-        for image in range(4)
-        for loss, inside, gini in (("KD", 0.3, 0.5), ("CrossKD", 0.5, 0.5), ("detection", 0, 0))
-    ]
-    frame = pd.DataFrame(rows, columns=["image", "loss", "inside", "gini"])
-    said = judge_focus(frame)
-    assert OPEN in said and "inside boxes +0.200" in said and "4 images" in said
-    frame.loc[frame["loss"] == "CrossKD", "gini"] += 0.1
-    assert f": {HELD} (" in judge_focus(frame)
-    frame.loc[frame["loss"] == "CrossKD", "gini"] -= 0.3
-    assert f": {FAILED} (" in judge_focus(frame)
-
-
 def test_cost_is_drawn_or_its_absence_said(recorded, capsys):
     (ax,) = cost_picture("table1", recorded).axes
     assert {text.get_text() for text in ax.texts} == {"none", "kd", "crosskd_3"}
@@ -112,7 +82,7 @@ def test_what_is_missing_is_listed(recorded):
 
 def test_the_rows_of_conflict_are_declared_and_their_teachers_shipped():
     rows = {row.name: row for row in read_sweep("table7").rows}
-    for name, teacher in what_held.TEACHERS.items():
+    for name, teacher in surveyed.TEACHERS.items():
         assert rows[name].settings.get("teacher.checkpoint", "gfl_r18_w32") == teacher
 
 

@@ -247,7 +247,7 @@ def what_held(cells):
     said = r"mimicking gains: (held|did not hold|not decided by these data)\n"
     assert re.search(said, printed(tagged(cells, "conflict")))
     assert picture(tagged(cells, "conflict")).width == 1280
-    assert re.search(r"Gini coefficient [+-]\d.*; 4 images", printed(tagged(cells, "focus")))
+    assert re.search(r"Gini coefficient [+-]\d.*; 200 images", printed(tagged(cells, "focus")))
     done = (measured_runs("table1")["status"] == "done").any()
     for tag in ("curves", "time"):
         assert len(shown(tagged(cells, tag), "image/png")) == done

@@ -124,7 +124,8 @@ def beside(name: str, kind: str, names: list[str]) -> str | None:
         names: The sweep's rows.
     """
     family = name.split("_")[0]
-    candidates = [f"{family}_{kind}", name.replace("crosskd", kind)]
+    candidates = [f"{family}_{kind}"] if family != "crosskd" else []  # "crosskd_kd" is no family
+    candidates += [name.replace("crosskd", kind)]
     candidates += [kind] if kind == "none" or "_from_" not in name else []
     return next((c for c in candidates if c in names and c != name), None)
 

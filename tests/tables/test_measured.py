@@ -101,9 +101,12 @@ def test_before_anything_is_recorded_all_is_missing(tmp_path):
         ("fcos_crosskd", "none", "fcos_none"),
         ("fcos_crosskd", "kd", None),
         ("kd", "kd", None),
+        ("crosskd", "kd", "kd"),
+        ("crosskd_kd", "kd", "kd"),
     ],
 )
 def test_a_row_is_held_against_its_own_kind(name, kind, found):
-    names = ["none", "kd", "crosskd_3", "kd_from_atss", "crosskd_from_atss"]
+    names = ["none", "kd", "crosskd", "crosskd_3", "kd_from_atss", "crosskd_from_atss"]
+    names += ["crosskd_kd"]
     names = ["fcos_none", "fcos_crosskd"] if name.startswith("fcos") else names
     assert beside(name, kind, names) == found

@@ -1,0 +1,70 @@
+"""``crosskd-lab results``: the paper's tables beside what has been recorded and what you ran."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+SHOWN = {
+    "source": "source",
+    "study": "study",
+    "method": "method",
+    "variant": "variant",
+    "n": "seeds",
+    "mean": "mean",
+    "difference": "to its baseline",
+}
+
+
+def results(
+    table: Annotated[int, typer.Argument(min=1, max=8, help="The paper's table, 1 to 8.")] = 1,
+    metric: Annotated[str, typer.Option(help="AP, AP50, AP75, APS, APM or APL.")] = "AP",
+    runs: Annotated[Path, typer.Option(help="Folder of your runs.")] = Path("runs"),
+    csv: Annotated[Path | None, typer.Option(help="Also write all columns to this file.")] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="Instead, write all that is recorded to this file (.md).")
+    ] = None,
+) -> None:
+    """Show a table of the paper, the recorded runs of its rows, and yours, each by its source.
+
+    Means have their 95 % interval where there are seeds enough; every row is compared with its own
+    baseline, the same student without a teacher. A * marks records whose code has changed since.
+    """
+    from crosskd_lab.files import write_whole
+    from crosskd_lab.results import results as compared
+    from crosskd_lab.tables.page import results_page
+
+    if page is not None:
+        write_whole(page, results_page())
+        print(f"wrote {page}")
+        return
+    frame = compared(table, metric, runs=runs)
+    shown = Table(box=None, pad_edge=False, title=f"Table {table}: {metric} in points")
+    for name, title in SHOWN.items():
+        number = name in ("n", "mean", "difference")
+        shown.add_column(title, justify="right" if number else "left", no_wrap=name != "study")
+    for row in frame.to_dict("records"):
+        stale = " *" if isinstance(row["stale"], str) and row["stale"] else ""
+        cells = {name: _word(row[name]) for name in ("source", "study", "method", "variant")}
+        cells["n"] = "" if row["n"] != row["n"] else f"{row['n']:.0f}"
+        cells["mean"] = _points(row["mean"], row["half_width"]) + stale
+        cells["difference"] = _points(row["difference"], row["difference_half_width"], "+")
+        shown.add_row(*(cells[name] for name in SHOWN))
+    Console().print(shown)
+    if csv is not None:
+        write_whole(csv, frame.to_csv(index=False))
+        print(f"wrote {csv}")
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _points(mean: float, half: float, sign: str = "") -> str:
+    if mean != mean:
+        return "–"
+    return f"{mean:{sign}.1f}" + ("" if half != half else f" ± {half:.1f}")

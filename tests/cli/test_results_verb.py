@@ -1,0 +1,39 @@
+"""``crosskd-lab results`` as a user meets it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from crosskd_lab import cli
+from crosskd_lab.results import results
+
+
+def run(capsys, *args):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["results", *map(str, args)])
+    said = capsys.readouterr()
+    return ended.value.code or 0, said.out, said.err
+
+
+def test_a_table_with_its_sources(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = run(capsys, 1, "--runs", tmp_path, "--csv", tmp_path / "t.csv")
+    assert code == 0
+    frame = pd.read_csv(tmp_path / "t.csv")
+    assert frame["mean"].tolist() == results(1, runs=tmp_path)["mean"].tolist()
+    paper = frame[frame["source"] == "paper"]
+    assert sum(line.startswith("paper") for line in out.splitlines()) == len(paper)
+    assert "GFL-R50 → GFL-R18" in out and "+2.9" in out
+
+
+def test_the_page(capsys, tmp_path):
+    assert run(capsys, "--page", tmp_path / "r.md")[0] == 0
+    assert (tmp_path / "r.md").read_text("utf-8").startswith("# What has been measured")
+
+
+def test_an_unknown_metric_is_one_line(capsys):
+    code, _, err = run(capsys, 1, "--metric", "AR")
+    assert code == 1
+    assert err.startswith("crosskd-lab: there is no metric 'AR'")
+    assert len(err.splitlines()) == 1

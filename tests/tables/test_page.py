@@ -1,0 +1,76 @@
+"""The page of results says what the records say, and the one in docs is today's."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from crosskd_lab.declared import append_line, read_sweep
+from crosskd_lab.provenance import PROJECT
+from crosskd_lab.tables.page import (
+    conflict_table,
+    markdown,
+    results_page,
+    sweep_section,
+    sweep_table,
+)
+
+
+def record(folder, name, **values):
+    """AP by row of a sweep, a value a seed."""
+    rows = {row.name: row for row in read_sweep(name).rows}
+    for row, aps in values.items():
+        for seed, ap in enumerate(aps):
+            line = {"row": row, "key": rows[row].key, "seed": seed, "status": "done", "AP": ap}
+            line |= {"method": [], "code": {}, "steps": 240, "step_seconds": 0.25}
+            append_line(folder / f"{name}.jsonl", line)
+
+
+def test_the_page_in_docs_is_todays():
+    kept = (PROJECT / "docs" / "results.md").read_text("utf-8")
+    assert kept == results_page(), "write it again: crosskd-lab results --page docs/results.md"
+
+
+def test_a_sweep_in_words(tmp_path):
+    record(tmp_path, "table4", none=[10, 11, 12], kd=[12, 13, 14], crosskd=[15, 16])
+    text = sweep_section("table4", tmp_path)
+    lines = text.splitlines()
+    assert lines[0] == "## Table 4: plain mimicking added back to CrossKD"
+    # t(0.975, 2) = 4.303: a standard deviation of 1 over three seeds is 2.5
+    assert "| none | 3 | 11.0 ± 2.5 | – | -2.0 ± 0.0 | 240 | 0.25 |" in lines
+    assert "| kd | 3 | 13.0 ± 2.5 | +2.0 ± 0.0 | – | 240 | 0.25 |" in lines
+    assert "| crosskd | 2 of 3 | 15.5 ± 6.4 | +5.0 ± 0.0 | +3.0 ± 0.0 | 240 | 0.25 |" in lines
+    assert "| crosskd_kd | 0 of 3 | – | – | – | – | – |" in lines
+    assert "stale" not in text
+
+
+def test_what_has_changed_since_is_named():
+    row = {"row": "kd", "n": 1, "seeds": 3, "mean": 10.0, "half_width": math.nan}
+    row |= {"to_none": -1.25, "to_none_half": math.nan, "to_kd": math.nan, "to_kd_half": math.nan}
+    row |= {"steps": 240.0, "step_seconds": 0.3, "stale": "losses.py"}
+    (line,) = sweep_table(pd.DataFrame([row])).to_dict("records")
+    assert line["stale"] == "losses.py"
+    assert (line["seeds"], line["AP"], line["to none"]) == ("1 of 3", "10.0", "-1.2")
+
+
+def test_nothing_recorded_says_how_to_record(tmp_path):
+    assert "`crosskd-lab sweep table6` records it" in sweep_section("table6", tmp_path)
+    page = results_page(tmp_path)
+    assert page.index("## Table 8") < page.index("## The fine print")
+    assert "Fig. 3" not in page and "smoke" not in page
+    assert page.count("not decided by these data") == page.count("| 0 |\n")
+
+
+def test_conflict_ratios_keep_the_order_of_the_survey():
+    rows = [(t, "all", th, r) for t, r in (("b", 0.5), ("a", 0.25)) for th in (0.3, 0.5, 0.7, 0.9)]
+    frame = pd.DataFrame(rows, columns=["teacher", "by", "threshold", "ratio"])
+    table = conflict_table(frame)
+    assert table.columns.tolist() == ["teacher", "above 0.3", "above 0.5", "above 0.7"]
+    assert table.to_numpy().tolist() == [["b", *["0.500"] * 3], ["a", *["0.250"] * 3]]
+
+
+@pytest.mark.parametrize("value", ["one", 2])
+def test_markdown(value):
+    assert markdown(pd.DataFrame({"a": [value]})) == f"| a |\n| --- |\n| {value} |\n"

@@ -27,7 +27,7 @@ ROOMS = [
     "distiller", "schedule", "analysis", "training", "experiment", "pretrain",
     "evaluate", "survey", "export", "teacher",
     "tables", "recipes", "results",
-    "figures", "cards", "race", "sweep", "recheck", "widgets", "launch",
+    "figures", "cards", "race", "sweep", "recheck", "widgets", "launch", "forecast",
     "book", "paper", "doctor", "lesson", "cli",
 ]
 # fmt: on

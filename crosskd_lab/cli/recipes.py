@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHOWN = {
     "recipe": "recipe",
     "teacher": "teacher",
     "student": "student",
     "method": "method",
-    "AP": "paper's AP",
+    "AP": "paper's\nAP",
     "epochs": "epochs",
-    "images": "images a step",
-    "teacher_here": "teacher here",
+    "images": "images\na step",
+    "gpu_hours": "GPU-\nhours",
+    "teacher_here": "teacher\nhere",
 }
 
 
@@ -28,27 +32,53 @@ def recipes(
     """List the paper's recipes: what each re-makes, what the paper reports, what is still missing.
 
     Start one with 'crosskd-lab launch RECIPE --gpus 8 --data COCO'. The paper says eight GPUs with
-    two images each; the rate follows the batch. GPU-hours depend on yours and are not guessed.
+    two images each; the rate follows the batch. GPU-hours are estimated from a step that
+    'crosskd-lab plan RECIPE' has measured on a GPU, and not guessed where it has not.
     """
     from crosskd_lab.errors import LabError
     from crosskd_lab.files import write_whole
     from crosskd_lab.recipes import recipes as listed
 
-    frame = listed()
+    frame = with_hours(listed())
     if table is not None:
         frame = frame[frame["table"] == table]
         if frame.empty:
             raise LabError(f"no recipe belongs to table {table}: the paper has Tables 1 to 8")
     shown = Table(box=None, pad_edge=False)
     for name, title in SHOWN.items():
-        number = name in ("AP", "epochs", "images")
-        shown.add_column(title, justify="right" if number else "left", no_wrap=name == "recipe")
+        number = name in ("AP", "epochs", "images", "gpu_hours")
+        shown.add_column(
+            title, justify="right" if number else "left", no_wrap=name == "recipe", overflow="fold"
+        )
     for _, row in frame.iterrows():
         shown.add_row(*(_cell(row[name]) for name in SHOWN))
     Console().print(shown)
+    print(_footnote(frame))
     if csv is not None:
         write_whole(csv, frame.to_csv(index=False))
         print(f"wrote {csv}")
+
+
+def with_hours(frame: pd.DataFrame) -> pd.DataFrame:
+    """The recipes with ``gpu_hours`` and ``measured_on``, both empty where no step was measured."""
+    from crosskd_lab.forecast import newest
+    from crosskd_lab.forecast.outlook import paper_gpu_hours
+
+    steps = [newest(name) for name in frame["recipe"]]
+    pairs = zip(steps, frame["images"], strict=True)
+    hours = [paper_gpu_hours(step, images) if step else float("nan") for step, images in pairs]
+    return frame.assign(gpu_hours=hours, measured_on=[step and step.device for step in steps])
+
+
+def _footnote(frame: pd.DataFrame) -> str:
+    """Where the GPU-hours come from, or how to get them."""
+    devices = ", ".join(sorted(set(frame["measured_on"].dropna())))
+    said = []
+    if devices:
+        said.append(f"GPU-hours: foretold from one step on {devices}; see docs/plan.md.")
+    if frame["gpu_hours"].isna().any():
+        said.append("GPU-hours –: no step measured on a GPU yet; 'crosskd-lab plan RECIPE' does.")
+    return "\n".join(said)
 
 
 def _cell(value: object) -> str:

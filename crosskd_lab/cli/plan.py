@@ -1,0 +1,172 @@
+"""``crosskd-lab plan``: hours, memory and cost on more GPUs than are here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from crosskd_lab.forecast import Link, Measurement
+
+GIGA, GIB = 1e9, 2**30
+# Column of the plan, its title, and how a cell is written.
+SHOWN = {
+    "gpus": ("GPUs", "{:.0f}"),
+    "images": ("images\na step", "{:.0f}"),
+    "rate": ("rate", "{:g}"),
+    "steps": ("steps", "{:,.0f}"),
+    "seconds": ("s\na step", "{:.3f}"),
+    "hours": ("hours", "{:,.2f}"),
+    "gpu_hours": ("GPU-\nhours", "{:,.2f}"),
+    "efficiency": ("effi-\nciency", "{:.0%}"),
+    "memory": ("GiB\na GPU", "{:.1f}"),
+    "cost": ("cost", "{:,.2f}"),
+}
+
+
+def plan(
+    recipe: Annotated[str, typer.Argument(help="paper/..., pocket/... or a config file.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace an entry.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="A COCO-format folder.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Measure so many steps, even if it has been done before.")
+    ] = None,
+    step_ms: Annotated[
+        float | None, typer.Option(help="A step's milliseconds, measured elsewhere.")
+    ] = None,
+    measured: Annotated[
+        Path | None, typer.Option(help="A measurement's file, from another machine.")
+    ] = None,
+    price: Annotated[float | None, typer.Option(help="Of one GPU for an hour.")] = None,
+    bandwidth: Annotated[
+        float, typer.Option(help="Between GPUs of a machine, GB/s each way.")
+    ] = 20.0,
+    between: Annotated[float, typer.Option(help="Between machines, GB/s each way.")] = 5.0,
+    latency: Annotated[float, typer.Option(help="Of a bucket of gradients, ms.")] = 0.1,
+    overlap: Annotated[
+        float, typer.Option(help="Share of communication that the backward hides.")
+    ] = 0.5,
+    machine: Annotated[int, typer.Option(help="GPUs a machine.")] = 8,
+    csv: Annotated[Path | None, typer.Option(help="Also write the plan to this file.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw it: .png, and .svg beside.")] = None,
+) -> None:
+    """Foretell a recipe on 1 to 64 GPUs from one step, measured here, and a stated model.
+
+    The first time, the step is measured on this machine's device, with random weights and images
+    made in memory, and kept; nothing is downloaded. docs/plan.md says what is assumed.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from crosskd_lab.cli.train import parse_settings
+    from crosskd_lab.files import write_whole
+    from crosskd_lab.forecast import Link, outlook
+
+    link = Link(GIGA * bandwidth, GIGA * between, latency / 1000, overlap, machine)
+    changed = parse_settings(settings or [])
+    step = _step(recipe, changed, data, steps, step_ms, measured)
+    frame = outlook(step, link, price)
+    shown = [name for name in SHOWN if name in frame and frame[name].notna().any()]
+    table = Table(box=None, pad_edge=False)
+    for name in shown:
+        table.add_column(SHOWN[name][0], justify="right")
+    for _, row in frame.iterrows():
+        table.add_row(*(_cell(name, row[name]) for name in shown))
+    print(f"{step.recipe}: {tell_step(step)}\n")
+    Console().print(table)
+    print("\n" + tell_terms(step, link))
+    if csv is not None:
+        write_whole(csv, frame.to_csv(index=False))
+        print(f"wrote {csv}")
+    if figure is not None:
+        from crosskd_lab.figures import save
+        from crosskd_lab.figures.scaling import scaling_figure
+
+        written = save(scaling_figure(frame, title=f"{step.recipe}: hours to plan with"), figure)
+        print(f"wrote {', '.join(map(str, written))}")
+
+
+def _step(
+    recipe: str,
+    settings: dict[str, Any],
+    data: Path | None,
+    steps: int | None,
+    step_ms: float | None,
+    measured: Path | None,
+) -> Measurement:
+    """The file's, the given one, the one that is kept, or a new one."""
+    from crosskd_lab.errors import LabError
+    from crosskd_lab.forecast import Measurement, newest
+
+    if sum(given is not None for given in (steps, step_ms, measured)) > 1:
+        raise LabError("choose one of --steps (measure), --step-ms (given) and --measured (a file)")
+    if measured is not None:
+        step = Measurement.read(measured)
+        if step.recipe != recipe or step.settings != settings:
+            raise LabError(
+                f"{measured} measured {step.recipe} with {step.settings or 'no --set'}: plan that "
+                "one, or measure this one"
+            )
+        return step
+    from crosskd_lab.forecast.demands import find_work, planned_config
+    from crosskd_lab.forecast.stopwatch import WARM_UP, device_name, measure
+
+    if step_ms is not None:
+        return measure(recipe, settings, data, given=step_ms / 1000)
+    kept = newest(recipe, settings, device_name()) if steps is None else None
+    if kept is not None:
+        print("measured before; --steps 5 measures again")
+        return (
+            kept
+            if data is None
+            else replace(kept, work=find_work(planned_config(recipe, settings, data)))
+        )
+    from tqdm import tqdm
+
+    count = 5 if steps is None else steps
+    with tqdm(total=WARM_UP + count, desc="measuring", unit="step", leave=False) as bar:
+        step = measure(recipe, settings, data, count, told=bar.update)
+    print(f"kept as {step.write()}")
+    return step
+
+
+def _cell(name: str, value: float) -> str:
+    return SHOWN[name][1].format(value / GIB if name == "memory" else value)
+
+
+def tell_step(step: Measurement) -> str:
+    """Where the step's time comes from, in a sentence."""
+    height, width = step.size
+    images = f"{step.work.batch} images of {width} x {height}"
+    if not step.steps:
+        return f"{1000 * step.step:.0f} ms for {images}, as given"
+    backward = "" if step.backward is None else f", {1000 * step.backward:.0f} of them backward"
+    threads = "" if step.gpu else f" ({step.threads} thread{'s' * (step.threads > 1)})"
+    return (
+        f"{1000 * step.step:.0f} ms for {images}{backward}; median of {step.steps} steps on "
+        f"{step.device}{threads}, torch {step.torch}, {step.date[:10]}"
+    )
+
+
+def tell_terms(step: Measurement, link: Link) -> str:
+    """What the plan takes for granted, in a few lines."""
+    lines = [
+        f"Assumed: {step.gradient / 1e6:.0f} MB of gradients round a ring at "
+        f"{link.bandwidth / GIGA:g} GB/s in a machine of {link.machine} and "
+        f"{link.slowest(link.machine + 1) / GIGA:g} GB/s between machines, "
+        f"{1000 * link.latency:g} ms a bucket,",
+        f"{link.overlap:.0%} of it hidden by the backward. Not in it: loading images, validations,"
+        " checkpoints. See docs/plan.md.",
+    ]
+    if step.work.steps:
+        lines.append("This recipe counts steps: more GPUs see more images, in no less time.")
+    if step.memory_is == "kept":
+        lines.append("Memory is counted on a CPU, and less than a GPU will need.")
+    if not step.gpu:
+        lines.append("Measured on a CPU: read 'GPUs' as so many of it.")
+    return "\n".join(lines)

@@ -1,0 +1,238 @@
+"""Measuring one step of a recipe on this machine, without its images and without any download."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from ..errors import LabError
+from ..provenance import machine
+from ..training import prepare_engine
+from ..training.run import quiet, settle
+from .demands import class_count, find_work, image_size, planned_config
+from .measurement import Measurement
+
+WARM_UP = 2
+OBJECTS = 7  # an image: COCO's mean is 7.3
+
+
+def measure(
+    recipe: str,
+    settings: Mapping[str, Any] | None = None,
+    data: str | Path | None = None,
+    steps: int = 5,
+    given: float | None = None,
+    told: Callable[[], object] = lambda: None,
+) -> Measurement:
+    """Time forward, backward and optimiser at the recipe's batch a GPU and image size.
+
+    Student and teacher have random weights: it is the time that counts.
+
+    Args:
+        recipe: ``paper/...``, ``pocket/...`` or a file.
+        settings: Dotted keys and values that replace the config's.
+        data: COCO-format folder instead of the config's; for the number of its images only.
+        steps: To measure, after two to warm up.
+        given: Seconds of a step that was measured elsewhere; then none is made here.
+        told: Called after every step.
+
+    Raises:
+        LabError: for what :func:`crosskd_lab.experiment.load_experiment` refuses, and where the
+            length of an epoch cannot be known.
+    """
+    if steps < 1 or (given is not None and not given > 0):
+        raise LabError("--steps must be at least 1, and --step-ms more than 0")
+    prepare_engine()
+    cfg = planned_config(recipe, settings, data)
+    work, model = find_work(cfg), build_model(cfg)
+    facts: dict[str, Any] = dict(
+        recipe=recipe,
+        work=work,
+        gradient=sum(_bytes(p) for p in model.parameters() if p.requires_grad),
+        size=image_size(cfg),
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        settings=dict(settings or {}),
+    )
+    if given is not None:
+        return Measurement(
+            **facts,
+            step=given,
+            backward=None,
+            memory=float("nan"),
+            memory_is="unknown",
+            device="elsewhere",
+            gpu=True,
+            steps=0,
+        )
+    settle(model).train()
+    height, width = facts["size"]
+    batch = made_up_batch(work.batch, height, width, class_count(cfg))
+    with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
+        optimiser = build_optim_wrapper(model, cfg.optim_wrapper)
+    try:
+        memory = MEMORY[on_gpu()](model, batch, optimiser)
+        every = [timed_step(model, batch, optimiser, told) for _ in range(WARM_UP + steps)]
+    except torch.OutOfMemoryError as error:
+        raise LabError(
+            f"{recipe} does not fit this GPU with {work.batch} images: plan fewer, such as "
+            "--set train_dataloader.batch_size=1, or measure on a larger one"
+        ) from error
+    times = every[WARM_UP:]
+    return Measurement(
+        **facts,
+        step=statistics.median(sum(parts) for parts in times),
+        backward=statistics.median(parts[1] for parts in times),
+        memory=memory(),
+        memory_is="peak" if on_gpu() else "kept",
+        device=device_name(),
+        gpu=on_gpu(),
+        steps=steps,
+    )
+
+
+def build_model(cfg: Config) -> Any:
+    """The model of a completed config, every weight at random."""
+    model = without_downloads(cfg.model)
+    with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
+        built = MODELS.build(model)
+        built.init_weights()
+    return built
+
+
+def without_downloads(model: Any) -> Any:
+    """A model dict whose parts no longer name checkpoints to start from."""
+    if isinstance(model, Mapping):
+        kept = ConfigDict({key: without_downloads(value) for key, value in model.items()})
+        if "checkpoint" in (kept.get("init_cfg") or {}):
+            kept.init_cfg = None
+        return kept
+    return [without_downloads(part) for part in model] if isinstance(model, list) else model
+
+
+def made_up_batch(count: int, height: int, width: int, classes: int) -> dict[str, Any]:
+    """A raw batch as mmdet's pipeline hands it over: noise, with seven boxes an image.
+
+    Args:
+        count: Images.
+        height: In pixels.
+        width: In pixels.
+        classes: Labels are drawn from so many.
+    """
+    generator = torch.Generator().manual_seed(0)
+    sides = torch.tensor([width, height, width, height])
+    shape = dict(img_shape=(height, width), ori_shape=(height, width), scale_factor=(1.0, 1.0))
+    images, samples = [], []
+    for _ in range(count):
+        near = 0.6 * torch.rand(OBJECTS, 2, generator=generator)
+        far = near + 0.05 + 0.35 * torch.rand(OBJECTS, 2, generator=generator)
+        labels = torch.randint(classes, (OBJECTS,), generator=generator)
+        sample = DetDataSample(metainfo=dict(shape))
+        sample.gt_instances = InstanceData(bboxes=torch.cat([near, far], 1) * sides, labels=labels)
+        samples.append(sample)
+        noise = torch.randint(256, (3, height, width), dtype=torch.uint8, generator=generator)
+        images.append(noise)
+    return {"inputs": images, "data_samples": samples}
+
+
+def timed_step(
+    model: Any, batch: dict, optimiser: Any, told: Callable[[], object] = lambda: None
+) -> tuple[float, float, float]:
+    """Seconds of a step's forward, backward and optimiser."""
+    marks = [_now()]
+    with optimiser.optim_context(model):
+        data = getattr(model, "module", model).data_preprocessor(batch, True)
+        losses = model(**data, mode="loss")
+        loss, _ = getattr(model, "module", model).parse_losses(losses)
+    marks.append(_now())
+    optimiser.backward(loss)
+    marks.append(_now())
+    optimiser.step()
+    optimiser.zero_grad()
+    marks.append(_now())
+    told()
+    forward, backward, rest = (b - a for a, b in zip(marks, marks[1:], strict=False))
+    return forward, backward, rest
+
+
+def kept_bytes(model: Any, batch: dict, weights: Iterable[Tensor]) -> int:
+    """Bytes that a forward keeps for its backward, each storage once, ``weights`` left out."""
+    known = {p.untyped_storage().data_ptr() for p in weights}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        data = model.data_preprocessor(batch, True)
+        losses = model(**data, mode="loss")
+    loss, _ = model.parse_losses(losses)
+    loss.backward()  # or the taps would keep this graph, and all models' graphs fill the memory
+    model.zero_grad(set_to_none=True)
+    return sum(kept.values())
+
+
+def on_gpu() -> bool:
+    """Whether steps run on a GPU."""
+    return get_device() == "cuda"
+
+
+def device_name() -> str:
+    """The name of the GPU, or of the CPU."""
+    return torch.cuda.get_device_name() if on_gpu() else str(machine()["cpu"] or platform.machine())
+
+
+def _peak(model: Any, batch: dict, optimiser: Any) -> Callable[[], float]:
+    torch.cuda.reset_peak_memory_stats()
+    return lambda: float(torch.cuda.max_memory_allocated())
+
+
+def _kept(model: Any, batch: dict, optimiser: Any) -> Callable[[], float]:
+    """Counted before the steps, but for the optimiser's state, which comes with them."""
+    teacher = getattr(getattr(model, "pair", None), "teacher", None)
+    weights = [t for m in (model, teacher) if m is not None for t in _tensors(m)]
+    kept = kept_bytes(model, batch, weights) + sum(map(_bytes, weights))
+    kept += sum(_bytes(p) for p in model.parameters() if p.requires_grad)
+
+    def all_of_it() -> float:
+        states = [v for state in optimiser.optimizer.state.values() for v in state.values()]
+        return float(kept + sum(_bytes(v) for v in states if torch.is_tensor(v)))
+
+    return all_of_it
+
+
+MEMORY = {True: _peak, False: _kept}
+"""By whether it is a GPU: begins to count memory; what it gives says how much it came to."""
+
+
+def _tensors(module: Any) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _now() -> float:
+    if on_gpu():
+        torch.cuda.synchronize()
+    return time.perf_counter()

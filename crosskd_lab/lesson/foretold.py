@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from crosskd_lab.analysis.tally import Tally
 from crosskd_lab.declared import RECORDED
 from crosskd_lab.figures import prediction_figure
 from crosskd_lab.tables import by_pair, find_ordering, measured_runs, tell_ordering
@@ -17,6 +16,7 @@ PAIRS = {
     "gfl_r18_w32": ("table4", "crosskd", "kd"),
     "atss_r18_w32": ("table7", "crosskd_from_atss", "kd_from_atss"),
     "retinanet_r18_w32": ("table7", "crosskd_from_retinanet", "kd_from_retinanet"),
+    "fcos_r18_w32": ("pairs", "crosskd_from_fcos", "kd_from_fcos"),
 }
 """By teacher of the GFL student: the sweep, and its rows of CrossKD and of KD."""
 COLUMNS = ["pair", "ratio", "seed", "gain"]
@@ -32,26 +32,36 @@ def recorded_gains(teacher: str, recorded: str | Path = RECORDED) -> pd.Series:
     return values[crossed] - values[mimicking]
 
 
-def foretold(
-    tallies: Mapping[str, Tally], threshold: float = 0.5, recorded: str | Path = RECORDED
-) -> pd.DataFrame:
+def recorded_ratios(threshold: float = 0.5, recorded: str | Path = RECORDED) -> dict[str, float]:
+    """Fig. 3's conflict ratio by teacher, as surveyed on the test split; empty without a record.
+
+    Args:
+        threshold: Of the discrepancy, a multiple of 0.01.
+        recorded: Folder of the records, with the survey in ``figure3``.
+    """
+    survey = Path(recorded) / "figure3" / "conflict.csv"
+    if not survey.is_file():
+        return {}
+    frame = pd.read_csv(survey).query("by == 'all'")
+    frame = frame[(frame["threshold"] - threshold).abs() < 1e-9]
+    return dict(zip(frame["teacher"], frame["ratio"], strict=True))
+
+
+def foretold(ratios: Mapping[str, float], recorded: str | Path = RECORDED) -> pd.DataFrame:
     """A row a pair and seed: the conflict ratio before training, and the gain that came of it.
 
     Args:
-        tallies: Conflict of the untrained GFL student's assigner with each teacher.
-        threshold: Of the discrepancy.
+        ratios: Conflict of the untrained GFL student's assigner with each teacher.
         recorded: Folder of the recorded runs.
 
     Returns:
         ``pair, ratio, seed, gain``; no rows where nothing has been recorded.
     """
     rows = []
-    for teacher in [name for name in PAIRS if name in tallies]:
-        tally = tallies[teacher]
-        ratio = tally.curve()[round(threshold * tally.bins)]
+    for teacher in [name for name in PAIRS if name in ratios]:
         gains = recorded_gains(teacher, recorded)
         pair = f"gfl from {teacher.split('_')[0]}"
-        rows += [(pair, ratio, seed, gain) for seed, gain in gains.items()]
+        rows += [(pair, ratios[teacher], seed, gain) for seed, gain in gains.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
-import torch
 
-from crosskd_lab.analysis.conflict import Conflict
-from crosskd_lab.analysis.tally import Tally
 from crosskd_lab.declared import read_sweep
-from crosskd_lab.lesson.foretold import PAIRS, foretold, recorded_gains, tell_foretold
-
-
-def tally_of(score):
-    """One location, positive; the teacher says ``score``."""
-    tally = Tally([8], ["a"])
-    scores, ones = torch.full((1, 1, 1), score), torch.ones(1, 1)
-    zero = torch.zeros(1, 1, dtype=torch.long)
-    tally.add(Conflict(scores * 0 + 1, scores, zero, ones, ones > 0, torch.zeros(1).long()))
-    return tally
+from crosskd_lab.lesson.foretold import (
+    PAIRS,
+    foretold,
+    recorded_gains,
+    recorded_ratios,
+    tell_foretold,
+)
 
 
 @pytest.fixture
@@ -47,16 +42,29 @@ def test_gains_are_of_seeds_that_both_methods_have(recorded):
 
 
 def test_a_ratio_stands_beside_each_gain(recorded):
-    tallies = {"atss_r18_w32": tally_of(0.25), "mine": tally_of(0.5)}
-    frame = foretold(tallies, 0.5, recorded)
+    frame = foretold({"atss_r18_w32": 0.75, "mine": 0.5}, recorded)
     assert frame.to_dict("records") == [
-        {"pair": "gfl from atss", "ratio": 1.0, "seed": 0, "gain": 2.5}
+        {"pair": "gfl from atss", "ratio": 0.75, "seed": 0, "gain": 2.5}
     ]
-    assert foretold(tallies, 0.8, recorded)["ratio"].item() == 0
+
+
+def test_ratios_are_those_of_the_recorded_survey(tmp_path):
+    assert recorded_ratios(recorded=tmp_path) == {}
+    rows = [
+        ("atss_r18_w32", "all", 0.5, 0.25),
+        ("atss_r18_w32", "level", 0.5, 9.0),
+        ("atss_r18_w32", "all", 0.51, 9.0),
+        ("fcos_r18_w32", "all", 0.5, 0.5),
+    ]
+    (tmp_path / "figure3").mkdir()
+    frame = pd.DataFrame(rows, columns=["teacher", "by", "threshold", "ratio"])
+    frame.to_csv(tmp_path / "figure3" / "conflict.csv", index=False)
+    assert recorded_ratios(0.5, tmp_path) == {"atss_r18_w32": 0.25, "fcos_r18_w32": 0.5}
+    assert set(recorded_ratios()) == set(PAIRS)
 
 
 def test_what_is_said_of_one_pair_and_of_none(recorded, capsys):
-    frame = foretold({"atss_r18_w32": tally_of(0.25)}, 0.5, recorded)
+    frame = foretold({"atss_r18_w32": 0.75}, recorded)
     assert tell_foretold(frame) is not None
     assert "One pair has" in capsys.readouterr().out
     assert tell_foretold(frame[:0]) is None

@@ -27,6 +27,7 @@ from crosskd_lab.cards import COSTS
 from crosskd_lab.configs import RANDOM, read_config
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.files import write_whole
+from crosskd_lab.forecast.stopwatch import kept_bytes
 from crosskd_lab.methods import METHODS, Method
 from crosskd_lab.taps import Taps
 from crosskd_lab.training import prepare_engine
@@ -53,26 +54,6 @@ def teacher_alone(device: str) -> Distiller:
     return model.to(device).train()
 
 
-def saved_bytes(model: Distiller, batch: dict) -> int:
-    """Bytes that a forward keeps for its backward, weights left out."""
-    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        data = model.data_preprocessor(batch, True)
-        losses = model.loss(data["inputs"], data["data_samples"])
-    loss, _ = model.parse_losses(losses)
-    loss.backward()  # or the taps would keep this graph, and all models' graphs fill the memory
-    model.zero_grad(set_to_none=True)
-    return sum(kept.values())
-
-
 def measure(model: Distiller, batch: dict, device: str) -> tuple[float, float]:
     """Milliseconds of one step, and its peak in megabytes on a GPU (0 on a CPU)."""
     optimiser = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1e-4))
@@ -95,7 +76,7 @@ def compare(device: str, given: Any) -> pd.DataFrame:
     batch = batch_of(given.batch, given.size)
     models = {"none": model_for("none", device), "teacher": teacher_alone(device)}
     models |= {name: model_for(name, device) for name in METHODS}
-    kept = {name: saved_bytes(model, batch) / 2**20 for name, model in models.items()}
+    kept = {n: kept_bytes(m, batch, m.parameters()) / 2**20 for n, m in models.items()}
     seen: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
     for _ in range(WARMUP + given.steps):
         for name, model in models.items():

@@ -7,4 +7,6 @@ rows = {
     **{method: (f"pocket/{method}", {}) for method in (*METHODS, "ld", "pkd")},
     "crosskd": ("pocket/crosskd", {"methods.0.i": 3}),
     "crosskd_pkd": ("pocket/crosskd_pkd", {}),
+    # HEAD, related work that the paper's table does not have
+    "assistant_head": ("pocket/assistant_head", {}),
 }

@@ -4,6 +4,7 @@ A new method is one file here: subclass :class:`Method`, return named losses fro
 defaults in the signature. A config names the class itself, ``methods=[dict(type=PKD, weight=6)]``.
 """
 
+from .assistant_head import AssistantHead
 from .base import Method, PredictionTerms
 from .crosskd import CrossKD
 from .decoder_crosskd import DecoderCrossKD, DecoderMimicking
@@ -43,6 +44,7 @@ __all__ = [
     "METHODS",
     "PKD",
     "SKD",
+    "AssistantHead",
     "CrossKD",
     "DeFeat",
     "DecoderCrossKD",

@@ -116,7 +116,7 @@ def _replace(cfg: Config, settings: dict[str, Any]) -> None:
                 node = node[int(part)] if isinstance(node, (list, tuple)) else node[part]
             except (KeyError, IndexError, ValueError, TypeError) as error:
                 raise LabError(f"--set {key}: the config has no {part!r} there") from error
-        if not parents and last not in cfg:
+        if not parents and last not in cfg and last != "vis_backends":
             raise LabError(f"--set {key}: the config's entries are {', '.join(sorted(cfg))}")
         node[last] = value
 

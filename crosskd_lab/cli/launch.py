@@ -30,6 +30,9 @@ def launch(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the command, start nothing.")
     ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also log for TensorBoard, in the run's folder.")
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until the run is over, as a batch job does.")
     ] = False,
@@ -49,7 +52,7 @@ def launch(
         processes=processes,
         nodes=nodes,
         slurm=slurm,
-        settings=parse_settings(settings or []),
+        settings=parse_settings(settings or [], tensorboard),
         data=data,
         out=out,
         seed=seed,

@@ -33,6 +33,9 @@ def train(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out records that are broken, and say which.")
     ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also log for TensorBoard, in the run's folder.")
+    ] = False,
 ) -> None:
     """Train a detector, alone or with a teacher; Ctrl-C and --resume lose nothing but the step."""
     from crosskd_lab.experiment import load_experiment
@@ -40,7 +43,7 @@ def train(
     from crosskd_lab.training.progress import StepBar
     from crosskd_lab.training.saves import last_checkpoint, saved_step
 
-    cfg = load_experiment(config, parse_settings(settings or []), data, seed, skip_bad)
+    cfg = load_experiment(config, parse_settings(settings or [], tensorboard), data, seed, skip_bad)
     stem = config.removesuffix(".py").strip("/").replace("/", "-")
     folder = out or Path("runs") / f"{stem}-s{cfg.randomness.seed}"
     begun = saved_step(last_checkpoint(folder)) if resume else 0
@@ -56,8 +59,10 @@ def train(
     print(f"{folder}: {shown or 'done'}")
 
 
-def parse_settings(pairs: list[str]) -> dict[str, Any]:
+def parse_settings(pairs: list[str], tensorboard: bool = False) -> dict[str, Any]:
     """``["a.b=1", "c=x"]`` to ``{"a.b": 1, "c": "x"}``; values are Python literals or text.
+
+    ``tensorboard`` adds mmengine's backend of that name to the ``vis_backends``.
 
     Raises:
         LabError: for an entry without ``=``.
@@ -71,4 +76,7 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
             parsed[key] = ast.literal_eval(text)
         except (ValueError, SyntaxError):
             parsed[key] = text
+    if tensorboard:
+        others = parsed.get("vis_backends", [])
+        parsed["vis_backends"] = [*others, {"type": "TensorboardVisBackend"}]
     return parsed

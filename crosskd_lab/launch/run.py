@@ -39,7 +39,7 @@ class Run:
         return cls(folder)
 
     def __repr__(self) -> str:
-        return f"Run({str(self.folder)!r}: {self.status}, step {self.step} of {self.plan.steps})"
+        return f"Run({str(self.folder)!r}: {self.status}, step {self.step} of {self.steps})"
 
     @property
     def status(self) -> str:
@@ -66,6 +66,13 @@ class Run:
         return said[-1].partition(": ")[2] if said else None
 
     @property
+    def steps(self) -> int:
+        """Steps of the whole run; 0 where it counts epochs and has not begun yet."""
+        if self.plan.steps or not (self.folder / RECORD).exists():
+            return self.plan.steps
+        return int(read_record(self.folder)["extra"].get("steps", 0))
+
+    @property
     def step(self) -> int:
         """The last step of which there is a row of metrics."""
         rows = self.metrics()
@@ -83,10 +90,10 @@ class Run:
     def seconds_left(self) -> float | None:
         """Time left at the pace of the last steps, validations left out; None where unknown."""
         rows = self.metrics()
-        if not len(rows) or "seconds_per_step" not in rows or not self.plan.steps:
+        if not len(rows) or "seconds_per_step" not in rows or not (steps := self.steps):
             return None
         pace = rows["seconds_per_step"].dropna().tail(5).mean()
-        return float(pace * (self.plan.steps - self.step)) if pace == pace else None
+        return float(pace * (steps - self.step)) if pace == pace else None
 
     def tail(self, lines: int = 20) -> str:
         """The end of the run's log."""
@@ -145,4 +152,4 @@ class Run:
     def state(self) -> dict[str, Any]:
         """What a table of runs shows of it."""
         left = self.seconds_left() if self.status == "running" else None
-        return {"status": self.status, "step": self.step, "of": self.plan.steps, "left": left}
+        return {"status": self.status, "step": self.step, "of": self.steps, "left": left}

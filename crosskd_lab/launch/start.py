@@ -93,6 +93,7 @@ def prepare(
 
     from ..experiment import load_experiment
     from ..training import prepare_engine
+    from ..training.boards import boards
 
     stem = config.removesuffix(".py").strip("/").replace("/", "-")
     folder = Path(out or Path("runs") / f"{stem}-s{seed}")
@@ -112,6 +113,7 @@ def prepare(
     prepare_engine()
     cfg = load_experiment(config, dict(settings or {}), data, seed)
     checks.check_data(cfg)
+    boards(cfg)
     student = build_detector(cfg.model.get("student", cfg.model))
     checks.check_space(folder, sum(p.numel() for p in student.parameters()))
     return LaunchPlan(

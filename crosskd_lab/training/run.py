@@ -5,12 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import os
-import signal
-import sys
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ContextDecorator, contextmanager, redirect_stdout
+from collections.abc import Sequence
+from contextlib import ContextDecorator, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,8 @@ from ..errors import LabError
 from ..record import RECORD, finish_record, read_metrics, start_record
 from ..scenes import data_checksum
 from ..stack.checkpoints import register_checkpoint_loader
+from .boards import visualizer
+from .endings import record_fault, record_stop, terminated_as_exit
 from .hooks import Listener, RunMetrics, bare
 from .saves import WHOLE, last_checkpoint
 
@@ -70,19 +69,17 @@ def train(
         runner._resume, runner._load_from = True, str(newest)
     next(hook for hook in runner.hooks if isinstance(hook, RunMetrics)).listeners += listeners
     try:
-        with _terminated_as_exit():
+        with terminated_as_exit():
             runner.train()
     except (KeyboardInterrupt, SystemExit):
-        _record_end(folder, "stopped", reason="interrupted")
+        record_stop(folder, "interrupted")
         raise
     except Exception as error:
-        reason = str(error).strip() or type(error).__name__
-        # What breaks among several processes, but is no mistake of ours, is mostly a lost peer.
-        lost = runner.distributed and not isinstance(error, LabError)
-        _record_end(folder, "stopped" if lost else "failed", reason=reason.splitlines()[0])
+        record_fault(folder, error)
         raise
     results = _last_validation(folder)
-    _record_end(folder, "done", results=results)
+    if is_main_process():
+        finish_record(folder, "done", results=results)
     return results
 
 
@@ -103,7 +100,7 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
                 type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
             )
             _meet()
-    cfg.visualizer = None
+    cfg.visualizer = visualizer(cfg)
     cfg.experiment_name = Path(folder).name or "run"
     cfg.default_hooks.checkpoint.backend_args = dict(backend=WHOLE)
     with quiet(), redirect_stdout(io.StringIO()):
@@ -171,19 +168,6 @@ class quiet(ContextDecorator):
         logging.disable(self._level)
 
 
-@contextmanager
-def _terminated_as_exit() -> Iterator[None]:
-    """A polite kill (SIGTERM) ends a run as Ctrl-C does, with its record closed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may handle signals
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
-
-
 def _record_start(
     runner: Runner,
     cfg: Config,
@@ -210,18 +194,18 @@ def _record_start(
         data={"path": str(root), "checksum": data_checksum(root) if root else None},
         teacher=teacher,
         methods=_methods(cfg),
-        extra={"gpus": _gpus(), "threads": torch.get_num_threads(), **(extra or {})},
+        extra={
+            "gpus": _gpus(),
+            "threads": torch.get_num_threads(),
+            "steps": runner.max_iters,  # epochs are steps once the set has been read
+            **(extra or {}),
+        },
         resume=resume,
     )
 
 
 def _rank() -> int:
     return int(os.environ.get("RANK", "0"))
-
-
-def _record_end(folder: Path, status: str, **entries: Any) -> None:
-    if is_main_process():
-        finish_record(folder, status, **entries)
 
 
 def _last_validation(folder: Path) -> dict[str, float]:

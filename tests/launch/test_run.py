@@ -19,7 +19,7 @@ import pytest
 from crosskd_lab.errors import LabError
 from crosskd_lab.launch import Run, launch
 from crosskd_lab.launch.plan import LOG, LaunchPlan
-from crosskd_lab.record import read_metrics, read_record
+from crosskd_lab.record import append_metrics, read_metrics, read_record, start_record
 from crosskd_lab.training import last_checkpoint
 
 PATIENCE = 200  # seconds
@@ -146,3 +146,21 @@ def test_a_run_that_never_began_says_why(tmp_path):
     run = Run.open(tmp_path)
     assert (run.status, run.reason, run.step) == ("failed", "there is no data", 0)
     assert run.tail(1) == "crosskd-lab: there is no data" and run.seconds_left() is None
+
+
+def test_a_run_of_epochs_has_its_time_left_from_the_record(tmp_path):
+    """Its plan cannot know the steps; training does, once it has read the set."""
+    LaunchPlan("paper/table5_crosskd", str(tmp_path)).write()
+    run = Run.open(tmp_path)
+    assert run.steps == 0 and run.state()["of"] == 0
+    start_record(
+        tmp_path,
+        **dict(command=["x"], config="", seed=0, data={"path": "coco", "checksum": "1"}),
+        **dict(teacher=None, methods=None, extra={"steps": 1000}),
+    )
+    assert run.steps == 1000 and run.seconds_left() is None, "no pace yet"
+    for step in (10, 20):
+        append_metrics(tmp_path, {"step": step, "kind": "train", "seconds_per_step": 0.5})
+    append_metrics(tmp_path, {"step": 20, "kind": "val", "AP": 1.0})
+    assert run.seconds_left() == pytest.approx((1000 - 20) * 0.5)
+    assert "step 20 of 1000" in repr(run) and run.state()["of"] == 1000

@@ -110,6 +110,18 @@ def test_a_stopped_run_says_so_and_goes_on(tiny, tmp_path, stop, raised):
     assert train(tiny(), tmp_path / "run", resume=True) == results
 
 
+def test_a_run_of_epochs_knows_its_steps(tiny, tmp_path):
+    """24 images by 8 are three steps an epoch."""
+    cfg = tiny({"schedule.batch": 8})
+    cfg.train_dataloader.dataset = cfg.train_dataloader.dataset.dataset
+    cfg.train_dataloader.sampler = dict(type="DefaultSampler", shuffle=True)
+    cfg.train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=2, val_interval=2)
+    cfg.default_hooks.checkpoint.by_epoch = True
+    train(cfg, tmp_path / "run")
+    assert read_record(tmp_path / "run")["extra"]["steps"] == 6
+    assert read_metrics(tmp_path / "run")["step"].max() == 6
+
+
 @pytest.mark.parametrize(("value", "at"), [("nan", 1), ("inf", 3)])
 def test_a_loss_that_is_not_finite_stops_the_run_and_the_remedy_works(tiny, tmp_path, value, at):
     exploding = [dict(type="toy_methods.Exploding", at=at, value=value)]

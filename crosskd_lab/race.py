@@ -36,7 +36,8 @@ class RaceResult:
 
     Attributes:
         folder: Where its runs, figure and text are.
-        curves: One row a validation: method, seed, step, AP (points), l1_teacher, l1_truth.
+        curves: One row a validation: method, seed, step, AP (points), l1_teacher, l1_truth and its
+            parts l1_truth_positive and l1_truth_background.
         teacher_ap: The teacher's AP on the same images; None for an untrained one.
         paragraph: What was and was not shown.
         title: Which student learns from which teacher.

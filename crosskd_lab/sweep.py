@@ -174,8 +174,8 @@ def _results(row: Row, cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
     on_test = evaluate(saved.config, saved.checkpoint, test, "test")
     metrics = read_metrics(folder)
     val = metrics.loc[metrics["kind"] == "val"].drop(columns=["kind", "loss"], errors="ignore")
-    measured = ["step", "AP", "l1_teacher", "l1_truth"]
-    curve = val[[name for name in measured if name in val]].round(4)
+    measured = [name for name in val if name in ("step", "AP") or name.startswith("l1_")]
+    curve = val[measured].round(4)
     return {
         **{name: on_test[name] for name in AP},
         "val": record["results"],

@@ -27,6 +27,22 @@ def l1_distance(scores: Tensor, reference: Tensor, num_pos: float) -> float:
     return float((scores - reference).abs().sum() / max(num_pos, 1.0))
 
 
+def l1_parts(scores: Tensor, reference: Tensor, positive: Tensor) -> tuple[float, float]:
+    """The sum of absolute differences at positive locations, and that at all others.
+
+    Together they are what :func:`l1_distance` adds up. Background is nearly all of an image, and
+    its target is 0 in every class: the second sum is the student's scores there, so a student that
+    scores background low has a small distance wherever the objects are.
+
+    Args:
+        scores: ``(N, P, K)`` in [0, 1].
+        reference: ``(N, P, K)`` in [0, 1].
+        positive: ``(N, P)``, boolean: which locations the student's assigner made positive.
+    """
+    apart = (scores - reference).abs().sum(-1)
+    return float(apart[positive].sum()), float(apart[~positive].sum())
+
+
 class ScoreDistances:
     """Measures L1(p^s, p^t) and L1(p^s, p^gt) on a fixed sample of images.
 
@@ -46,6 +62,9 @@ class ScoreDistances:
     def measure(self) -> dict[str, float]:
         """``l1_teacher`` and ``l1_truth``, each per positive location, over all batches.
 
+        ``l1_truth`` is the sum of ``l1_truth_positive``, at positive locations, and
+        ``l1_truth_background``, at all others; both are divided by the number of positives.
+
         The student is read in the mode it is in; call it in evaluation mode. Heads with unlike
         numbers of priors a location are compared at locations, by their priors' largest scores;
         ``l1_teacher`` is left out where their levels differ.
@@ -55,7 +74,7 @@ class ScoreDistances:
                 _scores(self.pair.teacher, self.pair.teacher_head, batch) for batch in self.batches
             ]
         head = self.pair.student_head
-        to_teacher = to_truth = positives = 0.0
+        to_teacher = at_positives = at_background = positives = 0.0
         comparable = True
         for batch, teacher in zip(self.batches, self.teacher_scores, strict=True):
             samples = batch["data_samples"]
@@ -70,10 +89,16 @@ class ScoreDistances:
             comparable = comparable and sides[0].shape == sides[1].shape
             if comparable:
                 to_teacher += l1_distance(*sides, 1)
-            to_truth += l1_distance(scores, head.soft_labels(predictions, targets, metas), 1)
+            truth = head.soft_labels(predictions, targets, metas)
+            parts = l1_parts(scores, truth, targets.positive)
+            at_positives, at_background = at_positives + parts[0], at_background + parts[1]
             positives += float(targets.positive.sum())
         count = max(positives, 1.0)
-        measured = {"l1_truth": to_truth / count}
+        measured = {
+            "l1_truth": (at_positives + at_background) / count,
+            "l1_truth_positive": at_positives / count,
+            "l1_truth_background": at_background / count,
+        }
         return {"l1_teacher": to_teacher / count, **measured} if comparable else measured
 
 

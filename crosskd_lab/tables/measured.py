@@ -81,8 +81,9 @@ def measured_curves(
         recorded: Folder of the records.
 
     Returns:
-        ``row, method, seed, step, AP, l1_teacher, l1_truth`` on the validation split, as
-        :func:`crosskd_lab.figures.race_figure` wants them. Empty where nothing is recorded.
+        ``row, method, seed, step, AP, l1_teacher, l1_truth, l1_truth_positive,
+        l1_truth_background`` on the validation split, as :func:`crosskd_lab.figures.race_figure`
+        wants them; NaN where a record lacks one. Empty where nothing is recorded.
     """
     sweep = read_sweep(sweep) if isinstance(sweep, str) else sweep
     known = latest(read_lines(recorded))
@@ -91,9 +92,8 @@ def measured_curves(
         line = known.get((row.key, seed), {})
         about = {"row": row.name, "method": method_name(line.get("method")), "seed": seed}
         points += [{**about, **point} for point in line.get("curve", [])]
-    return pd.DataFrame(
-        points, columns=["row", "method", "seed", "step", "AP", "l1_teacher", "l1_truth"]
-    )
+    measured = ["AP", "l1_teacher", "l1_truth", "l1_truth_positive", "l1_truth_background"]
+    return pd.DataFrame(points, columns=["row", "method", "seed", "step", *measured])
 
 
 def compare_rows(runs: pd.DataFrame, one: str, other: str, value: str = "AP") -> Any:

@@ -16,6 +16,8 @@ from .hooks import bare
 class Distances(Hook):
     """Adds ``l1_teacher`` and ``l1_truth`` on the first validation images to the metrics.
 
+    With the latter come its two parts, ``l1_truth_positive`` and ``l1_truth_background``.
+
     Does nothing for a model without a teacher, or whose head is not dense.
 
     Args:

@@ -46,7 +46,8 @@ def test_they_are_those_of_the_models_own_scores(tiny, tmp_path):
         difference += float((scores[0] - scores[1]).abs().sum())
         positives += int(targets.positive.sum())
     assert metrics["l1_teacher"] == pytest.approx(difference / positives, rel=1e-4)
-    assert metrics["l1_truth"] > 0
+    parts = [metrics[f"l1_truth_{part}"] for part in ("positive", "background")]
+    assert metrics["l1_truth"] == pytest.approx(sum(parts)) and min(parts) > 0
 
 
 def test_heads_that_are_not_dense_are_left_out(beyond_dense):

@@ -59,7 +59,7 @@ def launch(
         port=port,
         dry_run=dry_run,
     )
-    if run is None:
+    if run is None or run.status == "waiting":  # for someone to start it on each machine
         return
     print(f"started   crosskd-lab runs --tail {run.folder}")
     if wait and run.wait() != "done":

@@ -12,6 +12,7 @@ from ..errors import LabError
 from ..files import write_whole
 
 PLAN, LOG = "launch.json", "launch.log"
+WORKER = "crosskd_lab.launch.worker"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class LaunchPlan:
 
     def command(self, python: str) -> list[str]:
         """The words of the command line that trains: the worker itself, or torchrun around it."""
-        worker = ["-m", "crosskd_lab.launch.worker", self.folder]
+        worker = ["-m", WORKER, self.folder]
         if self.processes * self.nodes == 1:
             return [python, *worker]
         meet = ["--standalone"]

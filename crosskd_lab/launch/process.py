@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
 from ..files import write_whole
-from .plan import LOG, LaunchPlan
+from .plan import LOG, WORKER, LaunchPlan
 
 PROCESS = "process.json"
 GRACE = 40.0  # seconds; torchrun itself gives its workers 30
@@ -57,6 +60,44 @@ def find(folder: str | Path) -> psutil.Process | None:
         return None
 
 
+def workers(folder: str | Path) -> list[psutil.Process]:
+    """Every process on this machine that trains into a folder, whoever started it.
+
+    One whose torchrun was killed is among them: it may live for a moment longer.
+    """
+    place, found = Path(folder).resolve(), []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words, cwd = process.info["cmdline"] or [], process.info["cwd"] or "/"
+        if WORKER in words[:-1] and Path(cwd, words[-1]).resolve() == place:
+            found.append(process)
+    return found
+
+
+def follow(parent: int, then: Callable[[], object], every: float = 1.0) -> None:
+    """End this process when its parent is gone, as SIGTERM does; where it hangs, without asking.
+
+    torchrun's own end takes its workers with it, a kill of torchrun does not: they would train on
+    in a folder that looks deserted.
+
+    Args:
+        parent: Number of the parent's process.
+        then: Called first.
+        every: Seconds between two looks.
+    """
+
+    def look() -> None:
+        while os.getppid() == parent:
+            time.sleep(every)
+        try:
+            then()
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(GRACE / 2)  # a process that waits for a peer hears no signal
+            os._exit(1)
+
+    threading.Thread(target=look, daemon=True).start()
+
+
 def end(process: psutil.Process, grace: float = GRACE) -> None:
     """Ask a process to stop as a scheduler does (SIGTERM), and kill what is left of its family."""
     family = [process, *_children(process)]
@@ -79,6 +120,4 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 def _reap(process: subprocess.Popen[bytes]) -> None:
     """Take the exit code when it comes, so that no dead child of this process lingers."""
-    import threading
-
     threading.Thread(target=process.wait, daemon=True).start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,14 @@ import pandas as pd
 
 from ..errors import LabError
 from ..record import RECORD, finish_record, read_metrics, read_record
-from . import process
+from . import process, slurm
 from .plan import LOG, LaunchPlan
 
 if TYPE_CHECKING:
     from ..widgets.watch import Watch
 
 OVER = ("done", "failed", "stopped", "interrupted")
+ASK_EVERY = 10.0  # seconds between two questions to SLURM
 
 
 class Run:
@@ -45,24 +47,32 @@ class Run:
     def status(self) -> str:
         """One word for how the run stands.
 
-        "starting" (its process lives and has not begun to train), "running", "done", "failed" (by
-        itself; :attr:`reason` says why), "stopped" (asked to), or "interrupted" (its process is
-        gone and left no word: killed, or the machine went down).
+        "waiting" (to be started elsewhere: by SLURM or by hand), "starting" (its process lives and
+        has not begun to train), "running", "done", "failed" (by itself; :attr:`reason` says why),
+        "stopped" (asked to, or a peer was lost), or "interrupted" (its process is gone and left no
+        word: killed, or the machine went down).
         """
-        alive = process.find(self.folder) is not None
+        alive = self._alive()
         if not (self.folder / RECORD).exists():
-            return "starting" if alive else "failed"
+            return {True: "starting", False: "failed", None: "waiting"}[alive]
         said = read_record(self.folder)["status"]
         if said == "running" or alive:
-            return "running" if alive else "interrupted"
+            return "interrupted" if alive is False else "running"
         return said
+
+    def _alive(self) -> bool | None:
+        """Whether its process lives; None where that cannot be known from here."""
+        if (self.folder / process.PROCESS).exists() or (self.folder / LOG).exists():
+            return process.find(self.folder) is not None
+        job = slurm.submitted(self.folder)
+        return slurm.queued(job["job"]) if job else None
 
     @property
     def reason(self) -> str | None:
         """Why a run failed, in one line; None where it did not."""
         if (self.folder / RECORD).exists():
             return read_record(self.folder).get("reason")
-        said = [line for line in self.tail(40).splitlines() if line.startswith("crosskd-lab:")]
+        said = [line for line in self.tail(400).splitlines() if line.startswith("crosskd-lab:")]
         return said[-1].partition(": ")[2] if said else None
 
     @property
@@ -97,9 +107,11 @@ class Run:
 
     def tail(self, lines: int = 20) -> str:
         """The end of the run's log."""
-        path = self.folder / LOG
-        if not path.is_file():
+        logs = [self.folder / LOG, *sorted((self.folder / slurm.LOGS).glob("*_log.*"))]
+        logs = [path for path in logs if path.is_file()]
+        if not logs:
             return ""
+        path = max(logs, key=lambda path: path.stat().st_mtime)
         with path.open("rb") as log:
             log.seek(max(0, path.stat().st_size - 400 * lines))
             text = log.read().decode("utf-8", "replace")
@@ -107,8 +119,12 @@ class Run:
 
     def wait(self, timeout: float | None = None) -> str:
         """Wait until the process has ended; its status then (or after ``timeout`` seconds)."""
+        until = None if timeout is None else time.monotonic() + timeout
         if alive := process.find(self.folder):
             process.psutil.wait_procs([alive], timeout=timeout)
+        elif (self.folder / slurm.JOB).exists():
+            while self.status not in OVER and (until is None or time.monotonic() < until):
+                time.sleep(ASK_EVERY)
         return self.status
 
     def stop(self) -> str:
@@ -116,24 +132,41 @@ class Run:
 
         Returns:
             The status after it.
+
+        Raises:
+            LabError: for a SLURM job, where this machine does not reach SLURM.
         """
         if alive := process.find(self.folder):
             process.end(alive)
-            if self.status == "interrupted":  # killed before it could say so itself
-                finish_record(self.folder, "stopped", reason="stopped, and did not answer in time")
+        for stray in process.workers(self.folder):
+            process.end(stray)
+        if self.status not in OVER and (job := slurm.submitted(self.folder)):
+            slurm.cancel(job["job"])
+        if self.status == "interrupted":  # killed before it could say so itself
+            finish_record(self.folder, "stopped", reason="stopped, and did not answer in time")
         return self.status
 
     def resume(self) -> Run:
-        """Start the run again from its last whole checkpoint.
+        """Start the run again from its last whole checkpoint, where it was started before.
 
         Raises:
-            LabError: if it is running, or done.
+            LabError: if it is running, or done, or has to be started by hand on several machines.
         """
-        if self.status in ("starting", "running"):
+        if self.status in ("waiting", "starting", "running"):
             raise LabError(f"{self.folder} is {self.status}: watch it, or stop it first")
         if self.status == "done":
             raise LabError(f"{self.folder} is done: launch another run with another --out")
-        process.start(self.plan)
+        for stray in process.workers(self.folder):  # of a torchrun that was killed a moment ago
+            process.end(stray)
+        if job := slurm.submitted(self.folder):
+            slurm.submit(self.plan, job["partition"])
+        elif self.plan.nodes > 1:
+            raise LabError(
+                f"{self.folder} was started by hand on {self.plan.nodes} machines: say again on "
+                f"each of them: {' '.join(self.plan.command('python'))}"
+            )
+        else:
+            process.start(self.plan)
         return self
 
     def watch(self, every: float = 2.0) -> Watch:

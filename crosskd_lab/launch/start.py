@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from ..record import RECORD
 from . import checks, process
 from .plan import LaunchPlan
 from .run import Run
+from .slurm import describe as slurm_words
+from .slurm import executor, submit
 
 
 def launch(
@@ -56,22 +57,16 @@ def launch(
         LabError: one line with the remedy, before anything has started.
     """
     plan = prepare(config, gpus, processes, nodes, settings, data, out, seed, port, restarts, slurm)
-    print(describe(plan))
+    print(describe(plan, slurm))
     if dry_run:
         return None
     if slurm:
-        from .slurm import submit
-
-        plan.write()
-        submit(plan, slurm)
-        return Run(plan.folder)
-    if nodes > 1:
-        raise LabError(
-            "several machines need a scheduler (--slurm PARTITION), or this command on each of "
-            f"them: {' '.join(plan.command(sys.executable))}"
-        )
+        executor(plan, slurm)  # refuses before anything is written
     plan.write()
-    process.start(plan)
+    if slurm:
+        submit(plan, slurm)
+    elif nodes == 1:
+        process.start(plan)
     return Run(plan.folder)
 
 
@@ -132,7 +127,7 @@ def prepare(
     )
 
 
-def describe(plan: LaunchPlan) -> str:
+def describe(plan: LaunchPlan, slurm: str | None = None) -> str:
     """What a launch has decided, in a few lines."""
     from ..experiment import load_experiment
 
@@ -149,6 +144,18 @@ def describe(plan: LaunchPlan) -> str:
             f"machines  {plan.nodes} with {where} each, {plan.threads} threads a process",
             f"batch     {count} x {each} = {batch} images a step",
             f"rate      {rate:g}{scaled}",
-            f"command   {' '.join(plan.command('python'))}",
+            slurm_words(plan, slurm) if slurm else _command(plan),
         )
+    )
+
+
+def _command(plan: LaunchPlan) -> str:
+    words = f"command   {' '.join(plan.command('python'))}"
+    if plan.nodes == 1:
+        return words
+    return (
+        f"{words}\n"
+        f"start it  by hand, on each of the {plan.nodes} machines: in this folder, which all of "
+        "them share, with HEAD_NODE=<name of the first>.\n"
+        "          Nothing is started from here; --slurm PARTITION lets a cluster do it."
     )

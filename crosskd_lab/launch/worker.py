@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from ..errors import LabError
 from ..record import RECORD, read_record
 from .checks import scales
 from .plan import LaunchPlan
+from .process import follow
 
 
 def work(folder: str | Path) -> None:
@@ -38,11 +40,23 @@ def work(folder: str | Path) -> None:
 
 def main() -> None:
     """The process: exit code 0 when the run is done, 1 with one line of reason."""
+    folder = sys.argv[1]
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        follow(os.getppid(), lambda: _orphaned(folder))
     try:
-        work(sys.argv[1])
-    except LabError as error:
-        print(f"crosskd-lab: {error}", file=sys.stderr, flush=True)
+        work(folder)
+    except Exception as error:
+        if not isinstance(error, LabError):
+            traceback.print_exc()
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        print(f"crosskd-lab: {reason}", file=sys.stderr, flush=True)
         sys.exit(1)
+
+
+def _orphaned(folder: str) -> None:
+    from ..training.endings import record_stop
+
+    record_stop(folder, "torchrun, which had started it, was killed")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """Processes apart from everything: found by birth, not by number; ended with their children."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 
 import psutil
+import pytest
 
 from crosskd_lab.launch import process
 
@@ -47,3 +50,52 @@ def test_who_does_not_answer_is_killed():
     assert psutil.wait_procs([deaf], timeout=0.3)[1], "it should not have listened"
     process.end(deaf, grace=0.5)
     assert not deaf.is_running()
+
+
+def test_the_workers_of_a_folder_are_known_by_their_words(tmp_path):
+    waits = [sys.executable, "-c", "import time; time.sleep(60)", process.WORKER]
+    mine = subprocess.Popen([*waits, "run"], cwd=tmp_path)
+    other = subprocess.Popen([*waits, "other"], cwd=tmp_path)
+    try:
+        deadline = time.monotonic() + 10
+        while not (found := process.workers(tmp_path / "run")) and time.monotonic() < deadline:
+            time.sleep(0.05)  # its words are those of its parent until it has begun
+        assert [one.pid for one in found] == [mine.pid]
+    finally:
+        for child in (mine, other):
+            child.kill()
+            child.wait()
+
+
+FOLLOWS = """
+import os, signal, sys, time
+from crosskd_lab.launch import process
+process.GRACE = 0.4
+if sys.argv[2] == "deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+process.follow(os.getppid(), lambda: open(sys.argv[1], "w").close(), every=0.05)
+print("on", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("ears", ["hears", "deaf"])
+def test_a_worker_does_not_outlive_who_started_it(tmp_path, ears):
+    code = (
+        "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', sys.argv[1], "
+        "*sys.argv[2:]], stdout=subprocess.PIPE); p.stdout.readline(); print(p.pid, flush=True); "
+        "time.sleep(60)"
+    )
+    said = str(tmp_path / "said")
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, FOLLOWS, said, ears], stdout=subprocess.PIPE, text=True
+    )
+    worker = psutil.Process(int(parent.stdout.readline()))
+    assert worker.is_running() and not os.path.exists(said)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "it lives on"
+        time.sleep(0.05)
+    assert os.path.exists(said), "it had its word first"

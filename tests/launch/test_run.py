@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.launch import Run, launch
+from crosskd_lab.launch import Run, launch, process
 from crosskd_lab.launch.plan import LOG, LaunchPlan
 from crosskd_lab.record import append_metrics, read_metrics, read_record, start_record
 from crosskd_lab.training import last_checkpoint
@@ -109,6 +109,37 @@ def test_one_of_two_processes_is_killed_and_the_run_goes_on(small, tmp_path):
     assert record["extra"]["processes"] == 2
     assert len(record["resumed"]) == 1, "torchrun started the processes once more"
     assert sorted(read_metrics(run.folder).query("kind == 'val'")["step"]) == [4, 8, 12]
+    assert nobody_left(everyone) and no_half_files(run.folder)
+
+
+@pytest.mark.timeout(600)
+def test_torchrun_itself_is_killed_and_leaves_no_one_behind(small, tmp_path):
+    run = launch(**small(12), processes=2, restarts=1)
+    until(lambda: last_checkpoint(run.folder) is not None or run.status == "failed")
+    assert run.status == "running", run.tail(60)
+    everyone = family(run)
+    assert len(process.workers(run.folder)) == 3, "torchrun and two workers"
+    everyone[0].kill()
+    until(lambda: nobody_left(everyone), 60)
+    assert not process.workers(run.folder) and no_half_files(run.folder)
+    assert (run.status, run.reason) == ("stopped", "torchrun, which had started it, was killed")
+    assert run.resume().wait(PATIENCE) == "done", run.tail(60)
+    assert sorted(read_metrics(run.folder).query("kind == 'val'")["step"]) == [4, 8, 12]
+
+
+@pytest.mark.timeout(600)
+def test_the_fault_of_one_of_two_processes_is_the_runs(small, tmp_path, monkeypatch):
+    """Its loss is no number; the other one only sees a peer leave."""
+    toys = Path(__file__).resolve().parents[1] / "training"
+    monkeypatch.setenv("PYTHONPATH", str(toys))
+    words = small(12)
+    exploding = {"type": "toy_methods.Exploding", "at": 3, "value": "nan", "rank": 1}
+    words["settings"]["methods"] = [exploding]
+    run = launch(**words, processes=2, restarts=0)
+    everyone = family(run)
+    assert run.wait(PATIENCE) == "failed", run.tail(60)
+    assert run.reason.startswith("step 3: loss_exploding is nan; the run stops before its first")
+    assert run.reason.endswith("(process 1 of 2)")
     assert nobody_left(everyone) and no_half_files(run.folder)
 
 

@@ -4,7 +4,10 @@ import pytest
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.launch import launch
+from crosskd_lab.launch.plan import PLAN, WORKER
 from crosskd_lab.launch.start import prepare
+from crosskd_lab.record import finish_record, start_record
+from crosskd_lab.training import boards
 
 
 def test_a_dry_run_says_what_it_would_do(small, capsys, tmp_path):
@@ -16,7 +19,8 @@ def test_a_dry_run_says_what_it_would_do(small, capsys, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_what_cannot_start_is_refused_first(small, tmp_path):
+def test_what_cannot_start_is_refused_first(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(boards, "find_spec", lambda name: None)
     with pytest.raises(LabError, match="64 GPUs were asked for"):
         launch(**small(6), gpus=64)
     with pytest.raises(LabError, match="one process a GPU"):
@@ -27,8 +31,13 @@ def test_what_cannot_start_is_refused_first(small, tmp_path):
         words = small(6)
         words["settings"]["teacher.checkpoint"] = "nobody"
         launch(**words)
-    with pytest.raises(LabError, match="several machines need a scheduler"):
-        launch(**small(6), nodes=2)
+    with pytest.raises(LabError, match="WandbVisBackend needs .*: pip install wandb"):
+        words = small(6)
+        words["settings"]["vis_backends"] = [{"type": "WandbVisBackend"}]
+        launch(**words)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LabError, match='"srun".*this machine reaches no SLURM'):
+        launch(**small(6), slurm="gpu")
     assert not (tmp_path / "run").exists()
 
 
@@ -42,3 +51,39 @@ def test_a_folder_with_a_run_is_refused(small, tmp_path):
 def test_the_plan_knows_the_length_of_the_run(small):
     plan = prepare(**small(6))
     assert (plan.steps, plan.processes, plan.gpus) == (6, 1, 0)
+
+
+def test_several_machines_are_started_by_hand(small, capsys, tmp_path):
+    """Every machine reads the plan from the shared folder; here nothing starts."""
+    run = launch(**small(6), processes=2, nodes=3)
+    said = capsys.readouterr().out
+    assert "6 x 2 = 12 images a step" in said
+    assert "by hand, on each of the 3 machines" in said and "HEAD_NODE=<name of the first>" in said
+    assert (
+        f"--rdzv-endpoint=$HEAD_NODE:29500 --nnodes=3 --nproc-per-node=2 --max-restarts=2 -m {WORKER} {run.folder}"
+        in said
+    )  # noqa: E501
+    assert run.status == "waiting" and run.wait() == "waiting"
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [PLAN]
+    with pytest.raises(LabError, match="is waiting"):
+        run.resume()
+    start_record(
+        run.folder,
+        **dict(command=["x"], config="", seed=0, data={"path": "d", "checksum": "1"}),
+        **dict(teacher=None, methods=None),
+    )
+    assert run.status == "running", "what its record says; nobody here can know better"
+    finish_record(run.folder, "stopped", reason="interrupted")
+    with pytest.raises(LabError, match=r"by hand on 3 machines: say again on each .*HEAD_NODE"):
+        run.resume()
+
+
+def test_a_dry_run_for_a_cluster_says_what_would_be_submitted(small, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert launch(**small(6), gpus=8, nodes=2, slurm="fast", dry_run=True) is None
+    said = capsys.readouterr().out
+    assert "16 x 2 = 32 images a step" in said
+    assert "to partition fast, by submitit" in said and "2 x 8 tasks, 8 GPUs a machine" in said
+    assert "torch.distributed.run" not in said, "SLURM starts the tasks itself"
+    assert "this machine reaches no SLURM" in said
+    assert not (tmp_path / "run").exists()

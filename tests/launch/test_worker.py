@@ -22,3 +22,17 @@ def test_a_mistake_is_one_line(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="1"):
         worker.main()
     assert capsys.readouterr().err.startswith(f"crosskd-lab: {tmp_path} was not launched")
+
+
+def test_an_error_of_another_kind_is_one_line_too_below_where_it_came_from(
+    tmp_path, monkeypatch, capsys
+):
+    def broken(folder):
+        raise RuntimeError("shapes differ\nand more")
+
+    monkeypatch.setattr(worker, "work", broken)
+    monkeypatch.setattr("sys.argv", ["worker", str(tmp_path)])
+    with pytest.raises(SystemExit, match="1"):
+        worker.main()
+    said = capsys.readouterr().err
+    assert "Traceback" in said and said.endswith("\ncrosskd-lab: shapes differ\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from mmengine.dist import get_rank
 from torch import Tensor, nn
 
 from crosskd_lab.methods import Method
@@ -23,13 +24,14 @@ class Adapted(Method):
 
 
 class Exploding(Method):
-    """A loss that stops being finite at a given call."""
+    """A loss that stops being finite at a given call, in every process or in one."""
 
-    def __init__(self, at: int, value: str) -> None:
+    def __init__(self, at: int, value: str, rank: int | None = None) -> None:
         super().__init__()
         self.at, self.value, self.calls = at, float(value), 0
+        self.here = rank in (None, get_rank())
 
     def losses(self, taps: Taps) -> dict[str, Tensor]:
         self.calls += 1
-        worth = self.value if self.calls == self.at else 0.0
+        worth = self.value if self.here and self.calls == self.at else 0.0
         return {"loss_exploding": worth * taps.student.neck[0].mean().abs()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -77,22 +78,16 @@ class ScoreDistances:
         to_teacher = at_positives = at_background = positives = 0.0
         comparable = True
         for batch, teacher in zip(self.batches, self.teacher_scores, strict=True):
-            samples = batch["data_samples"]
-            metas = [sample.metainfo for sample in samples]
-            predictions = head.walk(self.pair.student.extract_feat(batch["inputs"])).predictions
-            truths = [sample.gt_instances for sample in samples]
-            _, targets = head.detection_losses(predictions, truths, metas)
-            scores = head.flat_cls(predictions).sigmoid()
+            scores, truth, positive = scores_and_truth(self.pair, batch)
             sides = scores, teacher
             if scores.shape != teacher.shape:
                 sides = _by_location(scores, head), _by_location(teacher, self.pair.teacher_head)
             comparable = comparable and sides[0].shape == sides[1].shape
             if comparable:
                 to_teacher += l1_distance(*sides, 1)
-            truth = head.soft_labels(predictions, targets, metas)
-            parts = l1_parts(scores, truth, targets.positive)
+            parts = l1_parts(scores, truth, positive)
             at_positives, at_background = at_positives + parts[0], at_background + parts[1]
-            positives += float(targets.positive.sum())
+            positives += float(positive.sum())
         count = max(positives, 1.0)
         measured = {
             "l1_truth": (at_positives + at_background) / count,
@@ -100,6 +95,51 @@ class ScoreDistances:
             "l1_truth_background": at_background / count,
         }
         return {"l1_teacher": to_teacher / count, **measured} if comparable else measured
+
+
+@torch.no_grad()
+def scores_and_truth(pair: Pair, batch: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+    """The student's scores p^s, the targets p^gt that its assigner gives, and where it is positive.
+
+    Args:
+        pair: Its student is read in the mode it is in.
+        batch: Preprocessed, ``dict(inputs, data_samples)`` with ground truth in input pixels.
+
+    Returns:
+        ``(N, P, K)`` and ``(N, P, K)`` in [0, 1], and ``(N, P)``, boolean.
+    """
+    head, samples = pair.student_head, batch["data_samples"]
+    metas = [sample.metainfo for sample in samples]
+    predictions = head.walk(pair.student.extract_feat(batch["inputs"])).predictions
+    _, targets = head.detection_losses(predictions, [s.gt_instances for s in samples], metas)
+    scores = head.flat_cls(predictions).sigmoid()
+    return scores, head.soft_labels(predictions, targets, metas), targets.positive
+
+
+def turned_down(
+    scores: Tensor, truth: Tensor, positive: Tensor, factors: Sequence[float]
+) -> pd.DataFrame:
+    """L1(p^s, p^gt) and its parts if every score were multiplied by a factor.
+
+    Average precision asks only in which order detections come, and a common factor changes no
+    order; so whatever changes here is nothing that AP would see.
+
+    Args:
+        scores: ``(N, P, K)`` in [0, 1].
+        truth: ``(N, P, K)`` in [0, 1].
+        positive: ``(N, P)``, boolean.
+        factors: From 0 to 1.
+
+    Returns:
+        A row a factor: ``factor, l1_truth, l1_truth_positive, l1_truth_background``, per positive.
+    """
+    count = max(float(positive.sum()), 1.0)
+    rows = []
+    for factor in factors:
+        own, background = l1_parts(factor * scores, truth, positive)
+        rows.append((factor, (own + background) / count, own / count, background / count))
+    parts = ["l1_truth", "l1_truth_positive", "l1_truth_background"]
+    return pd.DataFrame(rows, columns=["factor", *parts])
 
 
 def _by_location(scores: Tensor, head: HeadAdapter) -> Tensor:

@@ -3,8 +3,9 @@
 Nothing here imports torch or pyplot. Figures are 1280 pixels wide at 100 dots an inch.
 """
 
-from crosskd_lab.figures.comparison import ap_figure, race_figure
+from crosskd_lab.figures.comparison import ap_figure, race_figure, split_figure
 from crosskd_lab.figures.evidence import differences_figure, time_figure
+from crosskd_lab.figures.imitation import method_figure
 from crosskd_lab.figures.look import DPI, WIDTH, Picture, Style, render, save, styles
 from crosskd_lab.figures.positives import Marks, positives_figure
 from crosskd_lab.figures.prediction import prediction_figure
@@ -29,11 +30,13 @@ __all__ = [
     "differences_figure",
     "energy_figure",
     "largest_conflicts",
+    "method_figure",
     "positives_figure",
     "prediction_figure",
     "race_figure",
     "render",
     "save",
+    "split_figure",
     "styles",
     "target_maps_figure",
     "time_figure",

@@ -25,6 +25,11 @@ PANELS = {
         "AP (points, 0 to 100)",
     ),
 }
+PARTS = {
+    "l1_truth": ("All locations", "$L_1(p^s, p^{gt})$ per positive location"),
+    "l1_truth_positive": ("of it at positive locations", ""),
+    "l1_truth_background": ("of it on background", ""),
+}
 
 
 def race_figure(
@@ -46,21 +51,29 @@ def race_figure(
     Raises:
         LabError: a column is missing, or there is nothing to draw yet.
     """
-    need(metrics, "method", "seed", "step", *PANELS)
-    if metrics[[*PANELS]].isna().all(axis=None):
-        raise LabError("nothing has been evaluated yet: there is no curve to draw")
-    looks = styles(metrics["method"].unique())
-    seeds = metrics["seed"].nunique()
-    band = f" (line: mean of {seeds} seeds; band: lowest to highest)" if seeds > 1 else ""
-    with sns.axes_style("whitegrid"):
-        figure = Picture(figsize=(WIDTH, 4.9), dpi=DPI, layout="constrained")
-        axes = figure.subplots(1, len(PANELS))
-        for ax, value in zip(axes, PANELS, strict=True):
-            _curves(ax, metrics, value, looks)
-        if teacher_ap is not None:
-            axes[-1].axhline(teacher_ap, color="black", linestyle=":", label="the teacher's AP")
-        figure.suptitle(title + band, x=0.01, ha="left", fontsize=13)
-        legend_below(figure, axes[-1])
+    figure = _curves_figure(metrics, PANELS, title)
+    if teacher_ap is not None:
+        ax = figure.axes[-1]
+        ax.axhline(teacher_ap, color="black", linestyle=":", label="the teacher's AP")
+    legend_below(figure, figure.axes[-1])
+    return figure
+
+
+def split_figure(metrics: pd.DataFrame, *, title: str = "Fig. 6(b), taken apart") -> Figure:
+    """L1(p^s, p^gt) over steps, and the two parts that it is the sum of, all on one scale.
+
+    Args:
+        metrics: columns ``method, seed, step, l1_truth, l1_truth_positive, l1_truth_background``,
+            a row an evaluation.
+
+    Raises:
+        LabError: a column is missing, or there is nothing to draw yet.
+    """
+    figure = _curves_figure(metrics, PARTS, title)
+    top = max(ax.get_ylim()[1] for ax in figure.axes)
+    for ax in figure.axes:
+        ax.set_ylim(0, top)
+    legend_below(figure, figure.axes[-1])
     return figure
 
 
@@ -104,7 +117,30 @@ def ap_figure(
     return figure
 
 
-def _curves(ax: Axes, metrics: pd.DataFrame, value: str, looks: dict[str, Style]) -> None:
+def _curves_figure(metrics: pd.DataFrame, panels: dict[str, tuple[str, str]], title: str) -> Figure:
+    """A panel a value side by side, without their legend."""
+    need(metrics, "method", "seed", "step", *panels)
+    if metrics[[*panels]].isna().all(axis=None):
+        raise LabError("nothing has been evaluated yet: there is no curve to draw")
+    looks = styles(metrics["method"].unique())
+    seeds = metrics["seed"].nunique()
+    band = f" (line: mean of {seeds} seeds; band: lowest to highest)" if seeds > 1 else ""
+    with sns.axes_style("whitegrid"):
+        figure = Picture(figsize=(WIDTH, 4.9), dpi=DPI, layout="constrained")
+        for ax, value in zip(figure.subplots(1, len(panels)), panels, strict=True):
+            _curves(ax, metrics, value, looks, *panels[value])
+    figure.suptitle(title + band, x=0.01, ha="left", fontsize=13)
+    return figure
+
+
+def _curves(
+    ax: Axes,
+    metrics: pd.DataFrame,
+    value: str,
+    looks: dict[str, Style],
+    title: str,
+    unit: str,
+) -> None:
     sns.lineplot(
         metrics.dropna(subset=[value]),
         x="step",
@@ -121,7 +157,6 @@ def _curves(ax: Axes, metrics: pd.DataFrame, value: str, looks: dict[str, Style]
         markersize=7,
         ax=ax,
     )
-    title, unit = PANELS[value]
     ax.set_title(title, loc="left", fontsize=12)
     ax.set_xlabel("training step", fontsize=11)
     ax.set_ylabel(unit, fontsize=11)

@@ -106,6 +106,10 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
     with quiet(), redirect_stdout(io.StringIO()):
         runner = _Runner.from_cfg(cfg)
         _ = runner.train_loop, runner.val_loop  # built here, where pycocotools may chatter
+    if runner.val_loop is not None:
+        for metric in runner.val_loop.evaluator.metrics:
+            # where processes put their parts together; else it would be the folder we stand in
+            metric.collect_dir = str(Path(folder) / "collected")
     settle(bare(runner.model))
     for handler in runner.logger.handlers:
         if not isinstance(handler, logging.FileHandler):

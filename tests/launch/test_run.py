@@ -113,7 +113,8 @@ def test_one_of_two_processes_is_killed_and_the_run_goes_on(small, tmp_path):
 
 
 @pytest.mark.timeout(600)
-def test_torchrun_itself_is_killed_and_leaves_no_one_behind(small, tmp_path):
+def test_torchrun_itself_is_killed_and_leaves_no_one_behind(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     run = launch(**small(12), processes=2, restarts=1)
     until(lambda: last_checkpoint(run.folder) is not None or run.status == "failed")
     assert run.status == "running", run.tail(60)
@@ -125,6 +126,8 @@ def test_torchrun_itself_is_killed_and_leaves_no_one_behind(small, tmp_path):
     assert (run.status, run.reason) == ("stopped", "torchrun, which had started it, was killed")
     assert run.resume().wait(PATIENCE) == "done", run.tail(60)
     assert sorted(read_metrics(run.folder).query("kind == 'val'")["step"]) == [4, 8, 12]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"], "nothing lies about"
+    assert not (run.folder / "collected").exists()
 
 
 @pytest.mark.timeout(600)

@@ -2,7 +2,7 @@
 
 Everything on a card comes from somewhere else: the words from the class's docstring, the defaults
 from its signature, the paper's AP from ``data/paper/table5.csv``, ours from ``data/recorded``.
-The picture of a region is a notebook's to draw, from the method's ``region_map(taps)``.
+:func:`card` gives the words, :func:`picture` what the method weighs on an image of yours.
 """
 
 from __future__ import annotations
@@ -10,14 +10,21 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import torch
+from matplotlib.figure import Figure
 
+from .analysis.weights import method_views
 from .configs import read_config
 from .distiller import build_method
 from .errors import LabError
+from .figures import method_figure
 from .methods import METHODS, Method
+from .pair import Pair
 from .tables import measured_rows, measured_runs, paper_table
 from .tables.sources import RECORDED
 
@@ -50,9 +57,7 @@ def card(name: str, root: str | Path | None = None) -> str:
     Raises:
         LabError: for an unknown name, listing what there is.
     """
-    if name not in METHODS:
-        raise LabError(f"there is no method {name!r}: choose one of {', '.join(METHODS)}")
-    kind = METHODS[name]
+    kind = _known(name)
     title = (sys.modules[kind.__module__].__doc__ or "").strip().splitlines()[0]
     facts = {
         "Default settings": _settings(kind),
@@ -63,6 +68,68 @@ def card(name: str, root: str | Path | None = None) -> str:
     }
     rows = "\n".join(f"| {what} | {value} |" for what, value in facts.items())
     return f"### {kind.__name__}\n\n{title}\n\n{words(kind)}\n\n| | |\n|---|---|\n{rows}\n"
+
+
+def picture(
+    name: str,
+    pair: Pair,
+    batch: Mapping[str, Any],
+    image: int = 0,
+    root: str | Path | None = None,
+) -> Figure:
+    """What a method weighs on one image, where it pulls there, and its cost among the others.
+
+    Args:
+        name: As for :func:`card`.
+        pair: Student and teacher of pocket scale.
+        batch: ``inputs`` and ``data_samples`` with ground truth.
+        image: Index in the batch.
+        root: As for :func:`card`.
+
+    Raises:
+        LabError: for an unknown name, or a method that cannot serve the pair.
+    """
+    view = method_views(pair, batch, {name: pocket_method(name, pair)}, image)[name]
+    return method_figure(name, view.image, view.boxes, view.maps, read_costs(root))
+
+
+def pocket_method(name: str, pair: Pair | None = None) -> Method:
+    """A method with the settings of its pocket config, attached to a pair where one is given.
+
+    What it trains starts from seed 0.
+
+    Raises:
+        LabError: for an unknown name, or a method that cannot serve the pair.
+    """
+    _known(name)
+    (entry,) = read_config(f"pocket/{name}").methods
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        method = build_method(entry)
+        if pair is not None:
+            method.attach(pair.student_head, pair.teacher_head)
+            method.to(next(pair.student.parameters()).device)
+    return method
+
+
+def read_costs(root: str | Path | None = None, device: str | None = None) -> pd.DataFrame:
+    """Measured costs of all methods on one device, a row a method in the order of Table 5.
+
+    Args:
+        root: As for :func:`card`.
+        device: "cpu" or "cuda"; None takes the first that was measured.
+
+    Returns:
+        ``method``, ``device``; ``extra_ms`` and ``extra_mb`` over the student alone, ``own_ms``
+        and ``own_mb`` over student and teacher's forward. Empty where nothing was measured.
+    """
+    path = Path(RECORDED if root is None else root) / COSTS
+    if not path.is_file():
+        columns = ["method", "device", "extra_ms", "extra_mb", "own_ms", "own_mb"]
+        return pd.DataFrame(columns=columns)
+    costs = pd.read_csv(path)
+    costs = costs[costs["device"] == (device or costs["device"].iloc[0])]
+    return costs.set_index("method").reindex(METHODS).dropna(how="all").reset_index()
 
 
 def words(kind: type[Method]) -> str:
@@ -79,6 +146,12 @@ def _code_block(indented: re.Match[str]) -> str:
     return f":\n\n~~~text\n{lines}\n~~~\n\n"
 
 
+def _known(name: str) -> type[Method]:
+    if name not in METHODS:
+        raise LabError(f"there is no method {name!r}: choose one of {', '.join(METHODS)}")
+    return METHODS[name]
+
+
 def _settings(kind: type[Method]) -> str:
     given = [
         f"{p.name} = {p.default!r}"
@@ -89,8 +162,7 @@ def _settings(kind: type[Method]) -> str:
 
 
 def _trained(name: str) -> str:
-    (entry,) = read_config(f"pocket/{name}").methods
-    count = sum(p.numel() for p in build_method(entry).parameters())
+    count = sum(p.numel() for p in pocket_method(name).parameters())
     return f"{count:,} parameters at pocket scale, gone after training" if count else "nothing"
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from crosskd_lab.cards import COSTS, IN_TABLE_5, card, words
+from crosskd_lab.cards import (
+    COSTS,
+    IN_TABLE_5,
+    card,
+    picture,
+    pocket_method,
+    read_costs,
+    words,
+)
 from crosskd_lab.declared import append_line, read_sweep
 from crosskd_lab.errors import LabError
 from crosskd_lab.methods import FGD, METHODS
@@ -66,6 +74,36 @@ def test_the_recorded_ap_is_that_of_the_tables_row(tmp_path):
     )
     assert "| none yet |" in card("fgd", tmp_path)
     assert "| 9.0 over 1 seed(s), " in card("kd", tmp_path)
+
+
+def test_a_picture_shows_region_gradient_and_cost(make_pair, make_batch, tmp_path):
+    pair = make_pair(0)
+    inputs, samples = make_batch()
+    batch = {"inputs": inputs, "data_samples": samples}
+    figure = picture("inside_gt", pair, batch, image=1, root=tmp_path)
+    image, bars, region, _ = (ax for part in figure.subfigs for ax in part.axes)
+    assert bars.texts[0].get_text() == "not measured yet"
+    drawn = region.images[0].get_array()
+    assert drawn[24, 16] > 0 and drawn[60, 60] == 0, "inside and outside of the one box"
+    assert [patch.get_x() for patch in image.patches] == [1.5]
+    shown = picture("inside_gt", pair, batch)
+    (note,) = shown.subfigs[0].axes[1].texts
+    own = read_costs().set_index("method").loc["inside_gt"]
+    assert note.get_text().strip() == f"{own.own_ms:.0f} ms, {own.own_mb:.0f} MB"
+
+
+def test_costs_of_one_device_in_the_order_of_table_5(tmp_path):
+    assert read_costs(tmp_path).empty
+    (tmp_path / COSTS).write_text(
+        "method,device,extra_ms,extra_mb,own_ms,own_mb\n"
+        "none,cpu,0,0,0,0\nskd,cpu,3,3,2,2\nkd,cpu,2,2,1,1\nkd,cuda,9,9,9,9\n"
+    )
+    assert list(read_costs(tmp_path)["method"]) == ["kd", "skd"]
+    assert list(read_costs(tmp_path, "cuda")["own_ms"]) == [9]
+
+
+def test_a_pocket_method_is_that_of_its_config():
+    assert isinstance(pocket_method("fgd"), FGD) and pocket_method("fgd").channels == 64
 
 
 def test_an_unknown_method_is_named_with_the_known_ones():

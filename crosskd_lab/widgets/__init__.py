@@ -1,7 +1,8 @@
 """Widgets that notebooks show: pictures drawn beforehand, and controls that leaf through."""
 
+from crosskd_lab.widgets.beside import Beside
 from crosskd_lab.widgets.frames import Frames
 from crosskd_lab.widgets.menus import Menus
 from crosskd_lab.widgets.watch import Watch
 
-__all__ = ["Frames", "Menus", "Watch"]
+__all__ = ["Beside", "Frames", "Menus", "Watch"]

@@ -17,8 +17,11 @@ from crosskd_lab.book.press import execute
 from crosskd_lab.lesson.conflicts import check_ratio
 from crosskd_lab.lesson.exercises import check_align, check_gain, check_translation
 from crosskd_lab.lesson.fine_print import SWITCHES, check_keep
+from crosskd_lab.lesson.imitations import check_region
 from crosskd_lab.lesson.pulls import check_gini
+from crosskd_lab.lesson.unfolding import check_split
 from crosskd_lab.lesson.what_held import check_verdict
+from crosskd_lab.methods import METHODS
 from crosskd_lab.tables import CLAIMS, measured_runs
 
 COVERS = covers()
@@ -75,6 +78,8 @@ class TestRules:
         ("03_any_teacher_any_student", check_translation, "pick"),
         ("04_target_conflict", check_ratio, "ratio"),
         ("05_what_the_gradients_say", check_gini, "gini"),
+        ("06_how_training_unfolds", check_split, "split"),
+        ("11_ten_ways_to_imitate", check_region, "region"),
         ("13_what_held", check_verdict, "judge"),
         ("14_the_fine_print", check_keep, "keep"),
     ],
@@ -95,6 +100,8 @@ def executed(request, tmp_path_factory):
     parameters = {"scale": "smoke"}
     if request.param in ("02_the_race", "03_any_teacher_any_student"):
         parameters["out"] = str(out / "race")
+    if request.param == "06_how_training_unfolds":
+        parameters["race"] = str(out / "race")
     chapter = execute(cover, out, parameters)
     assert chapter.error is None, f"{request.param}: {chapter.error}"
     return request.param, code_cells(nbformat.read(out / cover.path.name, as_version=4))
@@ -234,6 +241,40 @@ def gradients_say(cells):
     assert "Not yet: " in printed(tagged(cells, "exercise"))
 
 
+def ten_ways(cells):
+    assert re.search(r"student 'none': 4 steps .*; [1-8] images", printed(tagged(cells, "student")))
+    beside = tagged(cells, "beside")
+    assert shown(beside, WIDGET), "where widgets run, there are menus"
+    assert picture(beside).width > 1280, "where not, two columns"
+    assert picture(beside).height > 600 * len(METHODS) / 2, "of every method"
+    (text,) = shown(tagged(cells, "card"), "text/markdown")
+    assert text.startswith("### GID") and "General Instance Distillation" in text
+    (shares,) = shown(tagged(cells, "shares"), "text/html")
+    (costs,) = shown(tagged(cells, "costs"), "text/html")
+    assert all(f"<th>{name}</th>" in shares for name in METHODS)
+    assert all(f"<th>{name}</th>" in costs for name in METHODS)
+    assert "Not yet: " in printed(tagged(cells, "exercise"))
+
+
+def training_unfolds(cells):
+    assert shown(tagged(cells, "recorded"), WIDGET), "where widgets run, a comparison is chosen"
+    assert picture(tagged(cells, "recorded")).height > 400 * 3, "where not, all of them"
+    (told,) = shown(tagged(cells, "told"), "text/markdown")
+    assert "3 seeds each" in told and "Fig. 6(a)" in told and "Fig. 6(b)" in told
+    assert "training 4 steps a student" in printed(tagged(cells, "follow"))
+    for tag in ("follow", "split", "turned"):
+        assert picture(tagged(cells, tag)).width == 1280
+    (parts,) = shown(tagged(cells, "parts"), "text/html")
+    assert "share of background" in parts and "NaN" not in parts
+    (verdict,) = shown(tagged(cells, "decides"), "text/markdown")
+    assert re.search(
+        r"\*\*\d+% of what makes them differ lies (at positives|on background)", verdict
+    )
+    assert "One seed: an observation" in verdict
+    assert "your race, run crosskd-s0, 4 steps" in printed(tagged(cells, "turned"))
+    assert "Not yet: " in printed(tagged(cells, "exercise"))
+
+
 def what_held(cells):
     (table,) = shown(tagged(cells, "verdicts"), "text/html")
     words = re.findall(r"<td>(held|did not hold|not decided by these data)</td>", table)
@@ -274,6 +315,8 @@ PROMISES = {
     "03_any_teacher_any_student": any_pair,
     "04_target_conflict": target_conflict,
     "05_what_the_gradients_say": gradients_say,
+    "06_how_training_unfolds": training_unfolds,
+    "11_ten_ways_to_imitate": ten_ways,
     "13_what_held": what_held,
     "14_the_fine_print": fine_print,
 }

@@ -70,9 +70,8 @@ def split_figure(metrics: pd.DataFrame, *, title: str = "Fig. 6(b), taken apart"
         LabError: a column is missing, or there is nothing to draw yet.
     """
     figure = _curves_figure(metrics, PARTS, title)
-    top = max(ax.get_ylim()[1] for ax in figure.axes)
     for ax in figure.axes:
-        ax.set_ylim(0, top)
+        ax.set_ylim(0, 1.08 * metrics[[*PARTS]].max(axis=None))
     legend_below(figure, figure.axes[-1])
     return figure
 

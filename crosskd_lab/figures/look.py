@@ -51,14 +51,16 @@ class Picture(Figure):
 def styles(methods: Iterable[str]) -> dict[str, Style]:
     """The style of each method: fixed for those in `STYLES`, from the name alone for others.
 
-    Two unknown names that would look alike are kept apart.
+    Unknown names that would look alike are kept apart, by colour while there is one left.
     """
     names = set(methods)
     found = {name: STYLES[name] for name in STYLES if name in names}
     for name in sorted(names - set(found)):
         start = zlib.crc32(name.encode())
         turns = [OTHERS[(start + step) % len(OTHERS)] for step in range(len(OTHERS))]
-        found[name] = next((one for one in turns if one not in found.values()), turns[0])
+        taken = {look.colour for look in found.values()}
+        free = [one for one in turns if one not in found.values()]
+        found[name] = next((one for one in free if one.colour not in taken), (*free, turns[0])[0])
     return found
 
 

@@ -34,7 +34,7 @@ STUDIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "methods": ("table1", ("none", "kd", "crosskd_3")),
     "position i of the delivered feature": (
         "table1",
-        ("crosskd_0", "crosskd_1", "crosskd_2", "crosskd_3", "crosskd_4"),
+        ("crosskd_0", "crosskd_1", "crosskd_3", "crosskd_4"),
     ),
     "features or predictions": ("table2", ("none", "pkd_neck", "crosskd", "crosskd_pkd")),
     "teachers of another kind": (

@@ -33,6 +33,8 @@ def test_a_method_looks_the_same_whatever_else_is_drawn():
     assert len({look.colour for look in styles(known).values()}) == len(known)
     assert all(styles([name])[name] == together[name] for name in ("none", "CrossKD", "FGD"))
     assert styles(reversed(names)) == together
+    four = styles(["crosskd_0", "crosskd_1", "crosskd_3", "crosskd_4"])
+    assert len({look.colour for look in four.values()}) == 4
 
 
 def test_a_figure_is_saved_as_png_and_svg_1280_wide(tmp_path):

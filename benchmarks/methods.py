@@ -27,7 +27,7 @@ from crosskd_lab.cards import COSTS
 from crosskd_lab.configs import RANDOM, read_config
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.files import write_whole
-from crosskd_lab.forecast.stopwatch import kept_bytes
+from crosskd_lab.forecast.footprint import kept_bytes
 from crosskd_lab.methods import METHODS, Method
 from crosskd_lab.taps import Taps
 from crosskd_lab.training import prepare_engine

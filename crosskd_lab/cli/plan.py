@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,18 +11,18 @@ if TYPE_CHECKING:
     from crosskd_lab.forecast import Link, Measurement
 
 GIGA, GIB = 1e9, 2**30
-# Column of the plan, its title, and how a cell is written.
-SHOWN = {
+# Column of the plan, its title, and how a cell is written; None: as many digits as say something.
+SHOWN: dict[str, tuple[str, str | None]] = {
     "gpus": ("GPUs", "{:.0f}"),
     "images": ("images\na step", "{:.0f}"),
-    "rate": ("rate", "{:g}"),
+    "rate": ("rate", "{:.3g}"),
     "steps": ("steps", "{:,.0f}"),
     "seconds": ("s\na step", "{:.3f}"),
-    "hours": ("hours", "{:,.2f}"),
-    "gpu_hours": ("GPU-\nhours", "{:,.2f}"),
+    "hours": ("hours", None),
+    "gpu_hours": ("GPU-\nhours", None),
     "efficiency": ("effi-\nciency", "{:.0%}"),
     "memory": ("GiB\na GPU", "{:.1f}"),
-    "cost": ("cost", "{:,.2f}"),
+    "cost": ("cost", None),
 }
 
 
@@ -74,10 +73,13 @@ def plan(
     shown = [name for name in SHOWN if name in frame and frame[name].notna().any()]
     table = Table(box=None, pad_edge=False)
     for name in shown:
-        table.add_column(SHOWN[name][0], justify="right")
+        table.add_column(SHOWN[name][0], justify="right", no_wrap=True)
     for _, row in frame.iterrows():
         table.add_row(*(_cell(name, row[name]) for name in shown))
-    print(f"{step.recipe}: {tell_step(step)}\n")
+    print(f"{step.recipe}: {tell_step(step)}")
+    if step.steps and measured is None:
+        print("This is kept in data/cache/steps; --steps 5 measures again.")
+    print()
     Console().print(table)
     print("\n" + tell_terms(step, link))
     if csv is not None:
@@ -101,7 +103,7 @@ def _step(
 ) -> Measurement:
     """The file's, the given one, the one that is kept, or a new one."""
     from crosskd_lab.errors import LabError
-    from crosskd_lab.forecast import Measurement, newest
+    from crosskd_lab.forecast import Measurement
 
     if sum(given is not None for given in (steps, step_ms, measured)) > 1:
         raise LabError("choose one of --steps (measure), --step-ms (given) and --measured (a file)")
@@ -113,44 +115,38 @@ def _step(
                 "one, or measure this one"
             )
         return step
-    from crosskd_lab.forecast.demands import find_work, planned_config
-    from crosskd_lab.forecast.stopwatch import WARM_UP, device_name, measure
+    from crosskd_lab.forecast.stopwatch import measure, step_of
 
     if step_ms is not None:
         return measure(recipe, settings, data, given=step_ms / 1000)
-    kept = newest(recipe, settings, device_name()) if steps is None else None
-    if kept is not None:
-        print("measured before; --steps 5 measures again")
-        return (
-            kept
-            if data is None
-            else replace(kept, work=find_work(planned_config(recipe, settings, data)))
-        )
-    from tqdm import tqdm
-
-    count = 5 if steps is None else steps
-    with tqdm(total=WARM_UP + count, desc="measuring", unit="step", leave=False) as bar:
-        step = measure(recipe, settings, data, count, told=bar.update)
-    print(f"kept as {step.write()}")
-    return step
+    return step_of(recipe, settings, data, steps)
 
 
 def _cell(name: str, value: float) -> str:
-    return SHOWN[name][1].format(value / GIB if name == "memory" else value)
+    form = SHOWN[name][1] or ("{:,.0f}" if value >= 100 else "{:.2f}")
+    return form.format(value / GIB if name == "memory" else value)
 
 
 def tell_step(step: Measurement) -> str:
     """Where the step's time comes from, in a sentence."""
     height, width = step.size
-    images = f"{step.work.batch} images of {width} x {height}"
+    images = f"{_count(step.work.batch, 'image')} of {width} x {height}"
     if not step.steps:
-        return f"{1000 * step.step:.0f} ms for {images}, as given"
-    backward = "" if step.backward is None else f", {1000 * step.backward:.0f} of them backward"
-    threads = "" if step.gpu else f" ({step.threads} thread{'s' * (step.threads > 1)})"
+        return f"{_time(step.step)} for {images}, as given"
+    backward = "" if step.backward is None else f", {_time(step.backward)} of it backward"
+    threads = "" if step.gpu else f" ({_count(step.threads, 'thread')})"
     return (
-        f"{1000 * step.step:.0f} ms for {images}{backward}; median of {step.steps} steps on "
+        f"{_time(step.step)} for {images}{backward}; median of {_count(step.steps, 'step')} on "
         f"{step.device}{threads}, torch {step.torch}, {step.date[:10]}"
     )
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'s' * (number != 1)}"
 
 
 def tell_terms(step: Measurement, link: Link) -> str:

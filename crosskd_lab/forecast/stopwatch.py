@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,28 +14,53 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
-from mmengine.device import get_device
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
-from torch import Tensor
+from tqdm import tqdm
 
 from ..errors import LabError
-from ..provenance import machine
 from ..training import prepare_engine
 from ..training.run import quiet, settle
 from .demands import class_count, find_work, image_size, planned_config
-from .measurement import Measurement
+from .footprint import MEMORY, device_name, on_gpu, size_of
+from .measurement import Measurement, newest
 
-WARM_UP = 2
+WARM_UP, STEPS = 2, 5
 OBJECTS = 7  # an image: COCO's mean is 7.3
+
+
+def step_of(
+    recipe: str,
+    settings: Mapping[str, Any] | None = None,
+    data: str | Path | None = None,
+    steps: int | None = None,
+) -> Measurement:
+    """The step of a recipe on this device: as it was measured before, or measured now and kept.
+
+    Args:
+        recipe: See :func:`measure`, as for the other arguments.
+        settings: Dotted keys and values that replace the config's.
+        data: COCO-format folder instead of the config's.
+        steps: Measure so many, whatever is kept.
+    """
+    kept = newest(recipe, settings, device_name()) if steps is None else None
+    if kept is not None:
+        if data is None:
+            return kept
+        return replace(kept, work=find_work(planned_config(recipe, settings, data)))
+    count = STEPS if steps is None else steps
+    with tqdm(total=WARM_UP + count, desc="measuring", leave=False, disable=None) as bar:
+        measured = measure(recipe, settings, data, count, told=bar.update)
+    measured.write()
+    return measured
 
 
 def measure(
     recipe: str,
     settings: Mapping[str, Any] | None = None,
     data: str | Path | None = None,
-    steps: int = 5,
+    steps: int = STEPS,
     given: float | None = None,
     told: Callable[[], object] = lambda: None,
 ) -> Measurement:
@@ -63,7 +88,7 @@ def measure(
     facts: dict[str, Any] = dict(
         recipe=recipe,
         work=work,
-        gradient=sum(_bytes(p) for p in model.parameters() if p.requires_grad),
+        gradient=sum(size_of(p) for p in model.parameters() if p.requires_grad),
         size=image_size(cfg),
         threads=torch.get_num_threads(),
         torch=torch.__version__,
@@ -169,67 +194,6 @@ def timed_step(
     told()
     forward, backward, rest = (b - a for a, b in zip(marks, marks[1:], strict=False))
     return forward, backward, rest
-
-
-def kept_bytes(model: Any, batch: dict, weights: Iterable[Tensor]) -> int:
-    """Bytes that a forward keeps for its backward, each storage once, ``weights`` left out."""
-    known = {p.untyped_storage().data_ptr() for p in weights}
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in known:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        data = model.data_preprocessor(batch, True)
-        losses = model(**data, mode="loss")
-    loss, _ = model.parse_losses(losses)
-    loss.backward()  # or the taps would keep this graph, and all models' graphs fill the memory
-    model.zero_grad(set_to_none=True)
-    return sum(kept.values())
-
-
-def on_gpu() -> bool:
-    """Whether steps run on a GPU."""
-    return get_device() == "cuda"
-
-
-def device_name() -> str:
-    """The name of the GPU, or of the CPU."""
-    return torch.cuda.get_device_name() if on_gpu() else str(machine()["cpu"] or platform.machine())
-
-
-def _peak(model: Any, batch: dict, optimiser: Any) -> Callable[[], float]:
-    torch.cuda.reset_peak_memory_stats()
-    return lambda: float(torch.cuda.max_memory_allocated())
-
-
-def _kept(model: Any, batch: dict, optimiser: Any) -> Callable[[], float]:
-    """Counted before the steps, but for the optimiser's state, which comes with them."""
-    teacher = getattr(getattr(model, "pair", None), "teacher", None)
-    weights = [t for m in (model, teacher) if m is not None for t in _tensors(m)]
-    kept = kept_bytes(model, batch, weights) + sum(map(_bytes, weights))
-    kept += sum(_bytes(p) for p in model.parameters() if p.requires_grad)
-
-    def all_of_it() -> float:
-        states = [v for state in optimiser.optimizer.state.values() for v in state.values()]
-        return float(kept + sum(_bytes(v) for v in states if torch.is_tensor(v)))
-
-    return all_of_it
-
-
-MEMORY = {True: _peak, False: _kept}
-"""By whether it is a GPU: begins to count memory; what it gives says how much it came to."""
-
-
-def _tensors(module: Any) -> list[Tensor]:
-    return [*module.parameters(), *module.buffers()]
-
-
-def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
 
 
 def _now() -> float:

@@ -63,7 +63,7 @@ def test_it_measures_once_and_plans(kept, scenes_dir, tmp_path, capsys):
     assert "Measured on a CPU" in out and "This recipe counts steps" in out
     before = file.read_text()
     code, out, err = run(capsys, *words)
-    assert code == 0 and "measured before; --steps 5 measures again" in out, err
+    assert code == 0 and "is kept in data/cache/steps; --steps 5 measures again" in out, err
     assert file.read_text() == before and "cost" not in out
 
 
@@ -87,7 +87,9 @@ def test_a_given_step_needs_no_measuring(kept, scenes_dir, capsys):
     assert code == 0, err
     (one,) = [line.split() for line in out.splitlines() if line.split()[:2] == ["1", "2"]]
     assert one[3:6] == ["3,600", "0.500", "0.50"]
-    assert "as given" in out and "GiB" not in out, "nobody knows its memory"
+    assert "500 ms for 2 images of 64 x 64, as given" in out and "GiB" not in out, (
+        "nobody knows its memory"
+    )
     assert not kept.exists()
     code, _, err = run(capsys, *words[:-1], "0")
     assert code == 1 and "--step-ms more than 0" in err

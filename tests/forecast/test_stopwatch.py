@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.forecast import stopwatch
+from crosskd_lab.forecast import measurement, stopwatch
 from crosskd_lab.forecast.demands import planned_config
 from crosskd_lab.training import prepare_engine
 
@@ -71,18 +72,6 @@ def test_forward_backward_and_optimiser_are_told_apart():
     assert torch.allclose(model.weight, torch.full((6,), 0.9)), "it is a real step"
 
 
-def test_what_a_forward_keeps_is_counted_once():
-    """The product keeps the inputs (1000 floats) for the weight's gradient, and the weight."""
-    model = Slow()
-    model.weight = nn.Parameter(torch.ones(1000))
-    batch = {"inputs": torch.ones(1000)}
-    assert stopwatch.kept_bytes(model, batch, [model.weight]) == 4000
-    assert stopwatch.kept_bytes(model, batch, []) == 4000, "inputs that need no gradient: no weight"
-    batch["inputs"].requires_grad_()
-    assert stopwatch.kept_bytes(model, batch, []) == 8000
-    assert model.weight.grad is None
-
-
 def test_made_up_batches_have_boxes_inside():
     batch = stopwatch.made_up_batch(2, 40, 60, classes=3)
     assert [tuple(image.shape) for image in batch["inputs"]] == [(3, 40, 60)] * 2
@@ -127,3 +116,14 @@ def test_nonsense_is_refused():
         stopwatch.measure("pocket/none", steps=0)
     with pytest.raises(LabError, match="--step-ms more than 0"):
         stopwatch.measure("pocket/none", given=-1.0)
+
+
+def test_a_step_is_measured_once(scenes_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(measurement, "STEPS", tmp_path)
+    first = stopwatch.step_of("pocket/none", TINY, scenes_dir, steps=1)
+    monkeypatch.setattr(stopwatch, "measure", None)
+    assert stopwatch.step_of("pocket/none", TINY) == first
+    longer = {"schedule.steps": 9, **TINY}
+    replace(first, settings=longer).write()
+    again = stopwatch.step_of("pocket/none", longer, scenes_dir)
+    assert again.step == first.step and again.work.steps == 9, "the work is today's"

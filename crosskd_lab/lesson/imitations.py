@@ -12,13 +12,18 @@ from nbconvert.filters import markdown2html
 from torch import Tensor
 
 from crosskd_lab.analysis.weights import method_views, weight_shares
-from crosskd_lab.cards import card, pocket_method, read_costs
+from crosskd_lab.cards import COSTS, card, pocket_method, read_costs
+from crosskd_lab.declared import RECORDED
+from crosskd_lab.errors import LabError
 from crosskd_lab.figures import method_figure, render
 from crosskd_lab.lesson.judge import Wrong, verdict
 from crosskd_lab.lesson.pulls import Held
 from crosskd_lab.methods import METHODS, Method
 from crosskd_lab.methods.regions import scale_masks
 from crosskd_lab.widgets import Beside
+
+OPERATIONS = "method_operations.csv"
+"""File in ``data/recorded`` that ``benchmarks/operations.py --out`` writes."""
 
 
 def lineup(held: Held, names: Sequence[str] = ()) -> dict[str, Method]:
@@ -76,16 +81,38 @@ def shares_table(held: Held, names: Sequence[str] = ()) -> pd.DataFrame:
     return table.round(3).rename(columns=names_of)
 
 
-def costs_table(recorded: str | Path | None = None) -> pd.DataFrame:
-    """What every method adds to a step as it was measured, dearest first."""
-    costs = read_costs(recorded).set_index("method").sort_values("own_ms", ascending=False)
-    columns = {
-        "device": "device",
-        "extra_ms": "ms over the student alone",
-        "own_ms": "ms of its own, teacher's forward aside",
-        "own_mb": "MB of its own",
+def cost_shares(recorded: str | Path | None = None) -> pd.DataFrame:
+    """What every method adds to a step on a CPU, in parts of the student's own step, dearest first.
+
+    Args:
+        recorded: Folder that holds the measured and the counted costs; the lab's own by default.
+
+    Returns:
+        By method: ``own ms`` and ``own MB`` (kept for the backward) beyond the teacher's forward,
+        as measured; then in per cent of the student's step ``time``, and as counted
+        ``multiply-adds``, ``bytes touched`` and ``operations``.
+
+    Raises:
+        LabError: where costs were not measured, or not counted.
+    """
+    folder = Path(recorded or RECORDED)
+    for name, script in ((COSTS, "methods"), (OPERATIONS, "operations")):
+        if not (folder / name).is_file():
+            raise LabError(f"{folder / name} is not there: python benchmarks/{script}.py --out it")
+    measured = pd.read_csv(folder / COSTS).query("device == 'cpu'").set_index("method")
+    counted = pd.read_csv(folder / OPERATIONS).set_index("method")
+    own = measured[["own_ms", "own_mb"]].rename(columns=lambda c: c.replace("own_", "own "))
+    alone = counted.loc["none"]
+    parts = {
+        "time, %": measured["own_ms"] / measured.loc["none", "ms"],
+        "multiply-adds, %": counted["own_mmac"] / alone["mmac"],
+        "bytes touched, %": counted["own_moved_mb"] / alone["moved_mb"],
+        "operations, %": counted["own_calls"] / alone["calls"],
     }
-    return costs[list(columns)].rename(columns=columns).round(1)
+    table = own.rename(columns={"own mb": "own MB"}).join((100 * pd.DataFrame(parts)).round(1))
+    return table.loc[[name for name in table.index if name in METHODS]].sort_values(
+        "own ms", ascending=False
+    )
 
 
 @verdict

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from crosskd_lab.cards import COSTS
+from crosskd_lab.errors import LabError
 from crosskd_lab.lesson.imitations import (
+    OPERATIONS,
     check_region,
-    costs_table,
+    cost_shares,
     lineup,
     shares_table,
     two_methods,
@@ -54,15 +56,23 @@ def test_a_row_a_method(held):
     assert table.loc["pkd", "locations with weight, %"] == 100
 
 
-def test_costs_are_the_recorded_ones(tmp_path):
+def test_costs_are_shares_of_the_student_s_step(tmp_path):
+    with pytest.raises(LabError, match="method_costs.csv is not there: python benchmarks/methods"):
+        cost_shares(tmp_path)
     (tmp_path / COSTS).write_text(
-        "method,device,extra_ms,extra_mb,own_ms,own_mb\n"
-        "none,cpu,0,0,0,0\nkd,cpu,5,6,1.04,2\nfgd,cpu,9,6,7,2\nkd,cuda,1,1,1,1\n"
+        "method,device,ms,own_ms,own_mb\n"
+        "none,cpu,50,-9,0\nkd,cpu,60,5,2\nfgd,cpu,62,8,4\nkd,cuda,1,1,1\n"
     )
-    table = costs_table(tmp_path)
-    assert list(table.index) == ["fgd", "kd"] and list(table["device"]) == ["cpu", "cpu"]
-    assert table.iloc[1, 2] == 1.0
-    assert costs_table(tmp_path / "nowhere").empty
+    with pytest.raises(LabError, match="python benchmarks/operations.py"):
+        cost_shares(tmp_path)
+    (tmp_path / OPERATIONS).write_text(
+        "method,mmac,moved_mb,calls,own_mmac,own_moved_mb,own_calls\n"
+        "none,200,80,1000,0,0,0\nkd,0,0,0,0,20,30\nfgd,0,0,0,1,4,500\n"
+    )
+    table = cost_shares(tmp_path)
+    assert list(table.index) == ["fgd", "kd"], "dearest first, and methods alone"
+    assert table.loc["kd"].tolist() == [5, 2, 10, 0, 25, 3]
+    assert table.loc["fgd"].tolist() == [8, 4, 16, 0.5, 5, 50]
 
 
 def right(boxes, height, width):

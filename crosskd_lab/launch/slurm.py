@@ -29,7 +29,8 @@ class SlurmTask:
 
         from .worker import work
 
-        submitit.helpers.TorchDistributedEnvironment().export()
+        # Every task sees all GPUs of its machine: mmengine takes the one of its local rank.
+        submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
         work(self.folder)
 
     def checkpoint(self) -> Any:

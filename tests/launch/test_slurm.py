@@ -10,7 +10,8 @@ from crosskd_lab.errors import LabError
 from crosskd_lab.launch import Run, slurm
 from crosskd_lab.launch.plan import LaunchPlan
 from crosskd_lab.launch.slurm import SlurmTask, executor
-from crosskd_lab.record import finish_record, start_record
+from crosskd_lab.launch.start import prepare
+from crosskd_lab.record import finish_record, read_metrics, read_record, start_record
 
 
 @pytest.fixture
@@ -102,3 +103,28 @@ def test_a_task_goes_on_in_a_new_job(tmp_path):
     again = SlurmTask(str(tmp_path)).checkpoint()
     assert isinstance(again, submitit.helpers.DelayedSubmission)
     assert again.function.folder == str(tmp_path)
+
+
+def test_each_task_sees_all_gpus_and_takes_its_own(monkeypatch):
+    """By its local rank, as mmengine does: with one visible, the others' ranks would name none."""
+    from crosskd_lab.launch import worker
+
+    exported, worked = [], []
+    environment = type("Environment", (), {"export": lambda self, **how: exported.append(how)})
+    monkeypatch.setattr(submitit.helpers, "TorchDistributedEnvironment", environment)
+    monkeypatch.setattr(worker, "work", worked.append)
+    SlurmTask("some/run")()
+    assert exported == [{"set_cuda_visible_devices": False}] and worked == ["some/run"]
+
+
+@pytest.mark.timeout(600)
+def test_two_tasks_train_together(small):
+    """submitit's stand-in for a cluster starts the tasks as srun would: without torchrun."""
+    plan = prepare(**small(4), processes=2, slurm="fast")
+    plan.write()
+    job = executor(plan, "fast", cluster="local").submit(SlurmTask(plan.folder))
+    job.results()
+    record = read_record(plan.folder)
+    assert record["status"] == "done" and record["extra"]["processes"] == 2
+    rows = read_metrics(plan.folder)
+    assert rows.query("kind == 'val'")["step"].tolist() == [4], "one of the two writes"

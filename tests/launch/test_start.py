@@ -59,10 +59,8 @@ def test_several_machines_are_started_by_hand(small, capsys, tmp_path):
     said = capsys.readouterr().out
     assert "6 x 2 = 12 images a step" in said
     assert "by hand, on each of the 3 machines" in said and "HEAD_NODE=<name of the first>" in said
-    assert (
-        f"--rdzv-endpoint=$HEAD_NODE:29500 --nnodes=3 --nproc-per-node=2 --max-restarts=2 -m {WORKER} {run.folder}"
-        in said
-    )  # noqa: E501
+    assert "--rdzv-endpoint=$HEAD_NODE:29500 --nnodes=3 --nproc-per-node=2" in said
+    assert f"-m {WORKER} {run.folder}\n" in said
     assert run.status == "waiting" and run.wait() == "waiting"
     assert [path.name for path in (tmp_path / "run").iterdir()] == [PLAN]
     with pytest.raises(LabError, match="is waiting"):

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.structures import InstanceData
 
 from crosskd_lab.configs import read_config
 from crosskd_lab.distiller import build_method
 from crosskd_lab.errors import LabError
 from crosskd_lab.heads import ADAPTERS
 from crosskd_lab.methods import LD, METHODS, Method
+from crosskd_lab.taps import collect
 
 PRIOR = ["fitnets", "inside_gt", "defeat", "main_region", "fine_grained"]
 PRIOR += ["fgd", "gid", "skd", "ld", "pkd"]
@@ -94,6 +96,83 @@ def test_all_priors_ignored(tapped, name):
     assert loss.isfinite()
     if name in ("inside_gt", "defeat", "main_region", "fine_grained", "gid", "ld"):
         assert loss.item() == 0
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_one_of_two_images_without_objects(tapped, name):
+    pair, taps = tapped()
+    assert [len(truth) for truth in taps.gt_instances] == [2, 0]
+    loss = total(pocket(name).losses(taps))
+    loss.backward()
+    grads = [p.grad for p in pair.student.parameters() if p.grad is not None]
+    assert loss.isfinite() and loss > 0
+    assert all(grad.isfinite().all() for grad in grads) and any(grad.any() for grad in grads)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_levels_of_one_pixel_and_one_image(tapped, name):
+    _, taps = tapped("GFLHead", ([[6, 8, 40, 44], [4, 30, 38, 60]],))
+    assert [tuple(m.shape[-2:]) for m in taps.student.neck][-2:] == [(1, 1), (1, 1)]
+    assert len(taps.student.neck[-1]) == 1, "no deviation can be taken of the only location"
+    method = pocket(name)
+    loss = total(method.losses(taps))
+    grads = torch.autograd.grad(loss, taps.student.neck, retain_graph=True, materialize_grads=True)
+    assert loss.isfinite() and loss > 0
+    assert all(grad.isfinite().all() for grad in grads) and any(grad.any() for grad in grads)
+    assert [m.shape for m in method.region_map(taps)[-2:]] == [(1, 1, 1), (1, 1, 1)]
+
+
+IGNORED, SHARE = [0, 10, 40, 64], 0.4  # most of the second image; of a prior, to be ignored
+
+
+@pytest.fixture
+def with_ignored(tapped, make_batch, monkeypatch):
+    """Pair, taps and ``(N, P)`` priors on an object that the annotations say to ignore.
+
+    The head's own ATSS assigner is told of it, and leaves the priors on it out.
+    """
+    pair, _ = tapped()
+    assigner = pair.student_head.head.assigner
+    told, assign = iter(([], [IGNORED])), assigner.assign
+
+    def assign_knowing(*args, gt_instances_ignore=None, **kwargs):
+        boxes = torch.tensor(next(told)).reshape(-1, 4).float()
+        return assign(*args, gt_instances_ignore=InstanceData(bboxes=boxes), **kwargs)
+
+    monkeypatch.setattr(assigner, "assign", assign_knowing)
+    monkeypatch.setattr(assigner, "ignore_iof_thr", SHARE)
+    inputs, samples = make_batch([[[6, 8, 40, 44]], [[4, 2, 26, 20]]], seed=1)
+    taps, _ = collect(pair, inputs, samples)
+    priors = pair.student_head.priors(taps.student.neck)
+    shared = torch.minimum(priors[:, 2:], torch.tensor(IGNORED[2:])) - torch.maximum(
+        priors[:, :2], torch.tensor(IGNORED[:2])
+    )
+    inside = shared.clamp(min=0).prod(-1) > SHARE * (priors[:, 2:] - priors[:, :2]).prod(-1)
+    return pair, taps, torch.stack([torch.zeros_like(inside), inside])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_ignored_objects_through_the_assigner(with_ignored, name):
+    pair, taps, inside = with_ignored
+    assert inside.sum() > 3 and not taps.targets.label_weights[inside].any()
+    assert taps.targets.positive[1].any(), "the other object of the image still counts"
+    method = pocket(name)
+    loss = total(method.losses(taps))
+    said = (*taps.student.predictions.cls, *taps.student.predictions.reg)
+    grads = torch.autograd.grad(loss, said, retain_graph=True, materialize_grads=True)
+    count = len(grads) // 2
+    pulls = sum(
+        torch.cat([g.abs().sum(1).flatten(1) for g in branch], 1)
+        for branch in (grads[:count], grads[count:])
+    )
+    assert not pulls[inside].any(), "no prediction is taught there"
+    assert pulls.any() == (name in ("kd", "ld")), "elsewhere those that compare predictions teach"
+    if name in ("kd", "crosskd", "ld", "main_region"):
+        weights = torch.cat([level.flatten(1) for level in method.region_map(taps)], 1)
+        assert not weights[inside].any() and weights.any()
+    loss.backward()
+    learnt = [p.grad for p in pair.student.parameters() if p.grad is not None]
+    assert loss.isfinite() and loss > 0 and all(grad.isfinite().all() for grad in learnt)
 
 
 @pytest.mark.parametrize("name", PRIOR)

@@ -35,7 +35,8 @@ class RowPlan(LaunchPlan):
 class RowRun(Run):
     """One row of a sweep with one seed, trained again from scratch beside the records.
 
-    The run is a folder as any other, and ``<place>/<sweep>.jsonl`` gets its record.
+    The run is a folder as any other, and ``<place>/<sweep>.jsonl`` gets its record. It computes on
+    one thread, as the shipped records did: how sums are split decides how they are rounded.
 
     Args:
         sweep: A sweep's name.

@@ -3,6 +3,8 @@
 from crosskd_lab.widgets.beside import Beside
 from crosskd_lab.widgets.frames import Frames
 from crosskd_lab.widgets.menus import Menus
+from crosskd_lab.widgets.offer import Command, Offer
+from crosskd_lab.widgets.tables import TableView
 from crosskd_lab.widgets.watch import Watch
 
-__all__ = ["Beside", "Frames", "Menus", "Watch"]
+__all__ = ["Beside", "Command", "Frames", "Menus", "Offer", "TableView", "Watch"]

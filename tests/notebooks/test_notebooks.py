@@ -19,6 +19,7 @@ from crosskd_lab.lesson.exercises import check_align, check_gain, check_translat
 from crosskd_lab.lesson.fine_print import SWITCHES, check_keep
 from crosskd_lab.lesson.imitations import check_region
 from crosskd_lab.lesson.pulls import check_gini
+from crosskd_lab.lesson.the_tables import check_agreement
 from crosskd_lab.lesson.unfolding import check_split
 from crosskd_lab.lesson.what_held import check_verdict
 from crosskd_lab.methods import METHODS
@@ -79,6 +80,7 @@ class TestRules:
         ("04_target_conflict", check_ratio, "ratio"),
         ("05_what_the_gradients_say", check_gini, "gini"),
         ("06_how_training_unfolds", check_split, "split"),
+        ("07_the_tables", check_agreement, "agreement"),
         ("11_ten_ways_to_imitate", check_region, "region"),
         ("13_what_held", check_verdict, "judge"),
         ("14_the_fine_print", check_keep, "keep"),
@@ -275,6 +277,21 @@ def training_unfolds(cells):
     assert "Not yet: " in printed(tagged(cells, "exercise"))
 
 
+def the_tables(cells):
+    assert shown(tagged(cells, "view"), WIDGET), "where widgets run, a table can be chosen"
+    assert picture(tagged(cells, "view")).width == 1280, "where not, its bars"
+    (page,) = shown(tagged(cells, "page"), "text/html")
+    assert "38.7" in page and 'title="Table 1 of the paper, on COCO minival' in page
+    assert 'title="recorded sweep table1, row crosskd_3, 3 seeds:' in page
+    assert re.search(r"\d+ of \d+ pairs of rows stand as in", printed(tagged(cells, "order")))
+    assert shown(tagged(cells, "offer"), WIDGET), "where widgets run, there is a button"
+    (commands,) = shown(tagged(cells, "offer"), "text/markdown")
+    assert "`crosskd-lab sweep table1 --only crosskd_3 --seeds 0" in commands
+    assert "`crosskd-lab launch paper/table1_i3 --gpus 8`" in commands
+    assert "AP again" in shown(tagged(cells, "again"), "text/html")[0]
+    assert "Not yet: " in printed(tagged(cells, "exercise"))
+
+
 def what_held(cells):
     (table,) = shown(tagged(cells, "verdicts"), "text/html")
     words = re.findall(r"<td>(held|did not hold|not decided by these data)</td>", table)
@@ -316,6 +333,7 @@ PROMISES = {
     "04_target_conflict": target_conflict,
     "05_what_the_gradients_say": gradients_say,
     "06_how_training_unfolds": training_unfolds,
+    "07_the_tables": the_tables,
     "11_ten_ways_to_imitate": ten_ways,
     "13_what_held": what_held,
     "14_the_fine_print": fine_print,

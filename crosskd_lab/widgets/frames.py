@@ -20,7 +20,7 @@ GAP = 12  # pixels between the pictures of a sheet
 
 
 class Frames:
-    """Pictures by the value of a slider (whole numbers in a row) or of a drop-down (anything else).
+    """Pictures by the value of a slider (numbers in order) or of a drop-down (anything else).
 
     A notebook that ends a cell with it shows the widget and, for pages and programs that run no
     widgets, the same pictures side by side as one PNG.
@@ -91,11 +91,15 @@ def bundle(widget: ipywidgets.Widget, static: bytes) -> dict[str, Any]:
 
 
 def control(values: list[Any], label: str, start: Any) -> ipywidgets.Widget:
-    """A slider for whole numbers in a row, a drop-down for any other values."""
+    """A slider for numbers in ascending order, a drop-down for any other values."""
     style = {"description_width": "initial"}
     if all(type(v) is int for v in values) and values == list(range(values[0], values[-1] + 1)):
         return ipywidgets.IntSlider(
             start, values[0], values[-1], description=label, style=style, layout={"width": "28em"}
         )
     choices = [(str(value), value) for value in values]
+    if all(type(v) in (int, float) for v in values) and values == sorted(set(values)):
+        return ipywidgets.SelectionSlider(
+            options=choices, value=start, description=label, style=style, layout={"width": "28em"}
+        )
     return ipywidgets.Dropdown(options=choices, value=start, description=label, style=style)

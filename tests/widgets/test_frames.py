@@ -41,9 +41,18 @@ def test_names_are_chosen_from_a_list():
     assert frames.image.value == BLUE
 
 
-def test_numbers_with_gaps_get_a_list_as_well():
-    frames = Frames({0: RED, 300: BLUE}, "step")
-    frames.control.value = 300
+def test_numbers_with_gaps_get_a_slider_with_stops():
+    frames = Frames({0.1: RED, 0.5: LIME, 300: BLUE}, "step", start=0.5)
+    assert type(frames.control).__name__ == "SelectionSlider"
+    assert frames.control.index == 1
+    frames.control.index = 2
+    assert frames.control.value == 300 and frames.image.value == BLUE
+
+
+def test_numbers_out_of_order_get_a_list():
+    frames = Frames({300: RED, 0.5: BLUE}, "step")
+    assert type(frames.control).__name__ == "Dropdown"
+    frames.control.value = 0.5
     assert frames.image.value == BLUE
 
 

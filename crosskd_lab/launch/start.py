@@ -89,6 +89,7 @@ def prepare(
     from ..experiment import load_experiment
     from ..training import prepare_engine
     from ..training.boards import boards
+    from ..training.run import quiet
 
     stem = config.removesuffix(".py").strip("/").replace("/", "-")
     folder = Path(out or Path("runs") / f"{stem}-s{seed}")
@@ -105,11 +106,12 @@ def prepare(
         checks.check_gpus(gpus, torch.cuda.device_count())
     if port:
         checks.check_port(port)
-    prepare_engine()
-    cfg = load_experiment(config, dict(settings or {}), data, seed)
-    checks.check_data(cfg)
-    boards(cfg)
-    student = build_detector(cfg.model.get("student", cfg.model))
+    with quiet():  # of mmengine's warnings; a notebook would show them in red
+        prepare_engine()
+        cfg = load_experiment(config, dict(settings or {}), data, seed)
+        checks.check_data(cfg)
+        boards(cfg)
+        student = build_detector(cfg.model.get("student", cfg.model))
     checks.check_space(folder, sum(p.numel() for p in student.parameters()))
     return LaunchPlan(
         config=config,
@@ -130,8 +132,10 @@ def prepare(
 def describe(plan: LaunchPlan, slurm: str | None = None) -> str:
     """What a launch has decided, in a few lines."""
     from ..experiment import load_experiment
+    from ..training.run import quiet
 
-    cfg = load_experiment(plan.config, plan.settings, plan.data, plan.seed)
+    with quiet():
+        cfg = load_experiment(plan.config, plan.settings, plan.data, plan.seed)
     count = plan.processes * plan.nodes
     batch, rate = checks.rate(cfg, count, plan.gpus)
     given = float(cfg.optim_wrapper.optimizer.lr)

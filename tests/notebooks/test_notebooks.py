@@ -22,6 +22,7 @@ from crosskd_lab.lesson.pulls import check_gini
 from crosskd_lab.lesson.the_tables import check_agreement
 from crosskd_lab.lesson.unfolding import check_split
 from crosskd_lab.lesson.what_held import check_verdict
+from crosskd_lab.lesson.which_layer import check_layers
 from crosskd_lab.methods import METHODS
 from crosskd_lab.tables import CLAIMS, measured_runs
 
@@ -81,6 +82,7 @@ class TestRules:
         ("05_what_the_gradients_say", check_gini, "gini"),
         ("06_how_training_unfolds", check_split, "split"),
         ("07_the_tables", check_agreement, "agreement"),
+        ("08_which_layer", check_layers, "learners"),
         ("11_ten_ways_to_imitate", check_region, "region"),
         ("13_what_held", check_verdict, "judge"),
         ("14_the_fine_print", check_keep, "keep"),
@@ -104,6 +106,8 @@ def executed(request, tmp_path_factory):
         parameters["out"] = str(out / "race")
     if request.param == "06_how_training_unfolds":
         parameters["race"] = str(out / "race")
+    if request.param == "08_which_layer":
+        parameters["out"] = str(out / "runs")
     chapter = execute(cover, out, parameters)
     assert chapter.error is None, f"{request.param}: {chapter.error}"
     return request.param, code_cells(nbformat.read(out / cover.path.name, as_version=4))
@@ -292,6 +296,22 @@ def the_tables(cells):
     assert "Not yet: " in printed(tagged(cells, "exercise"))
 
 
+def which_layer(cells):
+    sheet = picture(tagged(cells, "slider"))
+    assert shown(tagged(cells, "slider"), WIDGET), "where widgets run, there is a slider"
+    assert sheet.width == 1280 and sheet.height > 5 * 500, "where not, every layer"
+    (reach,) = shown(tagged(cells, "reach"), "text/html")
+    assert reach.count("not reached") == 8 + 6 + 4 + 2 + 5, "convs after i, and the predictors"
+    (table,) = shown(tagged(cells, "tables"), "text/html")
+    assert "38.7" in table, "the paper's i = 3"
+    assert shown(tagged(cells, "offer"), WIDGET)
+    (offered,) = shown(tagged(cells, "offer"), "text/markdown")
+    assert offered.count("crosskd-lab launch pocket/crosskd --set methods.0.i=") == 5
+    assert "done: step 4 of 4" in printed(tagged(cells, "run"))
+    assert picture(tagged(cells, "run")).width > 600, "its curve"
+    assert "Not yet: " in printed(tagged(cells, "exercise"))
+
+
 def what_held(cells):
     (table,) = shown(tagged(cells, "verdicts"), "text/html")
     words = re.findall(r"<td>(held|did not hold|not decided by these data)</td>", table)
@@ -334,6 +354,7 @@ PROMISES = {
     "05_what_the_gradients_say": gradients_say,
     "06_how_training_unfolds": training_unfolds,
     "07_the_tables": the_tables,
+    "08_which_layer": which_layer,
     "11_ten_ways_to_imitate": ten_ways,
     "13_what_held": what_held,
     "14_the_fine_print": fine_print,

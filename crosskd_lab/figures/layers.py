@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,8 @@ def layer_figure(
     """
     need(reach, "part", "norm")
     figure = Figure(figsize=(WIDTH, 6.2), layout="constrained")
-    above, below = np.ravel(figure.subfigures(2, 1, height_ratios=(1.15, 1)))
+    parts: Any = figure.subfigures(2, 1, height_ratios=(1.15, 1))
+    above, below = parts
     axes = above.subplots(1, 1 + len(maps))
     axes[0].imshow(image)
     bare(axes[0], "image and boxes")

@@ -25,7 +25,7 @@ ORDERS = {
     "source": "source",
 }
 UP, DOWN = "lowest first", "highest first"
-BAR = 170  # pixels
+BAR = 140  # pixels
 
 
 def arranged(
@@ -72,7 +72,9 @@ def styled(frame: pd.DataFrame, metric: str = "AP") -> Styler:
     tips = pd.DataFrame(
         {name: [html.escape(r["origin"], quote=True) for r in rows] for name in shown}
     )
-    left = [{"selector": "th, td", "props": "text-align: left; padding: 2px 8px"}]
+    cells = "text-align: left; padding: 2px 6px; line-height: 1.5"
+    left = [{"selector": "th, td", "props": cells}]
+    left += [{"selector": "td:not(:last-child)", "props": "white-space: nowrap"}]
     return (
         shown.style.hide(axis="index")
         .set_table_styles(left)
@@ -99,7 +101,10 @@ class TableView:
         if start not in frames:
             raise LabError(f"there is no table {start[0]} of {start[1]} to show: give its rows")
         self.frames = dict(frames)
-        self.table = control(sorted({table for table, _ in frames}), "table", start[0])
+        numbers = sorted({table for table, _ in frames})
+        self.table = ipywidgets.Dropdown(
+            options=[(f"Table {n}", n) for n in numbers], value=start[0], description="table"
+        )
         self.metric = control(self.metrics(start[0]), "metric", start[1])
         self.source = control([EVERY, *SOURCE_LOOKS], "numbers of", EVERY)
         self.by = control(list(ORDERS), "sort by", "as printed")

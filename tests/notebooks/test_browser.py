@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SLIDERS = {  # notebook: the slider's label, and the key that moves it from where it starts
     "01_one_feature_two_heads": ("layer index i", "ArrowLeft"),
     "04_target_conflict": ("threshold", "ArrowRight"),
+    "08_which_layer": ("layer index i", "ArrowRight"),
 }
 SETTINGS = {
     "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
@@ -49,9 +50,10 @@ def lab(tmp_path_factory):
     copies.mkdir()
     for name in SLIDERS:
         kept, copy = (str(place / f"{name}.ipynb") for place in (NOTEBOOKS, copies))
-        papermill.execute_notebook(
-            kept, copy, {"scale": "smoke"}, prepare_only=True, progress_bar=False
-        )
+        given = {"scale": "smoke"}
+        if name == "08_which_layer":
+            given["out"] = str(folder / "runs")
+        papermill.execute_notebook(kept, copy, given, prepare_only=True, progress_bar=False)
     for name, text in SETTINGS.items():
         target = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -59,7 +59,9 @@ class DecoderTerms(PredictionTerms):
 
 
 class DecoderCrossKD(DecoderTerms):
-    """The student's memory, or its queries too, go through the frozen teacher's decoder layers.
+    """``sum over layers j > i of (1/|S|) * sum over q of S(q) * D_pred(p_hat_j^s(q), p_j^t(q))``.
+
+    The student's memory, or its queries too, go through the frozen teacher's decoder layers.
 
     Paper: the abstract's extension to Deformable DETR; no text describes it, so this follows the
     authors' unfinished branches, which hold both forms. Which of them made a number is unknown.
@@ -74,6 +76,14 @@ class DecoderCrossKD(DecoderTerms):
       queries detached; so both sides speak of the same query and no matching is needed.
 
     Needs: decoders of one depth and width, memories of one shape (same strides and image size).
+    No ground truth: |S| is the number of queries for classes, the sum of S for boxes. Nothing to
+    train.
+
+    Symbols: q = query; j = decoder layer; S(q) = the teacher's best class score, ``(N, Q)``;
+    p_hat_j^s = what the teacher's layer j says to what was delivered, class logits ``(N, Q, K)``
+    and boxes ``(N, Q, 4)``; p_j^t = the target.
+
+    Unverified: which delivery the authors would have kept; both of their branches are unfinished.
 
     Args:
         i: 0 ... L - 1, see :class:`DecoderTerms`.
@@ -109,11 +119,23 @@ class DecoderCrossKD(DecoderTerms):
 
 
 class DecoderMimicking(DecoderTerms):
-    """Plain prediction mimicking between decoders: the student's own predictors answer twice.
+    """``sum over layers j > i of (1/|S|) * sum over q of S(q) * D_pred(p_j^s(q), p_j^t(q))``.
 
-    Queries of two detectors do not correspond, so the target is the teacher's answer to the
-    student's own query: the student's queries and references, detached, in the teacher's layer on
-    the teacher's memory. The baseline of ``DecoderCrossKD(delivered="query")``.
+    Paper: eq. (1) of CrossKD, carried over to decoders after the authors' unfinished branch.
+
+    Idea: plain prediction mimicking, the student's own predictors answer twice. Queries of two
+    detectors do not correspond, so the target is the teacher's answer to the student's own query:
+    the student's queries and references, detached, in the teacher's layer on the teacher's memory.
+    The baseline of ``DecoderCrossKD(delivered="query")``.
+
+    Needs: as :class:`DecoderCrossKD`.
+
+    Symbols: as :class:`DecoderCrossKD`; p_j^s = what the student's layer j says, its own queries
+    on its own memory.
+
+    Args:
+        i: See :class:`DecoderTerms`.
+        terms: See :class:`PredictionTerms`.
     """
 
     name = "kd"

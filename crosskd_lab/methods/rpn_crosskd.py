@@ -13,11 +13,21 @@ from .crosskd import CrossKD
 
 
 class RPNCrossKD(CrossKD):
-    """Eq. (2) on the region proposal network, as the dense head that it is.
+    """Eq. (2) on the region proposal network: ``(1/|S|) * sum of S(r) * D_pred(p_hat^s, p^t)``.
 
-    Optional beside :class:`CrossKD` on the RoI head; the authors distil no proposals. The
-    student's RPN features go through the teacher's from layer i on: one class ("object"), nine
-    or three anchors a location, boxes by GIoU as for RetinaNet.
+    Paper: none describes it; the authors distil no proposals. It is CrossKD's own idea applied to
+    the dense head that a two-stage detector begins with, and optional beside :class:`CrossKD` on
+    the RoI head.
+
+    Idea: the student's RPN features go through the teacher's RPN from layer i on: one class
+    ("object"), nine or three anchors a location, boxes by GIoU as for RetinaNet.
+
+    Needs: two-stage detectors whose RPNs have equal strides, anchors and channels. Ground truth
+    only for |S|, from the student's RPN assigner. Nothing to train but a learned alignment.
+
+    Symbols: r = anchor; S(r) = region weight; p_hat^s = cross-head predictions, what the teacher's
+    RPN says of the student's features, ``(N, A, H_l, W_l)`` a level for the class; p^t = what it
+    says of its own.
 
     Args:
         i: 0, the neck feature, or 1, after the hidden conv.

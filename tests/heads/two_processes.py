@@ -40,9 +40,13 @@ def step(work: dict[str, Any], rank: int) -> dict[str, Any]:
     mine = slice(rank * half, (rank + 1) * half)
     ddp = torch.nn.parallel.DistributedDataParallel(distiller, broadcast_buffers=False)
     found = ddp(work["images"][mine], work["samples"][mine], "loss")
+    rest: dict[str, Any] = {}
     if work["distilled_only"]:
+        rest = {name: value for name, value in found.items() if "kd" not in name}
         found = {name: value for name, value in found.items() if "kd" in name}
     total, losses = distiller.parse_losses(found)
+    if rest:  # with weight 0: DDP averages once every parameter has been reached
+        total = total + 0 * distiller.parse_losses(rest)[0]
     total.backward()
     shared = {}
     for name, value in losses.items():

@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import matplotlib.patheffects
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
+from crosskd_lab.figures.look import DPI, WIDTH, Picture
+
 BOX = "#E69F00"  # Okabe and Ito's orange: on scenes, and on the dark end of viridis
+
+
+def maps_figure(
+    image: NDArray[np.uint8],
+    boxes: NDArray | Sequence[Sequence[float]],
+    maps: Mapping[str, NDArray],
+    title: str,
+    top: float | None = None,
+) -> Figure:
+    """An image and maps over it in a row, with the boxes on all of them.
+
+    Args:
+        image: ``(H, W, 3)`` RGB bytes.
+        boxes: ``(G, 4)`` xyxy in pixels.
+        maps: ``(H, W)`` by title.
+        title: Of the whole.
+        top: The value of the brightest colour; None: the largest of all maps.
+    """
+    panels = 1 + len(maps)
+    height = 0.8 + WIDTH / panels * image.shape[0] / image.shape[1]
+    figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    axes = figure.subplots(1, panels)
+    axes[0].imshow(image)
+    bare(axes[0], "image and boxes")
+    top = max(float(np.max(values)) for values in maps.values()) if top is None else top
+    for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
+        draw_map(ax, values, name, top)
+        ax.title.set_fontsize(10.5)
+    for ax in axes:
+        draw_boxes(ax, boxes)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
+    return figure
 
 
 def draw_map(ax: Axes, values: NDArray, title: str, top: float | None = None) -> AxesImage:

@@ -22,11 +22,11 @@ LEGEND = {
     "teacher, by its own feature alone": OWN,
 }
 TITLES = {"cls": "class branch", "reg": "box branch"}
-WIDEST, HIGH = 3.5, 0.62  # of a layer's box; a row is 1 high
+WIDEST, NARROWEST, HIGH = 3.5, 1.3, 0.62  # of a layer's box, to hold words; a row is 1 high
 
 
 class Layer(NamedTuple):
-    """A hidden conv: its kernel as "3×3", its output channels, what follows as "GN, ReLU"."""
+    """A hidden layer: its kernel as "3×3" (or "fc"), output channels, what follows: "GN, ReLU"."""
 
     kernel: str
     channels: int
@@ -34,11 +34,15 @@ class Layer(NamedTuple):
 
 
 class Tower(NamedTuple):
-    """A branch of a head: channels of f_0, hidden convs from the neck up, what it predicts."""
+    """A branch of a head: channels of f_0, hidden layers from there up, what it predicts.
+
+    ``begins`` is what f_0 is called.
+    """
 
     neck: int
     layers: tuple[Layer, ...]
     says: str
+    begins: str = "neck"
 
     def channels(self, i: int) -> int:
         """Channels of f_i."""
@@ -129,7 +133,7 @@ def _tower(ax: Axes, x: float, tower: Tower, i: int, side: str, deep: int, scale
 def _text(tower: Tower, k: int) -> tuple[str, int]:
     """What stands in the k-th box from the neck, and the channels that make it wide."""
     if k == 0:
-        return f"neck\n{tower.neck} channels", tower.neck
+        return f"{tower.begins}\n{tower.neck} channels", tower.neck
     if k > len(tower.layers):
         return f"$C_{k}$: predicts", tower.channels(k - 1)
     layer = tower.layers[k - 1]
@@ -137,6 +141,7 @@ def _text(tower: Tower, k: int) -> tuple[str, int]:
 
 
 def _box(ax: Axes, x: float, y: float, wide: float, text: str, colour: str) -> None:
+    wide = max(wide, NARROWEST)
     corner = (x - wide / 2, y - HIGH / 2)
     style = mpl.patches.BoxStyle("Round", pad=0, rounding_size=0.12)
     ax.add_patch(

@@ -18,11 +18,13 @@ from crosskd_lab.lesson.conflicts import check_ratio
 from crosskd_lab.lesson.exercises import check_align, check_gain, check_translation
 from crosskd_lab.lesson.fine_print import SWITCHES, check_keep
 from crosskd_lab.lesson.imitations import check_region
+from crosskd_lab.lesson.other_heads import check_best
 from crosskd_lab.lesson.pulls import check_gini
 from crosskd_lab.lesson.the_tables import check_agreement
 from crosskd_lab.lesson.unfolding import check_split
 from crosskd_lab.lesson.what_held import check_verdict
 from crosskd_lab.lesson.which_layer import check_layers
+from crosskd_lab.lesson.your_data import check_boxes
 from crosskd_lab.methods import METHODS
 from crosskd_lab.tables import CLAIMS, measured_runs
 
@@ -83,7 +85,9 @@ class TestRules:
         ("06_how_training_unfolds", check_split, "split"),
         ("07_the_tables", check_agreement, "agreement"),
         ("08_which_layer", check_layers, "learners"),
+        ("10_your_own_data", check_boxes, "to_coco"),
         ("11_ten_ways_to_imitate", check_region, "region"),
+        ("12_other_heads", check_best, "best"),
         ("13_what_held", check_verdict, "judge"),
         ("14_the_fine_print", check_keep, "keep"),
     ],
@@ -106,7 +110,7 @@ def executed(request, tmp_path_factory):
         parameters["out"] = str(out / "race")
     if request.param == "06_how_training_unfolds":
         parameters["race"] = str(out / "race")
-    if request.param == "08_which_layer":
+    if request.param in ("08_which_layer", "10_your_own_data"):
         parameters["out"] = str(out / "runs")
     chapter = execute(cover, out, parameters)
     assert chapter.error is None, f"{request.param}: {chapter.error}"
@@ -312,6 +316,42 @@ def which_layer(cells):
     assert "Not yet: " in printed(tagged(cells, "exercise"))
 
 
+def other_heads(cells):
+    assert "teacher faster_r18_w32; student 4 steps" in printed(tagged(cells, "faster"))
+    assert "teacher RANDOM WEIGHTS" in printed(tagged(cells, "deformable"))
+    for tag, pictures in (
+        ("roi_delivery", 3),
+        ("rois", 2),
+        ("decoder_delivery", 3),
+        ("attention", 3),
+    ):
+        assert shown(tagged(cells, tag), WIDGET), "where widgets run, there is a control"
+        assert picture(tagged(cells, tag)).height > 280 * pictures, "where not, every position"
+    (rows,) = shown(tagged(cells, "rows"), "text/html")
+    declared = set(measured_runs("beyond")["row"])
+    assert all(f"<th>{row}</th>" in rows for row in declared)
+    (said,) = shown(tagged(cells, "verdict"), "text/markdown")
+    assert re.search(r"CrossKD against no teacher: (\*\*[+-][\d.]+|no common seed)", said)
+    assert re.search(r"CrossKD against plain mimicking: (\*\*[+-][\d.]+|no common seed)", said)
+    assert "Not yet: " in printed(tagged(cells, "exercise"))
+
+
+def own_data(cells):
+    assert "24 images, 108 boxes, no bad record" in printed(tagged(cells, "check"))
+    assert picture(tagged(cells, "samples")).width > 900, "three columns of 320 pixels"
+    (broken,) = shown(tagged(cells, "broken"), "text/html")
+    assert broken.count("FOLDER") == 6 and "leaves the" in broken and "not valid JSON" in broken
+    said = printed(tagged(cells, "teacher_ap"))
+    assert re.search(r"teacher: AP \d+\.\d on the validation images", said) and "UNTRAINED" in said
+    for tag in ("race", "conflict"):
+        assert picture(tagged(cells, tag)).width == 1280
+    (paragraph,) = shown(tagged(cells, "paragraph"), "text/markdown")
+    assert "4 steps" in paragraph and all(name in paragraph for name in ("none", "KD", "CrossKD"))
+    (numbers,) = shown(tagged(cells, "numbers"), "text/html")
+    assert "ratio" in numbers and numbers.count("<tr>") == 1 + 1 + 10, "head, all, ten classes"
+    assert "Not yet: " in printed(tagged(cells, "exercise"))
+
+
 def what_held(cells):
     (table,) = shown(tagged(cells, "verdicts"), "text/html")
     words = re.findall(r"<td>(held|did not hold|not decided by these data)</td>", table)
@@ -355,7 +395,9 @@ PROMISES = {
     "06_how_training_unfolds": training_unfolds,
     "07_the_tables": the_tables,
     "08_which_layer": which_layer,
+    "10_your_own_data": own_data,
     "11_ten_ways_to_imitate": ten_ways,
+    "12_other_heads": other_heads,
     "13_what_held": what_held,
     "14_the_fine_print": fine_print,
 }

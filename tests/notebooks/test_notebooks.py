@@ -17,6 +17,7 @@ from crosskd_lab.book.press import execute
 from crosskd_lab.lesson.conflicts import check_ratio
 from crosskd_lab.lesson.exercises import check_align, check_gain, check_translation
 from crosskd_lab.lesson.fine_print import SWITCHES, check_keep
+from crosskd_lab.lesson.for_real import check_resume
 from crosskd_lab.lesson.imitations import check_region
 from crosskd_lab.lesson.other_heads import check_best
 from crosskd_lab.lesson.pulls import check_gini
@@ -85,6 +86,7 @@ class TestRules:
         ("06_how_training_unfolds", check_split, "split"),
         ("07_the_tables", check_agreement, "agreement"),
         ("08_which_layer", check_layers, "learners"),
+        ("09_train_it_for_real", check_resume, "goes_on_from"),
         ("10_your_own_data", check_boxes, "to_coco"),
         ("11_ten_ways_to_imitate", check_region, "region"),
         ("12_other_heads", check_best, "best"),
@@ -110,7 +112,7 @@ def executed(request, tmp_path_factory):
         parameters["out"] = str(out / "race")
     if request.param == "06_how_training_unfolds":
         parameters["race"] = str(out / "race")
-    if request.param in ("08_which_layer", "10_your_own_data"):
+    if request.param in ("08_which_layer", "09_train_it_for_real", "10_your_own_data"):
         parameters["out"] = str(out / "runs")
     chapter = execute(cover, out, parameters)
     assert chapter.error is None, f"{request.param}: {chapter.error}"
@@ -336,6 +338,34 @@ def other_heads(cells):
     assert "Not yet: " in printed(tagged(cells, "exercise"))
 
 
+def for_real(cells):
+    assert shown(tagged(cells, "recipes"), WIDGET), "where widgets run, a recipe can be chosen"
+    (commands,) = shown(tagged(cells, "recipes"), "text/markdown")
+    assert "`crosskd-lab launch paper/table1_i3 --gpus 8`" in commands
+    assert "efficiency" in shown(tagged(cells, "plan"), "text/html")[0]
+    dry, started = printed(tagged(cells, "dry")), printed(tagged(cells, "launch"))
+    assert "rate      0.02" in dry and started.startswith(dry.strip()), "as it was foretold"
+    assert "ended by signal 9" in started
+    for tag in ("watch", "resume"):
+        assert shown(tagged(cells, tag), WIDGET) and picture(tagged(cells, tag)).width > 600
+    stopped = printed(tagged(cells, "stop"))
+    step, saved = re.match(
+        r"stopped at step (\d+) of 60; newest checkpoint: step (\d+)\n", stopped
+    ).groups()
+    assert 0 < int(saved) <= int(step) < 60
+    ended = printed(tagged(cells, "resume"))
+    assert ended == "done: step 60 of 60, resumed 1 time in smoke/crosskd-s0\n"
+    said = r"AP in the record (\d+\.\d\d), measured again (\d+\.\d\d)\n"
+    once, again = re.match(said, printed(tagged(cells, "evaluate"))).groups()
+    assert once == again
+    (table,) = shown(tagged(cells, "table"), "text/html")
+    rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in table.split("<tr>")]
+    (mine,) = (row for row in rows if "yours" in row)
+    assert "smoke" in mine and float(mine[-1]) == float(once)
+    assert "38.7" in table, "beside the paper's"
+    assert "Not yet: " in printed(tagged(cells, "exercise"))
+
+
 def own_data(cells):
     assert "24 images, 108 boxes, no bad record" in printed(tagged(cells, "check"))
     assert picture(tagged(cells, "samples")).width > 900, "three columns of 320 pixels"
@@ -395,6 +425,7 @@ PROMISES = {
     "06_how_training_unfolds": training_unfolds,
     "07_the_tables": the_tables,
     "08_which_layer": which_layer,
+    "09_train_it_for_real": for_real,
     "10_your_own_data": own_data,
     "11_ten_ways_to_imitate": ten_ways,
     "12_other_heads": other_heads,

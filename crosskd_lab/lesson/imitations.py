@@ -135,7 +135,7 @@ def check_region(region: Callable[[Tensor, int, int], Tensor]) -> str:
             raise Wrong(f"for {words} it has the shape {tuple(got.shape)}, not (6, 8)")
         if (got - wanted).abs().max() > 1e-6:
             raise Wrong(
-                f"for {words} {_first(got, wanted)}; every object weighs one in all, and "
+                f"for {words}, {_first(got, wanted)}; every object weighs one in all, and "
                 "where boxes overlap the larger value stays"
             )
     return "every object weighs one, however many cells it covers"

@@ -98,8 +98,8 @@ def last_wins(boxes, height, width):
     ("region", "said"),
     [
         (right, "Right: "),
-        (ones, "one box of 2 by 3 cells cell (1, 1) has 1 and not 0.167"),
-        (last_wins, "a small box inside a large one cell (2, 2)"),
+        (ones, "one box of 2 by 3 cells, cell (1, 1) has 1 and not 0.167"),
+        (last_wins, "a small box inside a large one, cell (2, 2)"),
         (lambda b, h, w: torch.zeros(w, h), "has the shape (8, 6), not (6, 8)"),
         (lambda b, h, w: None, "raised"),
     ],

@@ -43,7 +43,9 @@ DIES = (
 def recipe_commands() -> dict[str, Command]:
     """Every recipe of the paper: its command, and what starts it from here on eight GPUs."""
     offered = {}
-    for row in recipes().to_dict("records"):
+    with quiet():
+        rows = recipes().to_dict("records")
+    for row in rows:
         name, points = row["recipe"], row["AP"]
         printed = f" (the paper's AP: {points})" if points == points and points else ""
         words = f"crosskd-lab launch {name} --gpus {GPUS}"

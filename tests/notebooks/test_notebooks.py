@@ -370,7 +370,7 @@ def own_data(cells):
     assert "24 images, 108 boxes, no bad record" in printed(tagged(cells, "check"))
     assert picture(tagged(cells, "samples")).width > 900, "three columns of 320 pixels"
     (broken,) = shown(tagged(cells, "broken"), "text/html")
-    assert broken.count("FOLDER") == 6 and "leaves the" in broken and "not valid JSON" in broken
+    assert broken.count(">FOLDER") == 6 and "leaves the" in broken and "not valid JSON" in broken
     said = printed(tagged(cells, "teacher_ap"))
     assert re.search(r"teacher: AP \d+\.\d on the validation images", said) and "UNTRAINED" in said
     for tag in ("race", "conflict"):

@@ -63,13 +63,18 @@ def blank_predictions(head: HeadAdapter, levels: Levels) -> Predictions:
     return Predictions(grow(tiny.cls), grow(tiny.reg), centerness)
 
 
+def is_dynamic(head: HeadAdapter) -> bool:
+    """Whether a head's assigner looks at predictions, so that its targets change in training."""
+    return any(kind.__name__ in DYNAMIC for kind in type(head.head).__mro__)
+
+
 def refuse_dynamic(head: HeadAdapter) -> None:
     """Stop where an assigner needs a student that is not there.
 
     Raises:
         LabError: for a head whose assigner looks at predictions.
     """
-    if any(kind.__name__ in DYNAMIC for kind in type(head.head).__mro__):
+    if is_dynamic(head):
         raise LabError(
             f"the assigner of {type(head.head).__name__} looks at the student's predictions and "
             "has no targets before training: take a trained student and its own boxes"

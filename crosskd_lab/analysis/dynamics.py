@@ -9,8 +9,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ..heads import HeadAdapter
+from ..heads import HeadAdapter, Predictions, Targets
 from ..pair import Pair
+from .assignment import assigned, is_dynamic
 
 
 def l1_distance(scores: Tensor, reference: Tensor, num_pos: float) -> float:
@@ -47,7 +48,8 @@ def l1_parts(scores: Tensor, reference: Tensor, positive: Tensor) -> tuple[float
 class ScoreDistances:
     """Measures L1(p^s, p^t) and L1(p^s, p^gt) on a fixed sample of images.
 
-    The teacher is frozen, so its scores are computed once and kept.
+    The teacher is frozen, so its scores are computed once and kept. So is the answer of an
+    assigner that looks at no predictions.
 
     Args:
         pair: Student and teacher.
@@ -58,10 +60,15 @@ class ScoreDistances:
     def __init__(self, pair: Pair, batches: Sequence[dict[str, Any]]) -> None:
         self.pair, self.batches = pair, batches
         self.teacher_scores: list[Tensor] = []
+        self.targets: list[Targets | None] = [None] * len(batches)
 
     @torch.no_grad()
-    def measure(self) -> dict[str, float]:
+    def measure(self, said: Sequence[Predictions | None] = ()) -> dict[str, float]:
         """``l1_teacher`` and ``l1_truth``, each per positive location, over all batches.
+
+        Args:
+            said: The student's predictions on every batch where they are known already; where one
+                is None, or by default, the student is run.
 
         ``l1_truth`` is the sum of ``l1_truth_positive``, at positive locations, and
         ``l1_truth_background``, at all others; both are divided by the number of positives.
@@ -77,8 +84,10 @@ class ScoreDistances:
         head = self.pair.student_head
         to_teacher = at_positives = at_background = positives = 0.0
         comparable = True
-        for batch, teacher in zip(self.batches, self.teacher_scores, strict=True):
-            scores, truth, positive = scores_and_truth(self.pair, batch)
+        known = said or [None] * len(self.batches)
+        for k, teacher in enumerate(self.teacher_scores):
+            scores, truth, targets = self._look(k, known[k])
+            positive = targets.positive
             sides = scores, teacher
             if scores.shape != teacher.shape:
                 sides = _by_location(scores, head), _by_location(teacher, self.pair.teacher_head)
@@ -96,24 +105,37 @@ class ScoreDistances:
         }
         return {"l1_teacher": to_teacher / count, **measured} if comparable else measured
 
+    def _look(self, k: int, said: Predictions | None) -> tuple[Tensor, Tensor, Targets]:
+        """Scores, truth and targets of one batch; targets that cannot change are kept."""
+        found = look(self.pair, self.batches[k], said, self.targets[k])
+        if found[2].quality is None and not is_dynamic(self.pair.student_head):
+            self.targets[k] = found[2]
+        return found
+
 
 @torch.no_grad()
-def scores_and_truth(pair: Pair, batch: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
-    """The student's scores p^s, the targets p^gt that its assigner gives, and where it is positive.
+def look(
+    pair: Pair,
+    batch: dict[str, Any],
+    said: Predictions | None = None,
+    targets: Targets | None = None,
+) -> tuple[Tensor, Tensor, Targets]:
+    """The student's scores p^s, the targets p^gt that its assigner gives, and all else it says.
 
     Args:
         pair: Its student is read in the mode it is in.
         batch: Preprocessed, ``dict(inputs, data_samples)`` with ground truth in input pixels.
+        said: The student's predictions on it; by default the student is run.
+        targets: The assigner's answer; by default it is asked.
 
     Returns:
-        ``(N, P, K)`` and ``(N, P, K)`` in [0, 1], and ``(N, P)``, boolean.
+        ``(N, P, K)`` and ``(N, P, K)`` in [0, 1], and the targets.
     """
     head, samples = pair.student_head, batch["data_samples"]
     metas = [sample.metainfo for sample in samples]
-    predictions = head.walk(pair.student.extract_feat(batch["inputs"])).predictions
-    _, targets = head.detection_losses(predictions, [s.gt_instances for s in samples], metas)
-    scores = head.flat_cls(predictions).sigmoid()
-    return scores, head.soft_labels(predictions, targets, metas), targets.positive
+    said = said or head.walk(pair.student.extract_feat(batch["inputs"])).predictions
+    targets = targets or assigned(head, said, [s.gt_instances for s in samples], metas)
+    return head.flat_cls(said).sigmoid(), head.soft_labels(said, targets, metas), targets
 
 
 def turned_down(

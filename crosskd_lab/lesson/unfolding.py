@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from crosskd_lab.analysis.dynamics import scores_and_truth, turned_down
+from crosskd_lab.analysis.dynamics import look, turned_down
 from crosskd_lab.configs import ROOT
 from crosskd_lab.declared import RECORDED
 from crosskd_lab.errors import LabError
@@ -131,9 +131,9 @@ def turned_down_picture(
         student = train_student(method, scale, race=race.folder)
         print(f"{method}: {student.origin}")
         batch = held_out(student, IMAGES[scale])
-        frames[method_name(student.config.model.methods)] = turned_down(
-            *scores_and_truth(student.pair, batch), FACTORS
-        )
+        scores, truth, targets = look(student.pair, batch)
+        name = method_name(student.config.model.methods)
+        frames[name] = turned_down(scores, truth, targets.positive, FACTORS)
     return turned_down_figure(frames)
 
 

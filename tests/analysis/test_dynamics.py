@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from crosskd_lab.analysis import dynamics
 from crosskd_lab.analysis.dynamics import (
     ScoreDistances,
     _by_location,
@@ -89,3 +90,25 @@ def test_two_anchors_are_held_against_one_by_the_better():
     said = torch.tensor([[[0.1, 0.9], [0.3, 0.2], [0.5, 0.5], [0.4, 0.6]]])  # 2 locations
     better = _by_location(said, type("TwoAnchors", (), {"anchors": 2}))
     assert better.equal(torch.tensor([[[0.3, 0.9], [0.5, 0.6]]]))
+
+
+def test_an_assigner_that_looks_at_no_predictions_is_asked_once(make_pair, make_batch, monkeypatch):
+    pair = make_pair()
+    pair.student.eval()
+    distances = ScoreDistances(pair, [dict(zip(("inputs", "data_samples"), make_batch()))])  # noqa: B905
+    first = distances.measure()
+    monkeypatch.setattr(dynamics, "assigned", lambda *_: pytest.fail("asked again"))
+    assert distances.measure() == first
+    torch.nn.init.constant_(pair.student.bbox_head.gfl_cls.bias, -50.0)
+    assert distances.measure()["l1_truth"] <= 1 < first["l1_truth"], "the student is read anew"
+
+
+def test_an_assigner_that_looks_at_predictions_is_asked_every_time(
+    make_pair, make_batch, monkeypatch
+):
+    pair = make_pair()
+    pair.student.eval()
+    distances = ScoreDistances(pair, [dict(zip(("inputs", "data_samples"), make_batch()))])  # noqa: B905
+    monkeypatch.setattr(dynamics, "is_dynamic", lambda head: True)
+    distances.measure()
+    assert distances.targets == [None]

@@ -23,10 +23,13 @@ def test_they_are_those_of_the_models_own_scores(tiny, tmp_path):
     model = runner.model.eval()
     dataset = runner.val_loop.dataloader.dataset
     metrics: dict[str, float] = {}
-    Distances(images=3, batch=2).after_val_epoch(runner, metrics)
+    hook = Distances(images=3)
+    hook.after_val_epoch(runner, metrics)
+    count = sum(len(batch["data_samples"]) for batch in hook._distances.batches)
+    assert 3 <= count < 3 + runner.val_loop.dataloader.batch_size
 
     difference = positives = 0.0
-    for index in range(3):  # one by one, through stock forward
+    for index in range(count):  # one by one, through stock forward
         batch = model.data_preprocessor(
             {"inputs": [dataset[index]["inputs"]], "data_samples": [dataset[index]["data_samples"]]}
         )
@@ -48,6 +51,26 @@ def test_they_are_those_of_the_models_own_scores(tiny, tmp_path):
     assert metrics["l1_teacher"] == pytest.approx(difference / positives, rel=1e-4)
     parts = [metrics[f"l1_truth_{part}"] for part in ("positive", "background")]
     assert metrics["l1_truth"] == pytest.approx(sum(parts)) and min(parts) > 0
+
+
+def test_the_student_is_listened_to_and_not_run_again(tiny, tmp_path):
+    prepare_engine()
+    runner = build_runner(tiny(), tmp_path / "run")
+    (hook,) = [hook for hook in runner.hooks if isinstance(hook, Distances)]
+    runs: list[int] = []
+    backbone = runner.model.eval().backbone
+    counted = backbone.register_forward_hook(lambda *_: runs.append(1))
+    heard = runner.val_loop.run()
+    counted.remove()
+    assert len(runs) == len(runner.val_loop.dataloader), "once a batch, for the validation itself"
+    assert not runner.model.bbox_head._forward_hooks, "nobody listens any longer"
+
+    walked: dict[str, float] = {}
+    fresh = Distances(hook.images)
+    fresh.after_val_epoch(runner, walked)
+    assert set(walked) == {"l1_teacher", "l1_truth", "l1_truth_positive", "l1_truth_background"}
+    for name, value in walked.items():
+        assert heard[name] == pytest.approx(value, rel=1e-5)
 
 
 def test_heads_that_are_not_dense_are_left_out(beyond_dense):

@@ -16,4 +16,7 @@ rows = {
     "faster_kd": ("pocket/faster_kd", {}),
     "faster_crosskd": ("pocket/faster_crosskd", {}),
     "faster_crosskd_1": ("pocket/faster_crosskd", {"methods.0.i": 1}),
+    "deformable_none": ("pocket/none", own("deformable")),
+    "deformable_kd": ("pocket/deformable_kd", {}),
+    "deformable_crosskd": ("pocket/deformable_crosskd", {}),
 }

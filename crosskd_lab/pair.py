@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ def build_detector(model: Mapping[str, Any]) -> Any:
 
     try:
         with DefaultScope.overwrite_default_scope("mmdet"):
-            return MODELS.build(dict(model))
+            return MODELS.build(deepcopy(dict(model)))  # some detectors write into their config
     except Exception as error:
         reason = str(error).strip().splitlines()
         raise LabError(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from crosskd_lab.configs import TEACHERS
 from crosskd_lab.declared import REGIMES, TEST, read_sweep, sweeps
 from crosskd_lab.race import SCENES
 
@@ -44,7 +45,7 @@ def test_teachers(name):
 
 
 def test_regimes_and_sets():
-    assert len(rows(r"\w+_r18_w32")) == 4
+    assert set(rows(r"\w+_r18_w32")) == {path.stem for path in TEACHERS.glob("*.safetensors")}
     for name, settings in REGIMES.items():
         section = TEXT.split(f"\n## {name}\n")[1].split("\n## ")[0]
         assert re.match(rf"\s*{settings['schedule.steps']:,} steps", section)

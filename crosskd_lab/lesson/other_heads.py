@@ -14,7 +14,6 @@ from torch import Tensor
 
 from crosskd_lab.analysis.beyond import attention_map, roi_map, roi_scores
 from crosskd_lab.analysis.maps import pixels
-from crosskd_lab.configs import RANDOM
 from crosskd_lab.declared import RECORDED
 from crosskd_lab.figures import (
     Delivery,
@@ -32,23 +31,19 @@ from crosskd_lab.lesson.students import Student, held_out, train_student
 from crosskd_lab.lesson.the_race import calm
 from crosskd_lab.methods.decoder_crosskd import DELIVERED
 from crosskd_lab.pair import Pair
-from crosskd_lab.tables import compare_rows, measured_rows, measured_runs
+from crosskd_lab.tables import Paired, compare_rows, measured_rows, measured_runs
 from crosskd_lab.taps import Taps, collect
 from crosskd_lab.widgets import Frames, Menus
 
-SHIPPED = {"faster": "faster_r18_w32", "deformable": RANDOM}
+FAMILIES = {"faster": "Faster R-CNN", "deformable": "Deformable DETR"}
 
 
 def two_detectors(kind: str, scale: str, data: str | Path | None = None) -> Student:
-    """A student of "faster" or "deformable" beside its teacher, briefly taught by CrossKD.
-
-    No Deformable DETR teacher is shipped: that one has random weights, and the line says so.
-    """
-    teacher = SHIPPED[kind]
+    """A student of "faster" or "deformable" beside the shipped teacher, briefly trained."""
+    teacher = f"{kind}_r18_w32"
     with calm():
         student = train_student(f"{kind}_crosskd", scale, data, teacher)
-    said = "RANDOM WEIGHTS, none is shipped" if teacher == RANDOM else teacher
-    print(f"{type(student.pair.student).__name__}: teacher {said}; student {student.origin}")
+    print(f"{type(student.pair.student).__name__}: teacher {teacher}; student {student.origin}")
     return student
 
 
@@ -122,22 +117,28 @@ def recorded_rows(recorded: str | Path | None = None) -> pd.DataFrame:
 
 
 def tell_recorded(recorded: str | Path | None = None) -> str:
-    """What the records say of CrossKD in Faster R-CNN, above none and above KD, in Markdown."""
+    """What the records say of CrossKD in either family, above none and above KD, in Markdown."""
     runs = measured_runs("beyond", recorded or RECORDED)
     lines = []
-    for other, words in (("faster_none", "no teacher"), ("faster_kd", "plain mimicking")):
-        found = compare_rows(runs, "faster_crosskd", other)
-        if found is None:
-            lines.append(f"- CrossKD against {words}: no common seed is recorded yet.")
-            continue
-        half = "" if np.isnan(found.half_width) else f" ± {found.half_width:.1f}"
-        sure = abs(found.difference) > found.half_width
-        said = "above" if found.difference > 0 else "below"
-        lines.append(
-            f"- CrossKD against {words}: **{found.difference:+.1f}{half} AP** over {found.n} "
-            f"seed(s), {said}" + ("." if sure else ", but the interval holds zero.")
-        )
+    for family, name in FAMILIES.items():
+        for other, words in (("none", "no teacher"), ("kd", "plain mimicking")):
+            found = compare_rows(runs, f"{family}_crosskd", f"{family}_{other}")
+            lines.append(f"- {name}, CrossKD against {words}: {_difference(found)}")
     return "\n".join(lines)
+
+
+def _difference(found: Paired | None) -> str:
+    """A paired comparison in words."""
+    if found is None:
+        return "no common seed is recorded yet."
+    said = "above" if found.difference > 0 else "below"
+    if np.isnan(found.half_width):
+        return f"**{found.difference:+.1f} AP** over one seed, {said}; one seed has no interval."
+    sure = abs(found.difference) > found.half_width
+    return (
+        f"**{found.difference:+.1f} ± {found.half_width:.1f} AP** over {found.n} seeds, {said}"
+        + ("." if sure else ", but the interval holds zero.")
+    )
 
 
 @verdict

@@ -28,10 +28,10 @@ def deformable(tiny_scenes):
     return two_detectors("deformable", "smoke", tiny_scenes)
 
 
-def test_the_teacher_is_named_and_random_weights_are_said(tiny_scenes, capsys):
+def test_the_teacher_is_named(tiny_scenes, capsys):
     two_detectors("deformable", "smoke", tiny_scenes)
     said = capsys.readouterr()
-    assert "DeformableDETR: teacher RANDOM WEIGHTS, none is shipped; student 4 steps" in said.out
+    assert "DeformableDETR: teacher deformable_r18_w32; student 4 steps" in said.out
     assert not said.err
 
 
@@ -69,12 +69,16 @@ def record(folder, aps):
 
 def test_words_follow_the_records(tmp_path):
     said = tell_recorded(tmp_path)
-    assert said.count("no common seed is recorded yet") == 2
+    assert said.count("no common seed is recorded yet") == 4
     record(tmp_path, {"faster_none": (10, 12), "faster_kd": (14.5, 17), "faster_crosskd": (14, 16)})
-    above, below = tell_recorded(tmp_path).splitlines()
-    assert above == "- CrossKD against no teacher: **+4.0 ± 0.0 AP** over 2 seed(s), above."
+    record(tmp_path, {"deformable_none": (10,), "deformable_crosskd": (9,)})
+    above, below, alone, missing = tell_recorded(tmp_path).splitlines()
+    told = "CrossKD against no teacher: **+4.0 ± 0.0 AP** over 2 seeds, above."
+    assert above == f"- Faster R-CNN, {told}"
     # differences -0.5 and -1: sd 0.354, t = 12.7, half 0.25 * 12.7
-    assert "plain mimicking: **-0.8 ± 3.2 AP** over 2 seed(s), below, but the interval" in below
+    assert "plain mimicking: **-0.8 ± 3.2 AP** over 2 seeds, below, but the interval" in below
+    assert "Deformable DETR" in alone and "**-1.0 AP** over one seed, below; one seed" in alone
+    assert "plain mimicking: no common seed" in missing
     table = recorded_rows(tmp_path)
     assert table.loc["faster_crosskd", "mean"] == 15 and table.loc["faster_crosskd", "n"] == 2
     assert table.loc["faster_crosskd", "to_kd"] == -0.75

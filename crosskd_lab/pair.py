@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,7 +114,7 @@ def build_detector(model: Mapping[str, Any]) -> Any:
 
     try:
         with DefaultScope.overwrite_default_scope("mmdet"):
-            return MODELS.build(deepcopy(dict(model)))  # some detectors write into their config
+            return MODELS.build(dict(model))
     except Exception as error:
         reason = str(error).strip().splitlines()
         raise LabError(

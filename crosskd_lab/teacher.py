@@ -6,6 +6,7 @@ import json
 import math
 import statistics
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -127,7 +128,7 @@ def fresh_ap(cfg: Config, checkpoint: Path, seed: int, images: int = IMAGES) -> 
     """AP on held-out scenes that are drawn for this once, of the size that the config names."""
     with TemporaryDirectory() as scratch:
         data = write_scenes(Path(scratch) / "set", cfg.data.size, train=0, val=images, seed=seed)
-        return evaluate(cfg, checkpoint, data)
+        return evaluate(deepcopy(cfg), checkpoint, data)  # mmdet's DETRs write into theirs
 
 
 def summary(values: Sequence[float]) -> dict[str, Any]:

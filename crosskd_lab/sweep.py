@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,7 @@ def run_row(
 def _results(row: Row, cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
     """What is recorded of a run that came to its end."""
     saved, record = find_saved(folder), read_record(folder)
+    modules = modules_of(cfg)  # before the next line: mmdet writes into what it builds from
     student = build_detector(cfg.model.get("student", cfg.model))
     on_test = evaluate(saved.config, saved.checkpoint, test, "test")
     metrics = read_metrics(folder)
@@ -186,7 +188,7 @@ def _results(row: Row, cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in student.parameters()),
         "method": record["methods"],
         "config_hash": substance_of(cfg),
-        "code": code_of(modules_of(cfg), texts_of(row.config, row.settings)),
+        "code": code_of(modules, texts_of(row.config, row.settings)),
         "data": {"train": record["data"]["checksum"], "test": data_checksum(test)},
         "teacher": record["teacher"],
         "threads": record["extra"]["threads"],
@@ -198,7 +200,7 @@ def modules_of(cfg: Config) -> set[str]:
     """The modules that hold the adapters and methods of a completed config."""
     models = [cfg.model.get("student", cfg.model)]
     models += [cfg.model.teacher.config] if "teacher" in cfg.model else []
-    kinds = [type(adapter_of(build_detector(model))) for model in models]
+    kinds = [type(adapter_of(build_detector(deepcopy(model)))) for model in models]
     kinds += [get_object_from_string(m["type"]) for m in cfg.model.get("methods", [])]
     return {kind.__module__ for kind in kinds}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from mmdet.models.utils import unpack_gt_instances
 from torch import Tensor
 
 from .cross_head import Align, cross_head, delivered_layer
@@ -26,6 +27,7 @@ class Taps:
         teacher_head: Adapter that reads the teacher's and the cross-head predictions.
         gt_instances: Per image, ``bboxes`` ``(G, 4)`` xyxy input pixels and ``labels`` ``(G,)``.
         metas: Per image, mmdet's meta information.
+        ignored: Per image None or ``bboxes`` that the annotations say to leave out (crowds).
     """
 
     student: HeadTaps
@@ -35,6 +37,7 @@ class Taps:
     teacher_head: HeadAdapter
     gt_instances: Sequence[Any]
     metas: Sequence[dict]
+    ignored: Sequence[Any] | None = None
 
     def cross(
         self,
@@ -67,8 +70,7 @@ def collect(
     Returns:
         The taps, and the student's own detection losses from the head's own ``loss_by_feat``.
     """
-    gt_instances = [sample.gt_instances for sample in data_samples]
-    metas = [sample.metainfo for sample in data_samples]
+    gt_instances, ignored, metas = unpack_gt_instances(data_samples)
     ours, theirs = pair.student_head, pair.teacher_head
     student, losses, targets = ours.student_step(pair.student, inputs, data_samples, tap)
     with torch.no_grad():
@@ -78,4 +80,4 @@ def collect(
         targets = targets.at_levels(mine, ours.counts(student.predictions.cls))
         student, teacher = student.at_levels(mine), teacher.at_levels(others)
         ours, theirs = ours.only(mine), theirs.only(others)
-    return Taps(student, teacher, targets, ours, theirs, gt_instances, metas), losses
+    return Taps(student, teacher, targets, ours, theirs, gt_instances, metas, ignored), losses

@@ -16,7 +16,11 @@ class _Answered(Exception):
 
 
 def assigned(
-    head: HeadAdapter, predictions: Predictions, truths: list[Any], metas: list[dict]
+    head: HeadAdapter,
+    predictions: Predictions,
+    truths: list[Any],
+    metas: list[dict],
+    ignored: list[Any] | None = None,
 ) -> Targets:
     """The targets of the head's own loss, which is left as soon as its assigner has answered.
 
@@ -27,9 +31,10 @@ def assigned(
         predictions: Of the batch, or blank ones for an assigner that does not look at them.
         truths: Ground truth of every image.
         metas: Per image, as mmdet's samples have them.
+        ignored: See :meth:`HeadAdapter.detection_losses`.
     """
     if type(head).detection_losses is not HeadAdapter.detection_losses:
-        return head.detection_losses(predictions, truths, metas)[1]
+        return head.detection_losses(predictions, truths, metas, ignored)[1]
     assign = getattr(head.head, head.assigns)
 
     def answer(*args: Any, **kwargs: Any) -> None:
@@ -37,7 +42,7 @@ def assigned(
 
     object.__setattr__(head.head, head.assigns, answer)
     try:
-        return head.detection_losses(predictions, truths, metas)[1]
+        return head.detection_losses(predictions, truths, metas, ignored)[1]
     except _Answered as carried:
         return head.read_targets(carried.args[0], predictions, metas)
     finally:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from mmdet.models.utils import unpack_gt_instances
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
@@ -101,14 +102,13 @@ def find_conflict(
         raise LabError(f"boxes = {boxes!r} is unknown: choose one of {', '.join(BOXES)}")
     if boxes != "student":
         refuse_dynamic(pair.student_head)
-    truths = [sample.gt_instances for sample in data_samples]
-    metas = [sample.metainfo for sample in data_samples]
+    truths, ignored, metas = unpack_gt_instances(data_samples)
     teacher = pair.teacher_head.walk(pair.teacher.extract_feat(inputs)).predictions
     if boxes == "student":
         student = pair.student_head.walk(pair.student.extract_feat(inputs)).predictions
     else:
         student = blank_predictions(pair.student_head, teacher.cls)
-    targets = assigned(pair.student_head, student, truths, metas)
+    targets = assigned(pair.student_head, student, truths, metas, ignored)
     target = _target(pair, student, teacher, targets, metas, boxes)
     return locate(pair.teacher_head, target, teacher, targets, metas)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from mmdet.models.utils import unpack_gt_instances
 from torch import Tensor
 
 from ..heads import HeadAdapter, Predictions, Targets
@@ -131,10 +132,10 @@ def look(
     Returns:
         ``(N, P, K)`` and ``(N, P, K)`` in [0, 1], and the targets.
     """
-    head, samples = pair.student_head, batch["data_samples"]
-    metas = [sample.metainfo for sample in samples]
+    head = pair.student_head
+    truths, ignored, metas = unpack_gt_instances(batch["data_samples"])
     said = said or head.walk(pair.student.extract_feat(batch["inputs"])).predictions
-    targets = targets or assigned(head, said, [s.gt_instances for s in samples], metas)
+    targets = targets or assigned(head, said, truths, metas, ignored)
     return head.flat_cls(said).sigmoid(), head.soft_labels(said, targets, metas), targets
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch.nn.functional as F
+from mmdet.models.utils import unpack_gt_instances
 from torch import Tensor
 
 from ..losses import kd_quality_focal
@@ -36,9 +37,8 @@ class HeadAdapter(TowerHead):
     ) -> tuple[HeadTaps, dict[str, Any], Targets]:
         """Walk once; the detection loss is the head's own, on those predictions."""
         walked = self.walk(detector.extract_feat(inputs), tap)
-        gt_instances = [sample.gt_instances for sample in data_samples]
-        metas = [sample.metainfo for sample in data_samples]
-        return walked, *self.detection_losses(walked.predictions, gt_instances, metas)
+        truths, ignored, metas = unpack_gt_instances(data_samples)
+        return walked, *self.detection_losses(walked.predictions, truths, metas, ignored)
 
     def teacher_step(
         self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str, student: HeadTaps
@@ -48,15 +48,26 @@ class HeadAdapter(TowerHead):
 
     # --- the head's own losses and targets ----------------------------------------------------
     def detection_losses(
-        self, predictions: Predictions, gt_instances: list[Any], metas: list[dict]
+        self,
+        predictions: Predictions,
+        gt_instances: list[Any],
+        metas: list[dict],
+        ignored: list[Any] | None = None,
     ) -> tuple[dict[str, Any], Targets]:
         """The head's own ``loss_by_feat`` and the targets that its assigner made on the way.
 
         The assigner runs once: its result is overheard, not asked for again.
+
+        Args:
+            predictions: The student's.
+            gt_instances: Per image, ``bboxes`` ``(G, 4)`` and ``labels`` ``(G,)``.
+            metas: Per image.
+            ignored: Per image None or ``bboxes`` (crowds) on which assigners with an
+                ``ignore_iof_thr`` above 0 leave priors out; None where no image has any.
         """
         outputs = map(list, self.outputs(predictions))
         with overhear(self.head, self.assigns) as heard:
-            losses = self.head.loss_by_feat(*outputs, gt_instances, metas)
+            losses = self.head.loss_by_feat(*outputs, gt_instances, metas, ignored)
         return losses, self.read_targets(heard[0], predictions, metas)
 
     def outputs(self, predictions: Predictions) -> list[Levels]:

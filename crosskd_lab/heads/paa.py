@@ -23,7 +23,11 @@ class PAAAdapter(ATSSAdapter):
     """
 
     def detection_losses(
-        self, predictions: Predictions, gt_instances: list[Any], metas: list[dict]
+        self,
+        predictions: Predictions,
+        gt_instances: list[Any],
+        metas: list[dict],
+        ignored: list[Any] | None = None,
     ) -> tuple[dict[str, Any], Targets]:
         """The head's own losses and what they were computed on.
 
@@ -37,7 +41,7 @@ class PAAAdapter(ATSSAdapter):
                 "pip install scikit-learn"
             )
         with overhear(self.head, "paa_reassign") as chosen:
-            losses, matched = super().detection_losses(predictions, gt_instances, metas)
+            losses, matched = super().detection_losses(predictions, gt_instances, metas, ignored)
         labels, label_weights, _, counts = zip(*chosen, strict=True)
         num_pos = max(int(sum(counts)), len(metas))  # as its class loss counts them
         found = replace(

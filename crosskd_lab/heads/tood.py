@@ -98,13 +98,17 @@ class TOODAdapter(HeadAdapter):
         return self.flat(predictions.cls, self.num_classes).logit(eps=1e-6)
 
     def detection_losses(
-        self, predictions: Predictions, gt_instances: list[Any], metas: list[dict]
+        self,
+        predictions: Predictions,
+        gt_instances: list[Any],
+        metas: list[dict],
+        ignored: list[Any] | None = None,
     ) -> tuple[dict[str, Any], Targets]:
         """The head's own; outside of a run it is epoch 0."""
         hub = MessageHub.get_current_instance()
         if hub.get_info("epoch") is None:
             hub.update_info("epoch", 0)
-        return super().detection_losses(predictions, gt_instances, metas)
+        return super().detection_losses(predictions, gt_instances, metas, ignored)
 
     def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
         """The result of the epoch's assigner; its box targets are xyxy pixels already."""

@@ -74,8 +74,9 @@ class AssistantHead(Method):
         if self.assistant is None:
             raise LabError("AssistantHead copies the teacher's head: attach it to a pair first")
         walked = self.reader.walk(taps.student.neck)
+        ignored = None if taps.ignored is None else list(taps.ignored)
         own, _ = self.reader.detection_losses(
-            walked.predictions, list(taps.gt_instances), list(taps.metas)
+            walked.predictions, list(taps.gt_instances), list(taps.metas), ignored
         )
         losses = {
             f"loss_assistant_{name.removeprefix('loss_')}": self.detection * _total(value)

@@ -8,6 +8,7 @@ import re
 
 import pytest
 import torch
+from mmengine.structures import InstanceData
 
 from crosskd_lab.cross_head import cross_head
 from crosskd_lab.distiller import Distiller
@@ -76,6 +77,25 @@ def test_the_detection_loss_is_stock_to_the_bit(detector, batch, family):
         ours, theirs = (v if isinstance(v, list) else [v] for v in (losses[name], value))
         assert same(tuple(ours), tuple(theirs)), name
     assert targets.positive.any() and not targets.positive.all()
+
+
+@pytest.mark.parametrize("family", ["gfl", "retinanet", "atss", "ddod", "paa", "vfnet", "tood"])
+def test_ignored_objects_are_left_out_as_stock_leaves_them(detector, batch, family):
+    """FCOS and RTMDet assign points, which nothing ignores."""
+    model, (inputs, samples) = detector(family), batch
+    for part in vars(model.bbox_head).values():
+        if hasattr(part, "ignore_iof_thr"):
+            part.ignore_iof_thr = 0.3
+    adapter = adapter_for(model.bbox_head)
+    with_all = adapter.student_step(model, inputs, samples, "post_relu")[2]
+    for sample in samples:
+        sample.ignored_instances = InstanceData(bboxes=torch.tensor([[0.0, 0.0, 128.0, 60.0]]))
+    expected = copy.deepcopy(model).loss(inputs, samples)
+    _, losses, targets = adapter.student_step(model, inputs, samples, "post_relu")
+    for name, value in expected.items():
+        ours, theirs = (v if isinstance(v, list) else [v] for v in (losses[name], value))
+        assert same(tuple(ours), tuple(theirs)), name
+    assert not torch.equal(targets.label_weights, with_all.label_weights)
 
 
 @each_head

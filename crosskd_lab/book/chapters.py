@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +21,31 @@ class Cover(NamedTuple):
     title: str
     paragraph: str
 
+    @property
+    def page(self) -> str:
+        """File name of its page."""
+        return f"{self.path.stem}.html"
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A notebook that was executed.
+
+    Attributes:
+        cover: The notebook, its title and first paragraph.
+        seconds: How long it ran.
+        error: "cell 7: LabError: ..." where it failed, else None.
+    """
+
+    cover: Cover
+    seconds: float = 0.0
+    error: str | None = None
+
+    @property
+    def page(self) -> str:
+        """File name of its page."""
+        return self.cover.page
+
 
 def covers(notebooks: str | Path = NOTEBOOKS) -> list[Cover]:
     """The covers of all notebooks of a folder, in the order of their file names.
@@ -31,6 +58,19 @@ def covers(notebooks: str | Path = NOTEBOOKS) -> list[Cover]:
     if not paths:
         raise LabError(f"{notebooks} holds no notebooks: give the folder that does")
     return [read_cover(path) for path in paths]
+
+
+def chosen(book: Sequence[Cover], only: Sequence[str] = ()) -> list[Cover]:
+    """Those whose file names begin with one of some words, in the book's order; all for none.
+
+    Raises:
+        LabError: for a word that begins no name; the message lists what there is.
+    """
+    for word in only:
+        if not word or not any(cover.path.name.startswith(word) for cover in book):
+            numbers = ", ".join(cover.path.stem.split("_")[0] for cover in book)
+            raise LabError(f"no notebook begins with {word!r}: choose among {numbers}")
+    return [c for c in book if not only or c.path.name.startswith(tuple(only))]
 
 
 def read_cover(path: Path) -> Cover:

@@ -1,4 +1,4 @@
-"""Execute every notebook, render each to a page, and bind them with a table of contents."""
+"""Execute notebooks, render each to a page, and bind them with a table of contents."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import html
 import os
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill  # type: ignore[import-untyped]
 from nbconvert import HTMLExporter
-from nbconvert.filters import markdown2html
 from papermill.exceptions import PapermillExecutionError  # type: ignore[import-untyped]
 
-from crosskd_lab.book.chapters import NOTEBOOKS, Cover, covers
+from crosskd_lab.book.chapters import NOTEBOOKS, Chapter, Cover, chosen, covers
+from crosskd_lab.book.contents import contents
 from crosskd_lab.book.maths import draw_formulas
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import write_whole
@@ -26,27 +25,6 @@ TEMPLATES = Path(__file__).parent / "templates"
 # What a page shows of an output: pictures before text, and no widgets, which need a kernel.
 RICHEST_FIRST = ["text/html", "text/markdown", "image/svg+xml", "image/png", "text/plain"]
 WIDGET = "application/vnd.jupyter.widget-view+json"
-TITLE = "CrossKD Lab"
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """A notebook of the book.
-
-    Attributes:
-        cover: The notebook, its title and first paragraph.
-        seconds: How long it ran.
-        error: "cell 7: LabError: ..." where it failed, else None.
-    """
-
-    cover: Cover
-    seconds: float = 0.0
-    error: str | None = None
-
-    @property
-    def page(self) -> str:
-        """File name of its page."""
-        return f"{self.cover.path.stem}.html"
 
 
 def build_book(
@@ -54,37 +32,43 @@ def build_book(
     scale: str = "cpu",
     notebooks: str | Path = NOTEBOOKS,
     parameters: dict[str, Any] | None = None,
+    only: Sequence[str] = (),
     listener: Callable[[Chapter, int, int], None] | None = None,
 ) -> list[Chapter]:
     """Execute all notebooks of a folder in order and render them into ``out``.
 
-    A notebook that fails gets a page up to its error; the others are made all the same.
+    A notebook that fails gets a page up to its error; the others are made all the same. The table
+    of contents is there from the beginning and names what is still to come; pages of an earlier
+    build stay in it.
 
     Args:
         out: Folder of ``index.html``, the pages and the executed notebooks.
         scale: "smoke", "cpu" or "gpu", given to every notebook.
         notebooks: Folder of the notebooks.
         parameters: More values for the notebooks' parameters.
+        only: Which notebooks, by how their names begin ("04"); all by default.
         listener: Called with each chapter as it is done, its number from 1, and how many there are.
 
     Raises:
-        LabError: as :func:`covers`, or for a folder that cannot be written.
+        LabError: as :func:`covers` and :func:`chosen`, or for a folder that cannot be written.
     """
     out = Path(out)
     book = covers(notebooks)
+    wanted = chosen(book, only)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LabError(f"{out} cannot be made ({error.strerror}): give another --out") from error
     chapters: list[Chapter] = []
-    for number, cover in enumerate(book, 1):
+    write_whole(out / "index.html", contents(book, chapters, scale, out))
+    for number, cover in enumerate(wanted, 1):
         chapter = execute(cover, out, {"scale": scale, **(parameters or {})})
-        page = render(out / cover.path.name, _navigation(book, number - 1))
+        page = render(out / cover.path.name, _navigation(book, book.index(cover)))
         write_whole(out / chapter.page, page)
         chapters.append(chapter)
+        write_whole(out / "index.html", contents(book, chapters, scale, out))
         if listener:
-            listener(chapter, number, len(book))
-    write_whole(out / "index.html", _contents(chapters, scale))
+            listener(chapter, number, len(wanted))
     return chapters
 
 
@@ -139,9 +123,14 @@ def render(executed: Path, navigation: str) -> str:
 
 
 def _needs_kernel(output: Any) -> bool:
-    """Whether an output is a widget without a picture of itself, such as a progress bar."""
-    data = output.get("data", {})
-    return WIDGET in data and not set(data) & set(RICHEST_FIRST[:-1])
+    """Whether an output is a widget without a picture of itself, such as a progress bar.
+
+    A bar that has been closed leaves an output of nothing.
+    """
+    if "data" not in output:
+        return False
+    kinds = set(output["data"])
+    return not kinds or (WIDGET in kinds and not kinds & set(RICHEST_FIRST[:-1]))
 
 
 def _navigation(book: list[Cover], place: int) -> str:
@@ -153,24 +142,3 @@ def _navigation(book: list[Cover], place: int) -> str:
     before = link(book[place - 1], "← {}") if place else "<span></span>"
     after = link(book[place + 1], "{} →") if place + 1 < len(book) else "<span></span>"
     return f'<nav class="book">{before}<a href="index.html">Contents</a>{after}</nav>'
-
-
-def _contents(chapters: list[Chapter], scale: str) -> str:
-    entries = [_entry(chapter) for chapter in chapters]
-    style = (TEMPLATES / "book.css").read_text()
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{TITLE}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{style}</style></head>\n<body><h1>{TITLE}</h1>\n"
-        f"<p>The notebooks, executed in this order at scale {html.escape(scale)}.</p>\n"
-        f'<ol class="contents" start="0">\n{chr(10).join(entries)}\n</ol></body></html>\n'
-    )
-
-
-def _entry(chapter: Chapter) -> str:
-    asked = markdown2html(draw_formulas(chapter.cover.paragraph))
-    failed = (
-        f'<p class="failed">Failed at {html.escape(chapter.error)}</p>' if chapter.error else ""
-    )
-    link = f'<a href="{chapter.page}">{html.escape(chapter.cover.title)}</a>'
-    return f"<li>{link}{asked}{failed}</li>"

@@ -9,10 +9,13 @@ import typer
 
 
 def book(
+    notebooks: Annotated[
+        list[str] | None, typer.Argument(help="Which, by their numbers (04 05); all by default.")
+    ] = None,
     scale: Annotated[str, typer.Option(help="smoke (seconds), cpu or gpu.")] = "cpu",
     out: Annotated[Path, typer.Option(help="Folder of the pages.")] = Path("build/book"),
 ) -> None:
-    """Execute every notebook and render it; the first page is index.html."""
+    """Execute the notebooks and render them; the first page, index.html, grows as they are made."""
     from crosskd_lab.book import Chapter, build_book
     from crosskd_lab.lesson.students import effort
 
@@ -24,7 +27,7 @@ def book(
         if error:
             typer.echo(f"crosskd-lab: {name}, {error}", err=True)
 
-    chapters = build_book(out, scale, listener=tell)
+    chapters = build_book(out, scale, only=notebooks or (), listener=tell)
     typer.echo(f"{out / 'index.html'}")
     if any(chapter.error for chapter in chapters):
         raise typer.Exit(1)

@@ -25,6 +25,7 @@ from crosskd_lab.tables import measured_curves, report_paragraph
 from crosskd_lab.widgets import Frames
 
 METHODS = ("none", "kd", "crosskd")
+NAMES = ("none", "KD", "CrossKD")  # what curves call them
 STEPS = {"smoke": 4, "cpu": 200, "gpu": 1500}
 LOOKS = {"smoke": 2, "cpu": 5, "gpu": 10}  # validations on the way
 SEEDS = {"smoke": 1, "cpu": 1, "gpu": 3}
@@ -74,8 +75,9 @@ def follow(scale: str, race: str | Path | None = None) -> RaceResult:
 
     Args:
         scale: "smoke", "cpu" or "gpu": how long the students train.
-        race: Folder of a race; by default ``runs/unfolding`` (``runs/unfolding-smoke`` at smoke),
-            which is run if it is not there.
+        race: Folder of a race. By default ``runs/unfolding``, else your ``runs/race`` where it has
+            what is asked here; where neither is there, ``runs/unfolding`` is run (at smoke always
+            ``runs/unfolding-smoke``).
 
     Raises:
         LabError: for an unknown scale, a race from before the parts of L1(p^s, p^gt) were
@@ -84,9 +86,12 @@ def follow(scale: str, race: str | Path | None = None) -> RaceResult:
     batch = effort(scale).batch
     mine = "unfolding-smoke" if scale == "smoke" else "unfolding"
     folder = Path(race) if race else ROOT / "runs" / mine
-    try:
-        result = load_race(folder)
-    except LabError:
+    result = _finished(folder)
+    if result is None and not race and scale != "smoke":
+        result = _finished(ROOT / "runs" / "race")
+        if result and not (_split(result) and {*NAMES} <= {*result.curves["method"]}):
+            result = None
+    if result is None:
         print(f"No finished race in {folder.name} yet: training {STEPS[scale]} steps a student.")
         with calm():
             result = run_race(
@@ -102,10 +107,22 @@ def follow(scale: str, race: str | Path | None = None) -> RaceResult:
                 listener=tell,
             )
     else:
-        print(f"Loaded the finished race {folder.name}.")
-    if "l1_truth_positive" not in result.curves:
+        print(f"Loaded the finished race {result.folder.name}.")
+    if not _split(result):
         raise LabError(f"{folder} was run before its distances were split: give another folder")
     return result
+
+
+def _finished(folder: Path) -> RaceResult | None:
+    try:
+        return load_race(folder)
+    except LabError:
+        return None
+
+
+def _split(race: RaceResult) -> bool:
+    """Whether its runs measured the parts of L1(p^s, p^gt)."""
+    return "l1_truth_positive" in race.curves
 
 
 def last_parts(curves: pd.DataFrame) -> pd.DataFrame:

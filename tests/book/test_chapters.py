@@ -6,6 +6,7 @@ import nbformat
 import pytest
 
 from crosskd_lab.book import NOTEBOOKS, covers
+from crosskd_lab.book.chapters import chosen
 from crosskd_lab.errors import LabError
 
 
@@ -22,6 +23,17 @@ def test_covers_come_in_order_with_title_and_first_paragraph(tmp_path):
         ("00_first.ipynb", "First things", "Why?"),
         ("02_later.ipynb", "Later", "What then?"),
     ]
+
+
+def test_some_are_chosen_by_how_their_names_begin(tmp_path):
+    for name in ("00_a", "01_b", "02_c"):
+        write(tmp_path / f"{name}.ipynb", "# Title\n\nWhy?")
+    book = covers(tmp_path)
+    assert [c.path.stem for c in chosen(book, ["02", "00_a.ipynb"])] == ["00_a", "02_c"]
+    assert chosen(book) == book
+    for word in ("03", ""):
+        with pytest.raises(LabError, match=f"begins with '{word}': choose among 00, 01, 02"):
+            chosen(book, [word])
 
 
 def test_an_empty_folder_is_named(tmp_path):

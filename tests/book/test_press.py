@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import nbformat
 import pytest
@@ -25,6 +26,7 @@ print(scale * 2)
 view = {{"{WIDGET}": {{"model_id": "m"}}}}
 display({{**view, "image/png": "{PIXEL}==", "text/plain": "VBox(...)"}}, raw=True)
 display({{**view, "text/plain": "0 % of a progress bar"}}, raw=True)
+display({{}}, raw=True)  # what a closed progress bar leaves
 """
 
 
@@ -47,9 +49,14 @@ def book(tmp_path_factory):
     write(folder, "01_two.ipynb", "Two & more", 'raise ValueError("no such\\nthing")')
     write(folder, "02_three.ipynb", "Three", "print(6 * 7)")
     heard = []
-    chapters = build_book(
-        folder / "out", "smoke", folder, listener=lambda c, k, n: heard.append((c.page, k, n))
-    )
+
+    def listen(chapter, number, of):
+        index = (folder / "out" / "index.html").read_text(encoding="utf-8")
+        heard.append((chapter.page, number, of, index.count("not made yet")))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # of outputs that cannot be shown
+        chapters = build_book(folder / "out", "smoke", folder, listener=listen)
     return folder / "out", chapters, heard
 
 
@@ -65,8 +72,9 @@ def test_a_failure_names_cell_and_error_and_stops_no_other(book):
     assert "no such" in page(book, "01_two.html")
 
 
-def test_progress_is_told_chapter_by_chapter(book):
-    assert book[2] == [("00_one.html", 1, 3), ("01_two.html", 2, 3), ("02_three.html", 3, 3)]
+def test_progress_is_told_chapter_by_chapter_and_the_contents_grow(book):
+    expected = [("00_one.html", 1, 3, 2), ("01_two.html", 2, 3, 1), ("02_three.html", 3, 3, 0)]
+    assert book[2] == expected
 
 
 def test_the_contents_list_titles_questions_and_failures(book):
@@ -129,19 +137,30 @@ def test_a_folder_that_cannot_be_made_is_an_error(book, tmp_path):
         build_book(tmp_path / "file" / "book", "smoke", book[0].parent)
 
 
+def test_one_chapter_is_made_again_and_the_others_stay(book):
+    out, _, _ = book
+    (out / "00_one.html").unlink()
+    (made,) = build_book(out, "cpu", out.parent, only=["02"])
+    assert made.page == "02_three.html" and made.error is None
+    index = page(book, "index.html")
+    assert "<code>crosskd-lab book 00</code>" in index and 'href="00_one.html"' not in index
+    assert index.count("from an earlier build") == 1 and "at scale cpu" in index
+
+
 def test_the_verb_reports_a_failure_in_one_line_and_by_its_exit_code(
     monkeypatch, tmp_path, capsys, book
 ):
     _, chapters, _ = book
 
-    def built(out, scale, listener):
+    def built(out, scale, only, listener):
+        assert only == ["00", "01"]
         for number, chapter in enumerate(chapters, 1):
             listener(chapter, number, len(chapters))
         return chapters
 
     monkeypatch.setattr("crosskd_lab.book.build_book", built)
     with pytest.raises(SystemExit) as ended:
-        main(["book", "--scale", "smoke", "--out", str(tmp_path)])
+        main(["book", "00", "01", "--scale", "smoke", "--out", str(tmp_path)])
     told = capsys.readouterr()
     assert ended.value.code == 1
     assert told.err == "crosskd-lab: 01_two.ipynb, cell 4: ValueError: no such\n"

@@ -73,6 +73,25 @@ def test_a_finished_race_is_loaded_unless_it_lacks_the_parts(monkeypatch, tmp_pa
         follow("cpu", tmp_path / "old")
 
 
+@pytest.mark.parametrize("has", ["all", "no CrossKD", "no parts"])
+def test_your_race_of_notebook_02_is_taken_where_it_has_what_is_asked(monkeypatch, tmp_path, has):
+    methods = ["none", "KD"] if has == "no CrossKD" else ["none", "KD", "CrossKD"]
+    curves = pd.DataFrame({"method": methods, "l1_truth_positive": 1.0})
+    curves = curves[["method"]] if has == "no parts" else curves
+
+    def load(out):
+        if out.name != "race":
+            raise LabError("no finished race")
+        return SimpleNamespace(curves=curves, folder=out)
+
+    ran = SimpleNamespace(curves=CURVES)
+    monkeypatch.setattr(unfolding, "load_race", load)
+    monkeypatch.setattr(unfolding, "run_race", lambda *args, **kwargs: ran)
+    monkeypatch.setattr(unfolding, "lesson_scenes", lambda scale: tmp_path)
+    assert (follow("cpu") is ran) == (has != "all")
+    assert follow("smoke") is ran, "smoke is for no one's own race"
+
+
 def test_students_are_followed_in_their_own_folder(monkeypatch, tmp_path):
     asked = []
 

@@ -12,20 +12,21 @@ from crosskd_lab.declared import RECORDED
 from crosskd_lab.figures import prediction_figure
 from crosskd_lab.tables import by_pair, find_ordering, measured_runs, tell_ordering
 
+SWEEP = "pairs"
 PAIRS = {
-    "gfl_r18_w32": ("table4", "crosskd", "kd"),
-    "atss_r18_w32": ("table7", "crosskd_from_atss", "kd_from_atss"),
-    "retinanet_r18_w32": ("table7", "crosskd_from_retinanet", "kd_from_retinanet"),
-    "fcos_r18_w32": ("pairs", "crosskd_from_fcos", "kd_from_fcos"),
+    "gfl_r18_w32": ("crosskd", "kd"),
+    "atss_r18_w32": ("crosskd_from_atss", "kd_from_atss"),
+    "retinanet_r18_w32": ("crosskd_from_retinanet", "kd_from_retinanet"),
+    "fcos_r18_w32": ("crosskd_from_fcos", "kd_from_fcos"),
 }
-"""By teacher of the GFL student: the sweep, and its rows of CrossKD and of KD."""
+"""By teacher of the GFL student: the sweep's rows of CrossKD and of KD."""
 COLUMNS = ["pair", "ratio", "seed", "gain"]
 
 
 def recorded_gains(teacher: str, recorded: str | Path = RECORDED) -> pd.Series:
     """AP of CrossKD minus AP of KD in points, by seed, of the recorded runs that have both."""
-    sweep, crossed, mimicking = PAIRS[teacher]
-    runs = measured_runs(sweep, recorded)
+    crossed, mimicking = PAIRS[teacher]
+    runs = measured_runs(SWEEP, recorded)
     runs = runs[runs["status"] == "done"].reindex(columns=["row", "seed", "AP"])
     values = runs.pivot(index="seed", columns="row", values="AP")
     values = values.reindex(columns=[crossed, mimicking]).dropna()
@@ -68,7 +69,7 @@ def foretold(ratios: Mapping[str, float], recorded: str | Path = RECORDED) -> pd
 def tell_foretold(frame: pd.DataFrame) -> Figure | None:
     """Print what the recorded runs allow one to say; the figure, where a pair has been recorded."""
     if frame.empty:
-        print("No run of CrossKD beside KD is recorded yet: `crosskd-lab sweep table7` records.")
+        print("No run of CrossKD beside KD is recorded yet: `crosskd-lab sweep pairs` records.")
         return None
     print(tell_ordering(find_ordering(frame)))
     return prediction_figure(by_pair(frame))

@@ -19,8 +19,9 @@ TEACHERS = {
     "kd": "gfl_r18_w32",
     "kd_from_atss": "atss_r18_w32",
     "kd_from_retinanet": "retinanet_r18_w32",
+    "kd_from_fcos": "fcos_r18_w32",
 }
-"""Table 7's rows that mimic, by the teacher that they mimic."""
+"""Rows of the sweep ``pairs`` that mimic, and the teacher that each mimics."""
 IMAGES = {"smoke": 4, "cpu": 32, "gpu": 128}
 MADE = "made.json"  # beside a recorded survey: where it came from
 
@@ -37,7 +38,7 @@ def conflict_ratios(
     record, counted now on held-out images.
 
     Returns:
-        ``row`` (of Table 7's sweep), ``teacher``, ``images`` and ``ratio`` of conflicts above
+        ``row`` (of the sweep ``pairs``), ``teacher``, ``images`` and ``ratio`` of conflicts above
         ``threshold`` to positives.
     """
     survey = Path(recorded) / "figure3"

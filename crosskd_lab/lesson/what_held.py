@@ -11,13 +11,16 @@ from matplotlib.figure import Figure
 from crosskd_lab.declared import RECORDED, read_sweep, sweeps
 from crosskd_lab.figures import differences_figure, race_figure, render, time_figure
 from crosskd_lab.lesson.judge import Wrong, verdict
-from crosskd_lab.tables import (
-    measured_curves,
-    measured_runs,
-)
+from crosskd_lab.tables import measured_curves, measured_rows, measured_runs
 from crosskd_lab.tables.claims import FAILED, FEWEST, HELD
+from crosskd_lab.tables.page import sweep_table
 from crosskd_lab.widgets import Frames
 
+REGIMES_COMPARED = {
+    "fast": ("table1", ("none", "kd", "crosskd_3")),
+    "slow": ("regime", ("none", "kd", "crosskd")),
+}
+"""Sweep and rows of one comparison in both regimes (docs/regime.md)."""
 EMPTY = "nothing is recorded of it here yet"
 REASONS: dict[str, dict[str, str]] = {
     "every position": {
@@ -55,6 +58,12 @@ REASONS: dict[str, dict[str, str]] = {
         "labels on one prediction.",
         FAILED: "the conflict of these small teachers may be too mild to spoil mimicking, or the "
         "teachers themselves too weak to help through either way.",
+    },
+    "at length": {
+        HELD: "what the teacher's layers say to the student's features stays worth more than "
+        "what mimicking says to its predictions, also where a student has had the time to learn "
+        "from the annotations what they can teach it.",
+        FAILED: "much of the gain of few steps is speed, which more steps give the others too.",
     },
     "conflict": {
         HELD: "where the teacher contradicts the assigner more often, more of mimicking's gradient "
@@ -123,6 +132,22 @@ def curves_picture(
         print(f"{sweep}: {EMPTY} ('crosskd-lab sweep {sweep}' records it)")
         return None
     return race_figure(curves, title="How the recorded students trained")
+
+
+def both_regimes(recorded: str | Path = RECORDED) -> pd.DataFrame:
+    """The same three students after few steps and after many, on the test split.
+
+    Returns:
+        Index ``regime`` and ``student``; ``steps``, ``seeds``, ``AP``, ``to none`` and ``to KD``
+        with their 95 % intervals, in points.
+    """
+    tables = []
+    for regime, (sweep, rows) in REGIMES_COMPARED.items():
+        runs = measured_runs(sweep, recorded)
+        table = sweep_table(measured_rows(runs[runs["row"].isin(rows)]))
+        tables.append(table.assign(regime=regime, student=["none", "KD", "CrossKD"]))
+    columns = ["steps", "seeds", "AP", "to none", "to KD"]
+    return pd.concat(tables).set_index(["regime", "student"])[columns]
 
 
 def not_recorded(recorded: str | Path = RECORDED) -> pd.DataFrame:

@@ -78,6 +78,11 @@ CLAIMS: dict[str, Claim] = {
             for pair in (("none", f"kd_from_{kind}"), (f"crosskd_from_{kind}", "none"))
         ),
     ),
+    "at length": Claim(
+        "CrossKD is better than no teacher and than mimicking in students that train to their end",
+        "Tab. 1, slow regime",
+        (Comparison("regime", "crosskd", "none"), Comparison("regime", "crosskd", "kd")),
+    ),
 }
 """The claims that recorded AP alone can judge, by a short name."""
 
@@ -156,12 +161,12 @@ def conflict_claim(ratios: Mapping[str, float]) -> Claim:
     """Conflict predicts harm: of two teachers, mimicking gains less from the more contradictory.
 
     Args:
-        ratios: Conflict ratio by Table 7's row that mimics the teacher.
+        ratios: Conflict ratio by the row of the sweep ``pairs`` that mimics the teacher.
     """
     order = sorted(ratios, key=lambda row: ratios[row])
     pairs = zip(order, order[1:], strict=False)
     return Claim(
         "The more a teacher contradicts the assigner, the less mimicking gains",
         "Fig. 3, Tab. 7",
-        tuple(Comparison("table7", less, more) for less, more in pairs),
+        tuple(Comparison("pairs", less, more) for less, more in pairs),
     )

@@ -67,7 +67,7 @@ def test_the_recorded_survey_is_read_where_there_is_no_own_data(tmp_path):
     (folder / "made.json").write_text(json.dumps(made))
     rows = [
         (teacher, by, threshold, ratio + (threshold == 0.5) / 4)
-        for teacher, ratio in zip(TEACHERS.values(), (0.25, 0.5, 0.75), strict=True)
+        for teacher, ratio in zip(TEACHERS.values(), (0.25, 0.5, 0.75, 1.0), strict=True)
         for by in ("all", "level")
         for threshold in (0.4, 0.5)
     ]
@@ -75,7 +75,7 @@ def test_the_recorded_survey_is_read_where_there_is_no_own_data(tmp_path):
     frame.to_csv(folder / "conflict.csv", index=False)
     found = conflict_ratios("smoke", recorded=tmp_path)
     assert found["row"].tolist() == list(TEACHERS)
-    assert found["ratio"].tolist() == [0.5, 0.75, 1.0]
+    assert found["ratio"].tolist() == [0.5, 0.75, 1.0, 1.25]
     assert set(found["images"]) == {7}
 
 

@@ -8,6 +8,7 @@ from crosskd_lab.declared import append_line, read_sweep, sweeps
 from crosskd_lab.lesson import surveyed
 from crosskd_lab.lesson.what_held import (
     REASONS,
+    both_regimes,
     check_verdict,
     claim_frames,
     cost_picture,
@@ -72,6 +73,15 @@ def test_curves_are_drawn_or_their_absence_said(recorded, capsys):
     assert len(curves_picture(recorded=recorded).axes) == 3
 
 
+def test_both_regimes_stand_side_by_side(recorded):
+    record(recorded, "regime", none=[30.0, 31.0], crosskd=[33.0, 34.2])
+    table = both_regimes(recorded)
+    assert table.loc[("fast", "CrossKD"), "to KD"] == "+4.1 ± 0.3"
+    assert table.loc[("slow", "none"), "AP"].startswith("30.5 ± ")
+    assert table.loc[("slow", "KD"), ["seeds", "AP"]].tolist() == ["0 of 3", "–"]
+    assert table.loc[("slow", "CrossKD"), "to none"] == "+3.1 ± 1.3"
+
+
 def test_what_is_missing_is_listed(recorded):
     table = not_recorded(recorded)
     assert list(table.index) == sweeps()
@@ -81,7 +91,7 @@ def test_what_is_missing_is_listed(recorded):
 
 
 def test_the_rows_of_conflict_are_declared_and_their_teachers_shipped():
-    rows = {row.name: row for row in read_sweep("table7").rows}
+    rows = {row.name: row for row in read_sweep("pairs").rows}
     for name, teacher in surveyed.TEACHERS.items():
         assert rows[name].settings.get("teacher.checkpoint", "gfl_r18_w32") == teacher
 

@@ -397,9 +397,11 @@ def what_held(cells):
     assert re.search(said, printed(tagged(cells, "conflict")))
     assert picture(tagged(cells, "conflict")).width == 1280
     assert re.search(r"Gini coefficient [+-]\d.*; 200 images", printed(tagged(cells, "focus")))
-    done = (measured_runs("table1")["status"] == "done").any()
-    for tag in ("curves", "time"):
+    for tag, sweep in (("curves", "table1"), ("time", "table1"), ("slow_curves", "regime")):
+        done = (measured_runs(sweep)["status"] == "done").any()
         assert len(shown(tagged(cells, tag), "image/png")) == done
+    (regimes,) = shown(tagged(cells, "regimes"), "text/html")
+    assert regimes.count("<td>240</td>") == 3 and "slow" in regimes
     (missing,) = shown(tagged(cells, "missing"), "text/html")
     assert "Table 8" in missing and "smoke" in missing
     assert "Not yet: " in printed(tagged(cells, "exercise"))

@@ -73,7 +73,8 @@ def test_conflict_orders_the_teachers():
         ("kd", "kd_from_atss"),
         ("kd_from_atss", "kd_from_retinanet"),
     ]
-    rows = {row.name for row in read_sweep("table7").rows}
+    assert {c.sweep for c in claim.comparisons} == {"pairs"}
+    rows = {row.name for row in read_sweep("pairs").rows}
     assert {"kd", "kd_from_atss", "kd_from_retinanet"} <= rows
 
 

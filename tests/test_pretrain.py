@@ -52,12 +52,19 @@ def test_the_classifier_reads_the_last_stage():
     assert torch.allclose(model(images), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["r18_w16", "r18_w32"])
-def test_shipped_backbones_are_those_of_their_records(name):
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("r18_w16", "pocket/gfl_r18_w16"),
+        ("r18_w32", "pocket/gfl_r18_w32"),
+        ("mv2_w025", "other_backbones/retinanet_mv2"),
+    ],
+)
+def test_shipped_backbones_are_those_of_their_records(name, config):
     file, record = (
         ROOT / f"data/backbones/{name}.safetensors",
         read_record(ROOT / "data/backbones" / name),
     )
     assert record["results"]["sha256"] == sha256(file)
     assert record["results"]["accuracy"] > 50  # ten classes
-    WholeBackbone(str(file))(build_detector(read_config(f"pocket/gfl_{name}").model).backbone)
+    WholeBackbone(str(file))(build_detector(read_config(config).model).backbone)

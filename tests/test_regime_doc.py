@@ -27,10 +27,10 @@ def record(*place):
     return json.loads((ROOT / "data" / Path(*place) / "record.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["r18_w16", "r18_w32"])
+@pytest.mark.parametrize("name", ["r18_w16", "r18_w32", "mv2_w025"])
 def test_backbones(name):
     results = record("backbones", name)["results"]
-    said = rows(r"r18_w\d+")[name]
+    said = rows(r"(r18|mv2)_w\d+")[name]
     assert said == [f"{results['accuracy']:.1f}", f"{results['seconds']:.0f}"]
 
 

@@ -33,6 +33,7 @@ IMAGES = {"smoke": 4, "cpu": 32, "gpu": 64}
 FACTORS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
 STUDIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "methods": ("table1", ("none", "kd", "crosskd_3")),
+    "methods, six times as long": ("regime", ("none", "kd", "crosskd")),
     "position i of the delivered feature": (
         "table1",
         ("crosskd_0", "crosskd_1", "crosskd_3", "crosskd_4"),

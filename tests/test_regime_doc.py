@@ -10,6 +10,7 @@ import pytest
 
 from crosskd_lab.configs import TEACHERS
 from crosskd_lab.declared import REGIMES, TEST, read_sweep, sweeps
+from crosskd_lab.lesson.what_held import both_regimes
 from crosskd_lab.race import SCENES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +53,14 @@ def test_regimes_and_sets():
     assert f"{SCENES['train']:,} scenes, batches of 16" in TEXT
     assert f"{SCENES['val']} scenes; chooses" in TEXT and f"{TEST['test']} scenes of" in TEXT
     assert TEST["seed"] != SCENES["seed"]
+
+
+def test_both_regimes_are_those_of_the_records():
+    lines = [line[2:-2].split(" | ") for line in TEXT.splitlines() if line.startswith("| ")]
+    said = [cells for cells in lines if cells[0] in REGIMES]
+    kept = both_regimes().reset_index()
+    assert said == kept[["regime", "student", "AP", "to none", "to KD"]].to_numpy().tolist()
+    assert (kept["seeds"].astype(str) == "3").all()
 
 
 def test_the_commands_name_what_there_is():

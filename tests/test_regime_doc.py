@@ -12,8 +12,10 @@ from crosskd_lab.configs import TEACHERS
 from crosskd_lab.declared import REGIMES, TEST, read_sweep, sweeps
 from crosskd_lab.lesson.what_held import both_regimes
 from crosskd_lab.race import SCENES
+from crosskd_lab.tables.sources import paper_table
 
 ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEXT = (ROOT / "docs" / "regime.md").read_text(encoding="utf-8")
 
 
@@ -61,6 +63,18 @@ def test_both_regimes_are_those_of_the_records():
     kept = both_regimes().reset_index()
     assert said == kept[["regime", "student", "AP", "to none", "to KD"]].to_numpy().tolist()
     assert (kept["seeds"].astype(str) == "3").all()
+
+
+def test_the_front_page_says_the_same():
+    kept = both_regimes()
+    for regime, steps in (("fast", "240 steps"), ("slow", "1,500 steps, twelve epochs")):
+        aps = [kept.loc[(regime, student), "AP"] for student in ("none", "KD", "CrossKD")]
+        line = " | ".join([steps, *aps, kept.loc[(regime, "CrossKD"), "to KD"]])
+        assert f"| {line} |" in README
+    paper = paper_table(1).set_index("row")["AP"]
+    alone, crossed, mimicked = paper[1], paper[5], paper[7]  # rows none, i = 3 and LD
+    line = f"{alone} | {mimicked} | {crossed} | {crossed - mimicked:+.1f}"
+    assert f"| the paper, Tab. 1, COCO (KD: LD) | {line} |" in README
 
 
 def test_the_commands_name_what_there_is():

@@ -6,6 +6,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.figures.look import DPI, WIDTH, Picture, legend_below, styles
@@ -13,6 +14,8 @@ from crosskd_lab.tables.claims import FAILED, HELD, OPEN
 from crosskd_lab.tables.stats import half_width, need
 
 LOOKS = {HELD: ("#0072B2", "o"), FAILED: ("#D55E00", "X"), OPEN: ("#6E6E6E", "s")}
+PLACES = ((8, 4), (-8, 4), (8, -14), (-8, -14), (8, 18), (-8, 18))
+"""Where a point's name may stand, in points from it, the best first."""
 
 
 def differences_figure(
@@ -89,8 +92,10 @@ def time_figure(
     with sns.axes_style("whitegrid"):
         figure = Picture(figsize=(WIDTH, 5.6), dpi=DPI, layout="constrained")
         ax = figure.subplots()
-    for (row, method), part in done.groupby(["row", "method"], sort=False):
-        _point(ax, str(row), part, *looks[method])
+    points = [
+        (str(row), *_point(ax, part, *looks[method]), looks[method][0])
+        for (row, method), part in done.groupby(["row", "method"], sort=False)
+    ]
     for method, (colour, marker) in looks.items():
         ax.plot([], [], marker, color=colour, ms=9, label=method)
     ax.margins(x=0.12)  # room for the names
@@ -99,16 +104,33 @@ def time_figure(
     ax.set_xlabel("training time of a student (s: its steps times its median step)", fontsize=11)
     ax.set_ylabel("AP on the test split (points)", fontsize=11)
     legend_below(figure, ax)
+    figure.draw_without_rendering()  # from here on the axes stay where they are
+    _name(ax, points)
     return figure
 
 
-def _point(ax: Axes, row: str, part: pd.DataFrame, colour: str, marker: str) -> None:
+def _point(ax: Axes, part: pd.DataFrame, colour: str, marker: str) -> tuple[float, float]:
     times = part["steps"] * part["step_seconds"]
     seconds, ap = times.mean(), part["AP"].mean()
     half = [half_width(part["AP"].to_numpy())] if len(part) > 1 else None
     ax.errorbar([seconds], [ap], yerr=half, fmt=marker, color=colour, ms=9, capsize=4)
     ax.scatter(times, part["AP"], s=12, color=colour, alpha=0.6)
-    ax.annotate(row, (seconds, ap), (8, 4), textcoords="offset points", fontsize=10, color=colour)
+    return float(seconds), float(ap)
+
+
+def _name(ax: Axes, points: list[tuple[str, float, float, str]]) -> None:
+    """Write each name beside its point, where it lies on no other name if there is such a place."""
+    taken: list[Bbox] = []
+    for name, x, y, colour in points:
+        text = ax.annotate(
+            name, (x, y), (0, 0), textcoords="offset points", fontsize=10, color=colour
+        )
+        for place in PLACES:
+            text.set_position(place)
+            text.set_horizontalalignment("left" if place[0] > 0 else "right")
+            if not any(text.get_window_extent().overlaps(other) for other in taken):
+                break
+        taken.append(text.get_window_extent())
 
 
 def _said(row: dict) -> str:

@@ -88,10 +88,15 @@ def render(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
+IN_A_ROW = 7
+"""Entries of a legend that fit the width beside each other."""
+
+
 def legend_below(figure: Figure, ax: Axes) -> None:
     """Puts the legend of one panel below all of them, where no data is."""
     handles, labels = ax.get_legend_handles_labels()
     for panel in figure.axes:
         if (own := panel.get_legend()) is not None:
             own.remove()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=11)
+    columns = min(len(labels), IN_A_ROW)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=11)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pandas as pd
 import pytest
 
@@ -47,6 +49,23 @@ def test_time_is_drawn_for_what_is_done():
     assert [text.get_text() for text in ax.texts] == ["none", "crosskd_3"]
     points = [c.lines[0].get_xydata()[0].tolist() for c in ax.containers]
     assert points == [[60.0, 11.0], [120.0, 20.0]]
+
+
+def test_names_of_near_points_do_not_lie_on_each_other():
+    near = [(f"crosskd_{i}", "CrossKD", "done", 19 + i / 50, 240, 0.4 + i / 200) for i in range(4)]
+    rows = [*near, ("none", "none", "done", 12.0, 240, 0.2)]
+    figure = time_figure(pd.DataFrame(rows, columns=RUNS.columns))
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == 5
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_a_legend_of_many_methods_stays_in_the_picture():
+    rows = [(f"row{i}", f"Method{i}", "done", 10.0 + i, 240, 0.1 + i / 20) for i in range(13)]
+    figure = time_figure(pd.DataFrame(rows, columns=RUNS.columns))
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width
 
 
 def test_nothing_to_draw_is_said():

@@ -397,7 +397,8 @@ def what_held(cells):
     assert re.search(said, printed(tagged(cells, "conflict")))
     assert picture(tagged(cells, "conflict")).width == 1280
     assert re.search(r"Gini coefficient [+-]\d.*; 200 images", printed(tagged(cells, "focus")))
-    for tag, sweep in (("curves", "table1"), ("time", "table1"), ("slow_curves", "regime")):
+    drawn = {"curves": "table1", "time": "table1", "time_5": "table5", "slow_curves": "regime"}
+    for tag, sweep in drawn.items():
         done = (measured_runs(sweep)["status"] == "done").any()
         assert len(shown(tagged(cells, tag), "image/png")) == done
     (regimes,) = shown(tagged(cells, "regimes"), "text/html")

@@ -13,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # two processes on two cores do not starve each other.
 export GOMP_SPINCOUNT := 10000
 
-# Notebooks that train little; 'crosskd-lab book' makes all, in half an hour.
+# Notebooks that train little; 'crosskd-lab book' makes all (docs/timings.md says how long each).
 QUICK := 00 01 02 04 05 06 07 08 11 12 13 14
 
 help: ## list the targets

@@ -61,8 +61,8 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "at length": {
         HELD: "what the teacher's layers say to the student's features stays worth more than "
-        "what mimicking says to its predictions, also where a student has had the time to learn "
-        "from the annotations what they can teach it.",
+        "what mimicking says to its predictions, also where a student has had six times as "
+        "long to learn from the annotations.",
         FAILED: "much of the gain of few steps is speed, which more steps give the others too.",
     },
     "conflict": {

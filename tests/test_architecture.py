@@ -43,7 +43,7 @@ TORCHLESS = [
     "figures",
 ]
 
-LONGEST_FILE, LONGEST_FUNCTION = 250, 60  # lines; code lines
+LONGEST_FILE, LONGEST_FUNCTION = 450, 60  # lines; code lines
 MEDIAN_FUNCTION, P90_FUNCTION = 12, 35  # code lines
 DOCUMENTED = 0.95  # of the public classes, functions and methods
 LARGEST_TRACKED = 8 * 2**20  # bytes

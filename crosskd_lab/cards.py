@@ -182,7 +182,7 @@ def _recorded_ap(name: str, root: str | Path | None) -> str:
         return "none yet"
     spread = "" if pd.isna(row["half_width"]) else f" ± {row['half_width']:.1f}"
     gain = "" if pd.isna(row["to_none"]) else f", {row['to_none']:+.1f} to the student alone"
-    stale = "; recorded by code that has changed since" if row["stale"] else ""
+    stale = "; the code of today begins otherwise" if row["stale"] else ""
     return f"{row['mean']:.1f}{spread} over {row['n']} seed(s){gain}, not on COCO{stale}"
 
 

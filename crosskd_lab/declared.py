@@ -21,7 +21,10 @@ from .errors import LabError
 from .provenance import PROJECT
 
 SWEEPS, RECORDED = PROJECT / "configs" / "sweeps", PROJECT / "data" / "recorded"
-CONFIRMED = "confirmed.json"
+CONFIRMED, SUPERSEDED = "confirmed.json", "superseded.json"
+CLOSE = 2e-3
+"""How much first losses made again may differ in relative terms: rounding differs between machines,
+and grows with every step."""
 SEEDS = (0, 1, 2)
 REGIMES: dict[str, dict[str, int]] = {
     "fast": {"schedule.steps": 240, "schedule.warmup": 80, "schedule.validate_every": 80},
@@ -121,11 +124,6 @@ def sweeps() -> list[str]:
     return sorted(path.stem for path in SWEEPS.glob("*.py"))
 
 
-def texts_of(config: str, settings: Mapping[str, Any]) -> list[str]:
-    """Every text that an experiment says, the names of configs among them."""
-    return [config, *(value for value in settings.values() if isinstance(value, str))]
-
-
 def append_line(path: Path, line: Mapping[str, Any]) -> None:
     """Add one record to a ``.jsonl`` file: one write, so that two sweeps never mix their lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,10 +138,13 @@ def append_line(path: Path, line: Mapping[str, Any]) -> None:
 def read_lines(folder: str | Path = RECORDED) -> list[dict[str, Any]]:
     """Every recorded run below a folder, files by name and lines in order; none where it is not.
 
+    A line that ``superseded.json`` names has that entry under ``superseded``: it stays as history.
+
     Raises:
-        LabError: for a line that is no record.
+        LabError: for a line that is no record, and for an entry of ``superseded.json`` that names
+            no line.
     """
-    lines = []
+    lines: list[dict[str, Any]] = []
     for path in sorted(Path(folder).glob("*.jsonl")):
         for number, text in enumerate(path.read_text("utf-8").splitlines(), 1):
             try:
@@ -152,13 +153,31 @@ def read_lines(folder: str | Path = RECORDED) -> list[dict[str, Any]]:
                 raise LabError(
                     f"{path}, line {number} is no record ({error}): restore the file"
                 ) from error
+    _supersede(lines, Path(folder) / SUPERSEDED)
     return lines
 
 
+def _supersede(lines: list[dict[str, Any]], path: Path) -> None:
+    """Mark the lines of each named sweep and row that were recorded before the given time."""
+    for entry in json.loads(path.read_text("utf-8")) if path.is_file() else []:
+        sweep, row, before = entry["sweep"], entry["row"], entry["before"]
+        old = [line for line in lines if (line["sweep"], line["row"]) == (sweep, row)]
+        old = [line for line in old if line["date"] < before]
+        if not old:
+            raise LabError(f"{path}: nothing of {sweep}, row {row!r}, is older than {before}")
+        for line in old:
+            line["superseded"] = entry
+
+
 def latest(lines: Iterable[dict[str, Any]]) -> dict[tuple[str, int], dict[str, Any]]:
-    """The record that counts of every (key, seed): the last that is done, or else the last."""
+    """The record that counts of every (key, seed): the last that is done, or else the last.
+
+    Superseded lines count no more.
+    """
     found: dict[tuple[str, int], dict[str, Any]] = {}
     for line in lines:
+        if "superseded" in line:
+            continue
         before = found.get((line["key"], line["seed"]))
         if before is None or line["status"] == "done" or before["status"] != "done":
             found[line["key"], line["seed"]] = line
@@ -166,7 +185,11 @@ def latest(lines: Iterable[dict[str, Any]]) -> dict[tuple[str, int], dict[str, A
 
 
 def read_confirmed(folder: str | Path = RECORDED) -> dict[str, dict[str, Any]]:
-    """By key, the code with which a recorded row was made again with the same outcome."""
+    """By key and seed (as text), how a record's first losses compared when made again.
+
+    ``recorded`` is the date of the record that they were compared with, ``difference`` the largest
+    relative one, None where other losses came out than were recorded.
+    """
     path = Path(folder) / CONFIRMED
     return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 

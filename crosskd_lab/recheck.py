@@ -1,13 +1,16 @@
-"""Does the code still do what it did? The first steps of a recorded row, made again.
+"""Does the code still do what it did? The first steps of recorded rows, made again.
 
-Code changes in form more often than in effect. A record keeps the losses of its run's first steps;
-where the code of today gives the same, within rounding, the record is *confirmed* for that code.
+A record keeps the losses of its run's first steps. ``crosskd-lab sweep NAME --check`` makes them
+again with the code of today, and that alone says whether a row is stale. It proves no more than it
+does: that data, weights, draws, losses and the first updates of the seeds that were tried are those
+of the record; neither that a whole run ends where it ended, nor that evaluation is unchanged.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,20 +20,13 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 
-from .declared import CONFIRMED, RECORDED, Sweep, latest, read_confirmed, read_lines, texts_of
+from .declared import CONFIRMED, RECORDED, Sweep, latest, read_confirmed, read_lines
 from .experiment import load_experiment
 from .files import write_whole
-from .provenance import PACKAGE, code_version
-from .substance import code_of
+from .provenance import code_version, machine
 from .sweep import scenes_of
 from .training import prepare_engine
 from .training.run import build_runner
-
-CLOSE = 2e-3
-"""How much losses may differ in relative terms: rounding differs between machines, and grows with
-every step."""
-TRAINS_NOT = ("evaluate.py", "training/metric.py")
-"""Code that the first steps do not try out; a change in it stays a change."""
 
 
 class _Keep(Hook):
@@ -96,44 +92,46 @@ def difference(begin: dict[str, float], again: dict[str, float]) -> float:
 
 
 def recheck(
-    sweep: Sweep, only: Iterable[str] = (), recorded: str | Path = RECORDED
-) -> list[tuple[str, float]]:
-    """Make the first steps of every recorded row again, with its first seed, and keep what agrees.
+    sweep: Sweep,
+    only: Iterable[str] = (),
+    seeds: Iterable[int] = (),
+    recorded: str | Path = RECORDED,
+) -> Iterator[tuple[str, int, float]]:
+    """Make the first steps of recorded runs again, and write how they compared.
 
     Args:
         sweep: See :func:`crosskd_lab.declared.read_sweep`.
         only: Names of rows; all by default.
+        seeds: Seeds; by default the first that is recorded of each row.
         recorded: Folder of the records; ``confirmed.json`` in it is what this writes.
 
-    Returns:
-        Name and :func:`difference` of each row that has a record; up to ``CLOSE`` it is confirmed.
+    Yields:
+        Row, seed and :func:`difference`; up to ``CLOSE`` the row agrees, above it is stale.
+
+    Raises:
+        LabError: for a row that is not declared.
     """
-    known = latest(read_lines(recorded))
-    chosen = list(only)
-    found = []
-    for row in sweep.rows:
-        lines = [known.get((row.key, seed)) for seed in sweep.seeds]
-        line = next((x for x in lines if x and x["status"] == "done" and x.get("begin")), None)
-        if line is None or (chosen and row.name not in chosen):
+    known, chosen, tried = latest(read_lines(recorded)), list(seeds), set()
+    for row, seed in sweep.plan(only, chosen):
+        line = known.get((row.key, seed), {})
+        if not line.get("begin") or (not chosen and row.key in tried):
             continue
+        tried.add(row.key)
         apart = difference(line["begin"], first_losses_again(sweep, line))
-        found.append((row.name, apart))
-        if apart <= CLOSE:
-            confirm(row.key, line, Path(recorded))
-    return found
+        _note(row.key, line, apart, Path(recorded))
+        yield row.name, seed, apart
 
 
-def confirm(key: str, line: dict[str, Any], recorded: Path) -> None:
-    """Note that a row's record holds for the code of today too."""
-    modules = {f"crosskd_lab.{name[:-3].replace('/', '.')}" for name in line["code"] if _own(name)}
-    code = code_of(modules, texts_of(line["config"], line["settings"]))
-    code = {name: kept for name, kept in code.items() if name not in TRAINS_NOT}
+def _note(key: str, line: dict[str, Any], apart: float, recorded: Path) -> None:
+    """Write how a record's first losses compared, among those of the row's other seeds."""
     known = read_confirmed(recorded)
-    known[key] = {"code": code, "commit": code_version()["commit"]}
-    text = json.dumps(dict(sorted(known.items())), indent=1) + "\n"
+    known.setdefault(key, {})[str(line["seed"])] = {
+        "row": f"{line['sweep']}, {line['row']}",
+        "recorded": line["date"],
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "commit": code_version(),
+        "difference": apart if math.isfinite(apart) else None,
+        "machine": machine(),
+    }
+    text = json.dumps(dict(sorted(known.items())), indent=1, allow_nan=False) + "\n"
     write_whole(recorded / CONFIRMED, text)
-
-
-def _own(name: str) -> bool:
-    """Whether a file of a record is of the package, and still there."""
-    return not name.startswith("configs/") and (PACKAGE / name).is_file()

@@ -60,8 +60,9 @@ def results(
         paper's position, a run's spelled-out options or the sweep's row; ``n`` seeds (NaN: the
         paper does not say) with ``mean`` and the 95 % interval's ``half_width``; ``difference``
         to the own baseline with its ``difference_half_width`` and two p-values, paired t-test and
-        sign flips; of recorded rows ``steps``, mean ``train_seconds`` and ``stale``, what has
-        changed in the code since. NaN where there is no baseline, interval, test or record of it.
+        sign flips; of recorded rows ``steps``, mean ``train_seconds`` and ``stale``, in words,
+        where the code of today begins otherwise. NaN where there is no baseline, interval, test or
+        record of it.
 
     Raises:
         LabError: for an unknown table, metric or source, or a seed that a study has twice.

@@ -7,36 +7,23 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from mmengine.config import Config
-from mmengine.utils import get_object_from_string
 from tqdm.auto import tqdm
 
 from .configs import ROOT
-from .declared import (
-    RECORDED,
-    TEST,
-    Row,
-    Sweep,
-    append_line,
-    digest,
-    latest,
-    read_lines,
-    texts_of,
-)
+from .declared import RECORDED, TEST, Row, Sweep, append_line, digest, latest, read_lines
+from .errors import LabError
 from .evaluate import evaluate, find_saved
 from .experiment import load_experiment
-from .heads import adapter_of
 from .pair import build_detector
 from .provenance import code_version, machine, package_versions
 from .race import race_scenes
-from .record import read_metrics, read_record
+from .record import find_runs, read_metrics, read_record
 from .scenes import data_checksum, write_scenes
-from .substance import code_of
 from .training import prepare_engine, train
 
 AP = ("AP", "AP50", "AP75", "APS", "APM", "APL")
@@ -81,16 +68,20 @@ def run_sweep(
         The lines that this call added.
 
     Raises:
-        LabError: for a row that is not declared.
+        LabError: for a row that is not declared, or a folder with a run that was superseded.
     """
     todo = to_do(sweep, only, seeds, recorded)
     if not todo:
         return []
+    old = {(line["key"], line["seed"]): line.get("superseded") for line in read_lines(recorded)}
     prepare_engine()
     sets = data or scenes_of(sweep)
     lines = []
     for row, seed in todo:
         folder = Path(runs) / sweep.name / f"{row.name}-s{seed}"
+        entry = old.get((row.key, seed))
+        if entry and find_runs(folder) and read_record(folder)["created"] < entry["before"]:
+            raise LabError(f"{folder} holds the superseded run: delete it, or say --runs elsewhere")
         line = run_row(sweep, row, seed, folder, sets, listener)
         append_line(Path(recorded) / f"{sweep.name}.jsonl", line)
         lines.append(line)
@@ -151,6 +142,8 @@ def run_row(
         "config": row.config,
     }
     line |= {"settings": dict(row.settings), "seed": seed, "git": code_version()}
+    words = ["crosskd-lab", "sweep", sweep.name, "--only", row.name, "--seeds", str(seed)]
+    line |= {"command": words}
     line |= {"machine": machine(), "versions": package_versions()}
     line |= {"date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     began = time.perf_counter()
@@ -158,7 +151,6 @@ def run_row(
         cfg = load_experiment(row.config, row.settings, sets[0], seed)
         tell = [lambda told: listener(row, seed, told)] if listener else []
         again = (folder / "record.json").exists()
-        words = ["crosskd-lab", "sweep", sweep.name, "--only", row.name, "--seeds", str(seed)]
         train(cfg, folder, again, words, tell, {"sweep": sweep.name})
         found = _results(row, cfg, folder, sets[1])
     except Exception as error:
@@ -171,7 +163,6 @@ def run_row(
 def _results(row: Row, cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
     """What is recorded of a run that came to its end."""
     saved, record = find_saved(folder), read_record(folder)
-    modules = modules_of(cfg)  # before the next line: mmdet writes into what it builds from
     student = build_detector(cfg.model.get("student", cfg.model))
     on_test = evaluate(saved.config, saved.checkpoint, test, "test")
     metrics = read_metrics(folder)
@@ -187,22 +178,13 @@ def _results(row: Row, cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
         **times(metrics),
         "parameters": sum(p.numel() for p in student.parameters()),
         "method": record["methods"],
-        "config_hash": substance_of(cfg),
-        "code": code_of(modules, texts_of(row.config, row.settings)),
+        "config_hash": config_hash(cfg),
+        "commits": [record["git"], *(again["git"] for again in record["resumed"])],
         "data": {"train": record["data"]["checksum"], "test": data_checksum(test)},
         "teacher": record["teacher"],
         "threads": record["extra"]["threads"],
         "gpus": record["extra"]["gpus"],
     }
-
-
-def modules_of(cfg: Config) -> set[str]:
-    """The modules that hold the adapters and methods of a completed config."""
-    models = [cfg.model.get("student", cfg.model)]
-    models += [cfg.model.teacher.config] if "teacher" in cfg.model else []
-    kinds = [type(adapter_of(build_detector(deepcopy(model)))) for model in models]
-    kinds += [get_object_from_string(m["type"]) for m in cfg.model.get("methods", [])]
-    return {kind.__module__ for kind in kinds}
 
 
 def first_losses(metrics: pd.DataFrame) -> dict[str, float]:
@@ -229,11 +211,10 @@ def times(metrics: pd.DataFrame) -> dict[str, float]:
     return {"train_seconds": round(whole, 2), "step_seconds": round(median, 4)}
 
 
-def substance_of(cfg: Config) -> str:
+def config_hash(cfg: Config) -> str:
     """Hash of what a completed config says in substance: models, methods, tap, images, schedule.
 
-    Where things lie and how the engine is set up is left out; the code that does the latter is
-    hashed by itself.
+    Where things lie and how the engine is set up is left out.
     """
     model: Mapping[str, Any] = cfg.model
     parts = {"student": model.get("student", model), "tap": model.get("tap")}

@@ -22,7 +22,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # fmt: off
 ROOMS = [
     "errors", "files", "stack", "__init__", "shapes",
-    "provenance", "names", "metrics_log", "record", "declared", "substance", "scenes", "coco",
+    "provenance", "names", "metrics_log", "record", "declared", "scenes", "coco",
     "fetch", "losses", "heads", "configs", "classes", "pair", "cross_head", "taps", "methods",
     "distiller", "schedule", "analysis", "training", "experiment", "pretrain",
     "evaluate", "survey", "export", "teacher",
@@ -34,7 +34,6 @@ ROOMS = [
 TORCHLESS = [
     "record",
     "declared",
-    "substance",
     "scenes",
     "coco",
     "tables",

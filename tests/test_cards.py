@@ -66,7 +66,7 @@ def test_the_recorded_ap_is_that_of_the_tables_row(tmp_path):
         for at, gain in (("none", 5), (name, 0)):
             for seed, ap in enumerate(aps):
                 line = {"row": at, "key": rows[at].key, "seed": seed, "status": "done"}
-                line |= {"AP": ap - gain, "method": [], "code": {}}
+                line |= {"AP": ap - gain, "method": []}
                 append_line(tmp_path / f"{sweep}.jsonl", line)
     # t = 12.7 for two seeds, sd = 1.41; KD's and SKD's seed 0 share the student alone
     assert "| 15.0 ± 12.7 over 2 seed(s), +5.0 to the student alone, not on COCO |" in card(

@@ -99,3 +99,28 @@ def test_the_record_that_counts_is_the_last_that_is_done():
     assert latest(lines)["k", 0]["at"] == 3
     assert latest(lines[:3])["k", 0]["at"] == 1
     assert latest(lines[:1])["k", 0]["at"] == 0
+
+
+def test_superseded_lines_stay_and_count_no_more(tmp_path):
+    about = {"row": "gid", "key": "k", "status": "done"}
+    for seed, date in ((0, "2026-11-21T10:00:00Z"), (1, "2026-11-21T11:00:00Z"), (0, "2026-12-01")):
+        append_line(tmp_path / "table5.jsonl", {**about, "seed": seed, "date": date})
+    entry = {"sweep": "table5", "row": "gid", "before": "2026-11-22", "reason": "other places"}
+    (tmp_path / "superseded.json").write_text(json.dumps([entry]))
+    lines = read_lines(tmp_path)
+    assert [line.get("superseded", {}).get("reason") for line in lines] == ["other places"] * 2 + [
+        None
+    ]
+    assert list(latest(lines)) == [("k", 0)] and latest(lines)["k", 0]["date"] == "2026-12-01"
+    (tmp_path / "superseded.json").write_text(json.dumps([{**entry, "row": "gdi"}]))
+    with pytest.raises(LabError, match="nothing of table5, row 'gdi', is older than 2026-11-22"):
+        read_lines(tmp_path)
+
+
+def test_every_shipped_record_says_what_it_was_made_by():
+    lines = read_lines()
+    for line in lines:
+        said = f"crosskd-lab sweep {line['sweep']} --only {line['row']} --seeds {line['seed']}"
+        assert " ".join(line["command"]) == said and line["git"]["commit"]
+    unknown = [line for line in lines if line.get("resumed") and "commits" not in line]
+    assert len(unknown) == 7, "docs/regime.md says how many"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -123,13 +124,17 @@ def test_a_tables_own_sweep_is_read_from_its_records(tmp_path):
     for seed, alone, crossed in ((0, 20.0, 24.0), (1, 22.0, 28.0)):
         for name, methods, ap in (("none", [], alone), ("crosskd", [{"type": "CrossKD"}], crossed)):
             line = {"row": "x", "key": rows[name].key, "seed": seed, "status": "done", "AP": ap}
-            line |= {"method": methods, "steps": 240, "train_seconds": 60, "code": {"gone.py": "0"}}
+            line |= {"method": methods, "steps": 240, "train_seconds": 60}
             append_line(tmp_path / "table1.jsonl", line)
+    check = {"recorded": None, "date": "2026-11-28T01:02:03Z", "difference": 0.5}
+    kept = json.dumps({rows["crosskd"].key: {"0": check}})
+    (tmp_path / "confirmed.json").write_text(kept)
     frame = results(4, sources=["recorded"], recorded_runs=tmp_path)
     assert list(frame.columns) == COLUMNS and frame["variant"].tolist() == ["none", "crosskd"]
     row = one(frame, method="CrossKD")
     assert (row["n"], row["mean"], row["difference"], row["steps"]) == (2, 26.0, 5.0, 240)
-    assert (row["study"], row["source"], row["stale"]) == ("table4", "recorded", "gone.py")
+    assert (row["study"], row["source"]) == ("table4", "recorded")
+    assert row["stale"] == "first losses 50.0% apart, 2026-11-28"
     assert row["difference_half_width"] == pytest.approx(12.706205, rel=1e-6)
     assert 0 < row["p_t"] < 1 and row["p_sign_flip"] == pytest.approx(0.5)
     assert math.isnan(one(frame, method="none")["difference"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -11,7 +12,6 @@ from crosskd_lab.declared import Row, Sweep, read_lines
 from crosskd_lab.errors import LabError
 from crosskd_lab.evaluate import evaluate, find_saved
 from crosskd_lab.scenes import data_checksum, write_scenes
-from crosskd_lab.substance import changed
 from crosskd_lab.sweep import run_sweep, times, to_do
 
 SMALL = {
@@ -70,9 +70,8 @@ def test_a_record_has_all_that_is_needed_to_cite_it(swept, sets):
     assert line["parameters"] == swept[1][0]["parameters"] > 100_000
     assert {"commit", "dirty"} <= set(line["git"]) and line["machine"]["cpu"]
     assert line["config_hash"] != swept[1][0]["config_hash"]
-    assert "methods/crosskd.py" in line["code"] and "heads/gfl.py" in line["code"]
-    assert "methods/pkd.py" not in line["code"] and "heads/fcos.py" not in line["code"]
-    assert changed(line["code"]) == []
+    assert " ".join(line["command"]) == "crosskd-lab sweep tiny --only crosskd --seeds 0"
+    assert line["commits"] == [line["git"]] and line["begin"] == {}
 
 
 def test_what_is_done_is_not_run_again_whatever_it_is_called(swept, sets):
@@ -100,6 +99,21 @@ def test_an_interrupted_run_is_resumed_and_recorded_the_same(swept, sets, tmp_pa
     assert read_lines(tmp_path / "recorded") == []
     (line,) = run_sweep(SWEEP, ["crosskd"], [0], **places)
     assert line["resumed"] and line["AP"] == first["AP"] and line["curve"] == first["curve"]
+    assert line["commits"] == [line["git"]] * 2, "one a sitting"
+
+
+def test_a_superseded_row_is_run_anew_and_its_old_run_is_not_resumed(swept, sets, tmp_path):
+    out = tmp_path / "swept"
+    shutil.copytree(swept[0], out)
+    entry = {"sweep": "tiny", "row": "none", "before": "2100", "reason": "a changed start"}
+    (out / "recorded" / "superseded.json").write_text(json.dumps([entry]))
+    assert [row.name for row, _ in to_do(SWEEP, seeds=[0], recorded=out / "recorded")] == [
+        "none",
+        "bad",
+    ]
+    with pytest.raises(LabError, match="none-s0 holds the superseded run: delete it"):
+        run_sweep(SWEEP, ["none"], [0], out / "runs", out / "recorded", sets)
+    assert len(read_lines(out / "recorded")) == 3, "nothing lost, nothing added"
 
 
 def test_an_unknown_row_is_refused(tmp_path):

@@ -32,7 +32,8 @@ def results(
     """Show a table of the paper, the recorded runs of its rows, and yours, each by its source.
 
     Means have their 95 % interval where there are seeds enough; every row is compared with its own
-    baseline, the same student without a teacher. A * marks records whose code has changed since.
+    baseline, the same student without a teacher. A * marks stale records: today's code no longer
+    gives their first losses.
     """
     from crosskd_lab.files import write_whole
     from crosskd_lab.results import results as compared

@@ -21,7 +21,7 @@ def sweep(
         Path | None, typer.Option(help="Folder of the records; data/recorded by default.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Run nothing: does today's code begin as recorded?")
+        bool, typer.Option("--check", help="Only the first steps: does today's code repeat them?")
     ] = False,
     runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs/sweeps"),
 ) -> None:
@@ -30,13 +30,14 @@ def sweep(
     Seed by seed, so that a sweep which is cut short leaves whole seeds. The same command again
     goes on where it was. To re-make a recorded row from scratch, name other folders:
     --only ROW --seeds 0 --recorded again --runs again. With --check, the first steps of each
-    recorded row are made again; those that agree are confirmed for the code of today.
+    recorded row are made again with its first seed (or --seeds), and confirmed.json beside the
+    records says how they compared: where they differ, tables show the row as stale.
     """
     from tqdm.auto import tqdm
 
-    from crosskd_lab.declared import RECORDED, read_sweep
+    from crosskd_lab.declared import CLOSE, RECORDED, read_sweep
     from crosskd_lab.errors import LabError
-    from crosskd_lab.recheck import CLOSE, recheck
+    from crosskd_lab.recheck import recheck
     from crosskd_lab.sweep import run_side_by_side, run_sweep, to_do
 
     declared, place = read_sweep(file), recorded or RECORDED
@@ -46,9 +47,9 @@ def sweep(
         raise LabError(f"--seeds takes numbers such as 0,1,2; got {seeds!r}") from None
     names = only or []
     if check:
-        for row, apart in recheck(declared, names, place):
-            verdict = "agrees" if apart <= CLOSE else "DIFFERS: run it again"
-            print(f"{row}: {verdict} (losses differ by {apart:.2g} of their size)")
+        for name, seed, apart in recheck(declared, names, chosen, place):
+            verdict = "agrees" if apart <= CLOSE else "DIFFERS: the row is stale"
+            print(f"{name}-s{seed}: {verdict} (losses differ by {apart:.2g} of their size)")
         return
     plan = to_do(declared, names, chosen, place)
     whole = len(declared.plan(names, chosen))

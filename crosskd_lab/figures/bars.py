@@ -62,7 +62,7 @@ def label_of(row: dict) -> str:
 
 
 def number_of(row: dict) -> str:
-    """The mean, its interval where there is one, and a star for records of older code."""
+    """The mean, its interval where there is one, and a star for stale records."""
     half = "" if pd.isna(row["half_width"]) else f" ± {row['half_width']:.1f}"
     stale = isinstance(row["stale"], str) and row["stale"]
     return f"{row['mean']:.1f}{half}{' *' if stale else ''}"

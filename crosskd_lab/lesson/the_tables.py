@@ -56,7 +56,7 @@ def origin(number: int, row: Mapping[str, Any]) -> str:
     seeds = f"{row['n']:.0f} seed{'s' if row['n'] > 1 else ''}"
     if row["source"] == "yours":
         return f"your runs in {row['study']}, {seeds}: last validation, on their validation split"
-    changed = f"; code has changed since: {row['stale']}" if row["stale"] else ""
+    changed = f"; stale: {row['stale']}" if row["stale"] else ""
     return (
         f"recorded sweep {row['study']}, row {row['variant']}, {seeds}: "
         f"drawn scenes, test split{changed}"

@@ -184,7 +184,7 @@ def _words(row: dict[str, Any]) -> str:
         parts.append(f"paper, on COCO: AP {row['paper']:.1f} ({row['paper_gain']:+.1f})")
     if row["recorded"] == row["recorded"]:
         spread = f" ± {row['half_width']:.1f}" if row["half_width"] == row["half_width"] else ""
-        stale = ", code has changed since" if row["stale"] else ""
+        stale = ", stale" if row["stale"] else ""
         parts.append(
             f"recorded, on scenes: AP {row['recorded']:.1f}{spread} ({row['gain']:+.1f}), "
             f"{row['seeds']:.0f} seeds{stale}"

@@ -95,7 +95,7 @@ def compare_claims(
     Returns:
         ``claim``; ``comparison`` in words; ``n`` common seeds; ``difference`` in points, expected
         above zero, with its ``half_width`` of 95 % (NaN below two seeds); ``verdict`` of this
-        comparison alone; ``stale``, the files that have changed since.
+        comparison alone; ``stale``, in words, where the code of today begins otherwise.
     """
     sweeps = {c.sweep for claim in claims.values() for c in claim.comparisons}
     runs = {name: measured_runs(name, recorded) for name in sorted(sweeps)}

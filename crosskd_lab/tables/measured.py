@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from crosskd_lab.declared import RECORDED, Sweep, latest, read_confirmed, read_lines, read_sweep
+from crosskd_lab.declared import (
+    CLOSE,
+    RECORDED,
+    Sweep,
+    latest,
+    read_confirmed,
+    read_lines,
+    read_sweep,
+)
 from crosskd_lab.errors import LabError
 from crosskd_lab.record import method_name
-from crosskd_lab.substance import changed, current
 from crosskd_lab.tables.sources import AP_COLUMNS
 from crosskd_lab.tables.stats import half_width, paired
 
@@ -32,16 +38,15 @@ def measured_runs(sweep: str | Sweep, recorded: str | Path = RECORDED) -> pd.Dat
         ``source`` ("recorded"), ``sweep``, ``row``, ``method``, ``seed``; ``status``, "done",
         "failed" or "missing", with its ``reason``; AP and its parts on the test split and
         ``AP_val``, in points; ``steps``, ``train_seconds`` (validations left out),
-        ``step_seconds``, ``parameters``; ``commit``; ``stale``, the files that have changed in
-        substance since, in one text that is empty for none.
+        ``step_seconds``, ``parameters``; ``commit``; ``checked``, when its first steps were last
+        made again (None: never), how far their losses were ``apart`` in relative terms (infinite
+        where others came out), and ``stale``, a text that is empty unless they disagreed.
     """
     sweep = read_sweep(sweep) if isinstance(sweep, str) else sweep
     known, confirmed = latest(read_lines(recorded)), read_confirmed(recorded)
     lines = [known.get((row.key, seed), {}) for row, seed in sweep.plan()]
-    files: set[str] = reduce(set.union, (set(line.get("code", ())) for line in lines), set())
-    now = current(files)
     runs = [
-        _run(sweep, row.name, seed, line, _stale(line, confirmed.get(row.key), now))
+        _run(sweep, row.name, seed, line, confirmed.get(row.key, {}).get(str(seed), {}))
         for (row, seed), line in zip(sweep.plan(), lines, strict=True)
     ]
     frame = pd.DataFrame(runs)
@@ -63,8 +68,9 @@ def measured_rows(runs: pd.DataFrame, value: str = "AP") -> pd.DataFrame:
         ``row``, ``method``, ``n`` seeds that are done of ``seeds``, ``mean`` with the 95 %
         interval's ``half_width``; ``to_none`` and ``to_kd``, differences over common seeds with
         ``to_none_half`` and ``to_kd_half``; ``steps``, mean ``train_seconds`` and
-        ``step_seconds``; ``stale``. NaN where nothing is recorded or there is nothing to
-        compare with.
+        ``step_seconds``; ``stale``; ``checked``, in words the last day on which first steps were
+        made again, the seeds, and how far their losses were apart. NaN where nothing is recorded or
+        there is nothing to compare with.
     """
     names = list(runs["row"].unique())
     return pd.DataFrame([_row(runs, names, name, value) for name in names])
@@ -130,23 +136,21 @@ def beside(name: str, kind: str, names: list[str]) -> str | None:
     return next((c for c in candidates if c in names and c != name), None)
 
 
-def _run(sweep: Sweep, row: str, seed: int, line: dict[str, Any], stale: str) -> dict[str, Any]:
+def _run(
+    sweep: Sweep, row: str, seed: int, line: dict[str, Any], check: Mapping[str, Any]
+) -> dict[str, Any]:
     run = {"source": "recorded", "sweep": sweep.name, "row": row, "seed": seed}
     run |= {"method": method_name(line["method"]) if "method" in line else row}
     run |= {"status": line.get("status", MISSING), "reason": line.get("reason")}
     run |= {name: line.get(name, np.nan) for name in (*AP_COLUMNS, *COSTS)}
     run |= {"AP_val": line.get("val", {}).get("AP", np.nan)}
-    return run | {"commit": line.get("git", {}).get("commit"), "stale": stale}
-
-
-def _stale(
-    line: Mapping[str, Any], confirmed: Mapping[str, Any] | None, now: Mapping[str, str | None]
-) -> str:
-    """What has changed since a run was recorded and since it was last confirmed."""
-    since = changed(line.get("code", {}), now)
-    if confirmed:
-        since = [name for name in since if confirmed["code"].get(name) != now.get(name)]
-    return ", ".join(since)
+    run |= {"commit": line.get("git", {}).get("commit")}
+    if not check or check["recorded"] != line.get("date"):  # never tried, or of an older record
+        return run | {"checked": None, "apart": np.nan, "stale": ""}
+    apart = np.inf if check["difference"] is None else check["difference"]
+    day = check["date"][:10]
+    said = "other losses" if apart == np.inf else f"first losses {apart:.1%} apart"
+    return run | {"checked": day, "apart": apart, "stale": f"{said}, {day}" * (apart > CLOSE)}
 
 
 def _row(runs: pd.DataFrame, names: list[str], name: str, value: str) -> dict[str, Any]:
@@ -160,4 +164,9 @@ def _row(runs: pd.DataFrame, names: list[str], name: str, value: str) -> dict[st
         row[f"to_{kind}"] = found.difference if found else np.nan
         row[f"to_{kind}_half"] = found.half_width if found else np.nan
     row |= {cost: done[cost].mean() for cost in COSTS[:3]}
-    return row | {"stale": "; ".join(sorted({text for text in done["stale"] if text}))}
+    row |= {"stale": "; ".join(sorted({text for text in done["stale"] if text}))}
+    tried = done[done["checked"].notna()]
+    if tried.empty:
+        return row | {"checked": "never"}
+    seeds = ", ".join(map(str, tried["seed"]))
+    return row | {"checked": f"{tried['checked'].max()}, seed {seeds}: {tried['apart'].max():.0e}"}

@@ -19,8 +19,11 @@ HEAD = """# What has been measured
 Written by `crosskd-lab results --page` from `data/recorded`; a test holds it against the records.
 AP in points on the test split, mean over seeds with its 95 % interval; differences are paired by
 seed, so that both students met the same images in the same order. An interval from two or three
-seeds is wide, and one seed has none. Where a column `stale` appears, it names code that has changed
-since (`crosskd-lab sweep NAME --check`). [Regimes](regime.md) says how long and from where these
+seeds is itself uncertain: where they agree by luck it is too narrow, and one seed has none.
+*First steps made again* says when `crosskd-lab sweep NAME --check` last repeated the first ten
+steps, with which seed, and by how much the losses differed relative to their size. It proves that
+much: the other seeds, the rest of the run and its AP were not tried by it. Where the losses
+disagree, a column `stale` says so. [Regimes](regime.md) says how long and from where these
 students train; the paper's numbers are of COCO and stand beside these in notebook 07.
 """
 CLAIMED = """## The paper's claims, as these records judge them
@@ -73,7 +76,8 @@ def sweep_table(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         ``row``, ``seeds`` ("2 of 3" where some are missing), ``AP``, ``to none`` and ``to KD`` with
-        their intervals, ``steps``, seconds a step, and ``stale`` only where something is.
+        their intervals, ``steps``, seconds a step, when its first steps were last made again, and
+        ``stale`` only where something is.
     """
     some = rows["n"].astype(str) + " of " + rows["seeds"].astype(str)
     table = pd.DataFrame(
@@ -85,6 +89,7 @@ def sweep_table(rows: pd.DataFrame) -> pd.DataFrame:
             "to KD": _differences(rows, "kd"),
             "steps": [_number(value, "{:.0f}") for value in rows["steps"]],
             "s a step": [_number(value, "{:.2f}") for value in rows["step_seconds"]],
+            "first steps made again": rows["checked"],
         }
     )
     return table.assign(stale=rows["stale"]) if rows["stale"].any() else table

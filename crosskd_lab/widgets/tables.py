@@ -66,7 +66,7 @@ def styled(frame: pd.DataFrame, metric: str = "AP") -> Styler:
             f"{metric} (points)": ["–" if pd.isna(r["mean"]) else number_of(r) for r in rows],
             "with 95 % interval": [_bar(r, top) for r in rows],
             "to its baseline": [_difference(r) for r in rows],
-            "changed since": frame["stale"].fillna("").to_list(),
+            "stale": frame["stale"].fillna("").to_list(),
         }
     )
     tips = pd.DataFrame(

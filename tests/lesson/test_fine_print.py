@@ -64,7 +64,7 @@ def test_recorded_differences_are_drawn(tmp_path):
     for name, ap in (("as_run", 20.0), ("no_align", 18.0)):
         for seed in range(2):
             line = {"row": name, "key": rows[name].key, "seed": seed, "status": "done"}
-            line |= {"AP": ap + seed, "method": [], "code": {}}
+            line |= {"AP": ap + seed, "method": []}
             append_line(tmp_path / "fine_print.jsonl", line)
     (ax,) = recorded_figure(tmp_path).axes
     said = [label.get_text() for label in ax.get_yticklabels()]

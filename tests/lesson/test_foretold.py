@@ -24,7 +24,7 @@ def recorded(tmp_path):
     rows = {row.name: row for row in read_sweep("table7").rows}
     aps = [("kd_from_atss", 0, 10.0), ("crosskd_from_atss", 0, 12.5), ("kd_from_atss", 1, 11.0)]
     lines = [
-        {"row": name, "key": rows[name].key, "seed": seed, "status": "done", "AP": ap, "code": {}}
+        {"row": name, "key": rows[name].key, "seed": seed, "status": "done", "AP": ap}
         for name, seed, ap in aps
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)

@@ -29,7 +29,7 @@ def recorded(tmp_path):
     for name, values in aps.items():
         for seed, ap in enumerate(values):
             line = {"row": name, "key": rows[name].key, "seed": seed, "status": "done", "AP": ap}
-            append_line(tmp_path / "table7.jsonl", line | {"method": [], "code": {}})
+            append_line(tmp_path / "table7.jsonl", line | {"method": []})
     return tmp_path
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -24,7 +26,7 @@ def record(folder, **aps):
     for name, ap in aps.items():
         line = {"row": name, "key": rows[name].key, "seed": 0, "status": "done", "AP": ap}
         line |= {"method": [{"type": t} for t in types.get(name, ["CrossKD"])]}
-        append_line(folder / "table1.jsonl", {**line, "steps": 240, "code": {"gone.py": "0"}})
+        append_line(folder / "table1.jsonl", {**line, "steps": 240})
 
 
 @pytest.fixture
@@ -34,13 +36,16 @@ def recorded(tmp_path):
 
 
 def test_every_row_has_an_origin(recorded, tmp_path):
+    key = next(row.key for row in read_sweep("table1").rows if row.name == "crosskd_3")
+    check = {"recorded": None, "date": "2026-11-28T01:02:03Z", "difference": None}
+    (recorded / "confirmed.json").write_text(json.dumps({key: {"0": check}}))
     tables = read_tables("smoke", tmp_path / "none of mine", recorded)
     assert [number for number, _ in tables] == list(range(1, 9))
     frame = tables[1, "AP"]
     assert set(frame["source"]) == {"paper", "recorded"}
     row = frame.query("variant == 'crosskd_3'")["origin"].item()
     assert "recorded sweep table1, row crosskd_3, 1 seed:" in row
-    assert "code has changed since: gone.py" in row
+    assert "drawn scenes, test split; stale: other losses, 2026-11-28" in row
     assert frame["origin"][0] == "Table 1 of the paper, on COCO minival (data/paper/table1.csv)"
     with pytest.raises(LabError, match="scale = 'big'"):
         read_tables("big")

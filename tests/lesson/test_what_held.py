@@ -27,7 +27,7 @@ def record(folder, sweep, **values):
     for name, aps in values.items():
         for seed, ap in enumerate(aps):
             line = {"row": name, "key": rows[name].key, "seed": seed, "status": "done", "AP": ap}
-            line |= {"method": [], "code": {}, "steps": 240, "step_seconds": 0.1}
+            line |= {"method": [], "steps": 240, "step_seconds": 0.1}
             append_line(folder / f"{sweep}.jsonl", line)
 
 

@@ -62,7 +62,7 @@ def test_both_tables_stand_beside_each_other(tmp_path):
     rows = {row.name: row for row in read_sweep("table1").rows}
     for name, ap in (("none", 10.0), ("crosskd_3", 14.5)):
         line = {"row": name, "key": rows[name].key, "seed": 0, "status": "done", "AP": ap}
-        append_line(tmp_path / "table1.jsonl", line | {"method": [], "code": {}})
+        append_line(tmp_path / "table1.jsonl", line | {"method": []})
     table = both_tables(tmp_path).set_index("i")
     printed = paper_table(1).query("method == 'CrossKD'")
     assert table["paper"].tolist() == printed["AP"].tolist()

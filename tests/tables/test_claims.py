@@ -40,7 +40,7 @@ def record(folder, sweep, **values):
     for name, aps in values.items():
         for seed, ap in enumerate(aps):
             line = {"row": name, "key": rows[name].key, "seed": seed, "status": "done", "AP": ap}
-            append_line(folder / f"{sweep}.jsonl", {**line, "method": [], "code": {}})
+            append_line(folder / f"{sweep}.jsonl", {**line, "method": []})
 
 
 def test_records_are_judged_claim_by_claim(tmp_path):

@@ -1,14 +1,13 @@
-"""Recorded rows: what is there, what is missing, what has changed since; all by hand."""
+"""Recorded rows: what is there, what is missing, what no longer repeats; all by hand."""
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
 
 from crosskd_lab.declared import Row, Sweep, append_line
-from crosskd_lab.files import write_whole
-from crosskd_lab.substance import current
 from crosskd_lab.tables import beside, measured_curves, measured_rows, measured_runs
 
 ROWS = {
@@ -25,7 +24,7 @@ def line(row, seed, ap, **more):
     found = {"row": row.name, "key": row.key, "seed": seed, "status": "done", "AP": ap}
     found |= {"method": METHODS[row.name], "steps": 240, "train_seconds": 60.0 + seed}
     found |= {"step_seconds": 0.25, "parameters": 5, "val": {"AP": ap - 1}, "git": {"commit": "c"}}
-    return found | {"code": current(["losses.py"]), **more}
+    return found | {"date": "2026-11-20T08:00:00Z", **more}
 
 
 @pytest.fixture
@@ -63,15 +62,25 @@ def test_rows_are_held_against_none_and_kd_seed_by_seed(recorded):
     assert rows.loc["crosskd", "train_seconds"] == 60.5
 
 
-def test_a_changed_file_is_named_until_it_is_confirmed(recorded):
-    row = SWEEP.rows[0]
-    append_line(recorded / "s.jsonl", line(row, 0, 20.0, code={"losses.py": "0", "taps.py": "1"}))
-    runs = measured_runs(SWEEP, recorded)
-    assert runs["stale"].tolist()[:2] == ["losses.py, taps.py", ""]
-    assert measured_rows(measured_runs(SWEEP, recorded))["stale"].iloc[0] == "losses.py, taps.py"
-    kept = str({row.key: {"code": current(["losses.py"]), "commit": "d"}}).replace("'", '"')
-    write_whole(recorded / "confirmed.json", kept)
-    assert measured_runs(SWEEP, recorded)["stale"].iloc[0] == "taps.py"
+def test_a_row_is_stale_while_its_first_losses_disagree(recorded):
+    def checked(seed, apart, of="2026-11-20T08:00:00Z"):
+        """Write that a seed of "none" was made again."""
+        kept = {"recorded": of, "date": "2026-11-28T01:02:03Z", "difference": apart}
+        text = json.dumps({SWEEP.rows[0].key: {str(seed): kept}})
+        (recorded / "confirmed.json").write_text(text)
+        return measured_rows(measured_runs(SWEEP, recorded)).iloc[0]
+
+    assert measured_rows(measured_runs(SWEEP, recorded))["checked"].tolist() == ["never"] * 4
+    row = checked(1, 3e-7)
+    assert (row["checked"], row["stale"]) == ("2026-11-28, seed 1: 3e-07", "")
+    row = checked(1, 0.031)
+    assert (row["checked"], row["stale"]) == (
+        "2026-11-28, seed 1: 3e-02",
+        "first losses 3.1% apart, 2026-11-28",
+    )
+    assert checked(1, None)["stale"] == "other losses, 2026-11-28"
+    row = checked(1, None, of="2026-11-19T08:00:00Z")
+    assert (row["checked"], row["stale"]) == ("never", ""), "that was an older record of this row"
 
 
 def test_curves_are_those_of_the_validations(recorded):

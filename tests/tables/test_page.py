@@ -24,7 +24,7 @@ def record(folder, name, **values):
     for row, aps in values.items():
         for seed, ap in enumerate(aps):
             line = {"row": row, "key": rows[row].key, "seed": seed, "status": "done", "AP": ap}
-            line |= {"method": [], "code": {}, "steps": 240, "step_seconds": 0.25}
+            line |= {"method": [], "steps": 240, "step_seconds": 0.25}
             append_line(folder / f"{name}.jsonl", line)
 
 
@@ -39,19 +39,21 @@ def test_a_sweep_in_words(tmp_path):
     lines = text.splitlines()
     assert lines[0] == "## Table 4: plain mimicking added back to CrossKD"
     # t(0.975, 2) = 4.303: a standard deviation of 1 over three seeds is 2.5
-    assert "| none | 3 | 11.0 ± 2.5 | – | -2.0 ± 0.0 | 240 | 0.25 |" in lines
-    assert "| kd | 3 | 13.0 ± 2.5 | +2.0 ± 0.0 | – | 240 | 0.25 |" in lines
-    assert "| crosskd | 2 of 3 | 15.5 ± 6.4 | +5.0 ± 0.0 | +3.0 ± 0.0 | 240 | 0.25 |" in lines
-    assert "| crosskd_kd | 0 of 3 | – | – | – | – | – |" in lines
+    assert "| none | 3 | 11.0 ± 2.5 | – | -2.0 ± 0.0 | 240 | 0.25 | never |" in lines
+    assert "| kd | 3 | 13.0 ± 2.5 | +2.0 ± 0.0 | – | 240 | 0.25 | never |" in lines
+    assert (
+        "| crosskd | 2 of 3 | 15.5 ± 6.4 | +5.0 ± 0.0 | +3.0 ± 0.0 | 240 | 0.25 | never |" in lines
+    )
+    assert "| crosskd_kd | 0 of 3 | – | – | – | – | – | never |" in lines
     assert "stale" not in text
 
 
-def test_what_has_changed_since_is_named():
+def test_a_stale_row_says_so():
     row = {"row": "kd", "n": 1, "seeds": 3, "mean": 10.0, "half_width": math.nan}
     row |= {"to_none": -1.25, "to_none_half": math.nan, "to_kd": math.nan, "to_kd_half": math.nan}
-    row |= {"steps": 240.0, "step_seconds": 0.3, "stale": "losses.py"}
+    row |= {"steps": 240.0, "step_seconds": 0.3, "checked": "never", "stale": "other losses"}
     (line,) = sweep_table(pd.DataFrame([row])).to_dict("records")
-    assert line["stale"] == "losses.py"
+    assert line["stale"] == "other losses"
     assert (line["seeds"], line["AP"], line["to none"]) == ("1 of 3", "10.0", "-1.2")
 
 

@@ -11,9 +11,9 @@ from mmengine.utils import get_installed_path
 from .errors import LabError
 from .fetch.teachers import TEACHERS as PUBLIC
 from .fetch.teachers import local_file
+from .files import PROJECT
 
-ROOT = Path(__file__).resolve().parents[1]
-CONFIGS, TEACHERS = ROOT / "configs", ROOT / "data" / "teachers"
+CONFIGS, TEACHERS = PROJECT / "configs", PROJECT / "data" / "teachers"
 RANDOM = "random"
 """The checkpoint name by which a config asks for an untrained teacher on purpose."""
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import LabError
-from .provenance import PROJECT
+from .files import PROJECT
 
 SWEEPS, RECORDED = PROJECT / "configs" / "sweeps", PROJECT / "data" / "recorded"
 CONFIRMED, SUPERSEDED = "confirmed.json", "superseded.json"

@@ -16,8 +16,9 @@ from mmengine.runner import Runner
 from tqdm.auto import tqdm
 
 from .coco import clean, read_classes
-from .configs import ROOT, TEACHERS, detector_of, read_config, set_classes
+from .configs import TEACHERS, detector_of, read_config, set_classes
 from .errors import LabError
+from .files import PROJECT
 from .pair import build_detector, load_in_full
 from .scenes import data_checksum
 from .schedule import split_dataset
@@ -123,8 +124,8 @@ def split_settings(
         LabError: for other classes than the detector's, or a set that cannot be used.
     """
     root = Path(data or cfg.data.root)
-    root = root if root.exists() or root.is_absolute() else ROOT / root
-    cache = ROOT / "data" / "cache" / data_checksum(root)
+    root = root if root.exists() or root.is_absolute() else PROJECT / root
+    cache = PROJECT / "data" / "cache" / data_checksum(root)
     sound, report = clean(root, split, cache, skip_bad=skip_bad)
     if report.problems:
         print(report.summary())

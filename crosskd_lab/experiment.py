@@ -16,8 +16,9 @@ from mmengine.config import Config, ConfigDict
 
 from .classes import class_names, match_classes, teacher_classes
 from .coco import clean, read_classes
-from .configs import ROOT, detector_of, read_config, set_classes, teacher_file, with_student
+from .configs import detector_of, read_config, set_classes, teacher_file, with_student
 from .errors import LabError
+from .files import PROJECT
 from .scenes import data_checksum
 from .schedule import engine_settings
 
@@ -124,9 +125,9 @@ def _replace(cfg: Config, settings: dict[str, Any]) -> None:
 def _name_classes(cfg: Config, skip_bad: bool) -> None:
     """Check the set, and take the classes from its annotation file, the one place that has them."""
     root = Path(cfg.data.root)
-    root = root if root.exists() or root.is_absolute() else ROOT / root
+    root = root if root.exists() or root.is_absolute() else PROJECT / root
     cfg.data.root = str(root)
-    cache = ROOT / "data" / "cache" / data_checksum(root)
+    cache = PROJECT / "data" / "cache" / data_checksum(root)
     for split in ("train", "val"):
         sound, report = clean(root, split, cache, skip_bad=skip_bad)
         cfg.data[split] = {"annotations": str(sound.annotations), "images": str(sound.images)}

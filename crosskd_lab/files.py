@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Where the project stands, and writing a file whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,21 @@ import os
 from pathlib import Path
 
 from .errors import LabError
+
+PACKAGE = Path(__file__).resolve().parent
+PROJECT = PACKAGE.parent
+"""The checkout, with ``configs``, ``data`` and ``notebooks``; every path in it begins here."""
+
+
+def portable_path(path: str | Path) -> str:
+    """A path inside the project relative to it, with forward slashes; any other as it is.
+
+    Words that are no absolute path, such as options of a command line, come back unchanged.
+    """
+    text = os.fspath(path)
+    if os.path.isabs(text) and Path(text).is_relative_to(PROJECT):
+        return Path(text).relative_to(PROJECT).as_posix()
+    return text
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .provenance import PROJECT
+from .files import PROJECT
 
 
 def detectors() -> list[str]:

@@ -14,7 +14,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from .errors import LabError
-from .provenance import portable_path
+from .files import portable_path
 from .tables import paper_table
 
 

@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGE = Path(__file__).resolve().parent
-PROJECT = PACKAGE.parent
+from .files import PACKAGE, portable_path
+
 PACKAGES = ("torch", "torchvision", "mmdet", "mmengine", "mmcv", "mmcv-lite", "numpy")
 
 
@@ -58,17 +58,6 @@ def machine() -> dict[str, Any]:
         "memory_gib": _memory_gib(),
         "platform": platform.platform(),
     }
-
-
-def portable_path(path: str | Path) -> str:
-    """A path inside the project relative to it, with forward slashes; any other as it is.
-
-    Words that are no absolute path, such as options of a command line, come back unchanged.
-    """
-    text = os.fspath(path)
-    if os.path.isabs(text) and Path(text).is_relative_to(PROJECT):
-        return Path(text).relative_to(PROJECT).as_posix()
-    return text
 
 
 def _git(*arguments: str) -> str:

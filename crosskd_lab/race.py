@@ -11,12 +11,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .configs import CONFIGS, RANDOM, ROOT, detector_of, find_config, read_config
+from .configs import CONFIGS, RANDOM, detector_of, find_config, read_config
 from .errors import LabError
 from .evaluate import Saved, evaluate, find_saved
 from .experiment import load_experiment
 from .figures import race_figure, save
-from .files import write_whole
+from .files import PROJECT, write_whole
 from .names import detectors, listed, teachers
 from .names import methods as known_methods
 from .record import read_record
@@ -198,7 +198,7 @@ def finish(out: Path, runs: Sequence[str]) -> RaceResult:
 
 def race_scenes() -> Path:
     """The synthetic set that races run on, made if it is not there yet."""
-    return write_scenes(ROOT / "data" / "race_scenes", **SCENES)
+    return write_scenes(PROJECT / "data" / "race_scenes", **SCENES)
 
 
 def _teacher_ap(teacher: Saved, data: Path) -> float | None:

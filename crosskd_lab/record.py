@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import write_whole
+from crosskd_lab.files import portable_path, write_whole
 from crosskd_lab.metrics_log import append_metrics, read_metrics, trim_metrics
-from crosskd_lab.provenance import code_version, machine, package_versions, portable_path
+from crosskd_lab.provenance import code_version, machine, package_versions
 
 __all__ = [
     "append_metrics",

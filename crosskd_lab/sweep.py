@@ -14,11 +14,11 @@ import pandas as pd
 from mmengine.config import Config
 from tqdm.auto import tqdm
 
-from .configs import ROOT
 from .declared import RECORDED, TEST, Row, Sweep, append_line, digest, latest, read_lines
 from .errors import LabError
 from .evaluate import evaluate, find_saved
 from .experiment import load_experiment
+from .files import PROJECT
 from .pair import build_detector
 from .provenance import code_version, machine, package_versions
 from .race import race_scenes
@@ -32,7 +32,7 @@ Listener = Callable[[Row, int, dict[str, Any]], None]
 
 def scenes_of(sweep: Sweep) -> tuple[Path, Path]:
     """The scenes to train on and those to report on, made if they are not there yet."""
-    folder = ROOT / "data"
+    folder = PROJECT / "data"
     if sweep.test != TEST:
         apart = digest(dict(sweep.test))
         test = write_scenes(folder / "cache" / f"scenes-{apart}", **sweep.test)

@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 import torch
 
-from crosskd_lab.configs import CONFIGS, ROOT, teacher_file
+from crosskd_lab.configs import CONFIGS, teacher_file
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
 from crosskd_lab.experiment import load_experiment
 from crosskd_lab.fetch.teachers import TEACHERS
+from crosskd_lab.files import PROJECT
 
 RECIPES = sorted(path.stem for path in (CONFIGS / "paper").glob("*.py"))
 # student's epochs; rate; classes of methods and their layer, by the paper and the authors' configs
@@ -97,7 +98,7 @@ def test_the_layer_is_the_rows():
 
 def test_every_trained_row_of_the_paper_has_its_recipe():
     """Rows that repeat another table's are named once; the count is read from the tables."""
-    rows = {n: pd.read_csv(ROOT / f"data/paper/table{n}.csv") for n in range(1, 9)}
+    rows = {n: pd.read_csv(PROJECT / f"data/paper/table{n}.csv") for n in range(1, 9)}
     trained = {n: int((frame["role"] != "teacher").sum()) for n, frame in rows.items()}
     assert trained == {1: 7, 2: 6, 3: 6, 4: 4, 5: 13, 6: 6, 7: 6, 8: 6}
     count = {n: sum(name.startswith(f"table{n}_") for name in RECIPES) for n in range(1, 9)}

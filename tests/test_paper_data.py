@@ -7,7 +7,7 @@ import hashlib
 import pandas as pd
 import pytest
 
-from crosskd_lab.provenance import PROJECT
+from crosskd_lab.files import PROJECT
 from crosskd_lab.tables import AP_COLUMNS, paper_table
 
 PAPER = PROJECT / "data" / "paper"

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from crosskd_lab import pretrain as module
-from crosskd_lab.configs import ROOT, read_config
+from crosskd_lab.configs import read_config
+from crosskd_lab.files import PROJECT
 from crosskd_lab.pair import build_detector
 from crosskd_lab.pretrain import Classifier, pretrain
 from crosskd_lab.record import read_record
@@ -62,8 +63,8 @@ def test_the_classifier_reads_the_last_stage():
 )
 def test_shipped_backbones_are_those_of_their_records(name, config):
     file, record = (
-        ROOT / f"data/backbones/{name}.safetensors",
-        read_record(ROOT / "data/backbones" / name),
+        PROJECT / f"data/backbones/{name}.safetensors",
+        read_record(PROJECT / "data/backbones" / name),
     )
     assert record["results"]["sha256"] == sha256(file)
     assert record["results"]["accuracy"] > 50  # ten classes

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crosskd_lab import provenance
+from crosskd_lab import files, provenance
 
 
 @pytest.fixture
@@ -69,17 +69,17 @@ def test_machine_is_described_without_its_name():
 
 
 def test_paths_inside_the_project_become_relative():
-    inside = provenance.PROJECT / "data" / "scenes"
-    assert provenance.portable_path(inside) == "data/scenes"
-    assert provenance.portable_path(str(inside)) == "data/scenes"
+    inside = files.PROJECT / "data" / "scenes"
+    assert files.portable_path(inside) == "data/scenes"
+    assert files.portable_path(str(inside)) == "data/scenes"
     outside = Path("/somewhere/else").absolute()
-    assert provenance.portable_path(outside) == str(outside)
-    assert provenance.portable_path("--seed") == "--seed"
-    assert provenance.portable_path("data/scenes") == "data/scenes"
+    assert files.portable_path(outside) == str(outside)
+    assert files.portable_path("--seed") == "--seed"
+    assert files.portable_path("data/scenes") == "data/scenes"
 
 
 def test_a_measurement_says_where_it_came_from_without_paths_of_this_machine(monkeypatch):
-    inside = str(provenance.PROJECT / "data" / "scenes")
+    inside = str(files.PROJECT / "data" / "scenes")
     monkeypatch.setattr(sys, "argv", ["/usr/bin/crosskd-lab", "conflict", "--data", inside])
     found = provenance.origin()
     assert found["command"] == ["crosskd-lab", "conflict", "--data", "data/scenes"]

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from crosskd_lab.configs import ROOT
+from crosskd_lab.files import PROJECT
 from crosskd_lab.recipes import recipes
 
 
@@ -36,7 +36,7 @@ def test_names_and_rows_agree():
             assert (row["method"], row["position"]) == ("CrossKD", name[1:])
         elif name in words:
             assert row["method"] in words[name], row["recipe"]
-    trained = pd.read_csv(ROOT / "data/paper/table5.csv")
+    trained = pd.read_csv(PROJECT / "data/paper/table5.csv")
     assert set(frame[frame["table"] == 5]["row"]) == set(
         trained[trained["role"] != "teacher"]["row"]
     )

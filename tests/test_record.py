@@ -12,7 +12,7 @@ import pytest
 
 from crosskd_lab import record
 from crosskd_lab.errors import LabError
-from crosskd_lab.provenance import PROJECT
+from crosskd_lab.files import PROJECT
 
 CONFIG = "methods = [dict(type='CrossKD', i=3)]  # the text as used\n"
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import nbformat
 
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import PROJECT
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+NOTEBOOKS = PROJECT / "notebooks"
 
 
 class Cover(NamedTuple):

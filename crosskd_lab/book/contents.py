@@ -10,8 +10,9 @@ from nbconvert.filters import markdown2html
 
 from crosskd_lab.book.chapters import Chapter, Cover
 from crosskd_lab.book.maths import draw_formulas
+from crosskd_lab.files import PACKAGE
 
-STYLE = Path(__file__).parent / "templates" / "book.css"
+STYLE = PACKAGE / "book" / "templates" / "book.css"
 TITLE = "CrossKD Lab"
 
 

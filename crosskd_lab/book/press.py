@@ -19,9 +19,9 @@ from crosskd_lab.book.chapters import NOTEBOOKS, Chapter, Cover, chosen, covers
 from crosskd_lab.book.contents import contents
 from crosskd_lab.book.maths import draw_formulas
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import write_whole
+from crosskd_lab.files import PACKAGE, write_whole
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = PACKAGE / "book" / "templates"
 # What a page shows of an output: pictures before text, and no widgets, which need a kernel.
 RICHEST_FIRST = ["text/html", "text/markdown", "image/svg+xml", "image/png", "text/plain"]
 WIDGET = "application/vnd.jupyter.widget-view+json"

@@ -10,8 +10,9 @@ from typing import Any
 
 from crosskd_lab.doctor.finding import REINSTALL, Check
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import PROJECT
 
-TEACHERS = Path(__file__).resolve().parents[2] / "data" / "teachers"
+TEACHERS = PROJECT / "data" / "teachers"
 _FREE_GB = 2  # a run's checkpoints and a scene set, with room to spare
 
 

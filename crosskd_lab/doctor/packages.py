@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from crosskd_lab.doctor.finding import REINSTALL, Finding
+from crosskd_lab.files import PROJECT
 
-LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
+LOCK = PROJECT / "requirements.lock"
 # Distributions that bring the same modules: one is enough.
 _ALTERNATIVES = {
     "mmcv-lite": ("mmcv",),

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.fetch.download import check_sum, download
+from crosskd_lab.files import PROJECT
 
 ZOO = "https://download.openmmlab.com/mmdetection/v2.0"
-FOLDER = Path(__file__).resolve().parents[2] / "data" / "teachers"
+FOLDER = PROJECT / "data" / "teachers"
 
 TEACHERS = {
     "gfl_r101": f"{ZOO}/gfl/gfl_r101_fpn_mstrain_2x_coco/"

@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..configs import ROOT
 from ..errors import LabError
-from ..files import write_whole
+from ..files import PROJECT, write_whole
 
-STEPS = ROOT / "data" / "cache" / "steps"
+STEPS = PROJECT / "data" / "cache" / "steps"
 """Where measurements are kept."""
 COCO_IMAGES = 117_266
 """Of COCO's 118,287 training images, those with a box: the paper's epoch."""

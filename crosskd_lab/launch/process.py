@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from ..files import write_whole
+from ..files import PROJECT, write_whole
 from .plan import LOG, WORKER, LaunchPlan
 
 PROCESS = "process.json"
@@ -30,7 +30,7 @@ def start(plan: LaunchPlan) -> None:
     folder = Path(plan.folder)
     env = os.environ | {"OMP_NUM_THREADS": str(plan.threads), "PYTHONUNBUFFERED": "1"}
     env.setdefault("GOMP_SPINCOUNT", "10000")
-    paths = [str(Path(__file__).resolve().parents[2]), env.get("PYTHONPATH", "")]
+    paths = [str(PROJECT), env.get("PYTHONPATH", "")]
     env["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(

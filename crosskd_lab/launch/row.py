@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..configs import ROOT
 from ..declared import read_sweep
 from ..errors import LabError
-from ..provenance import portable_path
+from ..files import PROJECT, portable_path
 from . import process
 from .plan import LaunchPlan
 from .run import Run
 
-AGAIN = ROOT / "runs" / "again"
+AGAIN = PROJECT / "runs" / "again"
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 
 from crosskd_lab.analysis.agreement import Agreement, find_agreement
 from crosskd_lab.analysis.maps import pixels
-from crosskd_lab.configs import RANDOM, ROOT, read_config
+from crosskd_lab.configs import RANDOM, read_config
 from crosskd_lab.errors import LabError
 from crosskd_lab.figures import Marks, delivery_figure, positives_figure, render
+from crosskd_lab.files import PROJECT
 from crosskd_lab.heads import ADAPTERS
 from crosskd_lab.lesson.students import effort, lesson_scenes
 from crosskd_lab.lesson.the_race import calm, tell
@@ -187,7 +188,7 @@ def race_pair(scale: str, student: str, teacher: str, out: str | Path | None = N
     """
     batch = effort(scale).batch
     trained = teacher in teachers()
-    folder = Path(out) if out else ROOT / "runs" / "pairs" / f"{student}-from-{teacher}-{scale}"
+    folder = Path(out) if out else PROJECT / "runs" / "pairs" / f"{student}-from-{teacher}-{scale}"
     kind = "trained" if trained else "UNTRAINED (none is shipped: what it teaches is noise)"
     print(f"{student} from {teacher}, {kind}: {STEPS[scale]} steps a student")
     with calm():

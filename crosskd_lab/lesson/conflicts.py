@@ -16,8 +16,9 @@ from torch import Tensor
 
 from crosskd_lab.analysis.conflict import conflict_view
 from crosskd_lab.analysis.tally import Tally
-from crosskd_lab.configs import RANDOM, ROOT
+from crosskd_lab.configs import RANDOM
 from crosskd_lab.figures import DPI, WIDTH, Picture, conflict_figure, render, target_maps_figure
+from crosskd_lab.files import PROJECT
 from crosskd_lab.lesson.judge import Wrong, verdict
 from crosskd_lab.lesson.students import checkpoint_of, lesson_scenes, train_student
 from crosskd_lab.names import teachers
@@ -93,7 +94,7 @@ def count_teachers(scale: str, data: str | Path | None, teacher: str) -> dict[st
 
 def mimics(scale: str, data: str | Path | None, teacher: str) -> dict[str, Any]:
     """Students that learnt from the teacher by KD and by CrossKD, from your race or just now."""
-    race = None if scale == "smoke" or teacher != TEACHER else ROOT / "runs" / "race"
+    race = None if scale == "smoke" or teacher != TEACHER else PROJECT / "runs" / "race"
     found = {}
     for title, method in (("mimicking student", "kd"), ("CrossKD student", "crosskd")):
         student = train_student(method, scale, data, checkpoint_of(teacher), race)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from crosskd_lab.configs import ROOT
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import PROJECT
 from crosskd_lab.forecast import Measurement
 from crosskd_lab.forecast.stopwatch import measure, step_of
 from crosskd_lab.launch import Run, launch
@@ -69,7 +69,7 @@ def pocket_words(
     settings.setdefault("schedule.batch", effort(scale).batch)
     settings |= {"schedule.steps": steps, "schedule.warmup": part // 2}
     settings["schedule.validate_every"] = part
-    folder = Path(out or ROOT / "runs" / "for_real") / scale / "crosskd-s0"
+    folder = Path(out or PROJECT / "runs" / "for_real") / scale / "crosskd-s0"
     return {
         "config": POCKET,
         "settings": settings,
@@ -104,7 +104,7 @@ def launch_elsewhere(words: dict[str, Any]) -> str:
     if (Path(words["out"]) / RECORD).exists():
         return f"{words['out']} is there already: nothing was started"
     starter = [sys.executable, "-W", "ignore", "-c", DIES, json.dumps(words)]
-    done = subprocess.run(starter, capture_output=True, text=True, cwd=ROOT, check=False)
+    done = subprocess.run(starter, capture_output=True, text=True, cwd=PROJECT, check=False)
     if done.returncode >= 0:  # it did not come to its own end by a signal
         raise LabError((done.stderr.strip().splitlines() or ["the launch gave no word"])[-1])
     return f"{done.stdout.strip()}\nits starter ended by signal {-done.returncode}"

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 
 from crosskd_lab.analysis.conflict import conflict_view
 from crosskd_lab.analysis.maps import View
-from crosskd_lab.configs import RANDOM, ROOT
+from crosskd_lab.configs import RANDOM
 from crosskd_lab.experiment import load_experiment
 from crosskd_lab.figures import concentration_figure, render, target_maps_figure
+from crosskd_lab.files import PROJECT
 from crosskd_lab.lesson.pulls import hold, measure
 from crosskd_lab.lesson.students import effort
 from crosskd_lab.record import read_record
@@ -79,7 +80,7 @@ def photo_teacher(scale: str, folder: Path, out: str | Path | None = None) -> tu
     if scale == "smoke":
         return RANDOM, "an UNTRAINED teacher: its gradients are noise, and only show that it runs"
     steps, batch = 2 * effort(scale).steps, effort(scale).batch
-    run = Path(out) if out else ROOT / "runs" / "photographs" / f"{folder.name}-{scale}"
+    run = Path(out) if out else PROJECT / "runs" / "photographs" / f"{folder.name}-{scale}"
     begun = (run / "record.json").is_file()
     if not begun or read_record(run)["status"] != "done":
         settings = {

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from crosskd_lab.analysis.gradients import gradient_view, measure_gradients, term_views
-from crosskd_lab.configs import ROOT
 from crosskd_lab.figures import energy_figure, render
+from crosskd_lab.files import PROJECT
 from crosskd_lab.lesson.judge import Wrong, verdict
 from crosskd_lab.lesson.students import checkpoint_of, held_out, train_student
 from crosskd_lab.methods import PKD, CrossKD, Method, PredictionMimicking
@@ -58,7 +58,7 @@ def hold(
         data: COCO-format folder; the lesson's scenes by default.
         teacher: A shipped teacher, a run's folder, a checkpoint of the pocket GFL, or "random".
     """
-    race = None if scale == "smoke" or teacher != TEACHER else ROOT / "runs" / "race"
+    race = None if scale == "smoke" or teacher != TEACHER else PROJECT / "runs" / "race"
     made = train_student(student, scale, data, checkpoint_of(teacher), race)
     batch = held_out(made, IMAGES[scale])
     return Held(made.pair, _split(batch, 8), made.origin)

@@ -17,11 +17,11 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from crosskd_lab.configs import ROOT
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
 from crosskd_lab.evaluate import find_saved
 from crosskd_lab.experiment import load_experiment
+from crosskd_lab.files import PROJECT
 from crosskd_lab.pair import Pair, load_in_full
 from crosskd_lab.race import TEACHER, race_scenes
 from crosskd_lab.scenes import write_scenes
@@ -74,7 +74,7 @@ def lesson_scenes(scale: str) -> Path:
     effort(scale)
     if scale != "smoke":
         return race_scenes()
-    return write_scenes(ROOT / "data" / "cache" / "smoke_scenes", 160, 24, 16, processes=1)
+    return write_scenes(PROJECT / "data" / "cache" / "smoke_scenes", 160, 24, 16, processes=1)
 
 
 def train_student(

@@ -10,8 +10,8 @@ from typing import Any
 
 from IPython.utils.capture import capture_output
 
-from crosskd_lab.configs import ROOT
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import PROJECT
 from crosskd_lab.lesson.students import effort, lesson_scenes
 from crosskd_lab.race import RaceResult, load_race, run_race
 
@@ -30,7 +30,7 @@ def race_at(scale: str, out: str | Path | None = None) -> RaceResult:
         LabError: for an unknown scale, and whatever a race can refuse.
     """
     batch = effort(scale).batch
-    folder = Path(out) if out else ROOT / "runs" / ("race-smoke" if scale == "smoke" else "race")
+    folder = Path(out) if out else PROJECT / "runs" / ("race-smoke" if scale == "smoke" else "race")
     try:
         result = load_race(folder)
     except LabError:

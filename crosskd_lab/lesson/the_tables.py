@@ -11,8 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from crosskd_lab.configs import CONFIGS, ROOT, read_config
+from crosskd_lab.configs import CONFIGS, read_config
 from crosskd_lab.declared import RECORDED, read_sweep
+from crosskd_lab.files import PROJECT
 from crosskd_lab.launch import launch
 from crosskd_lab.launch.row import AGAIN, RowRun
 from crosskd_lab.lesson.judge import Wrong, verdict
@@ -39,7 +40,7 @@ def read_tables(
         LabError: for an unknown scale.
     """
     effort(scale)
-    runs = ROOT / "runs" if runs is None else Path(runs)
+    runs = PROJECT / "runs" if runs is None else Path(runs)
     tables = {}
     for number in TABLES:
         for metric in METRICS.get(scale, AP_COLUMNS):

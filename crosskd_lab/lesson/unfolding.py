@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from crosskd_lab.analysis.dynamics import look, turned_down
-from crosskd_lab.configs import ROOT
 from crosskd_lab.declared import RECORDED
 from crosskd_lab.errors import LabError
 from crosskd_lab.figures import race_figure, render
 from crosskd_lab.figures.turned_down import turned_down_figure
+from crosskd_lab.files import PROJECT
 from crosskd_lab.lesson.judge import Wrong, verdict
 from crosskd_lab.lesson.students import effort, held_out, lesson_scenes, train_student
 from crosskd_lab.lesson.the_race import calm, tell
@@ -86,10 +86,10 @@ def follow(scale: str, race: str | Path | None = None) -> RaceResult:
     """
     batch = effort(scale).batch
     mine = "unfolding-smoke" if scale == "smoke" else "unfolding"
-    folder = Path(race) if race else ROOT / "runs" / mine
+    folder = Path(race) if race else PROJECT / "runs" / mine
     result = _finished(folder)
     if result is None and not race and scale != "smoke":
-        result = _finished(ROOT / "runs" / "race")
+        result = _finished(PROJECT / "runs" / "race")
         if result and not (_split(result) and {*NAMES} <= {*result.curves["method"]}):
             result = None
     if result is None:

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from crosskd_lab.analysis.maps import View, pixels, score_map
 from crosskd_lab.analysis.reach import reach
-from crosskd_lab.configs import ROOT
 from crosskd_lab.declared import RECORDED
 from crosskd_lab.figures import render
 from crosskd_lab.figures.layers import layer_figure
+from crosskd_lab.files import PROJECT
 from crosskd_lab.heads import Predictions
 from crosskd_lab.launch import Run, launch
 from crosskd_lab.lesson.judge import Wrong, verdict
@@ -29,7 +29,7 @@ from crosskd_lab.taps import Taps, collect
 from crosskd_lab.widgets import Frames
 from crosskd_lab.widgets.offer import Command
 
-PLACE = ROOT / "runs" / "which_layer"
+PLACE = PROJECT / "runs" / "which_layer"
 PARTS = 3  # of a run: the first warms up, each ends with a validation
 
 
@@ -193,4 +193,4 @@ def _words(row: dict[str, Any]) -> str:
 
 
 def _short(path: Path) -> str:
-    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+    return str(path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path)

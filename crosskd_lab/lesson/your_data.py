@@ -13,8 +13,9 @@ from typing import Any
 import pandas as pd
 
 from crosskd_lab.coco import check, find_split
-from crosskd_lab.configs import RANDOM, ROOT
+from crosskd_lab.configs import RANDOM
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import PROJECT
 from crosskd_lab.lesson.judge import Wrong, verdict
 from crosskd_lab.lesson.photographs import VARIABLE
 from crosskd_lab.lesson.students import effort, lesson_scenes
@@ -45,12 +46,12 @@ def own_folder(scale: str, data: str | Path | None = None) -> Path:
         return lesson_scenes(scale)
     if (root := os.environ.get(VARIABLE)) and (Path(root) / PHOTOGRAPHS).is_dir():
         return Path(root) / PHOTOGRAPHS
-    return write_scenes(ROOT / "data" / "cache" / "own_scenes", 160, 400, 60)
+    return write_scenes(PROJECT / "data" / "cache" / "own_scenes", 160, 400, 60)
 
 
 def own_place(scale: str, folder: Path, out: str | Path | None = None) -> Path:
     """Where the runs of a folder go: ``runs/your_data/<folder>-<scale>`` by default."""
-    return Path(out) if out else ROOT / "runs" / "your_data" / f"{folder.resolve().name}-{scale}"
+    return Path(out) if out else PROJECT / "runs" / "your_data" / f"{folder.resolve().name}-{scale}"
 
 
 def teacher_settings(scale: str) -> dict[str, int]:

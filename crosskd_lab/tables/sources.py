@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.provenance import PROJECT
+from crosskd_lab.files import PROJECT
 from crosskd_lab.record import find_runs, method_name, read_metrics, read_record, runs_frame
 
 AP_COLUMNS = ["AP", "AP50", "AP75", "APS", "APM", "APL"]

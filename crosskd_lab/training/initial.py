@@ -7,6 +7,7 @@ from pathlib import Path
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
+from ..files import PROJECT
 from ..pair import load_in_full
 
 
@@ -23,8 +24,7 @@ class WholeBackbone:
 
     def __init__(self, checkpoint: str) -> None:
         path = Path(checkpoint)
-        root = Path(__file__).resolve().parents[2]
-        self.checkpoint = path if path.exists() or path.is_absolute() else root / path
+        self.checkpoint = path if path.exists() or path.is_absolute() else PROJECT / path
 
     def __call__(self, module: nn.Module) -> None:
         """Load the file into ``module``."""

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from crosskd_lab.declared import append_line, read_sweep
-from crosskd_lab.provenance import PROJECT
+from crosskd_lab.files import PROJECT
 from crosskd_lab.tables.page import (
     conflict_table,
     markdown,

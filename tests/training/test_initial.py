@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from crosskd_lab.configs import ROOT
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import PROJECT
 from crosskd_lab.stack.checkpoints import read_weights, save_weights
 from crosskd_lab.training import WholeBackbone
 
@@ -40,6 +40,8 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path, weights, sai
 def test_relative_files_are_found_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     name = "data/backbones/r18_w16.safetensors"
-    assert read_weights(WholeBackbone(name).checkpoint).keys() == read_weights(ROOT / name).keys()
+    assert (
+        read_weights(WholeBackbone(name).checkpoint).keys() == read_weights(PROJECT / name).keys()
+    )
     with pytest.raises(LabError, match="there is no file"):
         WholeBackbone("data/backbones/none.safetensors")(nn.Linear(1, 1))

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+_LONGEST = 2000  # letters
+
 
 class LabError(Exception):
     """A mistake in what was asked or given, told in one line that names the thing and the remedy.
 
     The command line prints the line alone and exits with 1; everything else is a bug in the lab
-    and keeps its traceback.
+    and keeps its traceback. What a file or a server has put into the line cannot break it or
+    write to the terminal: line ends become spaces, and other marks are shown as their codes.
     """
+
+    def __str__(self) -> str:
+        line = " ".join(super().__str__().split())
+        if len(line) > _LONGEST:  # the thing is named at its start, the remedy at its end
+            line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

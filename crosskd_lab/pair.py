@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .classes import match_classes
 from .configs import RANDOM, read_config, teacher_file
 from .errors import LabError
+from .fetch.weights import register_checkpoint_loader
 from .heads import HeadAdapter, adapter_of
 from .stack.checkpoints import read_weights, sha256
 
@@ -112,6 +113,7 @@ def build_detector(model: Mapping[str, Any]) -> Any:
     """
     import mmdet.models  # noqa: F401  (registers what the config names)
 
+    register_checkpoint_loader()  # for what a detector loads while it is built or initialised
     try:
         with DefaultScope.overwrite_default_scope("mmdet"):
             return MODELS.build(dict(model))

@@ -34,6 +34,11 @@ class Part:
     gigabytes: float
     images: int = 0
 
+    @property
+    def limit(self) -> int:
+        """Bytes that neither the zip file nor what it unpacks to comes near."""
+        return int(1.5e9 * self.gigabytes) + 2**20
+
 
 IMAGES = {
     "train": Part("zips/train2017.zip", "train2017", 19.5, 118287),
@@ -74,8 +79,8 @@ def get_coco(
         name = Path(part.path).name
         archive = Path(source) / name if source else root / name
         if source is None:
-            download(f"{mirror.rstrip('/')}/{part.path}", archive)
-        extract(archive, root, part.folder)
+            download(f"{mirror.rstrip('/')}/{part.path}", archive, limit=part.limit)
+        extract(archive, root, part.folder, part.limit)
         if not _complete(root, part, splits):
             raise LabError(f"{archive} is another archive: it lacks files of {part.folder}")
         if source is None:

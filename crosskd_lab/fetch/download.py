@@ -7,29 +7,50 @@ import re
 import shutil
 import socket
 import time
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from tqdm import tqdm
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.stack.checkpoints import sha256 as sha256_of
 
+LARGEST = 16 * 2**30  # bytes; no detector's checkpoint comes near
 _BLOCK = 1 << 20
 _TRIES = 5  # in a row that brought nothing new
 _PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP's ways to say: later
-_ELSEWHERE = "name a --mirror, or give a folder that has the file with --from DIR"
+ELSEWHERE = "name a --mirror, or give a folder that has the file with --from DIR"
 
 
 class _Lost(Exception):
     """The connection failed in a way that another try may mend."""
 
 
+class _Redirects(HTTPRedirectHandler):
+    """From http to http or https, from https to https, and to nothing else."""
+
+    def redirect_request(self, req: Request, fp: Any, *answer: Any) -> Request | None:
+        fp.close()  # unread, for its body may be endless
+        scheme = urlsplit(answer[-1]).scheme
+        if scheme != "https" and scheme != req.type or scheme not in ("http", "https"):
+            raise LabError(
+                f"{req.full_url}: the server sends us on to {answer[-1]!r}, which is not followed: "
+                f"{ELSEWHERE}"
+            )
+        return super().redirect_request(req, fp, *answer)
+
+
 def download(
-    url: str, target: str | Path, sha256: str = "", timeout: float = 30.0, pause: float = 1.0
+    url: str,
+    target: str | Path,
+    sha256: str = "",
+    timeout: float = 30.0,
+    pause: float = 1.0,
+    limit: int = LARGEST,
 ) -> Path:
     """Fetch ``url`` into the file ``target``, going on from what an earlier try has left.
 
@@ -42,31 +63,33 @@ def download(
         sha256: The checksum's first hexadecimal digits, as many as are known.
         timeout: Seconds without a byte until the connection counts as stalled.
         pause: Seconds before the second try, doubled for each further one.
+        limit: Most bytes that the file may have.
 
     Raises:
-        LabError: offline, refused, not found, no space, five tries in a row without a new byte,
-            or a file with another checksum, which is removed.
+        LabError: offline, refused, not found, no space, more than the limit, an answer that makes
+            no sense, five tries in a row without a new byte, or a file with another checksum,
+            which is removed.
     """
     target = Path(target)
-    if target.is_file():
+    if os.path.isfile(target):
         check_sum(target, sha256)
         return target
     if not url.startswith(("http://", "https://")):
         raise LabError(f"{url} is no http or https address: give one that is")
     _make_folder(target.parent)
     part = target.with_name(f".{target.name}.part")
-    misses = 0
+    misses, most = 0, _size(part)
     while True:
-        before = _size(part)
         try:
-            _receive(url, part, timeout)
+            _receive(url, part, timeout, limit)
             break
         except _Lost as lost:
-            misses = 0 if _size(part) > before else misses + 1
+            misses = 0 if _size(part) > most else misses + 1
+            most = max(most, _size(part))
             if misses == _TRIES:
                 raise LabError(
                     f"{url}: {lost}, {_TRIES} times in a row; {_size(part)} bytes are kept: run "
-                    f"the same command later, or {_ELSEWHERE}"
+                    f"the same command later, or {ELSEWHERE}"
                 ) from lost
             time.sleep(pause * 2**misses)
     try:
@@ -92,7 +115,7 @@ def check_sum(path: Path, sha256: str, name: str = "") -> None:
     if sha256 and not (found := sha256_of(path)).startswith(sha256.lower()):
         raise LabError(
             f"{name or path} is damaged: its sha256 begins {found[: len(sha256)]} and must begin "
-            f"{sha256}; remove it and fetch it again, or {_ELSEWHERE}"
+            f"{sha256}; remove it and fetch it again, or {ELSEWHERE}"
         )
 
 
@@ -106,19 +129,20 @@ def require_room(folder: str | Path, size: int, what: str) -> None:
         )
 
 
-def _receive(url: str, part: Path, timeout: float) -> None:
+def _receive(url: str, part: Path, timeout: float, limit: int) -> None:
     """Append to ``part`` what is missing of ``url``, or start over if the server cannot resume."""
     have = _size(part)
     answer = _open(url, have, timeout)
     if answer is None:
         return
     with answer:
-        length = answer.headers.get("Content-Length")
-        begin, total = 0, int(length) if length else None
+        begin, total = 0, _length(url, answer)
         if answer.status == 206:
             begin, total = _range(answer.headers.get("Content-Range", ""))
         if begin not in (0, have):
-            raise LabError(f"{url}: the server resumes at the wrong byte: {_ELSEWHERE}")
+            raise LabError(f"{url}: the server resumes at the wrong byte: {ELSEWHERE}")
+        if (total or 0) > limit:
+            raise _too_long(url, limit)
         require_room(part.parent, (total or 0) - begin, part.name[1:-5])
         with tqdm(
             desc=part.name[1:-5],
@@ -128,37 +152,62 @@ def _receive(url: str, part: Path, timeout: float) -> None:
             unit_scale=True,
             disable=None,
         ) as bar:
-            _copy(answer, part, "ab" if begin else "wb", bar)
+            _copy(answer, part, "ab" if begin else "wb", bar, limit - begin)
+    if _size(part) > limit:
+        part.unlink()
+        raise _too_long(url, limit)
     if total is not None and _size(part) != total:
         raise _Lost(f"the connection ended after {_size(part)} of {total} bytes")
 
 
 def _open(url: str, have: int, timeout: float) -> HTTPResponse | None:
     """The server's answer, or None if it says that the ``have`` bytes are all."""
-    request = Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        return urlopen(request, timeout=timeout)
+        request = Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+        answer = build_opener(_Redirects).open(request, timeout=timeout)
+        if answer.status not in (200, 206):
+            raise LabError(f"{url}: {answer.status}, and no file: {ELSEWHERE}")
+        return answer
+    except (InvalidURL, ValueError) as error:
+        raise LabError(f"{url!r} is no address ({error}): check its spelling") from error
     except HTTPError as error:
-        if error.code == 416 and _range(error.headers.get("Content-Range", ""))[1] == have:
-            return None
-        if error.code == 416:  # more than there is: what was kept is not of this file
-            return _open(url, 0, timeout)
+        if error.code == 416 and have:
+            if _range(error.headers.get("Content-Range", ""))[1] == have:
+                return None
+            return _open(url, 0, timeout)  # more than there is: what was kept is not of this file
+        said = f"{error.code} {' '.join(str(error.reason).split())}"
         if error.code in _PASSING:
-            raise _Lost(f"the server answers {error.code} {error.reason}") from error
-        raise LabError(f"{url}: {error.code} {error.reason}: {_ELSEWHERE}") from error
+            raise _Lost(f"the server answers {said}") from error
+        raise LabError(f"{url}: {said}: {ELSEWHERE}") from error
     except URLError as error:
         why = error.reason
         if isinstance(why, socket.gaierror | ConnectionRefusedError):
             raise LabError(
                 f"{url} cannot be reached ({getattr(why, 'strerror', why)}): check that this "
-                f"machine is online, {_ELSEWHERE}"
+                f"machine is online, {ELSEWHERE}"
             ) from error
         raise _Lost(f"no connection ({why})") from error
     except (OSError, HTTPException) as error:
         raise _Lost(f"no answer ({error})") from error
 
 
-def _copy(answer: HTTPResponse, part: Path, mode: str, bar: Any) -> None:
+def _length(url: str, answer: HTTPResponse) -> int | None:
+    """What the server says of the body's length; None if it says nothing."""
+    said = answer.headers.get("Content-Length")
+    if said is not None and not re.fullmatch(r"[0-9]{1,18}", said.strip()):
+        raise LabError(f"{url}: the server states no length that makes sense: {ELSEWHERE}")
+    return None if said is None or answer.chunked else int(said)
+
+
+def _too_long(url: str, limit: int) -> LabError:
+    return LabError(
+        f"{url}: the server sends more than the {limit / 1e9:.3g} GB that the file may have, so it "
+        f"is another file: {ELSEWHERE}"
+    )
+
+
+def _copy(answer: HTTPResponse, part: Path, mode: str, bar: Any, most: int) -> None:
+    """Write what comes, until the end or until it is more than ``most`` bytes."""
     try:
         file = part.open(mode)
     except OSError as error:
@@ -171,8 +220,9 @@ def _copy(answer: HTTPResponse, part: Path, mode: str, bar: Any) -> None:
                 raise _Lost("the connection stalls") from error
             except (OSError, HTTPException) as error:
                 raise _Lost(f"the connection broke ({error})") from error
-            if not block:
+            if not block or most < 0:
                 return
+            most -= len(block)
             try:
                 file.write(block)
                 file.flush()
@@ -183,11 +233,12 @@ def _copy(answer: HTTPResponse, part: Path, mode: str, bar: Any) -> None:
 
 def _range(text: str) -> tuple[int, int | None]:
     """First byte and total of a Content-Range like ``bytes 5-9/10`` or ``bytes */10``."""
-    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", text)
+    number = "([0-9]{1,18})"
+    found = re.fullmatch(rf"bytes (?:{number}-[0-9]+|\*)/(?:{number}|\*)", text)
     if not found:
         return -1, None
     first, total = found.groups()
-    return int(first or -1), None if total == "*" else int(total)
+    return int(first or -1), None if total is None else int(total)
 
 
 def _size(path: Path) -> int:

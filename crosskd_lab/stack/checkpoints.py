@@ -69,20 +69,8 @@ def sha256(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
-def register_checkpoint_loader() -> None:
-    """Has mmengine read local checkpoints by ``load_from_local``; doing it twice changes nothing.
-
-    mmengine's own loader fails on its own checkpoints since torch 2.6 reads weights only.
-    """
-    from mmengine.runner.checkpoint import CheckpointLoader
-
-    CheckpointLoader.register_scheme(prefixes="", loader=load_from_local, force=True)
-
-
-def load_from_local(
-    filename: str | os.PathLike[str], map_location: Any = None
-) -> dict[str, Any]:  # mmengine makes a log line of the name from its tenth letter on
-    """A whole checkpoint for mmengine's ``load_from``, ``resume`` and ``init_cfg``.
+def load_from_local(filename: str | os.PathLike[str], map_location: Any = None) -> dict[str, Any]:
+    """A whole checkpoint in a file.
 
     ``map_location`` is ``torch.load``'s. A ``.safetensors`` file comes as its ``state_dict`` in
     float32. Raises ``LabError`` as ``read_weights`` does.
@@ -93,6 +81,8 @@ def load_from_local(
     checkpoint = _restricted_load(path, map_location)
     if not isinstance(checkpoint, dict):
         raise LabError(f"{path} holds one {type(checkpoint).__name__}, no checkpoint: {_REMEDY}")
+    if isinstance(meta := checkpoint.get("meta"), dict):
+        meta.pop("config", None)  # mmengine would run this text as a config file when it resumes
     return checkpoint
 
 

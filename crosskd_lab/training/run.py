@@ -19,9 +19,9 @@ from mmengine.runner import Runner
 from torch.distributed.rendezvous import rendezvous
 
 from ..errors import LabError
+from ..fetch.weights import register_checkpoint_loader
 from ..record import RECORD, finish_record, read_metrics, start_record
 from ..scenes import data_checksum
-from ..stack.checkpoints import register_checkpoint_loader
 from .boards import visualizer
 from .endings import record_fault, record_stop, terminated_as_exit
 from .hooks import Listener, RunMetrics, bare

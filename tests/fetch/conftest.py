@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +14,8 @@ class Site(ThreadingHTTPServer):
     """Serves ``files``; each request for a path takes the next of its ``faults``.
 
     A fault is "truncate" (half of what is left, then the end), "stall" (half, then silence),
-    "corrupt" (every byte changed), "no-range" (all from the start) or a status code.
+    "corrupt" (every byte changed), "no-range" (all from the start), a status code, or bytes, the
+    whole answer word for word, the last of them again and again where they end in an ellipsis.
     """
 
     daemon_threads = True
@@ -37,6 +39,14 @@ class Handler(BaseHTTPRequestHandler):
         site.asked.append((self.path, wanted))
         faults = site.faults.get(self.path, [])
         fault = faults.pop(0) if faults else None
+        if isinstance(fault, bytes):
+            answer = fault.removesuffix(b"...")
+            self.wfile.write(answer)
+            with contextlib.suppress(OSError):  # the client hangs up
+                while answer != fault and not site.over.is_set():
+                    self.wfile.write(answer[-1:] * 4096)
+            self.close_connection = True
+            return
         if isinstance(fault, int) or self.path not in site.files:
             self.send_error(fault if isinstance(fault, int) else 404)
             return

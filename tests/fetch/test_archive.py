@@ -71,3 +71,38 @@ def test_what_is_no_zip_file_is_told(tmp_path, content):
         extract(tmp_path / "a.zip", tmp_path / "out", "set")
     with pytest.raises(LabError, match="cannot be unpacked"):
         extract(tmp_path / "none.zip", tmp_path / "out", "set")
+
+
+def test_more_than_is_known_of_the_set_is_not_unpacked(tmp_path):
+    bomb = tmp_path / "a.zip"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("set/zeros", bytes(5_000_000))
+    assert bomb.stat().st_size < 10_000
+    for known in ((), (4_999_999,)):
+        with pytest.raises(LabError, match="unpacks to 0.005 GB.* nothing was unpacked"):
+            extract(bomb, tmp_path / "out", "set", *known)
+    assert list((tmp_path / "out").iterdir()) == []
+    assert (extract(bomb, tmp_path / "out", "set", 5_000_000) / "zeros").stat().st_size == 5_000_000
+    crowd = packed(tmp_path / "b.zip", [(f"set/{number}", "") for number in range(1000)])
+    with pytest.raises(LabError, match="unpacks to 0.0041 GB"):  # a disk's block each
+        extract(crowd, tmp_path / "crowd", "set")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_flipped_byte_anywhere_is_one_line_or_harmless(tmp_path, method):
+    whole = packed(tmp_path / "whole.zip", [])
+    with zipfile.ZipFile(whole, "w", method) as archive:
+        archive.writestr("set/1.txt", "one two three " * 20)
+    data, refused = whole.read_bytes(), 0
+    for place in range(len(data)):
+        flipped = tmp_path / "flipped.zip"
+        flipped.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
+        try:
+            folder = extract(flipped, tmp_path / str(place), "set")
+        except LabError as error:
+            refused += 1
+            assert "\n" not in str(error)
+            assert list((tmp_path / str(place)).iterdir()) == []
+        else:
+            assert [path.read_text() for path in folder.iterdir()] == ["one two three " * 20]
+    assert refused > len(data) // 2

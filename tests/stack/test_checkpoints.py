@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.runner.checkpoint import CheckpointLoader
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.stack.checkpoints import (
     load_from_local,
     read_weights,
-    register_checkpoint_loader,
     save_weights,
     sha256,
 )
@@ -108,15 +106,11 @@ def test_read_weights_takes_the_state_dict_of_a_run(
     assert read_weights(tmp_path / "bare.pth")["w"].dtype == torch.float32
 
 
-def test_mmengine_resumes_its_own_checkpoints(
-    run_checkpoint: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_resumes_from_its_own_checkpoint(
+    run_checkpoint: dict[str, Any], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(CheckpointLoader, "_schemes", dict(CheckpointLoader._schemes))
-    path = str(tmp_path / "run.pth")
-    torch.save(run_checkpoint, path)
-    register_checkpoint_loader()
-    register_checkpoint_loader()
-    read = CheckpointLoader.load_checkpoint(path, map_location="cpu")
+    torch.save(run_checkpoint, tmp_path / "run.pth")
+    read = load_from_local(tmp_path / "run.pth", map_location="cpu")
     history = read["message_hub"]["log_scalars"]["loss"]
     assert isinstance(history, HistoryBuffer)
     assert history.statistics("mean", 2) == 3.0
@@ -125,7 +119,13 @@ def test_mmengine_resumes_its_own_checkpoints(
     assert read["optimizer"]["state"][0]["momentum_buffer"].tolist() == [1, 1]
 
 
-def test_mmengine_reads_safetensors_too(weights: dict[str, torch.Tensor], tmp_path: Path) -> None:
+def test_a_config_inside_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    meta = {"epoch": 1, "iter": 2, "config": f"open({str(tmp_path / 'ran')!r}, 'w')"}
+    torch.save({"state_dict": {"w": torch.ones(1)}, "meta": meta}, tmp_path / "run.pth")
+    assert load_from_local(tmp_path / "run.pth")["meta"] == {"epoch": 1, "iter": 2}
+
+
+def test_safetensors_come_as_a_checkpoint(weights: dict[str, torch.Tensor], tmp_path: Path) -> None:
     save_weights(weights, tmp_path / "w.safetensors")
     read = load_from_local(str(tmp_path / "w.safetensors"), map_location="cpu")
     assert list(read) == ["state_dict"]

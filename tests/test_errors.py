@@ -1,0 +1,25 @@
+"""Whatever stands in it, an error is one line that a terminal can show."""
+
+from __future__ import annotations
+
+import pytest
+
+from crosskd_lab.errors import LabError
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("a.pth is damaged: fetch it again", "a.pth is damaged: fetch it again"),
+        ("one\ntwo\r\n\tthree\u2028four", "one two three four"),
+        ("\x1b[2Jred\x07\x00", r"\x1b[2Jred\x07\x00"),
+        ("Käse 猫 \udcff \u202egnp.exe", r"Käse 猫 \udcff \u202egnp.exe"),
+    ],
+)
+def test_it_is_one_printable_line(said, shown):
+    assert str(LabError(said)) == shown
+
+
+def test_a_long_one_keeps_the_thing_and_the_remedy():
+    line = str(LabError(f"thing {'9' * 10**6}: remedy"))
+    assert len(line) < 2010 and line.startswith("thing 9") and line.endswith("9: remedy")

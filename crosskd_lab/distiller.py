@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.registry import MODELS
 from mmengine.utils import get_object_from_string
@@ -55,11 +56,13 @@ class Distiller(BaseDetector):
             self.add_module(name, module)
         for name, parameter in pair.student.named_parameters(recurse=False):
             self.register_parameter(name, parameter)
-        built = [build_method(method) for method in methods]
-        for method in built:
-            check_family(method, pair.student_head.family)
-            method.attach(pair.student_head, pair.teacher_head)
-        self.methods: Any = nn.ModuleList(built)
+        self.methods: Any = nn.ModuleList()
+        with torch.random.fork_rng(devices=[]):  # the student starts the same beside any method
+            torch.default_generator.manual_seed(torch.initial_seed() + 1)
+            for method in map(build_method, methods):
+                check_family(method, pair.student_head.family)
+                method.attach(pair.student_head, pair.teacher_head)
+                self.methods.append(method)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[Any]) -> dict[str, Any]:
         """The student's own detection losses and every method's losses, by name.

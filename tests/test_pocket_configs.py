@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import MODELS
 
 from crosskd_lab.configs import CONFIGS, read_config
 from crosskd_lab.experiment import load_experiment
 from crosskd_lab.heads import adapter_for
 from crosskd_lab.pair import build_detector
-from crosskd_lab.training import train
+from crosskd_lab.stack.checkpoints import read_weights
+from crosskd_lab.training import prepare_engine, train
+from crosskd_lab.training.run import build_runner
 
 FAMILIES = {"gfl": "GFLHead", "atss": "ATSSHead", "retinanet": "RetinaHead", "fcos": "FCOSHead"}
 TINY = {
@@ -50,3 +59,64 @@ def test_an_experiment_of_each_family_trains(name, scenes_dir: Path, tmp_path: P
 def test_experiments_are_short(name):
     lines = (CONFIGS / "pocket" / f"{name}.py").read_text().splitlines()
     assert sum(bool(line.strip()) for line in lines) <= 6
+
+
+class _Stop(Hook):
+    """Ends a run when all is ready for its first step."""
+
+    def before_train(self, runner):
+        raise StopIteration
+
+
+def started(name: str, scenes: Path, folder: Path, settings: Mapping[str, Any]) -> Any:
+    """The model with which the engine's own start of an experiment takes its first step."""
+    prepare_engine()
+    cfg = load_experiment(name, settings, scenes, seed=4)
+    runner = build_runner(cfg, folder)
+    runner.register_hook(_Stop(), "LOWEST")
+    with pytest.raises(StopIteration):
+        runner.train()
+    return runner.model
+
+
+def bits(weights: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    """A hash of every tensor by name."""
+    return {k: sha256(w.contiguous().numpy().tobytes()).hexdigest() for k, w in weights.items()}
+
+
+POCKET = {p.stem: read_config(p) for p in sorted((CONFIGS / "pocket").glob("*.py"))}
+METHODS = [name for name, cfg in POCKET.items() if "methods" in cfg]
+DETECTORS = [f"pocket/{name}" for name in POCKET if name not in METHODS]
+
+
+@pytest.mark.parametrize("name", [*DETECTORS, "other_backbones/retinanet_mv2"])
+def test_a_shipped_backbone_starts_as_its_file_has_it(name, scenes_dir: Path, tmp_path: Path):
+    settings = {k: v for k, v in TINY.items() if not k.startswith("teacher")}
+    backbone = started(name, scenes_dir, tmp_path / "run", settings).backbone
+    kept = bits(read_weights(backbone.init_cfg["checkpoint"]))
+    assert {name for name, _ in backbone.named_parameters()} <= set(kept)
+    assert bits({k: w for k, w in backbone.state_dict().items() if k in kept}) == kept
+
+
+def start_of(name: str, scenes: Path, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Hashes of the weights that an experiment starts from, those of its methods apart."""
+    cfg = load_experiment(name, {**TINY, **settings}, scenes)
+    torch.manual_seed(4)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    own = bits(model.state_dict())
+    return {key: value for key, value in own.items() if not key.startswith("methods.")}
+
+
+@cache
+def plain_start(student: str, teacher: str, scenes: Path) -> dict[str, str]:
+    """The same of a student without methods whose teacher only stands by."""
+    return start_of("pocket/none", scenes, {"student": student, "teacher.config": teacher})
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_starts_from_the_plain_students_weights(name, scenes_dir: Path):
+    prepare_engine()
+    said = POCKET[name]
+    plain = plain_start(said.student, said.teacher.config, scenes_dir)
+    assert start_of(f"pocket/{name}", scenes_dir, {}) == plain

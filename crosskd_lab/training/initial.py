@@ -16,6 +16,8 @@ class WholeBackbone:
     """Initialiser ``dict(type="WholeBackbone", checkpoint=FILE)`` for a detector's backbone.
 
     mmengine's own ``Pretrained`` passes over keys that do not fit; this one raises LabError.
+    mmengine initialises a module's parts after the module itself, except for the initialiser of
+    that name; so the parts are told here that they have been.
 
     Args:
         checkpoint: Safetensors or weights-only file with the backbone's own keys; relative paths
@@ -27,5 +29,8 @@ class WholeBackbone:
         self.checkpoint = path if path.exists() or path.is_absolute() else PROJECT / path
 
     def __call__(self, module: nn.Module) -> None:
-        """Load the file into ``module``."""
+        """Load the file into ``module``, and let nothing initialise its parts after that."""
         load_in_full(module, self.checkpoint)
+        for part in module.modules():
+            if hasattr(part, "init_weights"):
+                part.is_init = True

@@ -2,8 +2,9 @@
 
 ``data``: size (longer side, pixels), classes, annotations and images of each split.
 ``schedule``: steps, batch, lr, warmup, validate_every; optimizer and clip (largest norm of the
-gradient) where they are not SGD and 35. Milestones follow the paper's 1x schedule:
-a tenth of the rate after 8/12 and another tenth after 11/12 of the steps.
+gradient) where they are not SGD and 35; shares, what parts of a model (a word of their weights'
+names) take of the rate. Milestones follow the paper's 1x schedule: a tenth of the rate after 8/12
+and another tenth after 11/12 of the steps.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: 
     """
     steps, batch = int(schedule["steps"]), int(schedule["batch"])
     every = min(int(schedule["validate_every"]), steps)
+    shares = {part: dict(lr_mult=share) for part, share in schedule.get("shares", {}).items()}
     loader = dict(batch_size=batch, num_workers=0, persistent_workers=False)
     val_loader = dict(
         **loader,
@@ -56,6 +58,7 @@ def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: 
             type="OptimWrapper",
             optimizer=dict(schedule.get("optimizer", SGD), lr=schedule["lr"]),
             clip_grad=dict(max_norm=schedule.get("clip", 35), norm_type=2),
+            paramwise_cfg=dict(custom_keys=shares) if shares else None,
         ),
         param_scheduler=_rates(steps, int(schedule["warmup"])),
         default_hooks=dict(

@@ -120,3 +120,15 @@ def test_every_method_starts_from_the_plain_students_weights(name, scenes_dir: P
     said = POCKET[name]
     plain = plain_start(said.student, said.teacher.config, scenes_dir)
     assert start_of(f"pocket/{name}", scenes_dir, {}) == plain
+
+
+def test_a_deformable_student_trains_as_the_recipe_says(scenes_dir: Path, tmp_path: Path):
+    prepare_engine()
+    cfg = load_experiment("pocket/deformable_kd", TINY, scenes_dir)
+    runner = build_runner(cfg, tmp_path / "run")
+    groups = runner.build_optim_wrapper(cfg.optim_wrapper).optimizer.param_groups
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    slow = ("backbone.", "sampling_offsets", "reference_points")
+    for name, weight in runner.model.named_parameters():
+        tenth = any(part in name for part in slow)
+        assert rates[id(weight)] == pytest.approx(4e-5 if tenth else 4e-4), name

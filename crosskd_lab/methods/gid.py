@@ -21,7 +21,8 @@ class GID(Imitation):
 
     Idea: an instance is worth imitating where the two models disagree, whether or not the
     annotations call it positive. ``g = max over classes of |sigma(z^t) - sigma(z^s)|``; the box
-    is that of the model that scores the class higher; NMS keeps the ``count`` largest g a level.
+    is that of the model that scores the class higher; NMS keeps the ``count`` largest g of every
+    image and level.
 
     Needs: predictions of both heads on the same priors; neck features of equal channels; of the
     ground truth only whether a level has a positive. Nothing to train.
@@ -29,15 +30,18 @@ class GID(Imitation):
     Symbols: g, box = disagreement(...), (N, P) and (N, P, 4); GI = general_instances, per level
     (N, H, W); F^s, F^t = neck features (N, C, H, W), single vectors at the chosen locations.
 
-    Unverified: LD's code runs one NMS over the pooled batch, so that images suppress each other;
-    that made the number and is the default. The relation term (:func:`relation_distance`) and the
-    response term of the original, on RoI features, are not part of the dense variant.
+    Carried over: LD's code takes the ten largest g a level of its two images, in one NMS over both
+    that lets images suppress each other. Ten of a batch of 16 would be the oddest alone; so every
+    image gives five a level by itself, and the mean over them is that of any batch. Classes enter
+    by their largest difference alone, whatever K.
+
+    Unverified: the relation term (:func:`relation_distance`) and the response term of the original,
+    on RoI features, are not part of the dense variant.
 
     Args:
         weight: 2 in LD's code.
-        count: Instances a level, 10.
+        count: Instances a level of each image, 5.
         threshold: IoU of the NMS, 0.3.
-        per_image: Choose ``count`` in every image instead of in the whole batch.
         normaliser: See :func:`crosskd_lab.methods.imitation.masked_error`.
     """
 
@@ -46,13 +50,12 @@ class GID(Imitation):
     def __init__(
         self,
         weight: float = 2.0,
-        count: int = 10,
+        count: int = 5,
         threshold: float = 0.3,
-        per_image: bool = False,
         normaliser: str = "mean",
     ) -> None:
         super().__init__(weight, normaliser)
-        self.count, self.threshold, self.per_image = count, threshold, per_image
+        self.count, self.threshold = count, threshold
 
     @torch.no_grad()
     def masks(self, taps: Taps) -> Levels:
@@ -74,10 +77,7 @@ class GID(Imitation):
 
     def _choose(self, gain: Tensor, boxes: Tensor) -> Tensor:
         """``(N, H, W)`` from the gain ``(N, H, W, A)`` and boxes ``(N, H, W, A, 4)``."""
-        sets = gain.size(0) if self.per_image else 1
-        chosen = general_instances(
-            gain.reshape(sets, -1), boxes.reshape(sets, -1, 4), self.count, self.threshold
-        )
+        chosen = general_instances(gain.flatten(1), boxes.flatten(1, 3), self.count, self.threshold)
         return chosen.view_as(gain).any(-1)
 
 

@@ -15,6 +15,9 @@ from .base import Method
 from .imitation import around_positives
 from .regions import split_levels
 
+IMAGES, CLASSES = 2, 80
+"""Batch of one process and K of COCO, to which the published weights belong."""
+
 
 class LD(Method):
     """Localization distillation on main region and VLR, with class distillation added.
@@ -24,16 +27,20 @@ class LD(Method):
     Idea: soften each edge's distribution over bins by T and match it, where the assigner is
     positive, and in the valuable localization region (VLR) next to it::
 
-        L_main = box/4 * sum over positives of w   * sum over edges of T^2/B KL(b^t || b^s)
-        L_vlr  = vlr/16 * sum over the VLR  of IoU * sum over edges of T^2/B KL(b^t || b^s)
-        L_cls  = cls * sum over levels of mean over positives of T_c^2/K KL(z^t || z^s)
+        L_main = box/4  * 2/N * sum over positives of w  * sum over edges of T^2/B KL(b^t || b^s)
+        L_vlr  = vlr/16 * 2/N * sum over the VLR of IoU  * sum over edges of T^2/B KL(b^t || b^s)
+        L_cls  = cls * sum over levels of mean over positives of T_c^2/80 KL(z^t || z^s)
 
     Needs: heads that predict box distributions with one reg_max (GFL); the student's assigner
     result, anchors and ground truth boxes. Nothing to train.
 
     Symbols: w = main_weight; b = edge_bins, (N, P, 4, B); z = flat_cls, (N, P, K); T, T_c =
-    temperature, cls_temperature; VLR = around_positives, (N, P) of IoU. The box terms are not
-    divided by the count of positives, as in the authors' code.
+    temperature, cls_temperature; VLR = around_positives, (N, P) of IoU; N = images of the batch.
+
+    Carried over: the authors' code has the weights below with two images a process and COCO's
+    K = 80. It divides the box terms by nothing, so that they grow with the batch: hence 2/N, which
+    is 1 there. It takes the mean over the K bins of the class term, so that ten classes would make
+    it eight times as heavy: hence 80 for any K. B = 17 is the heads' own here as there.
 
     Unverified: Table 5's 43.0 (the authors report 42.1 for this recipe). The released DIoU divides
     by the anchor's area (area="prior"), the definition and we by the union.
@@ -80,10 +87,10 @@ class LD(Method):
         self.attach(ours, theirs)
         student = cast(Any, ours).edge_bins(taps.student.predictions.reg)
         teacher = cast(Any, theirs).edge_bins(taps.teacher.predictions.reg)
-        losses = {"loss_ld_main": self.box / 4 * self._edges(student, teacher, main_weight(taps))}
+        main, around = self._weights(taps)
+        losses = {"loss_ld_main": self._edges(student, teacher, main)}
         if self.vlr:
-            around = around_positives(taps, self.gamma, self.area)
-            losses["loss_ld_vlr"] = self.vlr / 16 * self._edges(student, teacher, around)
+            losses["loss_ld_vlr"] = self._edges(student, teacher, around)
         if self.cls:
             losses["loss_ld_cls"] = self.cls * self._classes(taps)
         return losses
@@ -92,10 +99,10 @@ class LD(Method):
         """``sum of weight * sum over edges of T^2/B KL`` where the weight is not zero."""
         at = weight > 0
         distance = distribution_kl(student[at], teacher[at], self.temperature).sum(-1)
-        return (weight[at] * distance).sum() / student.size(-1)
+        return (weight[at] * distance).sum() * IMAGES / (len(student) * student.size(-1))
 
     def _classes(self, taps: Taps) -> Tensor:
-        """``sum over levels of mean over positives of T_c^2/K KL`` over the classes."""
+        """``sum over levels of mean over positives of T_c^2/80 KL`` over the classes."""
         z = taps.student_head.flat_cls(taps.student.predictions)
         t = taps.teacher_head.flat_cls(taps.teacher.predictions)
         positive = taps.targets.positive
@@ -103,15 +110,18 @@ class LD(Method):
         counts = torch.cat([level.sum().expand(level[0].numel()) for level in split])
         share = 1 / counts.clamp(min=1).expand_as(positive)[positive]
         distance = distribution_kl(z[positive], t[positive], self.cls_temperature)
-        return (share * distance).sum() / z.size(-1)
+        return (share * distance).sum() / CLASSES
 
     @torch.no_grad()
     def region_map(self, taps: Taps) -> Levels:
         """``box/4 w`` on positives plus ``vlr/16 IoU`` in the VLR, ``(N, H_l, W_l)`` a level."""
-        weight = self.box / 4 * main_weight(taps) + self.vlr / 16 * around_positives(
-            taps, self.gamma, self.area
-        )
-        return tuple(level.amax(-1) for level in split_levels(weight, taps.student.neck))
+        main, around = self._weights(taps)
+        return tuple(level.amax(-1) for level in split_levels(main + around, taps.student.neck))
+
+    def _weights(self, taps: Taps) -> tuple[Tensor, Tensor]:
+        """What each prior weighs in L_main and L_vlr, ``(N, P)`` each, the factor 2/N left out."""
+        around = around_positives(taps, self.gamma, self.area)
+        return self.box / 4 * main_weight(taps), self.vlr / 16 * around
 
 
 def main_weight(taps: Taps) -> Tensor:

@@ -141,7 +141,7 @@ class RunMetrics(Hook):
             return
         now = time.perf_counter()
         row = _numbers(outputs)
-        row |= {"lr": runner.optim_wrapper.get_lr()["lr"][0]}
+        row |= {"lr": max(runner.optim_wrapper.get_lr()["lr"])}
         row |= {"seconds_per_step": (now - self._clock) / self.every}
         self._clock = now
         self._tell(runner, {"step": step, "kind": "train", **row})

@@ -33,4 +33,4 @@ class WholeBackbone:
         load_in_full(module, self.checkpoint)
         for part in module.modules():
             if hasattr(part, "init_weights"):
-                part.is_init = True
+                part.is_init = True  # type: ignore[assignment]

@@ -58,15 +58,13 @@ def two_images(hand):
     )
 
 
-def test_images_suppress_each_other_unless_told_apart(two_images):
-    assert GID().masks(two_images)[0].tolist() == [[[True, False]], [[False, True]]]
-    assert GID(per_image=True).masks(two_images)[0].all()
-    assert GID(count=1).masks(two_images)[0].sum() == 1
-    assert GID(count=1, per_image=True).masks(two_images)[0].tolist() == [[[True, False]]] * 2
+def test_every_image_chooses_by_itself(two_images):
+    assert GID().masks(two_images)[0].all()
+    assert GID(count=1).masks(two_images)[0].tolist() == [[[True, False]]] * 2
 
 
-def test_two_instances_of_three_channels(two_images):
-    # two chosen cells, three channels, difference 1
+def test_four_instances_of_three_channels(two_images):
+    # four chosen cells, three channels, difference 1
     summed = GID(weight=1.0, normaliser="sum").losses(two_images)
     assert summed["loss_gid"].item() == pytest.approx(3.0)
     assert GID(weight=1.0).losses(two_images)["loss_gid"].item() == pytest.approx(1.0)

@@ -44,7 +44,7 @@ IN_TABLE_5 = {
     "pkd": "PKD",
     "crosskd": "CrossKD",
 }
-_PART = re.compile(r"^(Paper|Idea|Needs|Symbols|Unverified): ", re.MULTILINE)
+_PART = re.compile(r"^(Paper|Idea|Needs|Symbols|Carried over|Unverified): ", re.MULTILINE)
 
 
 def card(name: str, root: str | Path | None = None) -> str:

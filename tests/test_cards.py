@@ -40,7 +40,7 @@ def test_the_words_are_the_docstring_s():
     assert "**Paper:** Focal and Global Knowledge Distillation" in text
     formula = text.split("~~~text\n")[1].split("\n~~~")[0].splitlines()
     assert formula[0].startswith("L_fg   = sum of M_fg") and len(formula) == 3
-    for part in ("Idea", "Needs", "Symbols", "Unverified"):
+    for part in ("Idea", "Needs", "Symbols", "Carried over", "Unverified"):
         assert f"**{part}:**" in text
 
 

@@ -2,6 +2,12 @@
 
 A new method is one file here: subclass :class:`Method`, return named losses from Taps, keep the
 defaults in the signature. A config names the class itself, ``methods=[dict(type=PKD, weight=6)]``.
+
+A published weight belongs to what it was found with: COCO's K = 80 classes, so many images a
+process (two, for ATSS eight) and a schedule of 12 or 24 epochs. Every loss here is the same number
+for the same images twice and beside classes that nobody scores, so that its weight means the same
+in any batch and for any K; the paragraph "Carried over" says how. What no formula carries over is
+the schedule: a weight found with 90,000 steps may be wrong for 240.
 """
 
 from .assistant_head import AssistantHead

@@ -34,6 +34,9 @@ class AssistantHead(Method):
     F^a, the assistant's on the student's neck; phi = self.adapters, a 1x1 conv a branch that all
     levels share.
 
+    Carried over: HEAD's weight belongs to K = 80; for which batch is not known to us. The head
+    divides its own losses by its positives, imitation is a mean, and no class enters.
+
     Unverified: HEAD's teacher is a two-stage one, its assistant an RoI head on the student's
     proposals, and its features those of two shared fully connected layers. Here teacher and
     assistant are dense and the features are the last of the towers. phi starts as the identity, and

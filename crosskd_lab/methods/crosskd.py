@@ -28,6 +28,9 @@ class CrossKD(PredictionTerms):
 
     Symbols: r = location; S(r) = region weight; p_hat^s = cross-head predictions; p^t = teacher's.
 
+    Carried over: as for :class:`PredictionTerms`; the alignment's statistics are those of all
+    images together, and their ratio is the same of them twice.
+
     Args:
         i: Layer whose feature f_i^s is delivered, 0 ... number of hidden convs (Tab. 1); None
             takes the teacher head's recipe (3, for FCOS 2). Where the towers are of different

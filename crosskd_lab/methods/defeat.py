@@ -25,6 +25,8 @@ class DeFeat(Imitation):
     Symbols: M = inside any box, per level (N, H, W); a = foreground, b = background;
     F^s, F^t = neck features (N, C, H, W).
 
+    Carried over: as for :class:`InsideGT`, each of the two means by itself.
+
     Unverified: LD's released line takes the student's background and the teacher's foreground,
     which cannot be what was run; both are background here. The original halves each mean
     (normaliser="half_mean", foreground=3, background=12, weight=1 for Faster R-CNN on VOC),

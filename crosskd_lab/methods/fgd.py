@@ -32,6 +32,11 @@ class FGD(Method):
     channel_attention, (N, C), both the teacher's in L_fg and L_bg; G_s, G_t = student_context,
     teacher_context; lambda = context; F^s, F^t = neck features (N, C, H, W).
 
+    Carried over: the weights belong to K = 80, 256 channels, COCO's image sizes and a gradient clip
+    of 35; for which batch is not known to us. Division by N makes them those of any batch, and no
+    class enters. The sums over channels, and in L_att and L_glob over cells, are as published: 64
+    channels and small images make the terms lighter.
+
     Unverified: Table 5's 41.3 against the authors' 43.5; the latter also copies the teacher's
     neck and head into the student, which we never do. ATSS has no config; take GFL's values.
     Boxes are scaled by the unpadded image as in the authors' code, which misplaces them in padded

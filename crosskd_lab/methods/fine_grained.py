@@ -25,6 +25,8 @@ class FineGrained(Imitation):
     Symbols: ``M = any over objects k of IoU_k > share * max over all anchors of IoU_k``, the
     maximum over all levels together, per level (N, H, W); F^s, F^t = neck features (N, C, H, W).
 
+    Carried over: as for :class:`InsideGT`.
+
     Unverified: the original (normaliser="half_sum", weight 0.01, 3x3 conv with ReLU, off for 400
     iterations) was tuned for Faster R-CNN; the dense variant has weight 2 and no adapter. Heads
     of points have no anchors: we lay a square of ``scale`` strides on each, as GFL's anchors are.

@@ -25,6 +25,9 @@ class FitNets(Method):
     Symbols: F^s, F^t = taps.student.neck, taps.teacher.neck, per level (N, C, H, W);
     phi = self.adapter, the identity by default.
 
+    Carried over: LD's weight belongs to two images a process, K = 80 and 12 epochs. Each level is a
+    mean over all images, the same in any batch, and no class enters.
+
     Unverified: that weight 2, the default of LD's code for all its imitation terms, made the
     published number; LD's released switch of this name imitates inside boxes instead. We follow
     the definition. Each level is averaged by itself, so that coarse levels weigh as much as fine.

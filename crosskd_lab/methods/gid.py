@@ -30,10 +30,11 @@ class GID(Imitation):
     Symbols: g, box = disagreement(...), (N, P) and (N, P, 4); GI = general_instances, per level
     (N, H, W); F^s, F^t = neck features (N, C, H, W), single vectors at the chosen locations.
 
-    Carried over: LD's code takes the ten largest g a level of its two images, in one NMS over both
-    that lets images suppress each other. Ten of a batch of 16 would be the oddest alone; so every
-    image gives five a level by itself, and the mean over them is that of any batch. Classes enter
-    by their largest difference alone, whatever K.
+    Carried over: LD's weight belongs to two images a process, K = 80 and 12 epochs. Its code takes
+    the ten largest g a level of its two images, in one NMS over both that lets images suppress each
+    other. Ten of a batch of 16 would be the oddest alone; so every image gives five a level by
+    itself, and the mean over them is that of any batch. Classes enter by their largest difference
+    alone, whatever K.
 
     Unverified: the relation term (:func:`relation_distance`) and the response term of the original,
     on RoI features, are not part of the dense variant.

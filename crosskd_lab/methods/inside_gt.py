@@ -35,6 +35,10 @@ class InsideGT(Imitation):
     mean runs over the batch's masked locations and all channels. A level without any positive of
     the student's assigner contributes 0.
 
+    Carried over: LD's weight belongs to two images a process, K = 80 and 12 epochs. No class
+    enters, and the mean is that of any batch; but a larger batch seldom has a level without a
+    positive.
+
     Unverified: the weight for heads other than GFL; we keep 2.
 
     Args:

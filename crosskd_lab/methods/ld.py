@@ -37,8 +37,8 @@ class LD(Method):
     Symbols: w = main_weight; b = edge_bins, (N, P, 4, B); z = flat_cls, (N, P, K); T, T_c =
     temperature, cls_temperature; VLR = around_positives, (N, P) of IoU; N = images of the batch.
 
-    Carried over: the authors' code has the weights below with two images a process and COCO's
-    K = 80. It divides the box terms by nothing, so that they grow with the batch: hence 2/N, which
+    Carried over: the authors' weights belong to two images a process, K = 80 and 12 epochs. Their
+    code divides the box terms by nothing, so that they grow with the batch: hence 2/N, which
     is 1 there. It takes the mean over the K bins of the class term, so that ten classes would make
     it eight times as heavy: hence 80 for any K. B = 17 is the heads' own here as there.
 

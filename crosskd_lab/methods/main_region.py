@@ -20,6 +20,8 @@ class MainRegion(Imitation):
     Symbols: M = taps.targets.positive, any of a location's priors, per level (N, H, W);
     F^s, F^t = neck features (N, C, H, W); the mean runs over the batch's positives and channels.
 
+    Carried over: as for :class:`InsideGT`.
+
     Unverified: the weight. The released code has no such mode; we take 2, as its others have.
 
     Args:

@@ -24,6 +24,9 @@ class PKD(Method):
     Symbols: r = correlation of a channel of F^s with that of F^t over batch and space, n = N H W
     values; F^s, F^t = maps (N, C, H, W) at ``where``; the formula is ``losses.pearson_distance``.
 
+    Carried over: 6 belongs to two images a process, K = 80 and 12 epochs. r is that of all images
+    together, and the same of them twice but for the factor (n - 1) / n; no class enters.
+
     Unverified: the weight behind Table 5's 43.3 alone; 6 belongs to CrossKD with PKD on GFL (2 on
     RetinaNet and FCOS, 1 on ATSS). That combination takes every level, PKD in mmrazor the first
     four.

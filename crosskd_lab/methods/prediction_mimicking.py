@@ -24,6 +24,8 @@ class PredictionMimicking(PredictionTerms):
 
     Symbols: r = location; S(r) = region weight; p^s, p^t = the student's and teacher's predictions.
 
+    Carried over: as for :class:`PredictionTerms`.
+
     The limit i = n of CrossKD (sec. 4.2): the same terms and weights on the student's own
     predictions, whose last layers then serve the annotations and the teacher at once. For heads
     with box distributions the regression term is LD's KL (Zheng et al. 2022) at T = 1.

@@ -29,6 +29,8 @@ class RPNCrossKD(CrossKD):
     RPN says of the student's features, ``(N, A, H_l, W_l)`` a level for the class; p^t = what it
     says of its own.
 
+    Carried over: nothing, for nobody has published a weight.
+
     Args:
         i: 0, the neck feature, or 1, after the hidden conv.
         terms: See :class:`CrossKD`.

@@ -27,6 +27,9 @@ class SKD(Method):
     Symbols: F^s, F^t = neck features (N, C, H, W); phi = self.adapter, the identity by default;
     psi = min_max; mu, sigma = blur of values, squares and products, channel by channel.
 
+    Carried over: the weights are the summary's for RetinaNet on COCO; for which batch and schedule
+    is not known to us. psi sees one image, the mean is that of any batch, and no class enters.
+
     Unverified: the weight behind Table 5 (2 and 4 are the best reported ones; we take 4); over
     what psi takes its extremes (scope: each image's level, all channels together). Edges repeat
     the border: reflecting it, as kornia does, fails on maps of fewer than 6 rows.

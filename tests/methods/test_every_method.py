@@ -333,7 +333,8 @@ def test_each_says_what_it_is_and_stands_in_a_short_file(name):
     with open(file) as lines:
         assert len(lines.readlines()) <= 150
     assert type(pocket(name)) is kind
+    text = inspect.getdoc(kind)
+    assert "Carried over:" in text
     if name in PRIOR:
-        text = inspect.getdoc(kind)
         for part in ("Paper:", "Idea:", "Needs:", "Symbols:", "Unverified:", "Args:"):
             assert part in text

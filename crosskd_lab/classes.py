@@ -1,13 +1,19 @@
-"""Class names: where a config or a checkpoint has them, and how two lists of them match."""
+"""Class names: where a config or a checkpoint has them, and how two lists of them match.
+
+Everything goes by name: a detector's channels are in the order of its own classes, and ids or the
+order of a file's categories mean nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
-from .configs import RANDOM, read_config
+from .configs import RANDOM, innermost, read_config, scorers
 from .errors import LabError
 from .stack.checkpoints import load_from_local
 
@@ -15,40 +21,42 @@ from .stack.checkpoints import load_from_local
 def class_names(cfg: Config) -> list[str] | None:
     """The names of the classes that a config's detector scores, in the order of its channels.
 
-    They stand in ``data.classes`` of our configs and in ``metainfo`` of mmdet's training sets.
-    Where a training set says nothing, its kind does (COCO's eighty), if it has as many as the
-    detector. None where nobody says.
+    They stand in ``data.classes`` of our configs and in ``metainfo`` of mmdet's sets, the training
+    set's first. Where none says anything, the training set's kind does (COCO's eighty), if it has
+    as many as the detector. None where nobody says.
     """
-    named = cfg.get("data", {}).get("classes")
-    dataset = cfg.get("train_dataloader", {}).get("dataset", {})
-    while "dataset" in dataset:  # repeated or mixed
-        dataset = dataset["dataset"]
-    named = named or dataset.get("metainfo", {}).get("classes")
-    if not named and dataset.get("type"):
-        named = _of_kind(dataset["type"], cfg.model.get("bbox_head", {}).get("num_classes"))
-    return list(named) if named else None
+    loaders = [cfg.get(f"{split}_dataloader") or {} for split in ("train", "val", "test")]
+    train, *others = [innermost(loader.get("dataset", {})) for loader in loaders]
+    places = [cfg.get("data"), train.get("metainfo"), cfg.get("metainfo")]
+    places += [other.get("metainfo") for other in others]
+    if named := next(filter(None, map(_noted, places)), None):
+        return named
+    if "type" not in train or not cfg.get("model"):
+        return None
+    counts = [head.get("num_classes") for head in scorers(cfg.model)]
+    return _of_kind(train["type"], counts[0]) if counts else None
 
 
-def teacher_classes(cfg: Config, checkpoint: str | Path) -> list[str] | None:
-    """The names of the classes that a trained teacher scores.
+def trained_classes(cfg: Config, checkpoint: str | Path) -> list[str] | None:
+    """The names of the classes that a trained detector scores.
 
-    Its file knows them where mmengine wrote it; else the config beside the file, of a run or of a
-    shipped teacher; else the config that builds it. An untrained teacher has none.
+    Its file knows them where mmdet or we wrote it, whatever its suffix; else the config beside the
+    file, of a run or of a shipped teacher; else the config that builds it. An untrained detector
+    has none.
 
     Args:
-        cfg: The config that builds the teacher.
+        cfg: The config that builds the detector.
         checkpoint: Its file, or "random".
     """
     path = Path(checkpoint)
     if checkpoint == RANDOM or not path.is_file():
         return None
-    if path.suffix == ".pth":
-        meta = load_from_local(path, "cpu").get("meta") or {}
-        noted = (meta.get("dataset_meta") or {}).get("classes") or meta.get("CLASSES")
-        if noted:
-            return list(noted)
+    held = load_from_local(path, "cpu")
+    meta = held.get("meta")
+    dataset = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
+    noted = next(filter(None, map(_noted, (dataset, meta))), None)
     beside = [folder / "config.py" for folder in (path.with_suffix(""), path.parent)]
-    return class_names(next((read_config(file) for file in beside if file.is_file()), cfg))
+    return noted or class_names(next((read_config(file) for file in beside if file.is_file()), cfg))
 
 
 def match_classes(student: Sequence[str], teacher: Sequence[str]) -> list[int] | None:
@@ -72,14 +80,50 @@ def match_classes(student: Sequence[str], teacher: Sequence[str]) -> list[int] |
     return None if order == sorted(order) else order
 
 
-def _of_kind(kind: str, count: int | None) -> Sequence[str] | None:
+def category_ids(
+    classes: Sequence[str], document: Mapping[str, Any], file: str | Path
+) -> list[int | None]:
+    """The id that each of a detector's classes has in an annotation file; None where it lacks one.
+
+    Args:
+        classes: The detector's, in the order of its channels.
+        document: The file's content.
+        file: Its name, for the message.
+
+    Raises:
+        LabError: if the file has objects of other classes, which would count for nothing in
+            training and as missed in evaluation.
+    """
+    ids = {category["name"]: category["id"] for category in document["categories"]}
+    boxes = Counter(box["category_id"] for box in document["annotations"] if not box.get("iscrowd"))
+    foreign = [name for name, key in ids.items() if boxes[key] and name not in classes]
+    if foreign:
+        raise LabError(
+            f"{file} has {sum(boxes[ids[name]] for name in foreign)} boxes of classes that the "
+            f"detector does not know: {_listed(foreign)}; it knows {_listed(classes)}: spell the "
+            "same classes alike in all files, or leave the others out"
+        )
+    return [ids.get(name) for name in classes]
+
+
+def _noted(meta: Any) -> list[str] | None:
+    """The class names in what mmdet 2, mmdet 3 or a safetensors file call their meta data."""
+    if not isinstance(meta, Mapping):
+        return None
+    found = meta.get("classes") or meta.get("CLASSES")
+    if isinstance(found, str):  # one class alone, or a list without its brackets
+        return [name.strip() for name in found.split(",")]
+    return [str(name) for name in found] if isinstance(found, (list, tuple)) else None
+
+
+def _of_kind(kind: str, count: int | None) -> list[str] | None:
     """The classes that a dataset class of mmdet brings along, if there are ``count``."""
     import mmdet.datasets  # noqa: F401  (registers them)
     from mmdet.registry import DATASETS
 
     found = DATASETS.get(kind)
     names = (getattr(found, "METAINFO", None) or {}).get("classes")
-    return names if names and len(names) == count else None
+    return list(names) if names and len(names) == count else None
 
 
 def _listed(names: Sequence[str], count: int = 12) -> str:

@@ -80,11 +80,45 @@ def set_classes(model: Any, count: int) -> None:
     """Give every part of a ``model`` dict that scores classes this many of them.
 
     Args:
-        model: Of a dense, two-stage or DETR-like detector.
+        model: Of a dense, two-stage, cascaded or DETR-like detector.
         count: K, the background left out.
+
+    Raises:
+        LabError: if no part of the model scores the classes of boxes.
     """
-    scorer = model["roi_head"]["bbox_head"] if "roi_head" in model else model["bbox_head"]
-    scorer["num_classes"] = count
+    found = scorers(model)
+    if not found:
+        raise LabError(f"{model.get('type')} has no head that scores the classes of boxes")
+    before = found[0].get("num_classes")
+    for part in found:
+        part["num_classes"] = count
+    if before is not None:  # heads of masks, and teachers or assistants beside the detector
+        _recount(model, before, count)
+
+
+def scorers(model: Any) -> list[Any]:
+    """The parts of a ``model`` dict that score the classes of boxes, one a stage of a cascade."""
+    head = (model.get("roi_head") or model).get("bbox_head") or []
+    return list(head) if isinstance(head, (list, tuple)) else [head]
+
+
+def innermost(dataset: Any) -> Any:
+    """The dict of the set inside a ``dataset`` dict that repeats, mixes or joins sets."""
+    while "dataset" in dataset or "datasets" in dataset:
+        dataset = dataset["dataset"] if "dataset" in dataset else dataset["datasets"][0]
+    return dataset
+
+
+def _recount(part: Any, before: int, count: int) -> None:
+    if isinstance(part, (list, tuple)):
+        for one in part:
+            _recount(one, before, count)
+    elif isinstance(part, dict):
+        if part.get("num_classes") == before:
+            part["num_classes"] = count
+        for name, inner in part.items():
+            if name != "rpn_head":  # tells objects from background, whatever their class
+                _recount(inner, before, count)
 
 
 def detector_of(cfg: Config) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,13 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from tqdm.auto import tqdm
 
-from .coco import clean, read_classes
+from .classes import trained_classes
+from .coco import read_classes
 from .configs import TEACHERS, detector_of, read_config, set_classes
 from .errors import LabError
+from .experiment import sound_split
 from .files import PROJECT
 from .pair import build_detector, load_in_full
-from .scenes import data_checksum
 from .schedule import split_dataset
 from .training.metric import BoxAP
 from .training.run import last_checkpoint, prepare_engine, quiet, settle
@@ -79,7 +81,8 @@ def evaluate(
         skip_bad: Leave broken records out instead of refusing the set.
 
     Returns:
-        AP, AP50, AP75, APS, APM, APL in points; -100 where no object has such an area.
+        AP, AP50, AP75, APS, APM, APL in points, without those that the set cannot measure because
+        no object has such an area.
 
     Raises:
         LabError: for a set that does not fit the detector, or weights that do not.
@@ -88,7 +91,8 @@ def evaluate(
     cfg = detector_of(config if isinstance(config, Config) else read_config(config))
     if not cfg.get("data"):
         raise LabError("the config has no data = dict(root=..., size=...): the images need a size")
-    annotations, dataset = split_settings(cfg, data, split, skip_bad)
+    known = trained_classes(cfg, checkpoint)
+    annotations, dataset = split_settings(cfg, known, data, split, skip_bad)
     set_classes(cfg.model, len(dataset["metainfo"]["classes"]))
     with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
         detector = settle(build_detector(cfg.model))
@@ -110,34 +114,26 @@ def _loader(dataset: dict[str, Any], batch: int) -> Any:
 
 
 def split_settings(
-    cfg: Config, data: str | Path | None, split: str, skip_bad: bool
+    cfg: Config, classes: Sequence[str] | None, data: str | Path | None, split: str, skip_bad: bool
 ) -> tuple[Path, dict[str, Any]]:
-    """Annotation file and dataset config of a split, in the order of the detector's classes.
+    """Annotation file and dataset config of a split, labelled in the order of the classes.
 
     Args:
-        cfg: A detector's config with ``data``: its size, and its classes where it has been trained.
+        cfg: A detector's config with ``data``.
+        classes: The detector's; None for the set's own.
         data: Folder of a COCO-format set; the config's own by default.
         split: "train", "val" or "test".
         skip_bad: Leave broken records out (and say so) instead of refusing the set.
 
     Raises:
-        LabError: for other classes than the detector's, or a set that cannot be used.
+        LabError: for a set that cannot be used.
     """
     root = Path(data or cfg.data.root)
     root = root if root.exists() or root.is_absolute() else PROJECT / root
-    cache = PROJECT / "data" / "cache" / data_checksum(root)
-    sound, report = clean(root, split, cache, skip_bad=skip_bad)
-    if report.problems:
-        print(report.summary())
-    found = read_classes(sound.annotations)
-    known = tuple(cfg.data.get("classes", found))
-    if set(known) != set(found):
-        raise LabError(
-            f"the detector was trained on {len(known)} classes ({_some(known)}), {root} has "
-            f"{len(found)} ({_some(found)}): name a set with the same classes"
-        )
+    sound = sound_split(root, split, skip_bad)
     place = {"annotations": str(sound.annotations), "images": str(sound.images)}
-    settings = {"size": cfg.data.size, "classes": known, split: place}
+    named = tuple(classes or read_classes(sound.annotations))
+    settings = {"size": cfg.data.size, "classes": named, split: place}
     return sound.annotations, split_dataset(settings, split, train=False)
 
 
@@ -149,7 +145,3 @@ def _measure(detector: Any, loader: Any, metric: BoxAP, title: str) -> dict[str,
     for batch in tqdm(loader, desc=title, unit="batch", disable=None, leave=False):
         evaluator.process(detector.test_step(batch), batch)
     return evaluator.evaluate(len(loader.dataset))
-
-
-def _some(names: tuple[str, ...], count: int = 3) -> str:
-    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")

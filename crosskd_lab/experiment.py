@@ -8,19 +8,29 @@ detector config alone is an experiment without a teacher. Configs that carry ``d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from .classes import class_names, match_classes, teacher_classes
-from .coco import clean, read_classes
-from .configs import detector_of, read_config, set_classes, teacher_file, with_student
+from .classes import class_names, match_classes, trained_classes
+from .coco import Split, clean, read_classes
+from .configs import (
+    detector_of,
+    innermost,
+    read_config,
+    set_classes,
+    teacher_file,
+    with_student,
+)
 from .errors import LabError
 from .files import PROJECT
 from .scenes import data_checksum
 from .schedule import engine_settings
+
+SET_KEYS = ("pipeline", "filter_cfg", "test_mode", "backend_args", "return_classes")
+"""What a set of another folder keeps of the one whose place it takes."""
 
 
 def load_experiment(
@@ -53,19 +63,16 @@ def load_experiment(
         return _once_more(cfg, dict(settings or {}), data, seed)
     seed = seed or 0
     settings = dict(settings or {})
-    epochs = (
-        "schedule" not in cfg and "student" in cfg and "schedule" not in read_config(cfg.student)
-    )
     own = {key: settings.pop(key) for key in list(settings) if key.split(".")[0] in cfg}
     _replace(cfg, own)  # what the experiment itself says, such as student and teacher
     cfg = with_student(cfg) if "student" in cfg else cfg
     _replace(cfg, settings)
-    if epochs:
-        _keep_schedule(cfg, data)
-    elif data is not None:
-        cfg.setdefault("data", ConfigDict(size=160)).root = str(data)
     cfg.randomness = dict(seed=seed)
-    if "data" in cfg:
+    if "schedule" not in cfg:
+        _keep_schedule(cfg, data, skip_bad)
+    else:
+        if data is not None:
+            cfg.setdefault("data", ConfigDict(size=160)).root = str(data)
         _name_classes(cfg, skip_bad)
     if "methods" in cfg:
         _add_teacher(cfg)
@@ -74,22 +81,49 @@ def load_experiment(
     return cfg
 
 
-def _keep_schedule(cfg: Config, data: str | Path | None) -> None:
+def _keep_schedule(cfg: Config, data: str | Path | None, skip_bad: bool) -> None:
     """mmdet's own loaders, epochs and optimiser, measured and logged as all of our runs are.
 
     Args:
-        cfg: An experiment whose student's config has them (the paper's recipes do).
-        data: Folder with COCO's ``annotations``, ``train2017`` and ``val2017``.
+        cfg: A stock detector's config, or an experiment with such a student (the paper's recipes).
+        data: Folder of a COCO-format set instead of the config's; the files, the classes and the
+            heads become its own.
+        skip_bad: As for :func:`load_experiment`.
     """
-    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        dataset = loader.dataset
-        while "dataset" in dataset:
-            dataset = dataset.dataset
-        if data is not None:
-            dataset.data_root = f"{data}/"
-    truth = Path(dataset.data_root) / dataset.ann_file
+    if "train_dataloader" not in cfg:
+        raise LabError(f"{cfg.filename} has neither a schedule nor mmdet's train_dataloader")
+    loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
+    if data is not None:
+        train, val = (sound_split(Path(data), split, skip_bad) for split in ("train", "val"))
+        classes = read_classes(train.annotations)
+        for loader, split in zip(loaders, (train, val, val), strict=True):
+            _take_place(loader.dataset, split, classes)
+    names = class_names(cfg)
+    sets = [innermost(loader.dataset) for loader in loaders]
+    for dataset in sets:
+        if names and dataset.type == "CocoDataset":
+            dataset.type, dataset.metainfo = "NamedSet", dict(classes=tuple(names))
+    if names:
+        set_classes(cfg.model, len(names))
+    truth = Path(sets[1].get("data_root") or "") / sets[1].ann_file
     cfg.val_evaluator = cfg.test_evaluator = ConfigDict(type="BoxAP", annotations=str(truth))
     cfg.custom_imports = dict(imports=["crosskd_lab.training"], allow_failed_imports=False)
+
+
+def _take_place(dataset: Any, split: Split, classes: Sequence[str]) -> None:
+    """Let a ``dataset`` dict of mmdet read this split, in whatever repeats or mixes it."""
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    before = innermost(dataset)
+    kept = {key: before[key] for key in SET_KEYS if key in before}
+    dataset.clear()
+    dataset.update(
+        type="NamedSet",
+        ann_file=str(split.annotations),
+        data_prefix=dict(img=str(split.images)),
+        metainfo=dict(classes=tuple(classes)),
+        **kept,
+    )
 
 
 def _once_more(
@@ -122,17 +156,32 @@ def _replace(cfg: Config, settings: dict[str, Any]) -> None:
         node[last] = value
 
 
+def sound_split(root: Path, split: str, skip_bad: bool) -> Split:
+    """A split of a set, checked, and without its bad records where they are to be left out.
+
+    Args:
+        root: The set's folder.
+        split: "train", "val" or "test".
+        skip_bad: Leave broken records out (and say so) instead of refusing the set.
+
+    Raises:
+        LabError: for a set that cannot be used.
+    """
+    cache = PROJECT / "data" / "cache" / data_checksum(root)
+    sound, report = clean(root, split, cache, skip_bad=skip_bad)
+    if report.problems:
+        print(report.summary())
+    return sound
+
+
 def _name_classes(cfg: Config, skip_bad: bool) -> None:
     """Check the set, and take the classes from its annotation file, the one place that has them."""
     root = Path(cfg.data.root)
     root = root if root.exists() or root.is_absolute() else PROJECT / root
     cfg.data.root = str(root)
-    cache = PROJECT / "data" / "cache" / data_checksum(root)
     for split in ("train", "val"):
-        sound, report = clean(root, split, cache, skip_bad=skip_bad)
+        sound = sound_split(root, split, skip_bad)
         cfg.data[split] = {"annotations": str(sound.annotations), "images": str(sound.images)}
-        if report.problems:
-            print(report.summary())
     classes = read_classes(cfg.data.train.annotations)
     cfg.data.classes = list(classes)
     set_classes(cfg.model, len(classes))
@@ -147,11 +196,11 @@ def _add_teacher(cfg: Config) -> None:
         )
     built, checkpoint = detector_of(read_config(teacher["config"])), teacher["checkpoint"]
     checkpoint = teacher_file(checkpoint)
-    ours, theirs = class_names(cfg), teacher.get("classes") or teacher_classes(built, checkpoint)
+    ours, theirs = class_names(cfg), teacher.get("classes") or trained_classes(built, checkpoint)
     if ours and theirs:
         match_classes(ours, theirs)  # before weights of other shapes are met
-    if cfg.get("data", {}).get("classes"):
-        set_classes(built.model, len(cfg.data.classes))
+    if ours:
+        set_classes(built.model, len(ours))
     teacher |= dict(config=built.model, checkpoint=checkpoint, classes=theirs)
     cfg.model = ConfigDict(
         type="Distiller",

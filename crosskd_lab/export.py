@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
 
+from .classes import trained_classes
 from .configs import detector_of, read_config
 from .errors import LabError
 from .evaluate import find_saved
 from .files import write_whole
 from .pair import build_detector, load_in_full
 from .schedule import split_dataset
-from .stack.checkpoints import read_weights, save_weights
+from .stack.checkpoints import save_weights
 from .training.run import prepare_engine, quiet
 
 SUFFIXES = (".pth", ".safetensors")
@@ -26,8 +28,8 @@ def export(
 ) -> tuple[Path, Path]:
     """Write a detector's weights, and the config that builds it in stock mmdet.
 
-    A ``.pth`` file also holds the class names, so ``mmdet.apis.init_detector(config, checkpoint)``
-    opens it; a ``.safetensors`` file holds weights alone.
+    Both kinds of file also hold the class names; ``mmdet.apis.init_detector(config, checkpoint)``
+    opens the ``.pth`` one.
 
     Args:
         saved: A run's folder, a shipped teacher's name or a checkpoint.
@@ -49,30 +51,31 @@ def export(
     found = find_saved(saved, config)
     prepare_engine()
     cfg = detector_of(read_config(found.config))
+    detector, names = build_detector(cfg.model), trained_classes(cfg, found.checkpoint)
     with quiet():
-        load_in_full(build_detector(cfg.model), found.checkpoint)  # a misfit is told here
-    weights = read_weights(found.checkpoint)
+        load_in_full(detector, found.checkpoint)  # a misfit is told here
+    weights = dict(detector.state_dict())
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out.with_suffix(".py"), stock_config(cfg).pretty_text)
+    write_whole(out.with_suffix(".py"), stock_config(cfg, names).pretty_text)
     if out.suffix == ".safetensors":
-        save_weights(weights, out, half=False)
+        save_weights(weights, out, half=False, classes=names)
     else:
-        meta = {"dataset_meta": {"classes": tuple(cfg.get("data", {}).get("classes", ()))}}
+        meta = {"dataset_meta": {"classes": tuple(names)}} if names else {}
         content = io.BytesIO()
         torch.save({"meta": meta, "state_dict": weights}, content)
         write_whole(out, content.getvalue())
     return out, out.with_suffix(".py")
 
 
-def stock_config(cfg: Config) -> Config:
+def stock_config(cfg: Config, names: Sequence[str] | None) -> Config:
     """What stock mmdet needs of a detector's config: model, classes and the test pipeline."""
     model: dict[str, Any] = cfg.copy().model
     model["backbone"].pop("init_cfg", None)  # the weights are in the file
     stock: dict[str, Any] = dict(default_scope="mmdet", model=model)
-    if cfg.get("data", {}).get("classes"):
-        stock["metainfo"] = dict(classes=tuple(cfg.data.classes))
+    if names and "data" in cfg:
+        stock["metainfo"] = dict(classes=tuple(names))
         place = {"annotations": "", "images": ""}
-        data = {"size": cfg.data.size, "classes": cfg.data.classes, "val": place}
-        dataset = split_dataset(data, "val", train=False)
+        data = {"size": cfg.data.size, "classes": names, "val": place}
+        dataset = split_dataset(data, "val", train=False) | {"type": "CocoDataset"}
         stock["test_dataloader"] = dict(batch_size=1, dataset=dataset)
     return Config(stock)

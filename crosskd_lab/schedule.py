@@ -89,7 +89,7 @@ def _rates(steps: int, warmup: int) -> list[dict]:
 
 
 def split_dataset(data: Mapping[str, Any], split: str, train: bool) -> dict:
-    """mmdet's config of one split's set.
+    """The config of one split's set, labelled by the names of ``data["classes"]``.
 
     Args:
         data: size, classes, and ``data[split]`` with annotations and images.
@@ -105,7 +105,7 @@ def split_dataset(data: Mapping[str, Any], split: str, train: bool) -> dict:
         dict(type="PackDetInputs", meta_keys=META),
     ]
     return dict(
-        type="CocoDataset",
+        type="NamedSet",
         ann_file=data[split]["annotations"],
         data_prefix=dict(img=data[split]["images"]),
         metainfo=dict(classes=tuple(data["classes"])),

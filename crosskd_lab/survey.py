@@ -23,6 +23,7 @@ from tqdm.notebook import tqdm_notebook
 from .analysis.conflict import find_conflict
 from .analysis.gradients import measure_gradients
 from .analysis.tally import Tally
+from .classes import match_classes, trained_classes
 from .configs import RANDOM, detector_of, read_config, set_classes
 from .errors import LabError
 from .evaluate import Saved, find_saved, split_settings
@@ -91,17 +92,23 @@ def open_survey(
     theirs.data = theirs.get("data") or ours.get("data")
     if not theirs.data:
         raise LabError("neither config has data = dict(root=..., size=...): images need a size")
-    annotations, settings = split_settings(theirs, data, split, skip_bad)
+    known = trained_classes(theirs, saved.checkpoint)
+    weights = _weights(student_weights) if student_weights else None
+    mine = trained_classes(ours, weights) if weights else known
+    annotations, settings = split_settings(theirs, mine, data, split, skip_bad)
     classes = tuple(settings["metainfo"]["classes"])
+    if known:
+        match_classes(classes, known)  # before weights of other shapes are met
     for cfg in (theirs, ours):
         set_classes(cfg.model, len(classes))
-    pair = _pair(ours, theirs, saved, student_weights)
+    pair = _pair(ours, theirs, saved, weights, (classes, known or classes))
     with quiet(), DefaultScope.overwrite_default_scope("mmdet"), redirect_stdout(io.StringIO()):
         dataset = DATASETS.build(settings)
     identity = {
         "teacher": pair.teacher_id,
         "student": hashlib.sha256(Config(dict(model=ours.model)).pretty_text.encode()).hexdigest(),
-        "weights": sha256(_weights(student_weights)) if student_weights else None,
+        "weights": sha256(weights) if weights else None,
+        "classes": classes,
         "annotations": sha256(annotations),
         "split": split,
         "size": theirs.data.size,
@@ -206,15 +213,21 @@ def _weights(name: str | Path) -> Path:
     return path if path.is_file() else find_saved(name).checkpoint
 
 
-def _pair(ours: Config, theirs: Config, saved: Saved, weights: str | Path | None) -> Pair:
+def _pair(
+    ours: Config,
+    theirs: Config,
+    saved: Saved,
+    weights: Path | None,
+    classes: tuple[Sequence[str], Sequence[str]],
+) -> Pair:
     torch.manual_seed(0)  # untrained weights, where they are asked for, are the same every time
     with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
-        teacher = dict(config=theirs.model, checkpoint=str(saved.checkpoint))
-        pair = build_pair(ours.model, teacher)
+        teacher = dict(config=theirs.model, checkpoint=str(saved.checkpoint), classes=classes[1])
+        pair = build_pair(ours.model, teacher, classes[0])
         if weights is None:
             pair.student.init_weights()
         else:
-            load_in_full(pair.student, _weights(weights))
+            load_in_full(pair.student, weights)
         settle(pair.teacher)
         settle(pair.student).eval()
     return pair

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +25,22 @@ def scenes_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     out = tmp_path_factory.mktemp("scenes") / "tiny"
     return write_scenes(out, size=96, train=24, val=16, seed=0, processes=1)
+
+
+@pytest.fixture(scope="session")
+def turned_dir(scenes_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scene set with its val categories' ids and order turned round; names and boxes stay."""
+    out = shutil.copytree(scenes_dir, tmp_path_factory.mktemp("scenes") / "turned")
+    file = out / "annotations" / "val.json"
+    document = json.loads(file.read_text())
+    last = len(document["categories"]) + 1
+    for category in document["categories"]:
+        category["id"] = last - category["id"]
+    for box in document["annotations"]:
+        box["category_id"] = last - box["category_id"]
+    document["categories"].sort(key=lambda category: category["id"])
+    file.write_text(json.dumps(document))
+    return out
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from crosskd_lab.classes import class_names, match_classes, teacher_classes
+from crosskd_lab.classes import class_names, match_classes, trained_classes
 from crosskd_lab.configs import read_config
 from crosskd_lab.errors import LabError
+from crosskd_lab.stack.checkpoints import save_weights
 
 OURS = Config(dict(data=dict(classes=["disc", "ring"]), model=dict(bbox_head=dict(num_classes=2))))
 
@@ -27,25 +28,51 @@ def test_a_coco_set_without_names_has_the_eighty_unless_the_detector_scores_othe
     assert len(names) == 80 and names[0] == "person" and names[-1] == "toothbrush"
     cfg.model.bbox_head.num_classes = 3
     assert class_names(cfg) is None
+    two_stage = read_config("mmdet::cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py")
+    assert class_names(two_stage) == names
 
 
 def test_a_teachers_file_knows_more_than_the_config_that_builds_it(tmp_path):
-    assert teacher_classes(OURS, "random") is None
+    assert trained_classes(OURS, "random") is None
     bare = tmp_path / "bare.pth"
     torch.save(dict(state_dict={}), bare)
-    assert teacher_classes(OURS, bare) == ["disc", "ring"]
+    assert trained_classes(OURS, bare) == ["disc", "ring"]
     (tmp_path / "config.py").write_text("data = dict(classes=['fox', 'owl'])\n")
-    assert teacher_classes(OURS, bare) == ["fox", "owl"]
+    assert trained_classes(OURS, bare) == ["fox", "owl"]
     noted = tmp_path / "noted.pth"
     torch.save(dict(state_dict={}, meta=dict(dataset_meta=dict(classes=("a", "b")))), noted)
-    assert teacher_classes(OURS, noted) == ["a", "b"]
+    assert trained_classes(OURS, noted) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"dataset_meta": {"classes": ("a", "b")}},
+        {"dataset_meta": {"CLASSES": ("a", "b")}},
+        {"CLASSES": ("a", "b")},
+        {"classes": ["a", "b"], "CLASSES": None},
+        {"classes": "a, b"},
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", ".pt", ".PTH", ".ckpt"])
+def test_names_are_read_in_every_spelling_from_every_suffix(tmp_path, meta, suffix):
+    torch.save(dict(state_dict={}, meta=meta), tmp_path / f"t{suffix}")
+    assert trained_classes(OURS, tmp_path / f"t{suffix}") == ["a", "b"]
+
+
+def test_safetensors_hold_names_in_their_head(tmp_path):
+    weights = {"w": torch.ones(1)}
+    save_weights(weights, tmp_path / "t.safetensors", classes=["a", "b"])
+    assert trained_classes(OURS, tmp_path / "t.safetensors") == ["a", "b"]
+    save_weights(weights, tmp_path / "T.safetensors")
+    assert trained_classes(OURS, tmp_path / "T.safetensors") == ["disc", "ring"]
 
 
 def test_a_shipped_teacher_knows_the_scenes():
     from crosskd_lab.configs import TEACHERS
 
     shipped = next(TEACHERS.glob("*.safetensors"))
-    assert teacher_classes(OURS, shipped)[:2] == ["disc", "ring"]
+    assert trained_classes(OURS, shipped)[:2] == ["disc", "ring"]
 
 
 def test_matching_is_by_name():

@@ -123,7 +123,10 @@ def test_a_public_teacher_is_fetched_only_when_asked_for(monkeypatch, tmp_path):
     assert teacher_file("gfl_r50") == str(tmp_path / "gfl_r50.pth")
 
 
-def test_the_data_set_can_be_anywhere():
-    cfg = load_experiment("paper/table1_i3", {"teacher.checkpoint": "random"}, "/elsewhere")
-    assert cfg.train_dataloader.dataset.data_root == "/elsewhere/"
-    assert cfg.val_evaluator.annotations == "/elsewhere/annotations/instances_val2017.json"
+def test_the_data_set_can_be_anywhere_and_of_any_classes(scenes_dir):
+    cfg = load_experiment("paper/table1_i3", {"teacher.checkpoint": "random"}, scenes_dir)
+    assert cfg.train_dataloader.dataset.ann_file == str(scenes_dir / "annotations/train.json")
+    assert cfg.val_evaluator.annotations == str(scenes_dir / "annotations/val.json")
+    assert len(cfg.model.classes) == 10
+    for model in (cfg.model.student, cfg.model.teacher.config):
+        assert model.bbox_head.num_classes == 10

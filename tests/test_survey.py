@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
-from crosskd_lab.configs import RANDOM
+from crosskd_lab.classes import trained_classes
+from crosskd_lab.configs import RANDOM, TEACHERS
 from crosskd_lab.errors import LabError
 from crosskd_lab.methods import CrossKD, PredictionMimicking
+from crosskd_lab.stack.checkpoints import read_weights
 from crosskd_lab.survey import open_survey, survey_conflict, survey_gradients
 
 CONFIG = "pocket/gfl_r18_w16"
@@ -54,6 +58,20 @@ def test_everything_is_counted(survey, whole):
     assert per_level.tolist() == [400, 100, 25, 9, 4]
     boxes = sum(len(s["data_samples"].gt_instances) for s in survey.dataset)
     assert whole.positives.sum() >= boxes
+
+
+def test_conflict_goes_by_the_names_of_classes_not_by_their_ids(scenes_dir, turned_dir, tmp_path):
+    shipped = TEACHERS / "gfl_r18_w32.safetensors"
+    names = trained_classes(Config(), shipped)
+    file = tmp_path / "teacher.pt"
+    torch.save({"state_dict": read_weights(shipped), "meta": {"CLASSES": tuple(names)}}, file)
+    ratios = []
+    for data in (scenes_dir, turned_dir):
+        opened = open_survey(str(file), CONFIG, data, teacher_config="pocket/gfl_r18_w32")
+        frame = survey_conflict(opened).frame()
+        assert opened.classes == tuple(names)
+        ratios.append(frame[frame["by"] == "class"]["ratio"].to_numpy())
+    assert np.array_equal(*ratios, equal_nan=True)
 
 
 def test_neither_detector_trains(survey):

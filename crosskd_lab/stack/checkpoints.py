@@ -9,10 +9,11 @@ training runs, ours or foreign, resume as they are, and there is no unrestricted
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pickle
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,17 +38,22 @@ def read_weights(path: str | os.PathLike[str], *, upcast: bool = True) -> dict[s
     file that is missing, damaged, no checkpoint, or that asks for code to be run.
     """
     path = _existing(path)
-    weights = _read_safetensors(path) if path.suffix == _SAFETENSORS else _read_state_dict(path)
+    weights = _read_safetensors(path) if _is_safetensors(path) else _read_state_dict(path)
     return {name: _widened(tensor) for name, tensor in weights.items()} if upcast else weights
 
 
 def save_weights(
-    state_dict: Mapping[str, Tensor], path: str | os.PathLike[str], *, half: bool = True
+    state_dict: Mapping[str, Tensor],
+    path: str | os.PathLike[str],
+    *,
+    half: bool = True,
+    classes: Sequence[str] | None = None,
 ) -> None:
     """Writes weights as ``.safetensors``, in whole or not at all.
 
     ``half`` stores floating point tensors as float16, which halves the file and keeps about three
-    decimal digits; integers stay. Raises ``LabError`` for another suffix, or when a weight is too
+    decimal digits; integers stay. ``classes``, the names that the detector scores, are noted in the
+    file's head. Raises ``LabError`` for another suffix, or when a weight is too
     large for float16.
     """
     from safetensors.torch import save
@@ -57,7 +63,8 @@ def save_weights(
         raise LabError(f"{path}: weights are saved as {_SAFETENSORS}; give the file that suffix")
     stored = {name: _stored(name, tensor, half) for name, tensor in state_dict.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, save(stored, metadata={"format": "pt"}))
+    noted = {"classes": json.dumps(list(classes))} if classes else {}
+    write_whole(path, save(stored, metadata={"format": "pt", **noted}))
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
@@ -73,17 +80,22 @@ def load_from_local(filename: str | os.PathLike[str], map_location: Any = None) 
     """A whole checkpoint in a file.
 
     ``map_location`` is ``torch.load``'s. A ``.safetensors`` file comes as its ``state_dict`` in
-    float32. Raises ``LabError`` as ``read_weights`` does.
+    float32 with its head's ``meta`` data, decoded where they are JSON. Raises ``LabError`` as
+    ``read_weights`` does.
     """
     path = _existing(Path(filename).expanduser())
-    if path.suffix == _SAFETENSORS:
-        return {"state_dict": read_weights(path)}
+    if _is_safetensors(path):
+        return {"state_dict": read_weights(path), "meta": _safetensors_meta(path)}
     checkpoint = _restricted_load(path, map_location)
     if not isinstance(checkpoint, dict):
         raise LabError(f"{path} holds one {type(checkpoint).__name__}, no checkpoint: {_REMEDY}")
     if isinstance(meta := checkpoint.get("meta"), dict):
         meta.pop("config", None)  # mmengine would run this text as a config file when it resumes
     return checkpoint
+
+
+def _is_safetensors(path: Path) -> bool:
+    return path.suffix.lower() == _SAFETENSORS
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
@@ -101,6 +113,19 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except SafetensorError as error:
         raise LabError(f"{path} is damaged or no safetensors file ({error}): {_REMEDY}") from error
+
+
+def _safetensors_meta(path: Path) -> dict[str, Any]:
+    from safetensors import safe_open
+
+    meta: dict[str, Any] = {}
+    with safe_open(path, "pt") as file:
+        for key, text in (file.metadata() or {}).items():
+            try:
+                meta[key] = json.loads(text)
+            except ValueError:
+                meta[key] = text
+    return meta
 
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -1,28 +1,77 @@
-"""Training data addressed by draw number, so that a run can be resumed to the bit.
+"""Labelled images: classes by name, and training addressed by draw number.
 
 Draw d is the d-th image that training ever sees. It fixes the image (by the epoch's permutation)
 and its augmentation (by a seed of its own), whatever process or worker makes it and whatever was
-drawn before; B images a step in one process, or B/2 in each of two, are the same draws.
+drawn before; B images a step in one process, or B/2 in each of two, are the same draws. So a run
+can be resumed to the bit.
 """
 
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import chain, count, repeat
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmdet.datasets import CocoDataset
+from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS, LOOPS
-from mmengine.dist import get_dist_info
+from mmengine.dist import get_dist_info, is_main_process
 from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import Sampler
 
+from ..classes import category_ids
 from ..errors import LabError
 from ..record import read_metrics
+
+
+class _ByName(COCO):
+    """An annotation file whose category ids come in the order of the names asked for."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(file)
+        self.file = file
+
+    def get_cat_ids(self, cat_names: Any = (), sup_names: Any = (), cat_ids: Any = ()) -> list:
+        return category_ids(cat_names, self.dataset, self.file)
+
+
+@DATASETS.register_module()
+class NamedSet(CocoDataset):
+    """mmdet's COCO-format set, with label k the k-th of ``metainfo["classes"]``.
+
+    mmdet's own takes the file's order, whatever order the names are given in. What the file lacks
+    is said once; boxes of classes that are not named raise LabError.
+    """
+
+    COCOAPI = _ByName
+
+    def load_data_list(self) -> list[dict]:
+        """Every image of the file with its labelled boxes."""
+        if not Path(self.ann_file).is_file():
+            raise LabError(f"there is no {self.ann_file}: name a COCO-format folder with --data")
+        images = super().load_data_list()
+        named = zip(self.metainfo["classes"], self.cat_ids, strict=True)
+        lacking = [name for name, key in named if key is None]
+        if lacking and is_main_process():
+            print(f"{self.ann_file} has no category {', '.join(lacking)}", file=sys.stderr)
+        return images
+
+    def filter_data(self) -> list[dict]:
+        """The images to use; LabError if a training set has none with a box."""
+        kept = super().filter_data()
+        boxes = [box for image in kept for box in image["instances"] if not box["ignore_flag"]]
+        if not boxes and not self.test_mode:
+            raise LabError(f"{self.ann_file}: no image has a box to learn from")
+        if not boxes and is_main_process():
+            print(f"{self.ann_file} has no object: AP cannot be measured on it", file=sys.stderr)
+        return kept
 
 
 @DATASETS.register_module()
@@ -49,8 +98,6 @@ class Draws:
         self.dataset.full_init()
 
     def __len__(self) -> int:
-        if not len(self.dataset):
-            raise LabError("no training image has a box to learn from: give a set that has some")
         return len(self.dataset)
 
     def __getitem__(self, draw: int) -> Any:

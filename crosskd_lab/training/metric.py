@@ -12,6 +12,8 @@ from mmengine.evaluator import BaseMetric
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from ..classes import category_ids
+
 NAMES = ("AP", "AP50", "AP75", "APS", "APM", "APL")
 
 
@@ -26,20 +28,24 @@ def average_precision(
         areas: Sides, in pixels, of the squares that part small, medium and large objects.
 
     Returns:
-        The names in ``NAMES`` in points (0 ... 100); -100 where no object has such an area.
+        The names in ``NAMES`` in points (0 ... 100), without those that cannot be measured because
+        no object has such an area.
     """
-    if not detections:
-        return dict.fromkeys(NAMES, 0.0)
     with redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(truth, truth.loadRes(detections), "bbox")
+        if detections:
+            found = truth.loadRes(detections)
+        else:  # which loadRes cannot read
+            found = COCO()
+            found.dataset = {**truth.dataset, "annotations": []}
+            found.createIndex()
+        evaluation = COCOeval(truth, found, "bbox")
         small, large = (side**2 for side in areas)
         evaluation.params.areaRng = [[0, 1e10], [0, small], [small, large], [large, 1e10]]
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return {
-        name: 100 * float(value) for name, value in zip(NAMES, evaluation.stats[:6], strict=True)
-    }
+    values = zip(NAMES, evaluation.stats[:6].tolist(), strict=True)
+    return {name: 100 * value for name, value in values if value >= 0}
 
 
 @METRICS.register_module()
@@ -57,6 +63,7 @@ class BoxAP(BaseMetric):
         super().__init__(**kwargs)
         with redirect_stdout(io.StringIO()):
             self.truth = COCO(annotations)
+        self.file = annotations
         self.areas = (areas[0], areas[1])
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -70,11 +77,11 @@ class BoxAP(BaseMetric):
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """AP over all images."""
-        names = {c["name"]: c["id"] for c in self.truth.loadCats(self.truth.getCatIds())}
-        ids = [names[name] for name in self.dataset_meta["classes"]]
+        ids = category_ids(self.dataset_meta["classes"], self.truth.dataset, self.file)
         detections = [
             dict(image_id=image, category_id=ids[label], bbox=box, score=score)
             for image, boxes, labels, scores in results
             for box, label, score in zip(boxes, labels, scores, strict=True)
+            if ids[label] is not None  # of a class that the set does not judge
         ]
         return average_precision(self.truth, detections, self.areas)

@@ -126,9 +126,9 @@ def test_a_config_inside_a_checkpoint_is_not_run(tmp_path: Path) -> None:
 
 
 def test_safetensors_come_as_a_checkpoint(weights: dict[str, torch.Tensor], tmp_path: Path) -> None:
-    save_weights(weights, tmp_path / "w.safetensors")
+    save_weights(weights, tmp_path / "w.safetensors", classes=["cat", "dog"])
     read = load_from_local(str(tmp_path / "w.safetensors"), map_location="cpu")
-    assert list(read) == ["state_dict"]
+    assert read["meta"] == {"format": "pt", "classes": ["cat", "dog"]}
     assert read["state_dict"]["conv.weight"].dtype == torch.float32
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from crosskd_lab.experiment import load_experiment
 from crosskd_lab.heads import adapter_for
 from crosskd_lab.training import Distances, build_runner, prepare_engine
 
@@ -51,6 +52,21 @@ def test_they_are_those_of_the_models_own_scores(tiny, tmp_path):
     assert metrics["l1_teacher"] == pytest.approx(difference / positives, rel=1e-4)
     parts = [metrics[f"l1_truth_{part}"] for part in ("positive", "background")]
     assert metrics["l1_truth"] == pytest.approx(sum(parts)) and min(parts) > 0
+
+
+def test_they_go_by_the_names_of_classes_not_by_their_ids(scenes_dir, turned_dir, tmp_path):
+    """A validation set whose categories have other ids than the training set's."""
+    prepare_engine()
+    settings = {"teacher.checkpoint": "gfl_r18_w32", "schedule.batch": 4}
+    found = []
+    for data in (scenes_dir, turned_dir):
+        torch.manual_seed(0)
+        cfg = load_experiment("pocket/none", settings, data)
+        runner = build_runner(cfg, tmp_path / data.name)
+        runner.model.eval()
+        found.append({})
+        Distances(images=4).after_val_epoch(runner, found[-1])
+    assert found[0] == pytest.approx(found[1]) and len(found[0]) == 4
 
 
 def test_the_student_is_listened_to_and_not_run_again(tiny, tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.training import draws
-from crosskd_lab.training.draws import Draws, DrawSampler
+from crosskd_lab.training.draws import Draws, DrawSampler, NamedSet
 
 
 class Noisy:
@@ -97,6 +99,62 @@ def test_workers_change_nothing(monkeypatch):
     assert batches(2) == alone
 
 
-def test_a_set_without_a_box_cannot_train():
-    with pytest.raises(LabError, match="no training image has a box"):
-        len(Draws(Noisy(0)))
+def written(folder: Path, boxes: list[tuple[int, int]], names: dict[int, str]) -> str:
+    """An annotation file of two images; a box is (category id, iscrowd), all on image 1."""
+    image = {"width": 20, "height": 20}
+    document = {
+        "images": [{"id": k, "file_name": f"{k}.png", **image} for k in (1, 2)],
+        "categories": [{"id": key, "name": name} for key, name in names.items()],
+        "annotations": [
+            {"id": k, "image_id": 1, "category_id": key, "bbox": [k, k, 8, 8], "area": 64}
+            | {"iscrowd": crowd}
+            for k, (key, crowd) in enumerate(boxes, 1)
+        ],
+    }
+    (folder / "set.json").write_text(json.dumps(document))
+    return str(folder / "set.json")
+
+
+def named_set(file: str, classes: tuple[str, ...], train: bool = False) -> NamedSet:
+    rule = dict(filter_empty_gt=True) if train else None
+    settings: Any = dict(filter_cfg=rule, test_mode=not train, pipeline=[])
+    names = dict(classes=classes)
+    return NamedSet(ann_file=file, data_prefix=dict(img=""), metainfo=names, **settings)
+
+
+@pytest.mark.parametrize("order", [{1: "cat", 2: "dog", 3: "fox"}, {9: "fox", 1: "dog", 5: "cat"}])
+def test_labels_go_by_name_whatever_the_files_ids_and_order(tmp_path, order):
+    ids = {name: key for key, name in order.items()}
+    file = written(tmp_path, [(ids["dog"], 0), (ids["fox"], 0), (ids["cat"], 0)], order)
+    made = named_set(file, ("fox", "cat", "dog"))
+    assert [box["bbox_label"] for box in made.get_data_info(0)["instances"]] == [2, 0, 1]
+
+
+def test_a_class_that_the_file_lacks_is_said_and_the_others_keep_their_labels(tmp_path, capfd):
+    file = written(tmp_path, [(7, 0)], {7: "fox"})
+    made = named_set(file, ("cat", "dog", "fox"))
+    assert [box["bbox_label"] for box in made.get_data_info(0)["instances"]] == [2]
+    assert capfd.readouterr().err == f"{file} has no category cat, dog\n"
+
+
+def test_objects_of_other_classes_are_refused_and_a_mere_mention_is_not(tmp_path):
+    names = {1: "cat", 2: "Cat", 3: "dog"}
+    with pytest.raises(
+        LabError, match="has 2 boxes of classes .* does not know: Cat; it knows cat"
+    ):
+        named_set(written(tmp_path, [(1, 0), (2, 0), (2, 0), (3, 1)], names), ("cat",))
+    assert len(named_set(written(tmp_path, [(1, 0)], names), ("cat",))) == 2
+
+
+@pytest.mark.parametrize("boxes", [[], [(1, 1)]])
+def test_a_set_without_an_object_cannot_train_and_measures_nothing(tmp_path, capfd, boxes):
+    file = written(tmp_path, boxes, {1: "cat"})
+    with pytest.raises(LabError, match=r"set\.json: no image has a box to learn from"):
+        named_set(file, ("cat",), train=True)
+    assert len(named_set(file, ("cat",))) == 2
+    assert "has no object: AP cannot be measured" in capfd.readouterr().err
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(LabError, match=r"no .*gone\.json: name a COCO-format folder with --data"):
+        named_set(str(tmp_path / "gone.json"), ("cat",))

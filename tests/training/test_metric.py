@@ -57,12 +57,23 @@ HITS = {
 
 def test_all_found_is_100_and_sizes_are_told_apart(tmp_path):
     measured = measure(truth(tmp_path / "t.json", BOXES), HITS)
-    # one box of 15 pixels (small), one of 30 (medium), none above 40
-    assert measured == pytest.approx(dict(zip(NAMES, [100] * 5 + [-100], strict=True)))
+    # one box of 15 pixels (small), one of 30 (medium), none above 40: APL cannot be measured
+    assert measured == pytest.approx(dict.fromkeys(NAMES[:-1], 100))
 
 
-def test_nothing_found_is_0(tmp_path):
-    assert measure(truth(tmp_path / "t.json", BOXES), {}) == dict.fromkeys(NAMES, 0.0)
+def test_nothing_found_is_0_where_there_was_something_to_find(tmp_path):
+    assert measure(truth(tmp_path / "t.json", BOXES), {}) == dict.fromkeys(NAMES[:-1], 0.0)
+
+
+@pytest.mark.parametrize("found", [HITS, {}])
+def test_without_an_object_nothing_is_measured(tmp_path, found):
+    assert measure(truth(tmp_path / "t.json", []), found) == {}
+    crowds = truth(tmp_path / "t.json", BOXES)
+    document = json.loads(Path(crowds).read_text())
+    for box in document["annotations"]:
+        box["iscrowd"] = 1
+    Path(crowds).write_text(json.dumps(document))
+    assert measure(crowds, found) == {}
 
 
 def test_another_class_or_place_is_0(tmp_path):

@@ -28,6 +28,7 @@ from .errors import LabError
 from .files import PROJECT
 from .scenes import data_checksum
 from .schedule import engine_settings
+from .settings import MADE_FROM, changed, check_applied, replace, within
 
 SET_KEYS = ("pipeline", "filter_cfg", "test_mode", "backend_args", "return_classes")
 """What a set of another folder keeps of the one whose place it takes."""
@@ -58,15 +59,16 @@ def load_experiment(
     Raises:
         LabError: for an unknown config, key or data folder.
     """
-    cfg = read_config(name)
+    cfg, settings = read_config(name), dict(settings or {})
     if (cfg.get("train_cfg") or {}).get("type") == "DrawLoop":
-        return _once_more(cfg, dict(settings or {}), data, seed)
-    seed = seed or 0
-    settings = dict(settings or {})
-    own = {key: settings.pop(key) for key in list(settings) if key.split(".")[0] in cfg}
-    _replace(cfg, own)  # what the experiment itself says, such as student and teacher
+        return _once_more(cfg, settings, data, seed)
+    if data is not None and "data.root" in settings:
+        raise LabError("--data and --set data.root name two sets: give one of them")
+    said, seed = cfg, seed or 0
+    replace(cfg, first := _of(settings, "student", "settings"))
     cfg = with_student(cfg) if "student" in cfg else cfg
-    _replace(cfg, settings)
+    settings = {key: value for key, value in settings.items() if key not in first}
+    replace(cfg, _of(settings, *MADE_FROM) if "schedule" in cfg else settings)
     cfg.randomness = dict(seed=seed)
     if "schedule" not in cfg:
         _keep_schedule(cfg, data, skip_bad)
@@ -76,9 +78,24 @@ def load_experiment(
         _name_classes(cfg, skip_bad)
     if "methods" in cfg:
         _add_teacher(cfg)
+    engine = {}
     if "schedule" in cfg:
-        cfg.merge_from_dict(engine_settings(cfg.data, cfg.schedule, seed))
+        engine = engine_settings(cfg.data, cfg.schedule, seed)
+        cfg.merge_from_dict(engine)
+        if "student" in said:  # what it says of the engine itself goes beyond the schedule
+            cfg.merge_from_dict({key: said[key] for key in said if key in engine})
+    _finish(cfg, settings, engine)
     return cfg
+
+
+def _of(settings: Mapping[str, Any], *places: str) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if within(key, *places)}
+
+
+def _finish(cfg: Config, settings: dict[str, Any], engine: dict[str, Any]) -> None:
+    """Lay over what is said of entries that others were made into, and see that all holds."""
+    replace(cfg, {k: v for k, v in settings.items() if not within(k, *MADE_FROM)})
+    check_applied(cfg, settings, engine)
 
 
 def _keep_schedule(cfg: Config, data: str | Path | None, skip_bad: bool) -> None:
@@ -129,31 +146,22 @@ def _take_place(dataset: Any, split: Split, classes: Sequence[str]) -> None:
 def _once_more(
     cfg: Config, settings: dict[str, Any], data: str | Path | None, seed: int | None
 ) -> Config:
-    """The completed config of a run, as it was or with other numbers in it."""
-    if data is not None:
+    """The completed config of a run, as it was or with other numbers in it.
+
+    What follows from numbers that change is made anew; all else that was said of the engine stays.
+    """
+    if data is not None or _of(settings, "data.root", "data.classes", "data.train", "data.val"):
         raise LabError(
             f"{cfg.filename} has its data in it: name the experiment's own config for other data"
         )
-    _replace(cfg, settings)
+    before = engine_settings(cfg.data, cfg.schedule, cfg.randomness.seed)
+    replace(cfg, settings)
     if seed is not None:
         cfg.randomness = dict(seed=seed)
-    if settings or seed is not None:
-        cfg.merge_from_dict(engine_settings(cfg.data, cfg.schedule, cfg.randomness.seed))
+    engine = engine_settings(cfg.data, cfg.schedule, cfg.randomness.seed)
+    cfg.merge_from_dict(changed(before, engine))
+    _finish(cfg, settings, engine)
     return cfg
-
-
-def _replace(cfg: Config, settings: dict[str, Any]) -> None:
-    for key, value in settings.items():
-        node: Any = cfg
-        *parents, last = key.split(".")
-        for part in parents:
-            try:
-                node = node[int(part)] if isinstance(node, (list, tuple)) else node[part]
-            except (KeyError, IndexError, ValueError, TypeError) as error:
-                raise LabError(f"--set {key}: the config has no {part!r} there") from error
-        if not parents and last not in cfg and last != "vis_backends":
-            raise LabError(f"--set {key}: the config's entries are {', '.join(sorted(cfg))}")
-        node[last] = value
 
 
 def sound_split(root: Path, split: str, skip_bad: bool) -> Split:

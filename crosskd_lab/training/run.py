@@ -103,9 +103,17 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
     cfg.visualizer = visualizer(cfg)
     cfg.experiment_name = Path(folder).name or "run"
     cfg.default_hooks.checkpoint.backend_args = dict(backend=WHOLE)
-    with quiet(), redirect_stdout(io.StringIO()):
-        runner = _Runner.from_cfg(cfg)
-        _ = runner.train_loop, runner.val_loop  # built here, where pycocotools may chatter
+    try:
+        with quiet(), redirect_stdout(io.StringIO()):  # pycocotools chatters
+            runner = _Runner.from_cfg(cfg)
+            _build(runner)
+    except (LabError, OSError):
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise LabError(
+            f"the engine cannot build what the config says ({said}): correct that entry"
+        ) from error
     if runner.val_loop is not None:
         for metric in runner.val_loop.evaluator.metrics:
             # where processes put their parts together; else it would be the folder we stand in
@@ -115,6 +123,16 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
         if not isinstance(handler, logging.FileHandler):
             handler.setLevel(logging.ERROR)
     return runner
+
+
+def _build(runner: Runner) -> None:
+    """Build all that mmengine would build at the first step, in its order: bad entries show now."""
+    _ = runner.train_loop, runner.val_loop
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
+    runner.auto_scale_lr = None  # done
+    if runner.param_schedulers is not None:
+        runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
 
 
 def _meet() -> None:

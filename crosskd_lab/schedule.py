@@ -9,7 +9,6 @@ and another tenth after 11/12 of the steps.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +28,7 @@ DECIDED = {
 """Numbers of the engine that follow from ours: said in one place, so that rates, records and bars
 agree with them."""
 
+MOST = 10**9
 SGD = dict(type="SGD", momentum=0.9, weight_decay=1e-4)
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")
 
@@ -115,19 +115,19 @@ def _rates(steps: int, warmup: int) -> list[dict]:
 
 
 def number(numbers: Mapping[str, Any], name: str, default: float | None = None) -> Any:
-    """An entry such as ``schedule.lr``, a finite number from 0 on, as it is.
+    """An entry such as ``schedule.lr``, from 0 to a thousand millions, as it is.
 
     Raises:
         LabError: for anything else.
     """
     value = numbers.get(name.rpartition(".")[2], default)
     plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not plain or not 0 <= value < math.inf:
-        raise LabError(f"{name} is {_shown(value)}: give a finite number, 0 or more")
+    if not plain or not 0 <= value <= MOST:
+        raise LabError(f"{name} is {_shown(value)}: give a number from 0 to {MOST:,}")
     return value
 
 
-def whole(numbers: Mapping[str, Any], name: str, least: int = 1, most: int = 10**9) -> int:
+def whole(numbers: Mapping[str, Any], name: str, least: int = 1, most: int = MOST) -> int:
     """An entry such as ``schedule.steps``, a whole number from ``least`` to ``most``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Settings on a config, ``--set KEY=VALUE``: each is applied or refused by name, none is ignored."""
+"""Settings on a config, ``--set KEY=VALUE``: each is applied or refused, none is ignored."""
 
 from __future__ import annotations
 
@@ -14,14 +14,21 @@ MADE_FROM = ("student", "settings", "teacher", "methods", "tap", "model", "data"
 """Entries from which the others are made; a setting of any other is applied after that."""
 RESOLVED = ("teacher", "teacher.config", "teacher.checkpoint", "data.root")
 """Names that stand for what they are read to, so that a completed config says them otherwise."""
-GROWING = ("schedule", "data", "teacher", "default_hooks")
+GROWING = ("schedule", "data", "teacher", "default_hooks", "randomness")
 """Entries that may gain a key: who reads them refuses one that it does not know."""
+READ = (
+    *MADE_FROM,
+    *("train_dataloader", "train_cfg", "val_dataloader", "val_cfg", "val_evaluator"),
+    *("optim_wrapper", "param_scheduler", "auto_scale_lr", "randomness", "load_from"),
+    *("default_hooks", "custom_hooks", "custom_imports", "default_scope", "env_cfg"),
+    *("log_processor", "log_level", "vis_backends", "activation_checkpointing"),
+)
+"""Entries that a training reads; mmdet's files say more, to build these from."""
 NOT_TESTED = "a training does not test; 'crosskd-lab eval' does, as data and schedule say"
 ELSEWHERE = {
     "randomness.seed": "say --seed",
     "resume": "say --resume",
     "visualizer": "say vis_backends",
-    "paper": "it names what the paper reports",
     **dict.fromkeys(("test_dataloader", "test_cfg", "test_evaluator"), NOT_TESTED),
 }
 """Entries by which nothing would change, and what to do instead."""
@@ -44,14 +51,19 @@ def replace(cfg: Config, settings: Mapping[str, Any]) -> None:
             raise LabError(f"--set {key} would change nothing: {why}")
         node: Any = cfg
         *parents, last = key.split(".")
-        if not parents and last not in cfg and last != "vis_backends":
-            raise LabError(f"--set {key}: the config's entries are {', '.join(sorted(cfg))}")
+        first = key.partition(".")[0]
+        if first not in READ or (first not in cfg and key != "vis_backends"):
+            entries = sorted(entry for entry in cfg if entry in READ)
+            raise LabError(f"--set {key}: the config's entries are {', '.join(entries)}")
         for part in parents:
             node = _below(node, part)
             if node is None:
                 raise LabError(f"--set {key}: the config has no {part!r} there")
         if isinstance(node, Mapping) and last not in node and not _may_gain(parents, node):
             raise LabError(f"--set {key}: no {last!r} is read there, but {', '.join(sorted(node))}")
+        for kind, said in ((Mapping, "a dict"), ((list, tuple), "a list")):
+            if isinstance(_below(node, last), kind) and not isinstance(value, (kind, type(None))):
+                raise LabError(f"--set {key}={value!r}: give {said}, or name an entry below it")
         try:
             node[int(last) if isinstance(node, list) else last] = value
         except (TypeError, ValueError, IndexError) as error:
@@ -74,13 +86,12 @@ def check_applied(cfg: Config, settings: Mapping[str, Any], engine: Mapping[str,
         if engine and now != due:
             raise LabError(f"{key} = {now!r} is decided by {ours} ({due!r}): change that instead")
     for key, value in settings.items():
-        found = value_at(cfg, key)
-        if found is not value and found != value:
-            found = value_at(cfg, _moved(key))
-        if found is not value and found != value and key not in RESOLVED:
+        found = [value_at(cfg, place) for place in (key, _moved(key))]
+        if key not in RESOLVED and value not in found:
+            made = next((one for one in found if one is not None), None)
             raise LabError(
                 f"--set {key}={value!r} would change nothing: the data or another setting makes "
-                f"it {found!r}"
+                f"it {made!r}"
             )
 
 

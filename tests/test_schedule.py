@@ -2,6 +2,7 @@
 
 import pytest
 
+from crosskd_lab.errors import LabError
 from crosskd_lab.schedule import engine_settings
 
 DATA = dict(
@@ -44,3 +45,44 @@ def test_only_training_flips_and_leaves_out_empty_images():
     assert train["filter_cfg"]["filter_empty_gt"] and val["filter_cfg"] is None
     assert (train["ann_file"], val["ann_file"]) == ("t.json", "v.json")
     assert train["metainfo"]["classes"] == val["metainfo"]["classes"] == ("a", "b")
+
+
+def test_no_warmup_is_no_rise():
+    (falls,) = settings(warmup=0)["param_scheduler"]
+    assert falls["type"] == "MultiStepLR"
+
+
+@pytest.mark.parametrize("name", ["steps", "batch", "validate_every", "lr", "warmup", "clip"])
+@pytest.mark.parametrize("value", [-1, "abc", None, True, float("nan"), float("inf"), 10**40])
+def test_numbers_that_make_no_sense_are_named(name, value):
+    with pytest.raises(LabError, match=rf"schedule\.{name} is .*: give a "):
+        settings(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["steps", "batch", "validate_every"])
+@pytest.mark.parametrize("value", [0, 0.5, 2.5])
+def test_counts_begin_at_one_and_are_whole(name, value):
+    with pytest.raises(LabError, match=rf"schedule\.{name} is {value}: give a whole number"):
+        settings(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"stpes": 1}, "schedule.stpes is unknown: schedule has steps"),
+        ({"optimizer": "SGD"}, "schedule.optimizer is 'SGD': give a dict"),
+        ({"optimizer": {"type": "SGD", "lr": 1}}, "the rate is schedule.lr"),
+        ({"shares": 3}, "schedule.shares is 3"),
+        ({"shares": {"neck": "x"}}, "schedule.shares.neck is 'x'"),
+    ],
+)
+def test_what_nothing_would_read_is_refused(entry, said):
+    with pytest.raises(LabError, match=said):
+        settings(**entry)
+
+
+@pytest.mark.parametrize("value", [0, -5, "x", (64, 64), 10**7, None])
+def test_an_image_size_that_makes_no_sense_is_named(value):
+    schedule = dict(steps=1, batch=1, lr=0.02, warmup=0, validate_every=1)
+    with pytest.raises(LabError, match=r"data\.size is "):
+        engine_settings(DATA | {"size": value}, schedule, seed=0)

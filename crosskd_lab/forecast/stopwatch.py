@@ -117,7 +117,8 @@ def measure(
     except torch.OutOfMemoryError as error:
         raise LabError(
             f"{recipe} does not fit this GPU with {work.batch} images: plan fewer, such as "
-            "--set train_dataloader.batch_size=1, or measure on a larger one"
+            "--set schedule.batch=1 (train_dataloader.batch_size=1 for the paper's), or measure "
+            "on a larger one"
         ) from error
     times = every[WARM_UP:]
     return Measurement(

@@ -133,7 +133,7 @@ def whole(numbers: Mapping[str, Any], name: str, least: int = 1, most: int = MOS
     Raises:
         LabError: for anything else; 2.5 is not cut down to 2.
     """
-    value = numbers.get(name.rpartition(".")[2])
+    value: Any = numbers.get(name.rpartition(".")[2])
     plain = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not plain or not least <= value <= most or value != int(value):
         raise LabError(f"{name} is {_shown(value)}: give a whole number from {least} to {most:,}")

@@ -8,17 +8,17 @@ identifies a run is its config, settings and seed, not its name or the sweep tha
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-import os
 import runpy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import LabError
-from .files import PROJECT
+from .errors import LabError, tell_once
+from .files import PROJECT, read_json, unwritable
 
 SWEEPS, RECORDED = PROJECT / "configs" / "sweeps", PROJECT / "data" / "recorded"
 CONFIRMED, SUPERSEDED = "confirmed.json", "superseded.json"
@@ -126,33 +126,36 @@ def sweeps() -> list[str]:
 
 def append_line(path: Path, line: Mapping[str, Any]) -> None:
     """Add one record to a ``.jsonl`` file: one write, so that two sweeps never mix their lines."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n"
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        os.write(handle, text.encode())
-    finally:
-        os.close(handle)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as file:
+            cut = path.stat().st_size and not path.read_bytes().endswith(b"\n")  # by a full disk
+            content = ("\n" + text if cut else text).encode()
+            if file.write(content) < len(content):
+                raise OSError(errno.ENOSPC, "No space left on device")
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def read_lines(folder: str | Path = RECORDED) -> list[dict[str, Any]]:
     """Every recorded run below a folder, files by name and lines in order; none where it is not.
 
     A line that ``superseded.json`` names has that entry under ``superseded``: it stays as history.
+    A line that is no record is passed over and told.
 
     Raises:
-        LabError: for a line that is no record, and for an entry of ``superseded.json`` that names
-            no line.
+        LabError: for an entry of ``superseded.json`` that names no line.
     """
     lines: list[dict[str, Any]] = []
     for path in sorted(Path(folder).glob("*.jsonl")):
-        for number, text in enumerate(path.read_text("utf-8").splitlines(), 1):
+        for number, text in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
             try:
-                lines.append({"sweep": path.stem, **json.loads(text)})
-            except (ValueError, TypeError) as error:
-                raise LabError(
-                    f"{path}, line {number} is no record ({error}): restore the file"
-                ) from error
+                line = {"sweep": path.stem, **json.loads(text)}
+                latest([line])
+                lines.append(line)
+            except (ValueError, TypeError, KeyError, RecursionError):
+                tell_once(f"{path}, line {number} is no record: it is passed over")
     _supersede(lines, Path(folder) / SUPERSEDED)
     return lines
 
@@ -161,8 +164,8 @@ def _supersede(lines: list[dict[str, Any]], path: Path) -> None:
     """Mark the lines of each named sweep and row that were recorded before the given time."""
     for entry in json.loads(path.read_text("utf-8")) if path.is_file() else []:
         sweep, row, before = entry["sweep"], entry["row"], entry["before"]
-        old = [line for line in lines if (line["sweep"], line["row"]) == (sweep, row)]
-        old = [line for line in old if line["date"] < before]
+        old = [line for line in lines if (line["sweep"], line.get("row")) == (sweep, row)]
+        old = [line for line in old if line.get("date", "") < before]
         if not old:
             raise LabError(f"{path}: nothing of {sweep}, row {row!r}, is older than {before}")
         for line in old:
@@ -191,7 +194,7 @@ def read_confirmed(folder: str | Path = RECORDED) -> dict[str, dict[str, Any]]:
     relative one, None where other losses came out than were recorded.
     """
     path = Path(folder) / CONFIRMED
-    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return read_json(path, "restore it, or delete it and check again") if path.is_file() else {}
 
 
 def digest(value: Any) -> str:

@@ -1,8 +1,11 @@
-"""The one error that users are meant to read."""
+"""The one error that users are meant to read, and the one way to tell them of less."""
 
 from __future__ import annotations
 
+import sys
+
 _LONGEST = 2000  # letters
+_told: set[str] = set()
 
 
 class LabError(Exception):
@@ -18,3 +21,10 @@ class LabError(Exception):
         if len(line) > _LONGEST:  # the thing is named at its start, the remedy at its end
             line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
         return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def tell_once(line: str) -> None:
+    """Say a line on stderr, once a process: of what was passed over, and work goes on without."""
+    if line not in _told:
+        _told.add(line)
+        print(f"crosskd-lab: {LabError(line)}", file=sys.stderr)

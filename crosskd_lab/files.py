@@ -1,11 +1,29 @@
-"""Where the project stands, and writing a file whole or not at all."""
+"""Where the project stands; files written whole or not at all, by one writer a folder."""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from .errors import LabError
+from .errors import LabError, tell_once
+
+WRITER, LAUNCH = "writer", "launch"
+"""The locks of a folder: of who writes into it, and of who was launched to have it written."""
+_held: set[int] = set()
+
+
+class Busy(LabError):
+    """Another process writes into the folder that one wanted to write into."""
+
 
 PACKAGE = Path(__file__).resolve().parent
 PROJECT = PACKAGE.parent
@@ -35,9 +53,154 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(draft, path)
     except OSError as error:
-        raise LabError(
-            f"{path} cannot be written ({error.strerror or error}): free some space, or choose "
-            "another folder"
-        ) from error
+        raise unwritable(path, error) from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def read_json(path: str | Path, remedy: str) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        LabError: if the file cannot be read or holds no object, with the remedy.
+    """
+    try:
+        found = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise LabError(f"{path} is broken ({error}): {remedy}") from error
+    if not isinstance(found, dict):
+        raise LabError(f"{path} is broken (it holds no JSON object): {remedy}")
+    return found
+
+
+@contextmanager
+def sole_writer(folder: str | Path, lock: str = WRITER, patience: float = 0.5) -> Iterator[int]:
+    """Hold a folder's lock, which is made with the folder and gone again at the end.
+
+    The kernel lets go of it when this process ends, however it ends; a process that is forked
+    meanwhile does not keep it.
+
+    Args:
+        folder: It is removed again if nothing has come into it.
+        lock: Which of the folder's locks.
+        patience: Seconds to wait for another process; :func:`holder` holds it for a moment.
+
+    Yields:
+        The open lock, for :func:`hand_over`.
+
+    Raises:
+        Busy: if another process holds it, naming the process and its machine.
+        LabError: if the place may not be written to.
+    """
+    folder = Path(folder)
+    path, new = folder / f".{lock}.lock", not folder.exists()
+    handle = _take(path, time.monotonic() + patience)
+    _held.add(handle)
+    _sign(handle, os.getpid())
+    try:
+        yield handle
+    finally:
+        if handle in _held:
+            _held.discard(handle)
+            if _is(handle, path):  # and not another's, where the folder has been moved
+                path.unlink()
+            os.close(handle)
+            if new:
+                with suppress(OSError):
+                    folder.rmdir()
+
+
+def hand_over(handle: int, process: int) -> None:
+    """Leave a lock to a process that has inherited it: it is held as long as that one lives."""
+    _sign(handle, process)
+    _held.discard(handle)
+    os.close(handle)
+
+
+def holder(folder: str | Path, lock: str = WRITER) -> str:
+    """Who holds a folder's lock: process, machine and command; "" where nobody does."""
+    try:
+        handle = os.open(Path(folder) / f".{lock}.lock", os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return ""
+    except BlockingIOError:
+        return _signature(handle)
+    except OSError:  # a file system without locks
+        return ""
+    finally:
+        os.close(handle)
+
+
+def _take(path: Path, until: float) -> int:
+    """The open lock file, locked."""
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileExistsError:
+            raise LabError(f"{path.parent} is a file: give the name of a folder") from None
+        except OSError as error:
+            raise unwritable(path.parent, error) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            who = _signature(handle)
+            os.close(handle)
+            if time.monotonic() > until:
+                raise Busy(
+                    f"{path.parent} is being written by {who}: wait for its end, stop it, or "
+                    "choose another folder"
+                ) from None
+            time.sleep(0.05)
+            continue
+        except OSError as error:
+            tell_once(
+                f"{path.parent} lies on a file system without locks ({error.strerror}): see to it "
+                "that nothing else writes there"
+            )
+            return handle
+        if _is(handle, path):
+            return handle
+        os.close(handle)  # its holder has removed it meanwhile
+
+
+def _sign(handle: int, process: int) -> None:
+    name, *words = sys.argv
+    command = shlex.join([Path(name).name, *words])
+    with suppress(OSError):  # a full disk keeps nobody from holding a lock
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {process} on {socket.gethostname()} ({command})".encode(), 0)
+
+
+def _signature(handle: int) -> str:
+    said = os.pread(handle, 400, 0).decode("utf-8", "replace")
+    return " ".join(said.split()) or "another process"
+
+
+def _is(handle: int, path: Path) -> bool:
+    """Whether an open file is the one that a path names."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except OSError:
+        return False
+
+
+def unwritable(path: Path, error: OSError) -> LabError:
+    """What to say of a place that cannot be written."""
+    return LabError(
+        f"{path} cannot be written ({error.strerror or error}): free some space, or choose "
+        "another folder"
+    )
+
+
+def _forget() -> None:
+    """In a forked child: its copies of the locks would outlive the process that holds them."""
+    for handle in _held:
+        os.close(handle)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget)

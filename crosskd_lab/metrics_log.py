@@ -1,7 +1,8 @@
 """The metrics of a run: ``metrics.jsonl``, one JSON object a line, each with its ``step``.
 
 A kill can cut the last line short. The reader leaves such a line out and the next writer removes
-it; a broken line anywhere else is an error.
+it; a broken line anywhere else is passed over and told. Where two processes wrote one run, which
+:func:`crosskd_lab.files.sole_writer` now prevents, the later row of a step is the one that counts.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import Any
 
 import pandas as pd
 
-from crosskd_lab.errors import LabError
-from crosskd_lab.files import write_whole
+from crosskd_lab.errors import LabError, tell_once
+from crosskd_lab.files import unwritable, write_whole
 
 METRICS = "metrics.jsonl"
+LARGEST = 2**53  # of the integers that are the same as floats
 
 
 def append_metrics(folder: str | Path, row: Mapping[str, Any]) -> None:
@@ -29,15 +31,18 @@ def append_metrics(folder: str | Path, row: Mapping[str, Any]) -> None:
             value that does not exist, such as the AP of small boxes where there are none, is None.
 
     Raises:
-        LabError: no integer ``step``, or a value that is none of these (NaN, a tensor ...).
+        LabError: no integer ``step``, a value that is none of these (NaN, a tensor ...), or a
+            full disk.
     """
-    if not isinstance(row.get("step"), numbers.Integral):
-        raise LabError(f"a row of metrics needs an integer 'step', got {row.get('step')!r}")
+    _check_step(row.get("step"))
     line = json.dumps({name: _plain(name, value) for name, value in row.items()})
     path = Path(folder) / METRICS
     _mend(path)
-    with path.open("a") as file:
-        file.write(line + "\n")
+    try:
+        with path.open("a") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def trim_metrics(folder: str | Path, step: int) -> None:
@@ -54,7 +59,7 @@ def read_metrics(folder: str | Path) -> pd.DataFrame:
     Empty where the run has logged nothing yet.
 
     Raises:
-        LabError: no such folder, or a line other than an unfinished last one is broken.
+        LabError: no such folder.
     """
     if not Path(folder).is_dir():
         raise LabError(f"there is no run {folder}: name a folder that a run wrote")
@@ -63,42 +68,56 @@ def read_metrics(folder: str | Path) -> pd.DataFrame:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    lines = path.read_text().splitlines(keepends=True)
+    """The rows in order of their steps, one of a kind a step."""
+    lines = path.read_text("utf-8", "replace").splitlines(keepends=True)
     if lines and not _is_whole(lines[-1]):
         lines.pop()
-    return [_row(path, number, line) for number, line in enumerate(lines, start=1)]
+    rows = {}
+    for number, line in enumerate(lines, start=1):
+        if row := _row(line):
+            rows[row.get("kind"), row["step"]] = row
+        else:
+            tell_once(f"{path}, line {number} is no row with a step: it is passed over")
+    return sorted(rows.values(), key=lambda row: row["step"])
 
 
-def _row(path: Path, number: int, line: str) -> dict[str, Any]:
+def _row(line: str) -> dict[str, Any] | None:
+    """A line's row; None where it could not have been written here."""
     try:
         row = json.loads(line)
-        row["step"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise LabError(f"{path}, line {number} is no row with a step: delete that line") from error
-    return row
+        _check_step(row["step"])
+        return {name: _plain(name, value) for name, value in row.items()}
+    except (LabError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
 
 
 def _is_whole(line: str) -> bool:
     """Whether a last line is all there: a cut object, wherever it is cut, is never valid JSON."""
     try:
         return line.endswith("\n") or isinstance(json.loads(line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
 def _mend(path: Path) -> None:
     """Ends the file with a whole line, dropping what a kill left of one."""
-    text = path.read_text() if path.exists() else ""
+    text = path.read_text("utf-8", "replace") if path.exists() else ""
     if text and not text.endswith("\n"):
         whole, newline, rest = text.rpartition("\n")
         write_whole(path, whole + newline + (rest + "\n" if _is_whole(rest) else ""))
+
+
+def _check_step(step: Any) -> None:
+    if not isinstance(step, numbers.Integral) or abs(int(step)) >= LARGEST:
+        raise LabError(f"a row of metrics needs an integer 'step', got {step!r}")
 
 
 def _plain(name: str, value: Any) -> float | int | str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real) and math.isfinite(value):
+        if abs(int(value)) < LARGEST:
+            return int(value)
+    elif isinstance(value, numbers.Real) and math.isfinite(value):
         return float(value)
     raise LabError(f"metric {name!r} is {value!r}: give a finite number, a string or None")

@@ -16,7 +16,7 @@ from .errors import LabError
 from .evaluate import Saved, evaluate, find_saved
 from .experiment import load_experiment
 from .figures import race_figure, save
-from .files import PROJECT, write_whole
+from .files import PROJECT, read_json, sole_writer, write_whole
 from .names import detectors, listed, teachers
 from .names import methods as known_methods
 from .record import read_record
@@ -81,8 +81,8 @@ def run_race(
         listener: Called with (method, seed, row) for every row of metrics.
 
     Raises:
-        LabError: for a name that stands for nothing, a folder that holds another race, and
-            whatever training can refuse.
+        LabError: for a name that stands for nothing, a folder that holds another race or that
+            another process writes into, and whatever training can refuse.
     """
     out = Path(out)
     settings = dict(settings or {})
@@ -97,19 +97,20 @@ def run_race(
     kinds = [detector_of(read_config(name)).model.type for name in (saved.config, student)]
     about = {"steps": steps, "data": str(data), "teacher": teacher, "student": student}
     about["kinds"] = kinds
-    _claim(out, about)
     command = ["crosskd-lab", "race", "--steps", str(steps), "--seeds", str(seeds)]
     command += ["--student", student, "--teacher", teacher]
-    for method, seed in plan:
-        folder = out / f"{method}-s{seed}"
-        if not _done(folder):
+    with sole_writer(out):
+        _claim(out, about)
+        for method, seed in plan:
+            if _done(folder := out / f"{method}-s{seed}"):
+                continue
             cfg = load_experiment(f"pocket/{method}", common, data, seed)
             tell = [lambda row, m=method, s=seed: listener(m, s, row)] if listener else []
             train(cfg, folder, (folder / "record.json").exists(), command, tell, {"race": out.name})
-    if "teacher_ap" not in about:
-        about["teacher_ap"] = _teacher_ap(saved, data)
-        _claim(out, about)
-    return finish(out, [f"{method}-s{seed}" for method, seed in plan])
+        if "teacher_ap" not in about:
+            about["teacher_ap"] = _teacher_ap(saved, data)
+            _claim(out, about)
+        return finish(out, [f"{method}-s{seed}" for method, seed in plan])
 
 
 def check_methods(names: Sequence[str]) -> None:
@@ -217,7 +218,7 @@ def _done(folder: Path) -> bool:
 
 def _about(out: Path) -> dict[str, Any]:
     path = out / "race.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return read_json(path, "delete the folder to start anew") if path.exists() else {}
 
 
 def _claim(out: Path, about: dict[str, Any]) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crosskd_lab.errors import LabError
-from crosskd_lab.files import portable_path, write_whole
+from crosskd_lab.errors import LabError, tell_once
+from crosskd_lab.files import portable_path, read_json, write_whole
 from crosskd_lab.metrics_log import append_metrics, read_metrics, trim_metrics
 from crosskd_lab.provenance import code_version, machine, package_versions
 
@@ -145,11 +145,8 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / RECORD
     if not path.is_file():
         raise LabError(f"{folder} is no run: it has no {RECORD}")
-    try:
-        record = json.loads(path.read_text())
-    except ValueError as error:
-        raise LabError(f"{path} is broken ({error}): restore it or delete the run") from error
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+    record = read_json(path, "restore it or delete the run")
+    if record.get("schema") != SCHEMA:
         raise LabError(f"{path} is not of schema {SCHEMA}: read it with the version that wrote it")
     return record
 
@@ -162,7 +159,8 @@ def find_runs(root: str | Path) -> list[Path]:
 def runs_frame(root: str | Path) -> pd.DataFrame:
     """One row a run below ``root``, its results and the single values of ``extra`` as columns.
 
-    ``data`` is the data set's checksum, ``run`` the folder relative to ``root``.
+    ``data`` is the data set's checksum, ``run`` the folder relative to ``root``. A run whose record
+    is broken is told and has the status "broken"; it hides no other.
     """
     root = Path(root)
     return pd.DataFrame([_run_row(root, folder) for folder in find_runs(root)])
@@ -174,10 +172,17 @@ def method_name(methods: list[dict[str, Any]] | None) -> str:
 
 
 def _run_row(root: Path, folder: Path) -> dict[str, Any]:
-    record = read_record(folder)
+    run = folder.relative_to(root).as_posix()
+    try:
+        return {"run": run} | _told_of(read_record(folder))
+    except (LabError, LookupError, TypeError, AttributeError, ValueError) as error:
+        tell_once(str(error) if isinstance(error, LabError) else f"{folder / RECORD} lacks {error}")
+        return {"run": run, "status": "broken"}
+
+
+def _told_of(record: dict[str, Any]) -> dict[str, Any]:
     teacher, git, methods = record["teacher"] or {}, record["git"], record["methods"]
-    row: dict[str, Any] = {"run": folder.relative_to(root).as_posix()}
-    row |= {"method": method_name(methods), "options": _options(methods)}
+    row: dict[str, Any] = {"method": method_name(methods), "options": _options(methods)}
     row |= {name: record[name] for name in ("seed", "status", "created")}
     row |= {"data": record["data"]["checksum"], "teacher": teacher.get("name")}
     row |= {"commit": git["commit"], "dirty": git["dirty"]}

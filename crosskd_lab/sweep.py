@@ -18,7 +18,7 @@ from .declared import RECORDED, TEST, Row, Sweep, append_line, digest, latest, r
 from .errors import LabError
 from .evaluate import evaluate, find_saved
 from .experiment import load_experiment
-from .files import PROJECT
+from .files import PROJECT, Busy
 from .pair import build_detector
 from .provenance import code_version, machine, package_versions
 from .race import race_scenes
@@ -69,6 +69,7 @@ def run_sweep(
 
     Raises:
         LabError: for a row that is not declared, or a folder with a run that was superseded.
+        Busy: for a row that another process is running.
     """
     todo = to_do(sweep, only, seeds, recorded)
     if not todo:
@@ -78,6 +79,8 @@ def run_sweep(
     sets = data or scenes_of(sweep)
     lines = []
     for row, seed in todo:
+        if not to_do(sweep, [row.name], [seed], recorded):
+            continue  # another process has run it meanwhile
         folder = Path(runs) / sweep.name / f"{row.name}-s{seed}"
         entry = old.get((row.key, seed))
         if entry and find_runs(folder) and read_record(folder)["created"] < entry["before"]:
@@ -153,6 +156,8 @@ def run_row(
         again = (folder / "record.json").exists()
         train(cfg, folder, again, words, tell, {"sweep": sweep.name})
         found = _results(row, cfg, folder, sets[1])
+    except Busy:  # the one that runs it will record it
+        raise
     except Exception as error:
         reason = str(error).strip() or type(error).__name__
         return line | {"status": "failed", "reason": reason.splitlines()[0]}

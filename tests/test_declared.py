@@ -76,7 +76,8 @@ def test_an_unknown_sweep_lists_what_there_is():
 
 def _append(path):
     for number in range(50):
-        append_line(path, {"number": number, "filling": "x" * 5000})
+        line = {"key": "k", "seed": number, "status": "done", "filling": "x" * 5000}
+        append_line(path, line)
 
 
 def test_lines_of_two_processes_do_not_mix(tmp_path):
@@ -86,11 +87,20 @@ def test_lines_of_two_processes_do_not_mix(tmp_path):
     [worker.join() for worker in workers]
     lines = read_lines(path.parent)
     assert len(lines) == 100 and {line["sweep"] for line in lines} == {"s"}
-    with path.open("a") as file:
-        file.write('{"number": 1, "fill')
-    with pytest.raises(LabError, match="line 101 is no record"):
-        read_lines(path.parent)
     assert read_lines(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize(
+    "bad", ['{"key": "k", "se', "[1]", '{"key": "k"}', "\x00\ufffd", "[" * 9999]
+)
+def test_a_broken_line_hides_no_other(tmp_path, capsys, bad):
+    path = tmp_path / "s.jsonl"
+    append_line(path, {"key": "a", "seed": 0, "status": "done"})
+    with path.open("a") as file:
+        file.write(bad)  # and no end of line, as a full disk leaves it
+    append_line(path, {"key": "b", "seed": 0, "status": "done"})
+    assert [line["key"] for line in read_lines(tmp_path)] == ["a", "b"]
+    assert f"{path}, line 2 is no record: it is passed over" in capsys.readouterr().err
 
 
 def test_the_record_that_counts_is_the_last_that_is_done():

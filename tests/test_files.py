@@ -1,11 +1,19 @@
-"""A file is written whole or not at all."""
+"""A file is written whole or not at all; a folder is written by one process at a time."""
 
 from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
 
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import write_whole
+from crosskd_lab.files import LAUNCH, Busy, hand_over, holder, read_json, sole_writer, write_whole
 
 
 def test_text_and_bytes_replace_what_was_there(tmp_path):
@@ -29,3 +37,114 @@ def test_a_failure_leaves_the_old_file_and_no_draft(tmp_path, monkeypatch):
         write_whole(target, "new")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert target.read_text() == "old"
+
+
+HOLDS = """
+import sys, time
+from crosskd_lab.files import sole_writer
+with sole_writer(sys.argv[1]):
+    print("on", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def hold(folder, seconds=60):
+    """Another process that writes into a folder."""
+    words = [sys.executable, "-c", HOLDS, str(folder), str(seconds)]
+    other = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "on\n"
+    return other
+
+
+def test_a_second_writer_is_told_who_the_first_is(tmp_path):
+    other = hold(tmp_path / "new" / "run")
+    try:
+        with (
+            pytest.raises(Busy) as error,
+            sole_writer(tmp_path / "new" / "run", patience=0),
+        ):
+            pytest.fail("two writers")
+        who = f"process {other.pid} on {socket.gethostname()} (-c {tmp_path}/new/run 60)"
+        assert str(error.value).startswith(f"{tmp_path}/new/run is being written by {who}: wait")
+        assert holder(tmp_path / "new" / "run") == who
+        with sole_writer(tmp_path / "new"), sole_writer(tmp_path / "new" / "run", LAUNCH):
+            pass  # other folders and other locks are free
+    finally:
+        other.kill()
+        other.wait()
+    assert holder(tmp_path / "new" / "run") == "", "the kernel let go of it"
+    with sole_writer(tmp_path / "new" / "run", patience=0):
+        assert str(os.getpid()) in holder(tmp_path / "new" / "run")
+    assert not list(tmp_path.rglob(".*")), "what the kill left is gone"
+
+
+def test_an_end_lets_the_next_one_in_and_leaves_nothing(tmp_path):
+    other = hold(tmp_path / "run", 0.2)
+    with sole_writer(tmp_path / "run", patience=30):
+        (tmp_path / "run" / "file").touch()
+    other.wait()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["file"]
+    with pytest.raises(ValueError), sole_writer(tmp_path / "other"):
+        raise ValueError
+    assert not (tmp_path / "other").exists(), "nothing had come of it"
+
+
+def test_who_holds_it_is_asked_without_being_in_the_way(tmp_path):
+    with sole_writer(tmp_path):
+        before = holder(tmp_path)
+        assert before and holder(tmp_path) == before
+    assert holder(tmp_path) == holder(tmp_path / "nowhere") == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_child_does_not_keep_it(tmp_path):
+    with sole_writer(tmp_path):
+        child = os.fork()
+        if not child:
+            signal.pause()
+            os._exit(0)
+    try:
+        with sole_writer(tmp_path, patience=5):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_it_is_handed_over_to_who_is_launched(tmp_path):
+    with sole_writer(tmp_path, LAUNCH) as lock:
+        code = [sys.executable, "-c", "import time; time.sleep(60)"]
+        child = subprocess.Popen(code, pass_fds=[lock])
+        hand_over(lock, child.pid)
+    assert holder(tmp_path, LAUNCH).startswith(f"process {child.pid} on ")
+    child.kill()
+    child.wait()
+    assert holder(tmp_path, LAUNCH) == ""
+
+
+def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch, capsys):
+    def without(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    with sole_writer(tmp_path):
+        assert holder(tmp_path) == ""
+    assert "file system without locks (No locks available): see to it" in capsys.readouterr().err
+
+
+def test_a_place_that_is_no_folder_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(LabError, match="file is a file: give"), sole_writer(tmp_path / "file"):
+        pass
+    with (
+        pytest.raises(LabError, match=r"file/run cannot be written \(Not a directory\)"),
+        sole_writer(tmp_path / "file" / "run"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b"[" * 99999, b"1" * 9999])
+def test_what_is_no_object_is_named_with_its_remedy(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(LabError, match=r"a\.json is broken \(.*\): delete it"):
+        read_json(tmp_path / "a.json", "delete it")

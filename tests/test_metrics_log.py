@@ -68,22 +68,50 @@ def test_a_cut_first_line_leaves_a_file_with_the_new_row_only(tmp_path):
     assert lines(tmp_path) == ['{"step": 1}']
 
 
-@pytest.mark.parametrize("middle", ['{"step": 1', '{"loss": 1}', "[1]"])
-def test_a_broken_line_in_the_middle_is_named(tmp_path, middle):
+@pytest.mark.parametrize(
+    "middle",
+    [
+        *('{"step": 1', '{"loss": 1}', "[1]", "", "\x00", "[" * 9999, '{"step": "1"}'),
+        *('{"step": 1, "loss": NaN}', '{"step": 1, "loss": [2]}', '{"step": 1e400}'),
+        *(f'{{"step": 1{"0" * 400}}}', f'{{"step": 1, "loss": 1{"0" * 400}}}', '{"step": 1}{"st'),
+    ],
+)
+def test_a_broken_line_is_told_and_hides_no_other(tmp_path, capsys, middle):
     (tmp_path / METRICS).write_text('{"step": 0}\n' + middle + '\n{"step": 2}\n')
-    with pytest.raises(LabError, match=r"metrics\.jsonl, line 2 is no row"):
-        read_metrics(tmp_path)
+    assert list(read_metrics(tmp_path)["step"]) == [0, 2]
+    told = capsys.readouterr().err
+    assert f"{METRICS}, line 2 is no row with a step: it is passed over" in told
+    read_metrics(tmp_path)
+    assert capsys.readouterr().err == "", "once is enough"
+
+
+def test_bytes_that_are_no_text_hide_no_row(tmp_path):
+    (tmp_path / METRICS).write_bytes(b'{"step": 0}\n\xff\xfe\n{"step": 2}\n{"st\xff')
+    assert list(read_metrics(tmp_path)["step"]) == [0, 2]
+    append_metrics(tmp_path, {"step": 3})
+    assert list(read_metrics(tmp_path)["step"]) == [0, 2, 3]
+
+
+def test_of_two_writers_rows_the_later_of_a_step_counts(tmp_path):
+    """A run at step 3 and its twin, resumed from step 1, wrote by turns."""
+    written = [(1, "train"), (2, "train"), (2, "val"), (3, "train"), (2, "train"), (4, "train")]
+    for number, (step, kind) in enumerate([*written, (2, "val"), (3, "train"), (4, "train")]):
+        append_metrics(tmp_path, {"step": step, "kind": kind, "loss": number})
+    frame = read_metrics(tmp_path)
+    kept = [tuple(row) for row in frame[["step", "kind", "loss"]].itertuples(index=False)]
+    assert kept == [
+        *((1, "train", 0), (2, "train", 4), (2, "val", 6), (3, "train", 7), (4, "train", 8))
+    ]
 
 
 def test_trim_drops_the_rows_beyond_a_step(tmp_path):
-    for step in (10, 20, 20, 30):
+    for step in (10, 20, 30):
         append_metrics(tmp_path, {"step": step, "loss": step / 10})
     with (tmp_path / METRICS).open("a") as file:
         file.write('{"step": 4')
     trim_metrics(tmp_path, 20)
     assert lines(tmp_path) == [
         '{"step": 10, "loss": 1.0}',
-        '{"step": 20, "loss": 2.0}',
         '{"step": 20, "loss": 2.0}',
     ]
     assert [path.name for path in tmp_path.iterdir()] == [METRICS]

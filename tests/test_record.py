@@ -141,7 +141,7 @@ def test_an_unknown_ending(tmp_path):
 
 @pytest.mark.parametrize(
     "text, word",
-    [("{", "is broken"), ('{"schema": 99}', "is not of schema 1"), ("[]", "is not of schema 1")],
+    [("{", "is broken"), ('{"schema": 99}', "is not of schema 1"), ("[]", "is broken")],
 )
 def test_a_record_that_cannot_be_read(tmp_path, text, word):
     (tmp_path / "record.json").write_text(text)
@@ -193,3 +193,16 @@ def test_results_are_read_without_torch_or_mmdet(module):
     code = f"import sys, crosskd_lab.{module}; print(*({{'torch', 'mmdet'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_a_broken_record_hides_no_other(tmp_path, capsys):
+    record.start_record(tmp_path / "a", **arguments())
+    for name, text in {"b": "{", "c": '{"schema": 1}', "d": '{"schema": 1, "methods": 3}'}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "record.json").write_text(text)
+    frame = record.runs_frame(tmp_path)
+    assert frame["run"].tolist() == ["a", "b", "c", "d"]
+    assert frame["status"].tolist() == ["running", *["broken"] * 3]
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 3 and all(line.startswith("crosskd-lab: ") for line in told)
+    assert f"{tmp_path}/c/record.json lacks 'teacher'" in told[1]

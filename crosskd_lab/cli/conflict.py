@@ -56,7 +56,7 @@ def conflict(
     """
     from crosskd_lab.errors import LabError
     from crosskd_lab.figures import conflict_figure, save
-    from crosskd_lab.files import write_whole
+    from crosskd_lab.files import sole_writer, write_whole
     from crosskd_lab.provenance import origin
     from crosskd_lab.survey import open_survey, survey_conflict
 
@@ -66,13 +66,15 @@ def conflict(
     if len(set(names)) < len(names):
         raise LabError(f"--teacher names {', '.join(names)}: give each one once")
     out = out or Path("runs") / "conflict" / "-".join(names)
-    out.mkdir(parents=True, exist_ok=True)
     frames, identities = [], {}
-    for path, name in zip(teacher, names, strict=True):
-        survey = open_survey(path, student, data, split, teacher_config, student_weights, skip_bad)
-        tally = survey_conflict(survey, boxes, out / f"{name}.npz", batch)
-        frames.append(tally.frame().assign(teacher=name))
-        identities[name] = survey.identity | {"boxes": boxes, "images": tally.images}
+    with sole_writer(out):
+        for path, name in zip(teacher, names, strict=True):
+            survey = open_survey(
+                path, student, data, split, teacher_config, student_weights, skip_bad
+            )
+            tally = survey_conflict(survey, boxes, out / f"{name}.npz", batch)
+            frames.append(tally.frame().assign(teacher=name))
+            identities[name] = survey.identity | {"boxes": boxes, "images": tally.images}
     frame = pd.concat(frames)[["teacher", *frames[0].columns.drop("teacher")]]
     write_whole(out / "conflict.csv", frame.to_csv(index=False))
     made = origin() | {"student": student, "teachers": identities}

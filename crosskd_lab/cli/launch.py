@@ -18,6 +18,15 @@ def launch(
     slurm: Annotated[
         str | None, typer.Option(metavar="PARTITION", help="Let SLURM start it there.")
     ] = None,
+    account: Annotated[str | None, typer.Option(help="SLURM's.")] = None,
+    qos: Annotated[str | None, typer.Option(help="SLURM's.")] = None,
+    time: Annotated[
+        str | None, typer.Option(help="SLURM's, until a job is requeued: 12:00:00, 2-12 ...")
+    ] = None,
+    mem: Annotated[str | None, typer.Option(help="SLURM's, a machine: 64G ...")] = None,
+    cpus_per_gpu: Annotated[
+        int | None, typer.Option(min=1, help="SLURM's, and threads of a process; 8 by default.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace an entry.")
     ] = None,
@@ -58,9 +67,15 @@ def launch(
         seed=seed,
         port=port,
         dry_run=dry_run,
+        ask=dict(account=account, qos=qos, time=time, mem=mem, cpus_per_gpu=cpus_per_gpu),
     )
     if run is None or run.status == "waiting":  # for someone to start it on each machine
         return
     print(f"started   crosskd-lab runs --tail {run.folder}")
-    if wait and run.wait() != "done":
+    try:
+        ended = run.wait() if wait else "done"
+    except KeyboardInterrupt:
+        print(f"\n{run.folder} trains on: 'crosskd-lab runs --stop {run.folder}' stops it")
+        raise
+    if ended != "done":
         raise LabError(f"{run.folder} is {run.status}: {run.reason or run.tail(3)}")

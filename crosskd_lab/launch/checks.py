@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import random
+import re
 import shutil
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +31,9 @@ def check_gpus(wanted: int, available: int) -> None:
 
 
 def check_port(port: int) -> None:
-    """Raise LabError where another process listens on the port."""
+    """Raise LabError where there is no such port, or another process listens on it."""
+    if not 0 < port < 2**16:
+        raise LabError(f"--port {port}: ports are 1 to 65535; leave --port out, or choose one")
     with socket.socket() as probe:
         try:
             probe.bind(("", port))
@@ -35,6 +41,35 @@ def check_port(port: int) -> None:
             raise LabError(
                 f"port {port} is taken by another process: leave --port out, or choose another"
             ) from error
+
+
+def free_port() -> int:
+    """A port that nobody listens on here, below those that the system hands out by itself."""
+    ports = list(range(20000, 30000))
+    random.SystemRandom().shuffle(ports)
+    for port in ports:
+        with suppress(LabError):
+            check_port(port)
+            return port
+    raise LabError("no port from 20000 to 30000 is free: choose another with --port")
+
+
+def minutes(time: str) -> int:
+    """A time in SLURM's words, such as ``90``, ``12:00:00`` or ``2-12``, in minutes.
+
+    Raises:
+        LabError: for anything else.
+    """
+    part = "([0-9]{1,5})"
+    found = re.fullmatch(f"(?:{part}-)?{part}(?::{part})?(?::{part})?", time.strip())
+    if not found:
+        raise LabError(f"--time {time}: say minutes, hours:minutes:seconds, or days-hours")
+    days, *rest = found.groups()
+    counted = [int(number) for number in rest if number]
+    if days is None and len(counted) < 3:
+        counted = [0, *counted]
+    hours, most, seconds = (*counted, 0, 0)[:3]
+    return max(1, math.ceil((24 * int(days or 0) + hours) * 60 + most + seconds / 60))
 
 
 def check_space(folder: Path, weights: int) -> None:

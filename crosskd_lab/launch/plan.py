@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import LabError
-from ..files import write_whole
+from ..files import read_json, write_whole
 
 PLAN, LOG = "launch.json", "launch.log"
 WORKER = "crosskd_lab.launch.worker"
@@ -29,9 +28,12 @@ class LaunchPlan:
         processes: Processes a machine: one a GPU, or as many as asked on the CPU.
         nodes: Machines.
         port: Where the machines meet; None lets torchrun choose (one machine only).
+        meeting: By what name they meet, so that two jobs never do.
         restarts: How often torchrun starts the processes again when one of them dies.
         steps: Training steps, for the time left.
         threads: CPU threads of each process.
+        slurm: What is asked of SLURM: ``partition``, and ``account``, ``qos``, ``mem`` and
+            ``minutes`` where they were given; empty without it.
     """
 
     config: str
@@ -43,9 +45,11 @@ class LaunchPlan:
     processes: int = 1
     nodes: int = 1
     port: int | None = None
+    meeting: str = "crosskd"
     restarts: int = 0
     steps: int = 0
     threads: int = 1
+    slurm: dict[str, Any] = field(default_factory=dict)
 
     def write(self) -> None:
         """Put the plan into the run's folder."""
@@ -66,11 +70,11 @@ class LaunchPlan:
                 f"{folder} was not launched: it has no {PLAN}; 'crosskd-lab runs' lists what "
                 "there is"
             )
+        remedy = "restore it or delete the run"
         try:
-            said: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
-            return cls(**{**said, "folder": str(folder)})
-        except (ValueError, TypeError) as error:
-            raise LabError(f"{path} is broken ({error}): restore it or delete the run") from error
+            return cls(**{**read_json(path, remedy), "folder": str(folder)})
+        except TypeError as error:
+            raise LabError(f"{path} is broken ({error}): {remedy}") from error
 
     def command(self, python: str) -> list[str]:
         """The words of the command line that trains: the worker itself, or torchrun around it."""
@@ -80,6 +84,7 @@ class LaunchPlan:
         meet = ["--standalone"]
         if self.nodes > 1:
             meet = ["--rdzv-backend=c10d", f"--rdzv-endpoint=$HEAD_NODE:{self.port or 29500}"]
+            meet += [f"--rdzv-id={self.meeting}"]
         elif self.port:
             meet = ["--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{self.port}"]
         return [

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..declared import read_sweep
 from ..errors import LabError
-from ..files import PROJECT, portable_path
+from ..files import LAUNCH, PROJECT, portable_path, sole_writer
 from . import process
 from .plan import LaunchPlan
 from .run import Run
@@ -80,6 +80,6 @@ class RowRun(Run):
         begun: Any = (self.folder / process.PROCESS).exists()
         if begun and self.status in ("starting", "running", "done"):
             raise LabError(f"{portable_path(self.folder)} is {self.status}: it is made again once")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        process.start(self.plan)
+        with sole_writer(self.folder, LAUNCH) as lock:
+            process.start(self.plan, lock)
         return self

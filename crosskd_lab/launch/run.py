@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..errors import LabError
+from ..files import LAUNCH, holder, sole_writer
 from ..record import RECORD, finish_record, read_metrics, read_record
 from . import process, slurm
 from .plan import LOG, LaunchPlan
@@ -62,10 +63,11 @@ class Run:
 
     def _alive(self) -> bool | None:
         """Whether its process lives; None where that cannot be known from here."""
-        if (self.folder / process.PROCESS).exists() or (self.folder / LOG).exists():
-            return process.find(self.folder) is not None
+        alive = process.alive(self.folder)
+        if alive or (self.folder / process.PROCESS).exists() or (self.folder / LOG).exists():
+            return alive
         job = slurm.submitted(self.folder)
-        return slurm.queued(job["job"]) if job else None
+        return slurm.queued(job) if job else None
 
     @property
     def reason(self) -> str | None:
@@ -134,14 +136,19 @@ class Run:
             The status after it.
 
         Raises:
-            LabError: for a SLURM job, where this machine does not reach SLURM.
+            LabError: for a SLURM job, where this machine does not reach SLURM, and for a process
+                of another machine or container.
         """
         if alive := process.find(self.folder):
             process.end(alive)
         for stray in process.workers(self.folder):
             process.end(stray)
         if self.status not in OVER and (job := slurm.submitted(self.folder)):
-            slurm.cancel(job["job"])
+            slurm.cancel(job)
+        elif self.status in ("starting", "running"):
+            who = holder(self.folder) or holder(self.folder, LAUNCH)
+            where = process.elsewhere(self.folder) or f"as {who or 'another machine says'}"
+            raise LabError(f"{self.folder} cannot be stopped from here: it runs {where}")
         if self.status == "interrupted":  # killed before it could say so itself
             finish_record(self.folder, "stopped", reason="stopped, and did not answer in time")
         return self.status
@@ -152,22 +159,35 @@ class Run:
         Raises:
             LabError: if it is running, or done, or has to be started by hand on several machines.
         """
-        if self.status in ("waiting", "starting", "running"):
-            raise LabError(f"{self.folder} is {self.status}: watch it, or stop it first")
+        self.refuse_live()
         if self.status == "done":
             raise LabError(f"{self.folder} is done: launch another run with another --out")
-        for stray in process.workers(self.folder):  # of a torchrun that was killed a moment ago
-            process.end(stray)
-        if job := slurm.submitted(self.folder):
-            slurm.submit(self.plan, job["partition"])
-        elif self.plan.nodes > 1:
-            raise LabError(
-                f"{self.folder} was started by hand on {self.plan.nodes} machines: say again on "
-                f"each of them: {' '.join(self.plan.command('python'))}"
-            )
-        else:
-            process.start(self.plan)
+        with sole_writer(self.folder, LAUNCH) as lock:  # one of two who ask at the same moment
+            for stray in process.workers(self.folder):  # of a torchrun that was killed a moment ago
+                process.end(stray)
+            if self.plan.slurm or slurm.submitted(self.folder):
+                slurm.submit(self.plan)
+            elif self.plan.nodes > 1:
+                raise LabError(
+                    f"{self.folder} was started by hand on {self.plan.nodes} machines: say again "
+                    f"on each of them: {' '.join(self.plan.command('python'))}"
+                )
+            else:
+                process.start(self.plan, lock)
         return self
+
+    def refuse_live(self, waiting: bool = True) -> None:
+        """Raise LabError where the run is under way, or may be on a machine that is not this.
+
+        Args:
+            waiting: Also where it is to be started by hand.
+        """
+        status = self.status
+        waits = status == "waiting" and (waiting or slurm.submitted(self.folder))
+        if waits or status in ("starting", "running"):
+            where = process.elsewhere(self.folder)
+            what = f" {where}" if where else ": watch it, or stop it first"
+            raise LabError(f"{self.folder} is {status}{what}")
 
     def watch(self, every: float = 2.0) -> Watch:
         """A live picture of the run: curves, time left, GPUs, the end of its log.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from ..errors import LabError
-from ..files import write_whole
+from ..files import read_json, write_whole
 from .plan import LaunchPlan
 
 JOB, LOGS = "slurm.json", "slurm"
-DAYS = 3  # the longest that a job may take before it is requeued
+DAYS = 3  # the longest that a job may take before it is requeued, where no --time says another
+CORES = 8  # of a task, where no --cpus-per-gpu says another
+OWN = ("account", "qos", "mem")
+"""What is handed on to SLURM as it is said."""
 
 
 class SlurmTask:
@@ -40,12 +42,11 @@ class SlurmTask:
         return submitit.helpers.DelayedSubmission(SlurmTask(self.folder))
 
 
-def executor(plan: LaunchPlan, partition: str, cluster: str = "slurm") -> Any:
+def executor(plan: LaunchPlan, cluster: str = "slurm") -> Any:
     """submitit's executor with the plan's resources.
 
     Args:
         plan: What to start.
-        partition: SLURM's.
         cluster: "local" or "debug" for a try without SLURM.
 
     Raises:
@@ -61,7 +62,8 @@ def executor(plan: LaunchPlan, partition: str, cluster: str = "slurm") -> Any:
         raise LabError(f"--slurm: {error}; this machine reaches no SLURM") from error
     asked.update_parameters(**resources(plan))
     if asked.cluster == "slurm":
-        asked.update_parameters(slurm_partition=partition)
+        own = {name: plan.slurm[name] for name in ("partition", *OWN) if plan.slurm.get(name)}
+        asked.update_parameters(**{f"slurm_{name}": value for name, value in own.items()})
     return asked
 
 
@@ -72,19 +74,21 @@ def resources(plan: LaunchPlan) -> dict[str, Any]:
         nodes=plan.nodes,
         tasks_per_node=plan.processes,
         gpus_per_node=plan.gpus,
-        cpus_per_task=min(8, os.cpu_count() or 1),
-        timeout_min=DAYS * 24 * 60,
+        cpus_per_task=plan.threads,
+        timeout_min=plan.slurm.get("minutes") or DAYS * 24 * 60,
     )
 
 
-def describe(plan: LaunchPlan, partition: str) -> str:
+def describe(plan: LaunchPlan) -> str:
     """What would be submitted, in a few lines; also where it cannot be from here."""
-    asked = resources(plan)
+    asked, partition = resources(plan), plan.slurm["partition"]
+    hours = f"{asked['timeout_min'] / 60:g} hours"
+    own = "".join(f", {name} {plan.slurm[name]}" for name in OWN if plan.slurm.get(name))
     lines = [
         f"submits   {SlurmTask.__name__}({plan.folder!r}) to partition {partition}, by submitit",
         f"asks for  {asked['nodes']} x {asked['tasks_per_node']} tasks, "
-        f"{asked['gpus_per_node']} GPUs a machine, {asked['cpus_per_task']} cores a task, "
-        f"{DAYS} days; requeued when they are over",
+        f"{asked['gpus_per_node']} GPUs a machine, {asked['cpus_per_task']} cores a task{own}, "
+        f"{hours}; requeued when they are over",
         f"logs      {Path(plan.folder) / LOGS}",
     ]
     if not shutil.which("srun"):
@@ -92,19 +96,32 @@ def describe(plan: LaunchPlan, partition: str) -> str:
     return "\n".join(lines)
 
 
-def submit(plan: LaunchPlan, partition: str, cluster: str = "slurm") -> str:
-    """Hand the plan to SLURM; the job's number, which is also written into the folder."""
-    job = executor(plan, partition, cluster).submit(SlurmTask(plan.folder))
-    said = {"job": str(job.job_id), "partition": partition}
-    write_whole(Path(plan.folder) / JOB, json.dumps(said) + "\n")
-    print(f"job       {job.job_id} on partition {partition}")
+def submit(plan: LaunchPlan, cluster: str = "slurm") -> str:
+    """Hand the plan to SLURM; the job's number, which is also written into the folder.
+
+    Raises:
+        LabError: in SLURM's words, where it refuses the job.
+    """
+    try:
+        job = executor(plan, cluster).submit(SlurmTask(plan.folder))
+    except RuntimeError as error:
+        said = " ".join(str(error).split())
+        raise LabError(f"SLURM refuses the job: {said}") from error
+    write_whole(Path(plan.folder) / JOB, json.dumps({"job": str(job.job_id)}) + "\n")
+    print(f"job       {job.job_id} on partition {plan.slurm.get('partition', 'of SLURM')}")
     return str(job.job_id)
 
 
-def submitted(folder: str | Path) -> dict[str, str] | None:
-    """Number and partition of the job that trains into a folder; None where none was submitted."""
+def submitted(folder: str | Path) -> str | None:
+    """Number of the job that trains into a folder; None where none was submitted."""
     path = Path(folder) / JOB
-    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+    if not path.is_file():
+        return None
+    remedy = "delete it if no job of this run is left"
+    job = read_json(path, remedy).get("job")
+    if not isinstance(job, str) or not job:
+        raise LabError(f"{path} is broken (it names no job): {remedy}")
+    return job
 
 
 def queued(job: str) -> bool | None:

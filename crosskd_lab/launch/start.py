@@ -6,15 +6,17 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from ..errors import LabError
+from ..files import LAUNCH, holder, sole_writer
 from ..pair import build_detector
 from ..record import RECORD
 from . import checks, process
-from .plan import LaunchPlan
+from .plan import PLAN, LaunchPlan
 from .run import Run
+from .slurm import CORES, OWN, executor, submit
 from .slurm import describe as slurm_words
-from .slurm import executor, submit
 
 
 def launch(
@@ -30,6 +32,7 @@ def launch(
     port: int | None = None,
     restarts: int = 2,
     dry_run: bool = False,
+    ask: Mapping[str, Any] | None = None,
 ) -> Run | None:
     """Start an experiment in a process that belongs to no one: closing a notebook never ends it.
 
@@ -49,6 +52,8 @@ def launch(
         port: Where processes meet; free ones are found by themselves on one machine.
         restarts: How often processes are started again if one of them dies.
         dry_run: Check and print, start nothing.
+        ask: More of SLURM, in its words: ``account``, ``qos``, ``time``, ``mem``,
+            ``cpus_per_gpu``.
 
     Returns:
         The run; None for a dry run.
@@ -56,17 +61,21 @@ def launch(
     Raises:
         LabError: one line with the remedy, before anything has started.
     """
-    plan = prepare(config, gpus, processes, nodes, settings, data, out, seed, port, restarts, slurm)
-    print(describe(plan, slurm))
+    plan = prepare(
+        *(config, gpus, processes, nodes, settings, data, out, seed, port, restarts, slurm, ask)
+    )
+    print(describe(plan))
     if dry_run:
         return None
     if slurm:
-        executor(plan, slurm)  # refuses before anything is written
-    plan.write()
-    if slurm:
-        submit(plan, slurm)
-    elif nodes == 1:
-        process.start(plan)
+        executor(plan)  # refuses before anything is written
+    with sole_writer(plan.folder, LAUNCH) as lock:  # one of two who launch at the same moment
+        check_free(Path(plan.folder))
+        plan.write()
+        if slurm:
+            submit(plan)
+        elif nodes == 1:
+            process.start(plan, lock)
     return Run(plan.folder)
 
 
@@ -82,6 +91,7 @@ def prepare(
     port: int | None = None,
     restarts: int = 2,
     slurm: str | None = None,
+    ask: Mapping[str, Any] | None = None,
 ) -> LaunchPlan:
     """Check all that can be checked before a start; see :func:`launch`."""
     import torch
@@ -93,18 +103,17 @@ def prepare(
 
     stem = config.removesuffix(".py").strip("/").replace("/", "-")
     folder = Path(out or Path("runs") / f"{stem}-s{seed}")
-    if (folder / RECORD).exists():
-        raise LabError(
-            f"{folder} holds a run already: 'crosskd-lab runs --resume {folder}' goes on with it, "
-            "or choose another --out"
-        )
+    check_free(folder)
+    if (folder / PLAN).exists():
+        Run(folder).refuse_live(waiting=False)
     if gpus < 0 or nodes < 1 or (processes is not None and processes < 1):
         raise LabError("--gpus must be at least 0, --nodes and --processes at least 1")
     if gpus and processes not in (None, gpus):
         raise LabError(f"one process a GPU: leave --processes out, or say --processes {gpus}")
-    if not slurm:
+    asked = slurm_asked(slurm, ask or {})
+    if not slurm and nodes == 1:  # else nothing starts on this machine
         checks.check_gpus(gpus, torch.cuda.device_count())
-    if port:
+    if port is not None:
         checks.check_port(port)
     with quiet():  # of mmengine's warnings; a notebook would show them in red
         prepare_engine()
@@ -122,14 +131,44 @@ def prepare(
         gpus=gpus,
         processes=processes or gpus or 1,
         nodes=nodes,
-        port=port,
+        port=checks.free_port() if port is None and nodes > 1 else port,
+        meeting=uuid4().hex[:12],
         restarts=restarts,
         steps=int(cfg.train_cfg.get("max_iters", 0)),
-        threads=max(1, (os.cpu_count() or 1) // (processes or gpus or 1)),
+        threads=asked.pop("cores", max(1, (os.cpu_count() or 1) // (processes or gpus or 1))),
+        slurm=asked,
     )
 
 
-def describe(plan: LaunchPlan, slurm: str | None = None) -> str:
+def slurm_asked(partition: str | None, ask: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plan says of SLURM, and ``cores`` of a task; empty without a partition."""
+    given = {name: value for name, value in ask.items() if value is not None}
+    if not partition:
+        if given:
+            raise LabError(f"--{next(iter(given)).replace('_', '-')} is SLURM's: say --slurm too")
+        return {}
+    if unknown := given.keys() - {*OWN, "time", "cpus_per_gpu"}:
+        raise LabError(f"SLURM is not asked for {', '.join(sorted(unknown))} from here")
+    cores = int(given.pop("cpus_per_gpu", CORES))
+    if cores < 1:
+        raise LabError(f"--cpus-per-gpu {cores}: say 1 or more")
+    if "time" in given:
+        given["minutes"] = checks.minutes(str(given.pop("time")))
+    return {"partition": partition, **given, "cores": cores}
+
+
+def check_free(folder: Path) -> None:
+    """Raise LabError where a run is in a folder already, or another process writes into it."""
+    if (folder / RECORD).exists():
+        raise LabError(
+            f"{folder} holds a run already: 'crosskd-lab runs --resume {folder}' goes on with it, "
+            "or choose another --out"
+        )
+    if who := holder(folder):
+        raise LabError(f"{folder} is being written by {who}: choose another --out")
+
+
+def describe(plan: LaunchPlan) -> str:
     """What a launch has decided, in a few lines."""
     from ..experiment import load_experiment
     from ..training.run import quiet
@@ -148,7 +187,7 @@ def describe(plan: LaunchPlan, slurm: str | None = None) -> str:
             f"machines  {plan.nodes} with {where} each, {plan.threads} threads a process",
             f"batch     {count} x {each} = {batch} images a step",
             f"rate      {rate:g}{scaled}",
-            slurm_words(plan, slurm) if slurm else _command(plan),
+            slurm_words(plan) if plan.slurm else _command(plan),
         )
     )
 

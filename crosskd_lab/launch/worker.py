@@ -21,10 +21,13 @@ def work(folder: str | Path) -> None:
         LabError: whatever training refuses; and, when torchrun starts the processes again, for a
             run that failed by itself, which would only fail again.
     """
+    import torch
+
     from ..experiment import load_experiment
     from ..training import train
 
     plan = LaunchPlan.read(folder)
+    torch.set_num_threads(plan.threads)  # as was said, whoever started it: torchrun says 1
     begun = (Path(folder) / RECORD).exists()
     again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     if again and begun and read_record(folder)["status"] == "failed":

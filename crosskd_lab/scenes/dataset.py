@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 from tqdm import tqdm
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import write_whole
+from crosskd_lab.files import holder, sole_writer, write_whole
 from crosskd_lab.provenance import machine
 from crosskd_lab.scenes.draw import GENERATOR_VERSION, check_size, draw_scene, generator
 from crosskd_lab.scenes.manifest import (
@@ -29,6 +30,7 @@ from crosskd_lab.scenes.manifest import (
     Line,
     begin,
     holds,
+    is_whole,
     listing_line,
     read_listing,
     sha256,
@@ -38,6 +40,8 @@ from crosskd_lab.scenes.manifest import (
 from crosskd_lab.scenes.outlines import CLASSES
 from crosskd_lab.scenes.png import encode_png
 from crosskd_lab.scenes.workers import ordered_map
+
+PATIENCE = 4 * 3600.0  # seconds; a large set takes about one
 
 
 def write_scenes(
@@ -51,6 +55,8 @@ def write_scenes(
 ) -> Path:
     """Write a set of synthetic scenes, or complete one that was stopped or damaged.
 
+    Where another process is at it, wait for that one's end.
+
     Args:
         out: a new or empty folder, or one that this function began with the same parameters.
         size: side of the square images in pixels.
@@ -62,8 +68,8 @@ def write_scenes(
         `out` as a path.
 
     Raises:
-        LabError: `out` holds anything else or cannot be written, a parameter is out of range, or
-            a worker process died.
+        LabError: `out` holds anything else or cannot be written, a parameter is out of range, a
+            worker process died, or another process is at it for hours.
     """
     out = Path(out)
     splits = {"train": train, "val": val, "test": test}
@@ -71,8 +77,13 @@ def write_scenes(
     splits = {split: count for split, count in splits.items() if count}
     parameters = {"generator": f"{OURS} {GENERATOR_VERSION}", "size": size, "seed": seed, **splits}
     processes = processes or machine()["cores"] or 1
+    if is_whole(out, parameters):
+        return out
+    if who := holder(out):
+        print(f"waiting   for {who}, which makes {out}", file=sys.stderr)
     try:
-        _write(out, splits, parameters, processes)
+        with sole_writer(out, patience=PATIENCE):
+            _write(out, splits, parameters, processes)
     except OSError as error:
         where, why = error.filename or out, error.strerror
         remedy = "free the place or give another folder; the same command again goes on"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import write_whole
+from crosskd_lab.files import WRITER, write_whole
 
 OURS = "crosskd-lab scenes"  # the generator named in a manifest begins with this
 KEYS = ("file", "sha256", "boxes", "labels", "areas")
@@ -35,6 +35,12 @@ def verify_scenes(out: str | Path) -> list[str]:
         if listing.endswith(".jsonl"):
             files |= {line["file"]: line["sha256"] for line in read_listing(out / listing)}
     return [f"{out / n}: missing or changed" for n, sha in files.items() if not holds(out / n, sha)]
+
+
+def is_whole(out: Path, parameters: dict[str, Any]) -> bool:
+    """Whether a folder holds all of the scenes of these parameters, unchanged."""
+    manifest = _read_manifest(out)
+    return manifest is not None and manifest["parameters"] == parameters and not verify_scenes(out)
 
 
 def data_checksum(root: str | Path) -> str:
@@ -125,7 +131,8 @@ def _check_free(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise LabError(f"{out} is a file; give the name of a new or empty folder")
     found = sorted(entry.name for entry in out.iterdir()) if out.exists() else []
-    found = [name for name in found if not name.startswith(".manifest.json.")]  # left by a kill
+    ours = (".manifest.json.", f".{WRITER}.lock")  # the first is left by a kill
+    found = [name for name in found if not name.startswith(ours)]
     if found:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         raise LabError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from crosskd_lab.errors import LabError
+from crosskd_lab.errors import LabError, tell_once
 from crosskd_lab.files import PROJECT
 from crosskd_lab.record import find_runs, method_name, read_metrics, read_record, runs_frame
 
@@ -71,7 +71,11 @@ def _runs(root: str | Path, source: str) -> pd.DataFrame:
 
 
 def _curve(root: Path, folder: Path) -> pd.DataFrame:
-    rows, record = read_metrics(folder), read_record(folder)
+    try:
+        rows, record = read_metrics(folder), read_record(folder)
+    except LabError as error:  # one broken run hides no other
+        tell_once(str(error))
+        return pd.DataFrame()
     rows["run"], rows["seed"] = folder.relative_to(root).as_posix(), record["seed"]
     rows["method"] = method_name(record["methods"])
     return rows[[*ABOUT, *rows.columns.difference(ABOUT, sort=False)]]

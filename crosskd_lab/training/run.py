@@ -7,7 +7,7 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
-from contextlib import ContextDecorator, redirect_stdout
+from contextlib import ContextDecorator, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from ..errors import LabError
 from ..fetch.weights import register_checkpoint_loader
+from ..files import sole_writer
 from ..record import RECORD, finish_record, read_metrics, start_record
 from ..scenes import data_checksum
 from .boards import visualizer
@@ -52,35 +53,37 @@ def train(
         The last validation's metrics, AP in points.
 
     Raises:
-        LabError: for a folder that holds another run, a loss that is not finite, and everything
-            that building the experiment can find.
+        LabError: for a folder that holds another run, or that another process writes into; for a
+            loss that is not finite, and everything that building the experiment can find.
     """
     folder = Path(folder)
-    if not _rank() and resume != (folder / RECORD).exists():  # rank 0 alone writes it
-        raise LabError(
-            f"{folder} holds no run to resume: leave --resume out to start it"
-            if resume
-            else f"{folder} holds a run already: give --resume to go on with it, or another --out"
-        )
-    prepare_engine()
-    runner = build_runner(cfg, folder)
-    _record_start(runner, cfg, folder, resume, command, extra)
-    if resume and (newest := last_checkpoint(folder)):
-        runner._resume, runner._load_from = True, str(newest)
-    next(hook for hook in runner.hooks if isinstance(hook, RunMetrics)).listeners += listeners
-    try:
-        with terminated_as_exit():
-            runner.train()
-    except (KeyboardInterrupt, SystemExit):
-        record_stop(folder, "interrupted")
-        raise
-    except Exception as error:
-        record_fault(folder, error)
-        raise
-    results = _last_validation(folder)
-    if is_main_process():
-        finish_record(folder, "done", results=results)
-    return results
+    # the first process holds the folder for all of its run
+    with nullcontext() if _rank() else sole_writer(folder):
+        if not _rank() and resume != (folder / RECORD).exists():
+            raise LabError(
+                f"{folder} holds no run to resume: leave --resume out to start it"
+                if resume
+                else f"{folder} holds a run already: give --resume to go on, or another --out"
+            )
+        prepare_engine()
+        runner = build_runner(cfg, folder)
+        _record_start(runner, cfg, folder, resume, command, extra)
+        if resume and (newest := last_checkpoint(folder)):
+            runner._resume, runner._load_from = True, str(newest)
+        next(hook for hook in runner.hooks if isinstance(hook, RunMetrics)).listeners += listeners
+        try:
+            with terminated_as_exit():
+                runner.train()
+        except (KeyboardInterrupt, SystemExit):
+            record_stop(folder, "interrupted")
+            raise
+        except Exception as error:
+            record_fault(folder, error)
+            raise
+        results = _last_validation(folder)
+        if is_main_process():
+            finish_record(folder, "done", results=results)
+        return results
 
 
 def build_runner(cfg: Config, folder: str | Path) -> Runner:

@@ -28,6 +28,34 @@ def test_a_busy_port():
     checks.check_port(port)
 
 
+@pytest.mark.parametrize("port", [-1, 0, 65536, 10**9])
+def test_a_port_that_does_not_exist(port):
+    with pytest.raises(LabError, match=f"--port {port}: ports are 1 to 65535"):
+        checks.check_port(port)
+
+
+def test_a_free_port_is_one_that_nobody_listens_on():
+    checks.check_port(port := checks.free_port())
+    assert 20000 <= port < 30000
+
+
+@pytest.mark.parametrize(
+    ("said", "minutes"),
+    [
+        *(("90", 90), ("0", 1), ("90:30", 91), ("1:30:00", 90), ("1:30:01", 91), ("2-0", 2880)),
+        *(("1-12", 2160), ("1-12:30", 2190), ("0-0:0:61", 2), (" 7 ", 7)),
+    ],
+)
+def test_times_as_slurm_says_them(said, minutes):
+    assert checks.minutes(said) == minutes
+
+
+@pytest.mark.parametrize("said", ["", "soon", "1h", "1-", "-5", "1:2:3:4", "9" * 400, "1.5"])
+def test_what_is_no_time_is_named(said):
+    with pytest.raises(LabError, match="^--time .*: say minutes"):
+        checks.minutes(said)
+
+
 def test_space(tmp_path, monkeypatch):
     checks.check_space(tmp_path / "not" / "yet", 1000)
     few = type("Usage", (), {"free": 100 * 2**20})

@@ -21,7 +21,9 @@ def test_several_processes_go_through_torchrun():
 
 
 def test_several_machines_meet_at_one():
-    words = LaunchPlan("c", "f", processes=8, gpus=8, nodes=2, port=29600).command("py")
+    plan = LaunchPlan("c", "f", processes=8, gpus=8, nodes=2, port=29600, meeting="5e7")
+    words = plan.command("py")
+    assert "--rdzv-id=5e7" in words
     assert "--rdzv-endpoint=$HEAD_NODE:29600" in words and "--nnodes=2" in words
 
 

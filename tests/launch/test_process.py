@@ -10,6 +10,7 @@ import time
 import psutil
 import pytest
 
+from crosskd_lab.files import LAUNCH, sole_writer
 from crosskd_lab.launch import process
 
 SLEEPS = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print(p.pid, flush=True); time.sleep(60)"  # noqa: E501
@@ -30,6 +31,44 @@ def test_a_number_given_to_another_process_is_no_match(tmp_path):
     place.write_text(json.dumps({"pid": me.pid, "born": me.create_time() - 100}))
     assert process.find(tmp_path) is None
     assert process.find(tmp_path / "nowhere") is None
+
+
+@pytest.fixture
+def noted(tmp_path):
+    """``noted(boot="...")``: this process, noted as a run's, with what is different."""
+
+    def note(**other):
+        me = psutil.Process()
+        said = {"pid": me.pid, "born": me.create_time(), **process.here(), **other}
+        (tmp_path / process.PROCESS).write_text(json.dumps(said))
+        return tmp_path
+
+    return note
+
+
+def test_a_process_is_told_by_where_it_lives(noted):
+    assert process.find(noted()).pid == os.getpid() and process.alive(noted()) is True
+    # another container of this kernel: its numbers mean nothing here, the lock tells
+    folder = noted(space="pid:[1]", host="box")
+    assert process.find(folder) is None and process.alive(folder) is False
+    with sole_writer(folder, LAUNCH):
+        assert process.alive(folder) is True
+    # another machine: a lock that is held is believed, one that is free tells nothing
+    folder = noted(boot="another", host="far")
+    assert process.find(folder) is None and process.alive(folder) is None
+    assert process.elsewhere(folder).startswith("on far: look there, or delete ")
+    with sole_writer(folder):
+        assert process.alive(folder) is True
+    # as earlier versions noted it
+    (folder / process.PROCESS).write_text(json.dumps({"pid": os.getpid(), "born": 1.0}))
+    assert process.alive(folder) is False and process.elsewhere(folder) == ""
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"boot": 3}', "\0"])
+def test_a_broken_note_tells_nothing(tmp_path, text):
+    (tmp_path / process.PROCESS).write_text(text)
+    assert process.find(tmp_path) is None and process.alive(tmp_path) is None
+    assert f"delete {tmp_path / process.PROCESS}" in process.elsewhere(tmp_path)
 
 
 def test_the_end_takes_the_children_too():

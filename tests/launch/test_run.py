@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import sole_writer
 from crosskd_lab.launch import Run, launch, process
 from crosskd_lab.launch.plan import LOG, LaunchPlan
 from crosskd_lab.record import append_metrics, read_metrics, read_record, start_record
@@ -198,3 +199,89 @@ def test_a_run_of_epochs_has_its_time_left_from_the_record(tmp_path):
     append_metrics(tmp_path, {"step": 20, "kind": "val", "AP": 1.0})
     assert run.seconds_left() == pytest.approx((1000 - 20) * 0.5)
     assert "step 20 of 1000" in repr(run) and run.state()["of"] == 1000
+
+
+SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
+RESUMES = """
+import sys
+from crosskd_lab.errors import LabError
+from crosskd_lab.launch import Run
+from crosskd_lab.launch.plan import LaunchPlan
+LaunchPlan.command = lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"]
+print("on", flush=True)
+sys.stdin.readline()
+try:
+    Run.open(sys.argv[1]).resume()
+    print("started")
+except LabError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def sleeper(tmp_path, monkeypatch):
+    """A run that was killed while it trained; what is started of it sleeps."""
+    monkeypatch.setattr(LaunchPlan, "command", lambda *_: SLEEPS)
+    LaunchPlan("pocket/crosskd", str(tmp_path)).write()
+    (tmp_path / LOG).touch()
+    start_record(
+        tmp_path,
+        **dict(command=["x"], config="", seed=0, data={"path": "d", "checksum": "1"}),
+        **dict(teacher=None, methods=None),
+    )
+    yield Run.open(tmp_path)
+    for left in filter(None, [process.find(tmp_path)]):
+        process.end(left)
+
+
+def test_of_two_resumes_at_once_one_starts(sleeper):
+    assert sleeper.status == "interrupted"
+    words = [sys.executable, "-W", "ignore", "-c", RESUMES, str(sleeper.folder)]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    both = [subprocess.Popen(words, **pipes) for _ in range(2)]
+    for one in both:
+        assert one.stdout.readline() == "on\n"
+    for one in both:
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    said = sorted(one.communicate()[0].strip() for one in both)
+    assert said[1] == "started"
+    assert "is running: watch it" in said[0] or "is being written by process" in said[0]
+    assert sleeper.status == "running"
+    with pytest.raises(LabError, match="is running: watch it, or stop it first"):
+        sleeper.resume()
+    assert sleeper.stop() == "stopped"
+
+
+def test_a_live_run_is_never_started_from_another_machine_or_container(sleeper, monkeypatch):
+    sleeper.resume()
+    home = process.here()
+    container = home | {"space": "pid:[1]", "host": "box"}
+    for there in (container, container | {"boot": "another"}):
+        monkeypatch.setattr(process, "here", lambda there=there: there)
+        assert sleeper.status == "running"
+        with pytest.raises(LabError, match="is running"):
+            sleeper.resume()
+        with pytest.raises(LabError, match=f"from here: it runs .*{home['host']}"):
+            sleeper.stop()
+    monkeypatch.setattr(process, "here", lambda: home)
+    process.end(process.find(sleeper.folder))
+    monkeypatch.setattr(process, "here", lambda: container)
+    assert sleeper.status == "interrupted", "of the same kernel, whose locks tell all"
+    monkeypatch.setattr(process, "here", lambda: container | {"boot": "another"})
+    with pytest.raises(LabError, match=f"is running on {home['host']}: look there, or "):
+        sleeper.resume()
+    (sleeper.folder / process.PROCESS).unlink()
+    assert sleeper.status == "interrupted"
+    monkeypatch.setattr(process, "here", lambda: home)
+
+
+def test_a_trainer_by_hand_is_seen_too(sleeper):
+    """``train --resume`` in a folder that was launched."""
+    with sole_writer(sleeper.folder):
+        assert sleeper.status == "running"
+        with pytest.raises(LabError, match="is running"):
+            sleeper.resume()
+        with pytest.raises(LabError, match=f"it runs as process {os.getpid()} on "):
+            sleeper.stop()
+    assert sleeper.status == "interrupted"

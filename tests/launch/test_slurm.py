@@ -7,7 +7,7 @@ import pytest
 import submitit
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.launch import Run, slurm
+from crosskd_lab.launch import Run, launch, slurm
 from crosskd_lab.launch.plan import LaunchPlan
 from crosskd_lab.launch.slurm import SlurmTask, executor
 from crosskd_lab.launch.start import prepare
@@ -30,8 +30,9 @@ def cluster(tmp_path, monkeypatch):
     queue.write_text("4242\n")
     monkeypatch.setenv("PATH", str(programs))
     folder = tmp_path / "run"
-    LaunchPlan("c", str(folder), gpus=8, processes=8, nodes=2).write()
-    (folder / slurm.JOB).write_text(json.dumps({"job": "4242", "partition": "fast"}))
+    ask = {"partition": "fast", "qos": "long"}
+    LaunchPlan("c", str(folder), gpus=8, processes=8, nodes=2, slurm=ask).write()
+    (folder / slurm.JOB).write_text(json.dumps({"job": "4242"}))
     return folder, queue
 
 
@@ -71,9 +72,26 @@ def test_a_job_is_cancelled_and_submitted_again(cluster, monkeypatch):
     assert Run.open(folder).stop() == "stopped"
     assert (folder.parent / "cancelled").read_text() == "4242\n"
     again = []
-    monkeypatch.setattr(slurm, "submit", lambda plan, partition: again.append(partition))
+    monkeypatch.setattr(slurm, "submit", lambda plan: again.append(plan.slurm))
     Run.open(folder).resume()
-    assert again == ["fast"]
+    assert again == [{"partition": "fast", "qos": "long"}]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"partition": "fast"}'])
+def test_a_broken_note_of_a_job_is_one_line(cluster, text):
+    folder, _ = cluster
+    (folder / slurm.JOB).write_text(text)
+    with pytest.raises(LabError, match=r"slurm\.json is broken .*: delete it if no job"):
+        _ = Run.open(folder).status
+
+
+def test_a_job_in_the_queue_is_not_submitted_twice(cluster, small):
+    folder, queue = cluster
+    with pytest.raises(LabError, match="is starting: watch it, or stop it first"):
+        launch(**small(6, out=folder), slurm="fast")
+    queue.unlink()
+    with pytest.raises(LabError, match='"srun".*this machine reaches no SLURM'):
+        launch(**small(6, out=folder), slurm="fast")
 
 
 def test_the_log_of_a_job_is_the_last_that_was_written(cluster):
@@ -88,15 +106,46 @@ def test_without_slurm_nothing_runs_here_instead(tmp_path, monkeypatch):
     """submitit's own choice would be this machine."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LabError, match="this machine reaches no SLURM"):
-        executor(LaunchPlan("c", str(tmp_path)), "gpu")
+        executor(LaunchPlan("c", str(tmp_path)))
 
 
-def test_the_executor_asks_for_the_plans_machines(tmp_path):
-    plan = LaunchPlan("c", str(tmp_path), gpus=8, processes=8, nodes=2)
-    asked = executor(plan, "gpu", cluster="debug")
-    assert asked.cluster == "debug"
-    slurm = submitit.AutoExecutor(folder=tmp_path, cluster="local")
-    assert slurm.cluster == "local"
+@pytest.fixture
+def sbatch(tmp_path, monkeypatch):
+    """A cluster that takes one job and keeps its script."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, body in {"srun": "exit 0", "sbatch": 'echo "Submitted batch job 7"'}.items():
+        (programs / name).write_text(f"#!/bin/sh\n{body}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    return lambda folder: next((folder / slurm.LOGS).glob("*.sh")).read_text()
+
+
+def test_a_job_asks_for_what_was_said(small, sbatch, tmp_path, capsys):
+    ask = dict(account="lab", qos="long", time="1-12", mem="64G", cpus_per_gpu=6)
+    launch(**small(6), gpus=8, nodes=2, slurm="fast", ask=ask)
+    script = sbatch(tmp_path / "run")
+    for word in (
+        *("account=lab", "qos=long", "time=2160", "mem=64G", "cpus-per-task=6", "nodes=2"),
+        *("ntasks-per-node=8", "gpus-per-node=8", "partition=fast"),
+    ):
+        assert f"#SBATCH --{word}\n" in script, script
+    said = capsys.readouterr().out
+    assert "6 threads a process" in said and "6 cores a task" in said
+    assert "account lab, qos long, mem 64G, 36 hours" in said
+    assert slurm.submitted(tmp_path / "run") == "7"
+    plan = LaunchPlan.read(tmp_path / "run")
+    assert plan.threads == 6, "which the worker sets, whatever machine it is on"
+    kept = {"partition": "fast", "account": "lab", "qos": "long", "mem": "64G", "minutes": 2160}
+    assert plan.slurm == kept
+
+
+def test_what_is_asked_of_slurm_must_make_sense(small, tmp_path):
+    with pytest.raises(LabError, match="--qos is SLURM's: say --slurm too"):
+        launch(**small(6), ask={"qos": "long"})
+    with pytest.raises(LabError, match="--time soon: say minutes, hours"):
+        launch(**small(6), slurm="fast", ask={"time": "soon"})
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_task_goes_on_in_a_new_job(tmp_path):
@@ -122,7 +171,7 @@ def test_two_tasks_train_together(small):
     """submitit's stand-in for a cluster starts the tasks as srun would: without torchrun."""
     plan = prepare(**small(4), processes=2, slurm="fast")
     plan.write()
-    job = executor(plan, "fast", cluster="local").submit(SlurmTask(plan.folder))
+    job = executor(plan, cluster="local").submit(SlurmTask(plan.folder))
     job.results()
     record = read_record(plan.folder)
     assert record["status"] == "done" and record["extra"]["processes"] == 2

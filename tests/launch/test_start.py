@@ -3,8 +3,9 @@
 import pytest
 
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import sole_writer
 from crosskd_lab.launch import launch
-from crosskd_lab.launch.plan import PLAN, WORKER
+from crosskd_lab.launch.plan import PLAN, WORKER, LaunchPlan
 from crosskd_lab.launch.start import prepare
 from crosskd_lab.record import finish_record, start_record
 from crosskd_lab.training import boards
@@ -59,7 +60,9 @@ def test_several_machines_are_started_by_hand(small, capsys, tmp_path):
     said = capsys.readouterr().out
     assert "6 x 2 = 12 images a step" in said
     assert "by hand, on each of the 3 machines" in said and "HEAD_NODE=<name of the first>" in said
-    assert "--rdzv-endpoint=$HEAD_NODE:29500 --nnodes=3 --nproc-per-node=2" in said
+    plan = LaunchPlan.read(run.folder)
+    meet = f"--rdzv-endpoint=$HEAD_NODE:{plan.port} --rdzv-id={plan.meeting}"
+    assert f"{meet} --nnodes=3 --nproc-per-node=2" in said
     assert f"-m {WORKER} {run.folder}\n" in said
     assert run.status == "waiting" and run.wait() == "waiting"
     assert [path.name for path in (tmp_path / "run").iterdir()] == [PLAN]
@@ -74,6 +77,23 @@ def test_several_machines_are_started_by_hand(small, capsys, tmp_path):
     finish_record(run.folder, "stopped", reason="interrupted")
     with pytest.raises(LabError, match=r"by hand on 3 machines: say again on each .*HEAD_NODE"):
         run.resume()
+
+
+def test_machines_by_hand_need_no_gpu_where_they_are_planned(small, capsys):
+    """And no two jobs meet each other's processes."""
+    words = small(6)
+    first, second = (prepare(**words, gpus=8, nodes=2) for _ in range(2))
+    assert first.meeting != second.meeting and 20000 <= first.port < 30000
+    assert launch(**words, gpus=8, nodes=2, dry_run=True) is None
+    assert "--nproc-per-node=8" in capsys.readouterr().out
+
+
+def test_a_folder_that_someone_writes_into_is_refused(small, tmp_path):
+    with (
+        sole_writer(tmp_path / "run"),
+        pytest.raises(LabError, match=r"run is being written by process \d+ on .*choose another"),
+    ):
+        launch(**small(6))
 
 
 def test_a_dry_run_for_a_cluster_says_what_would_be_submitted(small, capsys, tmp_path, monkeypatch):

@@ -86,6 +86,14 @@ def test_a_killed_run_ends_as_if_it_had_never_been(tiny, tmp_path):
     stock.load_state_dict(ours["state_dict"], strict=True)
 
 
+@pytest.fixture
+def hears_ctrl_c():
+    """As at a terminal; a process that nohup started in the background ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(
     ("stop", "raised"),
     [
@@ -93,7 +101,7 @@ def test_a_killed_run_ends_as_if_it_had_never_been(tiny, tmp_path):
         (lambda: os.kill(os.getpid(), signal.SIGTERM), SystemExit),
     ],
 )
-def test_a_stopped_run_says_so_and_goes_on(tiny, tmp_path, stop, raised):
+def test_a_stopped_run_says_so_and_goes_on(tiny, tmp_path, hears_ctrl_c, stop, raised):
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(raised):
         train(tiny(), tmp_path / "run", listeners=[lambda row: row["step"] == 3 and stop()])

@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything lives in .venv, build/ and runs/; nothing else is touched.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab clean
+.PHONY: help demo test faults lab clean
 
 # The first Python that the lock serves and that can make an environment; or `make PYTHON=...`.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
@@ -28,6 +28,9 @@ test: .venv/.ready ## set up, then style, types and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q
+
+faults: .venv/.ready ## the long part of the tests: trainings, races, sweeps killed at any moment
+	$(BIN)/python -m pytest -q -m faults tests/faults
 
 lab: .venv/.ready ## set up, then open JupyterLab at the welcome notebook (this machine only)
 	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \

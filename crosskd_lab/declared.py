@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import runpy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -129,8 +130,9 @@ def append_line(path: Path, line: Mapping[str, Any]) -> None:
     text = json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab", buffering=0) as file:
-            cut = path.stat().st_size and not path.read_bytes().endswith(b"\n")  # by a full disk
+        with path.open("ab+", buffering=0) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+            cut = file.read(1) not in (b"", b"\n")  # the line before, by a full disk
             content = ("\n" + text if cut else text).encode()
             if file.write(content) < len(content):
                 raise OSError(errno.ENOSPC, "No space left on device")

@@ -17,9 +17,11 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from tqdm import tqdm
 
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import sole_writer, unwritable
 from crosskd_lab.stack.checkpoints import sha256 as sha256_of
 
 LARGEST = 16 * 2**30  # bytes; no detector's checkpoint comes near
+PATIENCE = 24 * 3600.0  # seconds; COCO over a slow line takes hours
 _BLOCK = 1 << 20
 _TRIES = 5  # in a row that brought nothing new
 _PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP's ways to say: later
@@ -55,7 +57,7 @@ def download(
     """Fetch ``url`` into the file ``target``, going on from what an earlier try has left.
 
     What has come so far is beside the target as ``.NAME.part``. A target that exists is checked
-    and kept.
+    and kept. Of several processes that want the same file, one fetches it and the others wait.
 
     Args:
         url: http or https.
@@ -76,7 +78,13 @@ def download(
         return target
     if not url.startswith(("http://", "https://")):
         raise LabError(f"{url} is no http or https address: give one that is")
-    _make_folder(target.parent)
+    with sole_writer(target.parent, target.name, PATIENCE):
+        if not os.path.isfile(target):  # else another process has fetched it meanwhile
+            _fetch(url, target, sha256, timeout, pause, limit)
+    return target
+
+
+def _fetch(url: str, target: Path, sha256: str, timeout: float, pause: float, limit: int) -> None:
     part = target.with_name(f".{target.name}.part")
     misses, most = 0, _size(part)
     while True:
@@ -98,7 +106,6 @@ def download(
         part.unlink()  # resuming could only keep the damage
         raise
     os.replace(part, target)
-    return target
 
 
 def check_sum(path: Path, sha256: str, name: str = "") -> None:
@@ -211,7 +218,7 @@ def _copy(answer: HTTPResponse, part: Path, mode: str, bar: Any, most: int) -> N
     try:
         file = part.open(mode)
     except OSError as error:
-        raise _unwritable(part, error) from error
+        raise unwritable(part, error) from error
     with file:
         while True:
             try:
@@ -227,7 +234,7 @@ def _copy(answer: HTTPResponse, part: Path, mode: str, bar: Any, most: int) -> N
                 file.write(block)
                 file.flush()
             except OSError as error:
-                raise _unwritable(part, error) from error
+                raise unwritable(part, error) from error
             bar.update(len(block))
 
 
@@ -243,15 +250,3 @@ def _range(text: str) -> tuple[int, int | None]:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> LabError:
-    why = error.strerror or error
-    return LabError(f"{path} cannot be written ({why}): free some space, or choose another folder")

@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 import socket
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..errors import LabError
+from ..fetch.weights import load_checkpoint
 
 COPIES = 4  # two checkpoints kept, one being written, one spare
 PER_WEIGHT = 12  # bytes: the weight and two moments of the optimiser, in float32
@@ -100,6 +102,33 @@ def check_data(cfg: Config) -> None:
                 f"the data set is missing: there is no {path}; 'crosskd-lab data coco' downloads "
                 "COCO, --data names a folder of your own"
             )
+
+
+def addresses(cfg: Config) -> list[str]:
+    """Checkpoints that the first step needs and that are named by an address or a zoo's name."""
+
+    def named(node: Any) -> Iterator[str]:
+        if isinstance(node, Mapping):
+            yield str(node.get("checkpoint"))
+        if isinstance(node, (Mapping, list, tuple)):
+            for part in node.values() if isinstance(node, Mapping) else node:
+                yield from named(part)
+
+    student = cfg.model.get("student", cfg.model)
+    return sorted({name for name in (*named(student), str(cfg.get("load_from"))) if "://" in name})
+
+
+def check_weights(names: Iterable[str]) -> None:
+    """Read checkpoints, which fetches those that are not here: other machines may be offline.
+
+    Raises:
+        LabError: naming the address, and where its file may be put by hand.
+    """
+    for name in names:
+        try:
+            load_checkpoint(name, "cpu")
+        except LabError as error:
+            raise LabError(f"the run begins with {name}; {error}") from error
 
 
 def scales(cfg: Config, processes: int, gpus: int) -> bool:

@@ -32,6 +32,7 @@ class LaunchPlan:
         restarts: How often torchrun starts the processes again when one of them dies.
         steps: Training steps, for the time left.
         threads: CPU threads of each process.
+        weights: Addresses of the weights that it begins with, read before the start.
         slurm: What is asked of SLURM: ``partition``, and ``account``, ``qos``, ``mem`` and
             ``minutes`` where they were given; empty without it.
     """
@@ -49,6 +50,7 @@ class LaunchPlan:
     restarts: int = 0
     steps: int = 0
     threads: int = 1
+    weights: list[str] = field(default_factory=list)
     slurm: dict[str, Any] = field(default_factory=dict)
 
     def write(self) -> None:

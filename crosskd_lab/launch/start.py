@@ -67,6 +67,7 @@ def launch(
     print(describe(plan))
     if dry_run:
         return None
+    checks.check_weights(plan.weights)
     if slurm:
         executor(plan)  # refuses before anything is written
     with sole_writer(plan.folder, LAUNCH) as lock:  # one of two who launch at the same moment
@@ -136,6 +137,7 @@ def prepare(
         restarts=restarts,
         steps=int(cfg.train_cfg.get("max_iters", 0)),
         threads=asked.pop("cores", max(1, (os.cpu_count() or 1) // (processes or gpus or 1))),
+        weights=checks.addresses(cfg),
         slurm=asked,
     )
 
@@ -181,12 +183,14 @@ def describe(plan: LaunchPlan) -> str:
     each = int(cfg.train_dataloader.batch_size)
     where = f"{plan.gpus} GPUs" if plan.gpus else f"{plan.processes} CPU processes"
     scaled = "" if rate == given else f", scaled from {given:g} with the batch"
+    begins = [f"weights   {name}, fetched before the start" for name in plan.weights]
     return "\n".join(
         (
             f"run       {plan.folder}",
             f"machines  {plan.nodes} with {where} each, {plan.threads} threads a process",
             f"batch     {count} x {each} = {batch} images a step",
             f"rate      {rate:g}{scaled}",
+            *begins,
             slurm_words(plan) if plan.slurm else _command(plan),
         )
     )

@@ -1,7 +1,10 @@
 """SLURM's side, tried with submitit's own stand-in for a cluster."""
 
 import json
+import os
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 import submitit
@@ -177,3 +180,40 @@ def test_two_tasks_train_together(small):
     assert record["status"] == "done" and record["extra"]["processes"] == 2
     rows = read_metrics(plan.folder)
     assert rows.query("kind == 'val'")["step"].tolist() == [4], "one of the two writes"
+
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.mark.parametrize("name", ["train_8gpu.sh", "train_slurm.sh"])
+@pytest.mark.parametrize("how", ["from elsewhere", "sbatch", "sbatch below"])
+def test_scripts_find_the_project_and_leave_relative_paths_alone(tmp_path, name, how):
+    """SLURM runs a copy in its spool folder, standing where the job was submitted."""
+    project, spool, elsewhere = tmp_path / "project", tmp_path / "spool", tmp_path / "mine"
+    (project / ".venv/bin").mkdir(parents=True)
+    (project / "crosskd_lab").mkdir()
+    (project / "Makefile").write_text(".venv/.ready:\n\t@touch $@\n")
+    lab = project / ".venv/bin/crosskd-lab"
+    lab.write_text('#!/bin/sh\necho "$PWD" "$@"\n')
+    lab.chmod(0o755)
+    (project / "scripts").mkdir()
+    spool.mkdir()
+    elsewhere.mkdir()
+    script = (project / "scripts" if how == "from elsewhere" else spool) / name
+    shutil.copy(SCRIPTS / name, script)
+    stand = {"from elsewhere": elsewhere, "sbatch": project, "sbatch below": project / "scripts"}[
+        how
+    ]
+    env = {"PATH": os.environ["PATH"], "PARTITION": "fast", "SLURM_SUBMIT_DIR": str(stand)}
+    words = ["bash", script, "paper/table1_i3", "--data", "my/data"]
+    done = subprocess.run(words, cwd=stand, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    own = "--wait" if name == "train_8gpu.sh" else "--nodes 1 --slurm fast"
+    said = f"{stand} launch paper/table1_i3 --gpus 8 {own} --data my/data\n"
+    assert done.stdout.endswith(said)
+
+
+def test_a_script_that_is_lost_says_so(tmp_path):
+    script = shutil.copy(SCRIPTS / "train_8gpu.sh", tmp_path)
+    done = subprocess.run(["bash", script, "x"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "say sbatch in the project's folder\n")

@@ -2,9 +2,10 @@
 
 import pytest
 
+from crosskd_lab.configs import read_config
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import sole_writer
-from crosskd_lab.launch import launch
+from crosskd_lab.launch import checks, launch
 from crosskd_lab.launch.plan import PLAN, WORKER, LaunchPlan
 from crosskd_lab.launch.start import prepare
 from crosskd_lab.record import finish_record, start_record
@@ -86,6 +87,26 @@ def test_machines_by_hand_need_no_gpu_where_they_are_planned(small, capsys):
     assert first.meeting != second.meeting and 20000 <= first.port < 30000
     assert launch(**words, gpus=8, nodes=2, dry_run=True) is None
     assert "--nproc-per-node=8" in capsys.readouterr().out
+
+
+def test_weights_that_cannot_be_had_are_named_before_the_start(
+    small, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    address = "http://127.0.0.1:9/resnet.pth"  # where nobody listens
+    words = small(6)
+    words["settings"]["load_from"] = address
+    assert launch(**words, dry_run=True) is None
+    assert f"weights   {address}, fetched before the start" in capsys.readouterr().out
+    with pytest.raises(LabError, match=f"begins with {address}.*put the file at {tmp_path}/hub/"):
+        launch(**words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_names_the_weights_of_its_backbone():
+    cfg = read_config("paper/parts/gfl_r18")
+    assert checks.addresses(cfg) == ["torchvision://resnet18"]
+    assert checks.addresses(read_config("pocket/gfl_r18_w16")) == []
 
 
 def test_a_folder_that_someone_writes_into_is_refused(small, tmp_path):

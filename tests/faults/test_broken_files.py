@@ -1,0 +1,121 @@
+"""Checkpoints that were cut, whose headers were changed, or that bring code along."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import random
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import pytest
+import torch
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.pair import load_in_full
+from crosskd_lab.stack.checkpoints import load_from_local, save_weights
+
+
+@pytest.fixture(scope="module")
+def net():
+    """A small detector's stand-in."""
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8)).eval()
+
+
+@pytest.fixture(params=[".pth", ".safetensors"])
+def saved(request, net, tmp_path):
+    """Its weights, as either kind of file."""
+    path = tmp_path / f"weights{request.param}"
+    if request.param == ".pth":
+        torch.save({"state_dict": net.state_dict(), "meta": {"epoch": 1}}, path)
+    else:
+        save_weights(net.state_dict(), path, half=False)
+    return path
+
+
+def refused_or_right(net: torch.nn.Module, path: Path) -> bool:
+    """Whether a file is refused in one line; if it is not, its weights are those that were saved.
+
+    A byte may be of no weight: a date in a zip file's header, a blank at the end of JSON.
+    """
+    fresh = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8))
+    try:
+        load_in_full(fresh, path)
+    except LabError as error:
+        assert path.name in str(error) and "\n" not in str(error)
+        return True
+    for name, weight in net.state_dict().items():
+        assert torch.equal(fresh.state_dict()[name], weight), name
+    return False
+
+
+def damaged(saved: Path, count: int, net: torch.nn.Module) -> None:
+    whole = saved.read_bytes()
+    header = {".pth": whole.index(b"PK\x01\x02"), ".safetensors": whole.index(b"}}") + 2}
+    chance = random.Random(saved.suffix)
+    for _ in range(count):
+        saved.write_bytes(whole[: chance.randrange(len(whole) - 1)])
+        assert refused_or_right(net, saved), "a cut file was taken"
+        content = bytearray(whole)
+        # the directory of the one, which comes last, and the table of the other, which comes first
+        place = header[saved.suffix]
+        place = chance.randrange(*((place, len(whole)) if saved.suffix == ".pth" else (0, place)))
+        content[place] ^= 1 << chance.randrange(8)
+        saved.write_bytes(content)
+        refused_or_right(net, saved)
+    saved.write_bytes(whole)
+    assert not refused_or_right(net, saved)
+
+
+def test_cut_and_changed_files_are_refused(saved, net):
+    damaged(saved, 4, net)
+
+
+@pytest.mark.faults
+def test_a_hundred_cuts_and_changes_are_refused(saved, net):
+    damaged(saved, 100, net)
+
+
+class Bomb:
+    """What a pickle asks to be called when it is read."""
+
+    def __init__(self, call, *given):
+        self.parts = call, given
+
+    def __reduce__(self):
+        return self.parts
+
+
+@pytest.mark.parametrize("container", ["zip", "legacy", "raw"])
+@pytest.mark.parametrize("call", ["system", "exec", "eval", "getattr"])
+def test_no_bomb_runs(tmp_path, call, container):
+    trace, path = tmp_path / "it_ran", tmp_path / "bomb.pth"
+    code = f"__import__('pathlib').Path({str(trace)!r}).touch()"
+    bomb = {
+        "system": Bomb(os.system, f"touch {trace}"),
+        "exec": Bomb(exec, code),
+        "eval": Bomb(eval, code),
+        "getattr": Bomb(getattr, Bomb(eval, code), "name"),
+    }[call]
+    held = OrderedDict(state_dict={"weight": torch.zeros(1)}, meta=bomb)
+    if container == "raw":
+        path.write_bytes(pickle.dumps(dict(held, state_dict={})))
+    else:
+        torch.save(held, path, _use_new_zipfile_serialization=container == "zip")
+    with pytest.raises(LabError, match=r"bomb\.pth"):
+        load_from_local(path)
+    assert not trace.exists()
+    pickle.loads(pickle.dumps(bomb)) if call != "getattr" else None
+    assert trace.exists() or call == "getattr", "it would have run"
+
+
+def test_a_zip_of_something_else_is_refused(tmp_path):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as packed:
+        packed.writestr("a.txt", "text")
+    (tmp_path / "other.pth").write_bytes(content.getvalue())
+    with pytest.raises(LabError, match=r"other\.pth"):
+        load_from_local(tmp_path / "other.pth")

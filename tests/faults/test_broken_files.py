@@ -54,16 +54,17 @@ def refused_or_right(net: torch.nn.Module, path: Path) -> bool:
 
 def damaged(saved: Path, count: int, net: torch.nn.Module) -> None:
     whole = saved.read_bytes()
-    header = {".pth": whole.index(b"PK\x01\x02"), ".safetensors": whole.index(b"}}") + 2}
+    zipped = saved.suffix == ".pth"
+    # the directory of the one, which comes last, and the table of the other, which comes first
+    first, last = (
+        (whole.index(b"PK\x01\x02"), len(whole)) if zipped else (0, whole.index(b"}}") + 2)
+    )
     chance = random.Random(saved.suffix)
     for _ in range(count):
         saved.write_bytes(whole[: chance.randrange(len(whole) - 1)])
         assert refused_or_right(net, saved), "a cut file was taken"
         content = bytearray(whole)
-        # the directory of the one, which comes last, and the table of the other, which comes first
-        place = header[saved.suffix]
-        place = chance.randrange(*((place, len(whole)) if saved.suffix == ".pth" else (0, place)))
-        content[place] ^= 1 << chance.randrange(8)
+        content[chance.randrange(first, last)] ^= 1 << chance.randrange(8)
         saved.write_bytes(content)
         refused_or_right(net, saved)
     saved.write_bytes(whole)

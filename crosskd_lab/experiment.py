@@ -177,7 +177,7 @@ def sound_split(root: Path, split: str, skip_bad: bool) -> Split:
     """
     cache = PROJECT / "data" / "cache" / data_checksum(root)
     sound, report = clean(root, split, cache, skip_bad=skip_bad)
-    if report.problems:
+    if report.problems or report.repaired:
         print(report.summary())
     return sound
 

@@ -2,9 +2,12 @@
 
 Some things are put right rather than counted as wrong, because detectors or the COCO evaluation
 trip over them while nobody would want to lose the box: a box that leaves its image by less than a
-pixel is clipped, a missing or empty "area" becomes that of the box, a missing "iscrowd" becomes 0,
-and categories are put in the order of their ids (mmdet numbers classes by their order in the file).
-Images without annotations and crowd annotations are legal.
+pixel is clipped, an "area" that is none becomes that of the box, "iscrowd" becomes 0 or 1 and takes
+over from "ignore" (which mmdet drops in silence and the evaluation does not know), annotations are
+numbered anew where an id is missing, no positive number, too large or not unique (the evaluation
+never finds number 0), images where an id is too large, and categories are put in the order of their
+ids (mmdet numbers classes by their order in the file). Images without annotations and crowd
+annotations are legal.
 """
 
 from __future__ import annotations
@@ -14,13 +17,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crosskd_lab.coco.faults import Problem, box_problems, image_problems, images_by_id
+from crosskd_lab.coco.faults import (
+    Problem,
+    box_problems,
+    clipped,
+    image_problems,
+    images_by_id,
+    is_finite,
+    is_marked,
+)
 from crosskd_lab.coco.sets import (
     Document,
     Record,
     Split,
     find_split,
+    is_id,
     read_document,
+    reads_alike,
     sorted_categories,
     write_document,
 )
@@ -40,6 +53,8 @@ class Report:
         images, boxes: how many the annotation file has.
         images_kept, boxes_kept: how many are left without the bad records; the boxes of an image
             that is left out are left out with it.
+        images_seen, boxes_seen: how many of those kept a training learns from: images that have an
+            annotation, and boxes that mark no crowd.
         repaired: how many records were put right.
     """
 
@@ -49,6 +64,8 @@ class Report:
     boxes: int
     images_kept: int
     boxes_kept: int
+    images_seen: int
+    boxes_seen: int
     repaired: int
 
     def frame(self) -> pd.DataFrame:
@@ -59,16 +76,20 @@ class Report:
         return pd.DataFrame(rows, columns=["file", "record", "kind", "detail"])
 
     def summary(self) -> str:
-        """One line: what the split has, or what was left out of it and why."""
-        repaired = f"; {_count(self.repaired, 'record')} put right" if self.repaired else ""
+        """One line: what the split has or what was left out of it and why, and what is used."""
+        rest = f"; {_count(self.repaired, 'record')} put right" if self.repaired else ""
+        seen = f"{_count(self.boxes_seen, 'box', 'es')} on {_count(self.images_seen, 'image')}"
+        rest += f"; training sees {seen}"
+        if crowds := self.boxes_kept - self.boxes_seen:
+            rest += f" and ignores {_count(crowds, 'crowd')}"
         if not self.problems:
             has = f"{self.images} images, {self.boxes} boxes"
-            return f"{self.split.name}: {has}, no bad record{repaired}"
+            return f"{self.split.name}: {has}, no bad record{rest}"
         kinds = Counter(problem.kind for problem in self.problems)
         why = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         images = f"{self.images - self.images_kept} of {self.images} images"
         boxes = f"{self.boxes - self.boxes_kept} of {self.boxes} boxes"
-        return f"{self.split.name}: left out {images} and {boxes} ({why}){repaired}"
+        return f"{self.split.name}: left out {images} and {boxes} ({why}){rest}"
 
 
 def check(root: str | Path, split: str, skip_bad: bool = False, read_images: bool = True) -> Report:
@@ -104,7 +125,7 @@ def clean(
     """
     found = find_split(root, split)
     report, document = checked(found, skip_bad, read_images)
-    if not report.problems and not report.repaired:
+    if not report.problems and not report.repaired and reads_alike(found.annotations):
         return found, report
     return write_document(found, out, split, document), report
 
@@ -121,11 +142,15 @@ def checked(split: Split, skip_bad: bool, read_images: bool) -> tuple[Report, Do
     repaired = _put_right(good)
     images, boxes = len(document["images"]), len(document["annotations"])
     kept = len(good["images"]), len(good["annotations"])
-    return Report(split, problems, images, boxes, *kept, repaired), good
+    seen = (
+        len({box["image_id"] for box in good["annotations"]}),
+        sum(not box["iscrowd"] for box in good["annotations"]),
+    )
+    return Report(split, problems, images, boxes, *kept, *seen, repaired), good
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' * (number != 1)}"
+def _count(number: int, thing: str, more: str = "s") -> str:
+    return f"{number} {thing}{more * (number != 1)}"
 
 
 def _complaint(split: Split, problems: tuple[Problem, ...]) -> str:
@@ -150,21 +175,40 @@ def _without(document: Document, problems: tuple[Problem, ...]) -> Document:
 def _put_right(document: Document) -> int:
     """Replace what can be put right in a document; returns how many records changed."""
     images = images_by_id(document)
-    boxes = [_right_box(box, images[box["image_id"]]) for box in document["annotations"]]
-    right = {"annotations": boxes, "categories": sorted_categories(document)}
+    ids = {i: i for i in images}
+    if not all(map(is_id, images)):
+        ids = {i: number for number, i in enumerate(images, 1)}
+    right = {
+        "images": [_right_image(image, ids) for image in document["images"]],
+        "annotations": _numbered(
+            [_right_box(box, images[box["image_id"]], ids) for box in document["annotations"]]
+        ),
+        "categories": sorted_categories(document),
+    }
     changed = [a != b for part in right for a, b in zip(document[part], right[part], strict=True)]
     document.update(right)
     return sum(changed)
 
 
-def _right_box(box: Record, image: Record) -> Record:
-    x, y, width, height = box["bbox"]
-    left, top = max(x, 0), max(y, 0)
-    right, bottom = min(x + width, image["width"]), min(y + height, image["height"])
-    clipped = box["bbox"]
-    if (left, top) != (x, y) or x + width > right or y + height > bottom:
-        clipped = [left, top, right - left, bottom - top]
+def _right_image(image: Record, ids: dict[int, int]) -> Record:
+    name = Path(image["file_name"]).as_posix()  # mmengine takes a "://" for a web address
+    return {**image, "id": ids[image["id"]], "file_name": name}
+
+
+def _right_box(box: Record, image: Record, ids: dict[int, int]) -> Record:
+    bbox = clipped(box["bbox"], image)
     area = box.get("area")
-    if not (isinstance(area, int | float) and area > 0):  # false for NaN
-        area = clipped[2] * clipped[3]
-    return {**box, "bbox": clipped, "area": area, "iscrowd": box.get("iscrowd", 0)}
+    if not (is_finite(area) and 0 < area <= image["width"] * image["height"]):
+        area = bbox[2] * bbox[3]
+    crowd = int(bool(is_marked(box, "iscrowd") or is_marked(box, "ignore")))
+    right = {**box, "image_id": ids[box["image_id"]], "bbox": bbox, "area": area, "iscrowd": crowd}
+    if box.get("ignore"):
+        del right["ignore"]
+    return right
+
+
+def _numbered(boxes: list[Record]) -> list[Record]:
+    ids = [box.get("id") for box in boxes]
+    if all(is_id(i) and i > 0 for i in ids) and len(set(ids)) == len(ids):
+        return boxes
+    return [{**box, "id": number} for number, box in enumerate(boxes, 1)]

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import os
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-from PIL import Image
 from tqdm import tqdm
 
-from crosskd_lab.coco.sets import Document, Record, Split, is_text, is_whole
+from crosskd_lab.coco.pixels import read_pixels
+from crosskd_lab.coco.sets import Document, Record, Split, is_id, is_text, is_whole, shown
+from crosskd_lab.errors import LabError
 
 SLACK = 1.0  # pixels by which a box may leave its image; it is clipped
-_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values that swap sides
+SLIMMEST = 50  # times that an image may be longer than wide: resized, something must be left of it
 
 Fault = tuple[str, str] | None  # what is wrong with a record: kind and detail
 
@@ -60,23 +61,25 @@ def image_problems(document: Document, split: Split, read_images: bool) -> Itera
             image = images[index]
             fault = fault or _repeated_image(image["id"], names, seen)
             if fault:
-                yield Problem(fault[0], "images", index, _image_words(image, index), fault[1])
+                words = _image_words(image, index)
+                yield Problem(fault[0], "images", index, shown(words), shown(fault[1]))
 
 
 def box_problems(document: Document) -> Iterator[Problem]:
     """The bad annotations of a document, in its order."""
     images = images_by_id(document)
     categories = {category["id"] for category in document["categories"]}
-    seen: set[int] = set()
+    seen = set()
     for index, box in enumerate(document["annotations"]):
         fault = _box_fault(box, images, categories)
-        if not fault and box["id"] in seen:
-            fault = "duplicate id", "another annotation has the same id"
+        if not fault and is_whole(box.get("id")):
+            what = (box["id"], box["image_id"], box["category_id"], *box["bbox"])
+            if what in seen:
+                fault = "duplicate id", "it is listed twice"
+            seen.add(what)
         if fault:
             words = _box_words(box, index, images)
-            yield Problem(fault[0], "annotations", index, words, fault[1])
-        else:
-            seen.add(box["id"])
+            yield Problem(fault[0], "annotations", index, shown(words), shown(fault[1]))
 
 
 def images_by_id(document: Document) -> dict[int, Record]:
@@ -85,13 +88,35 @@ def images_by_id(document: Document) -> dict[int, Record]:
     return {i["id"]: i for i in document["images"] if not _field_fault(i, proper)}
 
 
-def _is_length(value: object) -> bool:
-    return _is_finite(value) and value > 0  # type: ignore[operator]
-
-
-def _is_finite(value: object) -> bool:
+def is_finite(value: Any) -> TypeGuard[float]:
+    """Whether a JSON value is a number that pixels are counted with."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)  # type: ignore[arg-type]
+    return number and abs(value) < 2**31  # false for NaN
+
+
+def is_marked(box: Record, key: str) -> bool | None:
+    """Whether an annotation has the mark "iscrowd" or "ignore"; None where nobody can tell.
+
+    Some tools write marks as text, or leave them empty.
+    """
+    value = box.get(key)
+    if isinstance(value, list | dict) or value not in (None, "", "0", "1", 0, 1):
+        return None
+    return value in ("1", 1)
+
+
+def clipped(bbox: list[float], image: Record) -> list[float]:
+    """A box (x, y, width, height) without what is outside its image; the same list if nothing."""
+    x, y, width, height = bbox
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = min(x + width, image["width"]), min(y + height, image["height"])
+    if (left, top) == (x, y) and x + width <= right and y + height <= bottom:
+        return bbox
+    return [left, top, right - left, bottom - top]
+
+
+def _is_length(value: object) -> bool:
+    return is_finite(value) and value > 0
 
 
 def _is_list(value: object) -> bool:
@@ -100,7 +125,7 @@ def _is_list(value: object) -> bool:
 
 _SIZE = {"width": _is_length, "height": _is_length}
 _IMAGE = {"id": is_whole, "file_name": is_text, **_SIZE}
-_BOX = {"id": is_whole, "image_id": is_whole, "category_id": is_whole, "bbox": _is_list}
+_BOX = {"image_id": is_whole, "category_id": is_whole, "bbox": _is_list}
 
 
 def _field_fault(record: Any, fields: Mapping[str, Callable[[object], bool]]) -> Fault:
@@ -110,7 +135,7 @@ def _field_fault(record: Any, fields: Mapping[str, Callable[[object], bool]]) ->
         if key not in record:
             return "missing key", f'it has no "{key}"'
         if not fits(record[key]):
-            return "bad value", f'its "{key}" is {str(record[key])[:60]!r}'
+            return "bad value", f'its "{key}" is {reprlib.repr(record[key])}'
     return None
 
 
@@ -137,24 +162,27 @@ def _image_fault(image: Any, folder: Path, read_images: bool) -> Fault:
     fault = _field_fault(image, _IMAGE)
     if fault:
         return fault
+    sides = sorted((image["width"], image["height"]))
+    if sides[1] > SLIMMEST * sides[0]:
+        said = f"{image['width']} x {image['height']} pixels"
+        return "slim image", f"of its {said} nothing is left when resized; cut it into parts"
     path = folder / image["file_name"]
-    if not path.is_file():
-        return "missing image", f"{path} does not exist"
-    if path.stat().st_size == 0:
-        return "empty image", f"{path} has no bytes"
+    try:
+        if not path.is_file():
+            lacks = "is no file" if path.exists() else "does not exist"
+            return "missing image", f"{path} {lacks}"
+        if path.stat().st_size == 0:
+            return "empty image", f"{path} has no bytes"
+    except OSError as error:
+        return "missing image", f"{path} cannot be read ({error.strerror})"
     return _pixel_fault(path, image) if read_images else None
 
 
 def _pixel_fault(path: Path, image: Record) -> Fault:
     try:
-        with Image.open(path) as picture:
-            picture.load()
-            width, height = picture.size
-            if picture.getexif().get(_ORIENTATION) in _ON_ITS_SIDE:
-                width, height = height, width  # detectors' loaders turn it upright
-    # Decoders raise whatever they stumble over, so any error means a file that cannot be used.
-    except Exception as error:
-        return "unreadable image", f"{path} cannot be decoded ({error})"
+        height, width, _ = read_pixels(path).shape
+    except LabError as error:
+        return "unreadable image", str(error)
     if (width, height) != (image["width"], image["height"]):
         said = f"{image['width']} x {image['height']}"
         return "wrong size", f"{path} is {width} x {height} pixels, the record says {said}"
@@ -166,35 +194,45 @@ def _box_fault(box: Any, images: dict[int, Record], categories: set[int]) -> Fau
     if fault:
         return fault
     if box["image_id"] not in images:
-        return "unknown image", f"no proper image record has the id {box['image_id']}"
+        said = reprlib.repr(box["image_id"])
+        return "unknown image", f"no proper image record has the id {said}"
     if box["category_id"] not in categories:
-        return "unknown category", f"no category has the id {box['category_id']}"
+        return "unknown category", f"no category has the id {reprlib.repr(box['category_id'])}"
+    for key in ("iscrowd", "ignore"):
+        if is_marked(box, key) is None:
+            return "bad value", f'its "{key}" is {reprlib.repr(box[key])}, neither 0 nor 1'
     return _extent_fault(box["bbox"], images[box["image_id"]])
 
 
 def _extent_fault(bbox: list[Any], image: Record) -> Fault:
-    if len(bbox) != 4 or not all(map(_is_finite, bbox)):
-        return "bad box", f"its box {bbox} is not four finite numbers"
+    said = f"its box {reprlib.repr(bbox)}"
+    if len(bbox) != 4 or not all(map(is_finite, bbox)):
+        return "bad box", f"{said} is not four finite numbers"
+    said += " (x, y, width, height)"
     x, y, width, height = bbox
     if width <= 0 or height <= 0:
-        return "box without area", f"its box {bbox} (x, y, width, height) has no area"
+        return "box without area", f"{said} has no area"
     right, bottom = x + width - image["width"], y + height - image["height"]
     out = max(-x, -y, right, bottom)
     inside = x < image["width"] and y < image["height"] and x + width > 0 and y + height > 0
     if out >= SLACK or not inside:
         size = f"{image['width']} x {image['height']}"
-        return "box outside image", f"its box {bbox} (x, y, width, height) leaves the {size} image"
+        return "box outside image", f"{said} leaves the {size} image"
+    if min(clipped(bbox, image)[2:]) < 1 or max(x + width, y + height) <= 1:
+        hint = "give pixels, not shares of the image"
+        return "box below a pixel", f"{said} is too small for training; {hint}"
     return None
 
 
 def _image_words(image: Any, index: int) -> str:
-    if _field_fault(image, {"id": is_whole, "file_name": is_text}):
+    if _field_fault(image, {"id": is_id, "file_name": is_text}):
         return f"images[{index}]"
     return f"image {image['id']} ({image['file_name']})"
 
 
 def _box_words(box: Any, index: int, images: dict[int, Record]) -> str:
-    if _field_fault(box, {"id": is_whole}):
+    if not isinstance(box, dict):
         return f"annotations[{index}]"
+    words = f"annotation {box['id']}" if is_id(box.get("id")) else f"annotations[{index}]"
     image = images.get(box["image_id"]) if is_whole(box.get("image_id")) else None
-    return f"annotation {box['id']}" + (f" on {image.get('file_name')}" if image else "")
+    return words + (f" on {image.get('file_name')}" if image else "")

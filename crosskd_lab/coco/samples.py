@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 from crosskd_lab.coco.check import checked
+from crosskd_lab.coco.pixels import read_pixels
 from crosskd_lab.coco.sets import (
     Document,
     Record,
     Split,
     find_split,
+    shown,
     sorted_categories,
     write_document,
 )
@@ -134,18 +136,13 @@ def _chosen(split: Split, count: int, seed: int) -> Document:
 
 
 def _tile(one: Sample) -> Image.Image:
-    try:
-        with Image.open(one.path) as file:
-            picture = ImageOps.exif_transpose(file).convert("RGB")
-    # As in `faults`: whatever a decoder raises means a file that cannot be used.
-    except Exception as error:
-        raise LabError(f"{one.path} cannot be decoded ({error}); run `data check`") from error
+    picture = Image.fromarray(read_pixels(one.path))
     scale = TILE / max(picture.size)
     width, height = (max(1, round(side * scale)) for side in picture.size)
     tile = Image.new("RGB", (TILE, height + _CAPTION), "white")
     tile.paste(picture.resize((width, height), Image.Resampling.BICUBIC))
     draw = ImageDraw.Draw(tile)
-    draw.text((2, height + 2), one.path.name, fill="black", font=_font())
+    draw.text((2, height + 2), shown(one.path.name), fill="black", font=_font())
     order = np.argsort(-one.boxes[:, 2] * one.boxes[:, 3])  # small boxes on top, names above all
     for k in order:
         _draw_box(draw, one.boxes[k] * scale, _colour(one.labels[k]))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import write_whole
@@ -34,17 +35,21 @@ def find_split(root: str | Path, split: str) -> Split:
     """Find the annotation file and the image folder of "train", "val", "test" or the like.
 
     Raises:
-        LabError: no layout of `LAYOUTS` fits; the line lists what was looked for.
+        LabError: no layout of `LAYOUTS` fits (the line lists what was looked for), or a folder
+            may not be read.
     """
     root = Path(root)
-    if not root.is_dir():
-        raise LabError(f"{root} is no folder; give the folder of a COCO-format set")
     tried = []
-    for layout in LAYOUTS:
-        annotations, images = (root / part.format(split) for part in layout)
-        if annotations.is_file() and images.is_dir():
-            return Split(split, annotations, images)
-        tried.append(f"{layout[0].format(split)} with {layout[1].format(split)}/")
+    try:
+        if not root.is_dir():
+            raise LabError(f"{root} is no folder; give the folder of a COCO-format set")
+        for layout in LAYOUTS:
+            annotations, images = (root / part.format(split) for part in layout)
+            if annotations.is_file() and images.is_dir():
+                return Split(split, annotations, images)
+            tried.append(f"{layout[0].format(split)} with {layout[1].format(split)}/")
+    except OSError as error:
+        raise LabError(f"{root} cannot be read ({error.strerror}); check the path") from error
     raise LabError(f"{root} has no {split} split; looked for {', '.join(tried)}")
 
 
@@ -70,7 +75,7 @@ def read_document(annotations: str | Path) -> Document:
 
     Returns:
         The document with lists "images" and "annotations" of unchecked entries, and a list
-        "categories" that is not empty and has distinct whole "id" and distinct "name" throughout.
+        "categories" that is not empty and has distinct "id" (`is_id`) and "name" (`is_name`).
 
     Raises:
         LabError: the file is missing, no valid JSON or not such a document.
@@ -102,6 +107,15 @@ def read_classes(annotations: str | Path) -> tuple[str, ...]:
     return tuple(c["name"] for c in sorted_categories(read_document(annotations)))
 
 
+def reads_alike(annotations: Path) -> bool:
+    """Whether every reader of JSON understands a file alike: ASCII without a mark in front.
+
+    COCO's tools take the encoding of the terminal and know no byte order mark.
+    """
+    raw = annotations.read_bytes()
+    return raw.isascii() and json.detect_encoding(raw) == "utf-8"
+
+
 def sorted_categories(document: Document) -> list[Record]:
     """The categories of a document in the order of their ids."""
     return sorted(document["categories"], key=lambda category: category["id"])
@@ -112,9 +126,25 @@ def is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def is_id(value: Any) -> TypeGuard[int]:
+    """Whether a JSON value is an id that every number type of COCO's tools holds exactly."""
+    return is_whole(value) and abs(value) < 2**53
+
+
 def is_text(value: object) -> bool:
     """Whether a JSON value is a text that is not empty."""
     return isinstance(value, str) and bool(value)
+
+
+def is_name(value: object) -> bool:
+    """Whether a JSON value is a text that can be written and drawn in one line."""
+    return is_text(value) and not any(unicodedata.category(c) in ("Cc", "Cs") for c in str(value))
+
+
+def shown(text: str) -> str:
+    """A text from a file as a part of one line: odd characters escaped, the middle of much cut."""
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return text if len(text) <= 400 else f"{text[:200]}...{text[-190:]}"
 
 
 def write_document(split: Split, out: str | Path, stem: str, document: Document) -> Split:
@@ -135,12 +165,12 @@ def write_document(split: Split, out: str | Path, stem: str, document: Document)
 def _check_categories(path: Path, categories: list[Any]) -> None:
     if not categories:
         raise LabError(f"{path} lists no categories; give a set that names its classes")
-    for key, fits in (("id", is_whole), ("name", is_text)):
+    for key, fits in (("id", is_id), ("name", is_name)):
         seen = set()
         for position, category in enumerate(categories):
             value = category.get(key) if isinstance(category, dict) else None
             if not fits(value):
-                raise LabError(f'{path}: categories[{position}] has no proper "{key}"; add it')
+                raise LabError(f'{path}: categories[{position}] has no proper "{key}"; give one')
             if value in seen:
                 raise LabError(f"{path}: two categories have the {key} {value!r}; rename one")
             seen.add(value)

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from crosskd_lab.coco import check, find_split
+from crosskd_lab.coco.check import checked
 from crosskd_lab.configs import RANDOM
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import PROJECT
@@ -151,15 +152,16 @@ def _near(got: Sequence[float], right: Sequence[float]) -> bool:
 def _small_copy(folder: str | Path, copy: Path) -> dict[str, Any]:
     """Two images that have boxes, with them, as a set of its own; its document."""
     split = find_split(folder, "train")
-    document = json.loads(split.annotations.read_bytes())
+    _, document = checked(split, skip_bad=True, read_images=False)
     boxed = {box["image_id"] for box in document["annotations"]}
     images = [image for image in document["images"] if image["id"] in boxed][:2]
     ids = {image["id"] for image in images}
     boxes = [box for box in document["annotations"] if box["image_id"] in ids]
-    for image in images:
-        target = copy / "train" / image["file_name"]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(split.images / image["file_name"], target)
+    (copy / "train").mkdir(parents=True)
+    for image in images:  # by a bare name: what a copy breaks is nothing of the set's own
+        source = split.images / image["file_name"]
+        image["file_name"] = f"{image['id']}_{source.name}"
+        shutil.copyfile(source, copy / "train" / image["file_name"])
     document = {
         "images": images,
         "annotations": boxes,

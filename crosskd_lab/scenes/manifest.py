@@ -50,12 +50,15 @@ def data_checksum(root: str | Path) -> str:
     are not read.
 
     Raises:
-        LabError: there are none.
+        LabError: there are none, or one may not be read.
     """
-    files = sorted(Path(root).glob("annotations/*.json"))
+    try:
+        files = sorted(f for f in Path(root).glob("annotations/*.json") if f.is_file())
+        listing = "".join(f"{sha256(file)}  {file.name}\n" for file in files)
+    except OSError as error:
+        raise LabError(f"{error.filename} cannot be read ({error.strerror})") from error
     if not files:
         raise LabError(f"{root} has no annotations/*.json; give the folder of a COCO-format set")
-    listing = "".join(f"{sha256(file)}  {file.name}\n" for file in files)
     return hashlib.sha256(listing.encode()).hexdigest()[:16]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,10 @@ class TinySet:
         return {path: path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
 
 
-@pytest.fixture
-def tiny(tmp_path: Path) -> TinySet:
+def make_set(root: Path) -> TinySet:
+    """The tiny set, written to a new folder."""
     made = TinySet(
-        tmp_path / "set",
-        copy.deepcopy({"images": IMAGES, "annotations": BOXES, "categories": CATEGORIES}),
+        root, copy.deepcopy({"images": IMAGES, "annotations": BOXES, "categories": CATEGORIES})
     )
     for folder in ("annotations", "images"):
         (made.root / folder).mkdir(parents=True)
@@ -58,3 +58,13 @@ def tiny(tmp_path: Path) -> TinySet:
         Image.effect_noise(size, 60).convert("RGB").save(made.image(image["file_name"]))
     made.save()
     return made
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> TinySet:
+    return make_set(tmp_path / "set")
+
+
+@pytest.fixture
+def make_tiny() -> Callable[[Path], TinySet]:
+    return make_set

@@ -30,7 +30,8 @@ def test_the_report_as_line_and_as_data_frame(tiny):
     report = check(tiny.root, "val", skip_bad=True)
     assert report.summary() == (
         "val: left out 1 of 3 images and 3 of 3 boxes "
-        "(1 missing image, 1 unknown category, 1 box without area)"
+        "(1 missing image, 1 unknown category, 1 box without area); "
+        "training sees 0 boxes on 0 images"
     )
     frame = report.frame()
     assert list(frame.columns) == ["file", "record", "kind", "detail"]
@@ -64,6 +65,11 @@ def test_a_sound_set_is_used_as_it_is(tiny, tmp_path: Path):
         ({"area": None}, {"area": 56}),
         ({"area": 0}, {"area": 56}),
         ({"area": float("nan")}, {"area": 56}),
+        ({"area": 1e12}, {"area": 56}),  # the evaluation leaves out what is larger than 1e10
+        ({"area": "50"}, {"area": 56}),
+        ({"iscrowd": None}, {"iscrowd": 0}),
+        ({"iscrowd": ""}, {"iscrowd": 0}),
+        ({"iscrowd": "0"}, {"iscrowd": 0}),
     ],
 )
 def test_what_can_be_put_right_is(tiny, tmp_path: Path, change: dict, expected: dict):
@@ -71,10 +77,58 @@ def test_what_can_be_put_right_is(tiny, tmp_path: Path, change: dict, expected: 
     tiny.save()
     split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
     assert not report.problems and report.repaired == 1
-    assert report.summary() == "val: 3 images, 3 boxes, no bad record; 1 record put right"
+    assert report.summary() == (
+        "val: 3 images, 3 boxes, no bad record; 1 record put right; "
+        "training sees 2 boxes on 2 images and ignores 1 crowd"
+    )
     right = json.loads(split.annotations.read_text())["annotations"]
     assert right[1] == {**tiny.document["annotations"][1], **expected}
     assert right[0] == tiny.document["annotations"][0]
+
+
+@pytest.mark.parametrize("change", [{"ignore": 1}, {"ignore": "1"}, {"iscrowd": "1"}])
+def test_what_is_to_be_ignored_is_a_crowd_for_all(tiny, tmp_path: Path, change: dict):
+    tiny.document["annotations"][1].update(change)
+    tiny.save()
+    split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
+    right = json.loads(split.annotations.read_text())["annotations"][1]
+    assert right["iscrowd"] == 1 and "ignore" not in right
+    assert (report.boxes_kept, report.boxes_seen, report.repaired) == (3, 1, 1)
+
+
+def test_a_mark_that_says_no_is_left_as_it_is(tiny, tmp_path: Path):
+    tiny.document["annotations"][1]["ignore"] = 0
+    tiny.save()
+    split, _ = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
+    assert split.annotations == tiny.annotations
+
+
+@pytest.mark.parametrize("number", [0, -1, 5, 2**63, 10**399, None, "2", [2]])
+def test_annotations_are_numbered_anew_where_a_number_is_no_good(tiny, tmp_path: Path, number):
+    tiny.document["annotations"][1]["id"] = number
+    tiny.save()
+    split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
+    right = json.loads(split.annotations.read_text())["annotations"]
+    assert [box["id"] for box in right] == [1, 2, 3] and report.boxes_kept == 3
+    assert [box["bbox"] for box in right] == [box["bbox"] for box in tiny.document["annotations"]]
+
+
+def test_images_are_numbered_anew_where_a_number_is_too_large(tiny, tmp_path: Path):
+    tiny.document["images"][1]["id"] = tiny.document["annotations"][2]["image_id"] = 2**64 - 1
+    tiny.save()
+    split, _ = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
+    right = json.loads(split.annotations.read_text())
+    assert [image["id"] for image in right["images"]] == [1, 2, 3]
+    assert [box["image_id"] for box in right["annotations"]] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "utf-8"])
+def test_any_encoding_of_json_ends_as_plain_text(tiny, tmp_path: Path, encoding: str):
+    tiny.document["categories"][0]["name"] = "cão"
+    tiny.annotations.write_text(json.dumps(tiny.document, ensure_ascii=False), encoding)
+    split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
+    assert not report.problems and not report.repaired
+    assert json.loads(split.annotations.read_text("ascii")) == tiny.document
 
 
 def test_missing_area_and_crowd_mark_are_filled_in_and_other_keys_stay(tiny, tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def box(bbox: object, **change: object) -> dict[str, object]:
     return {"id": 77, "image_id": 1, "category_id": 3, "bbox": bbox, "area": 4, **change}
 
 
+TWICE = {"id": 2, "image_id": 1, "category_id": 5, "bbox": [5, 6, 7, 8]}
 A = {"id": 1, "file_name": "a.jpg", "width": 40, "height": 30}
 SOUND = [0, 0, 2, 2]
 
@@ -50,7 +52,7 @@ CASES = {
     ),
     "image a folder": (
         edit("images", 0, file_name="."),
-        ("missing image", r"image 1 \(.\): .*images does not exist"),
+        ("missing image", r"image 1 \(.\): .*images is no file"),
         (2, 1),
     ),
     "JPEG truncated": (
@@ -90,7 +92,7 @@ CASES = {
     ),
     "width zero": (
         edit("images", 1, width=0),
-        ("bad value", r"image 2 .*: its \"width\" is '0'"),
+        ("bad value", r"image 2 .*: its \"width\" is 0"),
         (2, 2),
     ),
     "id a text": (
@@ -110,8 +112,8 @@ CASES = {
         (1, 1),
     ),
     "box twice": (
-        put("annotations", box(SOUND, id=2)),
-        ("duplicate id", "annotation 2 on a.jpg: another annotation has the same id"),
+        put("annotations", TWICE),
+        ("duplicate id", "annotation 2 on a.jpg: it is listed twice"),
         (3, 3),
     ),
     "no category": (
@@ -129,11 +131,6 @@ CASES = {
         ("missing key", 'annotation 2 on a.jpg: it has no "bbox"'),
         (3, 2),
     ),
-    "no id": (
-        drop("annotations", 1, "id"),
-        ("missing key", r'annotations\[1\]: it has no "id"'),
-        (3, 2),
-    ),
     "annotation no object": (
         put("annotations", None),
         ("bad record", r"annotations\[3\]: it is no JSON object"),
@@ -147,6 +144,66 @@ CASES = {
     "NaN": (put("annotations", box([0, 0, math.nan, 2])), ("bad box", "nan.* finite"), (3, 3)),
     "infinite": (put("annotations", box([0, 0, 1, math.inf])), ("bad box", "inf.* finite"), (3, 3)),
     "text": (put("annotations", box(["0", 0, 1, 1])), ("bad box", "finite"), (3, 3)),
+    "too many digits": (
+        put("annotations", box([0, 0, 10**399, 2])),
+        ("bad box", r"annotation 77 on a.jpg: its box \[0, 0, 1000.*000, 2\] is not four finite"),
+        (3, 3),
+    ),
+    "width of too many digits": (
+        edit("images", 1, width=10**399),
+        ("bad value", r"image 2 \(b.png\): its \"width\" is 1000"),
+        (2, 2),
+    ),
+    "crowd of two": (
+        put("annotations", box(SOUND, iscrowd=2)),
+        ("bad value", 'annotation 77 on a.jpg: its "iscrowd" is 2, neither 0 nor 1'),
+        (3, 3),
+    ),
+    "ignore a list": (
+        put("annotations", box(SOUND, ignore=[])),
+        ("bad value", r'annotation 77 on a.jpg: its "ignore" is \[\], neither'),
+        (3, 3),
+    ),
+    "shares of the image": (
+        put("annotations", box([0.1, 0.2, 0.5, 0.5])),
+        ("box below a pixel", r"its box \[0.1, 0.2, 0.5, 0.5\] .* give pixels, not shares"),
+        (3, 3),
+    ),
+    "the whole image in shares": (
+        put("annotations", box([0, 0, 1, 1])),
+        ("box below a pixel", "give pixels, not shares"),
+        (3, 3),
+    ),
+    "less than a pixel is inside": (
+        put("annotations", box([39.5, 3, 1.25, 5])),
+        ("box below a pixel", "is too small for training"),
+        (3, 3),
+    ),
+    "name of 300 letters": (
+        edit("images", 1, file_name="x" * 300),
+        ("missing image", r"xxx cannot be read \(File name too long\)"),
+        (2, 2),
+    ),
+    "name of two lines": (
+        edit("images", 1, file_name="a\nb\ud800"),
+        ("missing image", r"image 2 \(a\\nb\\ud800\): .*a\\nb\\ud800 does not exist"),
+        (2, 2),
+    ),
+    "a slim image": (
+        edit("images", 1, width=20, height=1001),
+        ("slim image", "of its 20 x 1001 pixels nothing is left when resized"),
+        (2, 2),
+    ),
+    "a pipe": (
+        lambda tiny: (tiny.image("b.png").unlink(), os.mkfifo(tiny.image("b.png"))),
+        ("missing image", "b.png is no file"),
+        (2, 2),
+    ),
+    "a link to itself": (
+        lambda tiny: (tiny.image("b.png").unlink(), tiny.image("b.png").symlink_to("b.png")),
+        ("missing image", "b.png does not exist"),
+        (2, 2),
+    ),
     "no width of box": (
         put("annotations", box([3, 3, 0, 5])),
         ("box without area", r"annotation 77 on a.jpg: its box \[3, 3, 0, 5\] .* has no area"),
@@ -212,7 +269,10 @@ def test_a_bad_record_is_left_out_and_reported(tiny, case: str, tmp_path: Path):
 def test_sound_things_are_sound(tiny):
     report = check(tiny.root, "val")
     assert (report.problems, report.images, report.boxes, report.repaired) == ((), 3, 3, 0)
-    assert report.summary() == "val: 3 images, 3 boxes, no bad record"
+    assert report.summary() == (
+        "val: 3 images, 3 boxes, no bad record; training sees 2 boxes on 2 images and ignores "
+        "1 crowd"
+    )
 
 
 def test_a_photo_on_its_side_has_the_size_it_is_shown_with(tiny):

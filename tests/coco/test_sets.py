@@ -12,6 +12,7 @@ from crosskd_lab.coco.sets import (
     find_splits,
     read_classes,
     read_document,
+    shown,
     write_document,
 )
 from crosskd_lab.errors import LabError
@@ -77,6 +78,10 @@ def test_classes_come_in_order_of_category_id(tiny):
         ({"images": []}, "lists no images"),
         ({"categories": [{"id": 1}]}, r'categories\[0\] has no proper "name"'),
         ({"categories": [{"id": "1", "name": "a"}]}, r'categories\[0\] has no proper "id"'),
+        ({"categories": [{"id": 2**63, "name": "a"}]}, r'categories\[0\] has no proper "id"'),
+        ({"categories": [{"id": 1, "name": "a\nb"}]}, r'categories\[0\] has no proper "name"'),
+        ({"categories": [{"id": 1, "name": "\ud800"}]}, r'categories\[0\] has no proper "name"'),
+        ("9" * 5000, "not valid JSON"),
         ({"categories": [3]}, r'categories\[0\] has no proper "id"'),
         ({"categories": [{"id": 1, "name": "a"}] * 2}, "two categories have the id 1"),
         (
@@ -105,3 +110,18 @@ def test_nothing_is_written_inside_the_set(tiny, inside: str):
     with pytest.raises(LabError, match="is inside the data set"):
         write_document(find_split(tiny.root, "val"), tiny.root / inside, "val", tiny.document)
     assert tiny.tree() == before
+
+
+@pytest.mark.parametrize("what", [Path.is_file, Path.is_dir])
+def test_a_folder_that_may_not_be_read_is_named(tiny, monkeypatch, what):
+    def denied(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, what.__name__, denied)
+    with pytest.raises(LabError, match=r"set cannot be read \(Permission denied\)"):
+        find_split(tiny.root, "val")
+
+
+def test_odd_and_long_texts_become_a_part_of_one_line():
+    assert shown("a\nb\0\ud800\u202f") == r"a\nb\x00\ud800\u202f" and shown("né 猫") == "né 猫"
+    assert len(shown("x" * 9000)) < 400

@@ -25,7 +25,7 @@ from .errors import LabError
 from .figures import method_figure
 from .methods import METHODS, Method
 from .pair import Pair
-from .tables import measured_rows, measured_runs, paper_table
+from .tables import measured_rows, measured_runs, paper_table, points
 from .tables.sources import RECORDED
 
 COSTS = "method_costs.csv"
@@ -180,10 +180,10 @@ def _recorded_ap(name: str, root: str | Path | None) -> str:
     row = rows.set_index("row").loc[name]
     if not row["n"]:
         return "none yet"
-    spread = "" if pd.isna(row["half_width"]) else f" ± {row['half_width']:.1f}"
     gain = "" if pd.isna(row["to_none"]) else f", {row['to_none']:+.1f} to the student alone"
     stale = "; the code of today begins otherwise" if row["stale"] else ""
-    return f"{row['mean']:.1f}{spread} over {row['n']} seed(s){gain}, not on COCO{stale}"
+    mean = points(row["mean"], row["half_width"])
+    return f"{mean} over {row['n']} seed(s){gain}, not on COCO{stale}"
 
 
 def _cost(name: str, root: str | Path | None) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import runpy
 from collections.abc import Iterable, Mapping
@@ -22,7 +23,7 @@ from .errors import LabError, tell_once
 from .files import PROJECT, read_json, unwritable
 
 SWEEPS, RECORDED = PROJECT / "configs" / "sweeps", PROJECT / "data" / "recorded"
-CONFIRMED, SUPERSEDED = "confirmed.json", "superseded.json"
+CONFIRMED, SUPERSEDED, AGAIN = "confirmed.json", "superseded.json", "again"
 CLOSE = 2e-3
 """How much first losses made again may differ in relative terms: rounding differs between machines,
 and grows with every step."""
@@ -70,6 +71,7 @@ class Sweep:
         scenes: Arguments of :func:`crosskd_lab.scenes.write_scenes` for training and validation;
             None for those of the race.
         test: The same for the set that AP is reported on.
+        about: What the rows are, for a reader who was not there; the rest of the file's docstring.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Sweep:
     seeds: tuple[int, ...]
     scenes: Mapping[str, int] | None = None
     test: Mapping[str, int] = field(default_factory=lambda: dict(TEST))
+    about: str = ""
 
     def plan(self, only: Iterable[str] = (), seeds: Iterable[int] = ()) -> list[tuple[Row, int]]:
         """Row and seed of every run, all rows of a seed before the next seed.
@@ -114,10 +117,10 @@ def read_sweep(name: str | Path) -> Sweep:
         Row(row, config, {**REGIMES[regime], **said.get("settings", {}), **settings})
         for row, (config, settings) in said["rows"].items()
     ]
-    title = str(said.get("__doc__") or path.stem).strip().splitlines()[0]
+    title, _, about = str(said.get("__doc__") or path.stem).strip().partition("\n")
     seeds = tuple(said.get("seeds", SEEDS))
     sets = said.get("scenes"), said.get("test", dict(TEST))
-    return Sweep(path.stem, title, said.get("table"), tuple(rows), seeds, *sets)
+    return Sweep(path.stem, title, said.get("table"), tuple(rows), seeds, *sets, about.strip())
 
 
 def sweeps() -> list[str]:
@@ -197,6 +200,17 @@ def read_confirmed(folder: str | Path = RECORDED) -> dict[str, dict[str, Any]]:
     """
     path = Path(folder) / CONFIRMED
     return read_json(path, "restore it, or delete it and check again") if path.is_file() else {}
+
+
+def difference(begin: dict[str, float], again: dict[str, float]) -> float:
+    """The largest relative difference between a record's first losses and those made again.
+
+    Infinite where the names differ.
+    """
+    names = set(begin) - {"step"}
+    if not names or names != {name for name in again if "loss" in name}:
+        return math.inf
+    return max(abs(again[n] - begin[n]) / max(abs(begin[n]), 1e-6) for n in names)
 
 
 def digest(value: Any) -> str:

@@ -20,7 +20,15 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 
-from .declared import CONFIRMED, RECORDED, Sweep, latest, read_confirmed, read_lines
+from .declared import (
+    CONFIRMED,
+    RECORDED,
+    Sweep,
+    difference,
+    latest,
+    read_confirmed,
+    read_lines,
+)
 from .experiment import load_experiment
 from .files import write_whole
 from .provenance import code_version, machine
@@ -80,17 +88,6 @@ def _first_losses(line: dict[str, Any], data: Path) -> dict[str, float]:
     return keep.last
 
 
-def difference(begin: dict[str, float], again: dict[str, float]) -> float:
-    """The largest relative difference between a record's first losses and those made again.
-
-    Infinite where the names differ.
-    """
-    names = set(begin) - {"step"}
-    if not names or names != {name for name in again if "loss" in name}:
-        return math.inf
-    return max(abs(again[n] - begin[n]) / max(abs(begin[n]), 1e-6) for n in names)
-
-
 def recheck(
     sweep: Sweep,
     only: Iterable[str] = (),
@@ -106,7 +103,8 @@ def recheck(
         recorded: Folder of the records; ``confirmed.json`` in it is what this writes.
 
     Yields:
-        Row, seed and :func:`difference`; up to ``CLOSE`` the row agrees, above it is stale.
+        Row, seed and :func:`crosskd_lab.declared.difference`; up to ``CLOSE`` the row agrees, above
+        it is stale.
 
     Raises:
         LabError: for a row that is not declared.

@@ -7,10 +7,17 @@ import math
 
 import pytest
 
-from crosskd_lab.declared import CLOSE, append_line, read_confirmed, read_lines, read_sweep
+from crosskd_lab.declared import (
+    CLOSE,
+    append_line,
+    difference,
+    read_confirmed,
+    read_lines,
+    read_sweep,
+)
 from crosskd_lab.errors import LabError
 from crosskd_lab.provenance import code_version
-from crosskd_lab.recheck import difference, first_losses_again, recheck, threads_of
+from crosskd_lab.recheck import first_losses_again, recheck, threads_of
 from crosskd_lab.sweep import run_sweep, scenes_of
 from crosskd_lab.tables import measured_rows, measured_runs
 

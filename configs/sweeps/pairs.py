@@ -1,4 +1,7 @@
-"""Four kinds of teacher for the GFL student: pairs whose gain their conflict may foretell."""
+"""Four kinds of teacher for the GFL student: pairs whose gain their conflict may foretell.
+
+Table 7's rows and those of an FCOS teacher.
+"""
 
 from pathlib import Path
 from runpy import run_path

@@ -1,4 +1,8 @@
-"""Table 2: features or predictions, PKD at four places against CrossKD."""
+"""Table 2: features or predictions, PKD at four places against CrossKD.
+
+`pkd_neck`, `pkd_cls`, `pkd_reg` and `pkd_cls_reg` imitate features by PKD on the neck, at layer 3
+of one tower, or of both. `crosskd` has i = 3, `crosskd_pkd` adds PKD on the neck.
+"""
 
 table = 2
 rows = {

@@ -1,4 +1,8 @@
-"""Table 3: the branches that are distilled, by mimicking and by CrossKD."""
+"""Table 3: the branches that are distilled, by mimicking and by CrossKD.
+
+`kd` and `crosskd` teach both branches, `_cls` and `_reg` one of them. A CrossKD row's *to KD* is to
+the mimicking row of the same branches.
+"""
 
 table = 3
 ONE = ("cls", "reg")

@@ -1,4 +1,8 @@
-"""Table 7: teachers of another kind, ATSS and RetinaNet, for a GFL student."""
+"""Table 7: teachers of another kind, ATSS and RetinaNet, for a GFL student.
+
+`none`, `kd` and `crosskd` are Table 1's, taught by GFL; `kd_from_X` and `crosskd_from_X` have a
+teacher of kind X, and *to KD* is to mimicking the same teacher.
+"""
 
 table = 7
 # The teacher of the student's own kind comes first, to be compared with.

@@ -37,6 +37,7 @@ def results(
     """
     from crosskd_lab.files import write_whole
     from crosskd_lab.results import results as compared
+    from crosskd_lab.tables import points
     from crosskd_lab.tables.page import results_page
 
     if page is not None:
@@ -52,8 +53,8 @@ def results(
         stale = " *" if isinstance(row["stale"], str) and row["stale"] else ""
         cells = {name: _word(row[name]) for name in ("source", "study", "method", "variant")}
         cells["n"] = "" if row["n"] != row["n"] else f"{row['n']:.0f}"
-        cells["mean"] = _points(row["mean"], row["half_width"]) + stale
-        cells["difference"] = _points(row["difference"], row["difference_half_width"], "+")
+        cells["mean"] = points(row["mean"], row["half_width"]) + stale
+        cells["difference"] = points(row["difference"], row["difference_half_width"], "+")
         shown.add_row(*(cells[name] for name in SHOWN))
     Console().print(shown)
     if csv is not None:
@@ -63,9 +64,3 @@ def results(
 
 def _word(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _points(mean: float, half: float, sign: str = "") -> str:
-    if mean != mean:
-        return "–"
-    return f"{mean:{sign}.1f}" + ("" if half != half else f" ± {half:.1f}")

@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.figures.look import DPI, WIDTH, Picture
-from crosskd_lab.tables.stats import need
+from crosskd_lab.tables.stats import need, points
 
 SOURCE_LOOKS = {"paper": ("#6E6E6E", "//"), "recorded": ("#0072B2", ""), "yours": ("#E69F00", "..")}
 """Colour and hatch of a source."""
@@ -63,6 +63,5 @@ def label_of(row: dict) -> str:
 
 def number_of(row: dict) -> str:
     """The mean, its interval where there is one, and a star for stale records."""
-    half = "" if pd.isna(row["half_width"]) else f" ± {row['half_width']:.1f}"
     stale = isinstance(row["stale"], str) and row["stale"]
-    return f"{row['mean']:.1f}{half}{' *' if stale else ''}"
+    return points(row["mean"], row["half_width"]) + (" *" if stale else "")

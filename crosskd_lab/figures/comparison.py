@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.figures.look import DPI, WIDTH, Picture, Style, legend_below, styles
-from crosskd_lab.tables.stats import finished, need, summarise
+from crosskd_lab.tables.stats import finished, need, points, summarise
 
 PANELS = {
     "l1_teacher": (
@@ -190,6 +190,6 @@ def _label(group: dict, by: list[str]) -> str:
 
 def _number(group: dict) -> str:
     if group["n"] > 1:
-        return f"{group['mean']:.1f} ± {group['half_width']:.1f} (n = {group['n']})"
+        return f"{points(group['mean'], group['half_width'])} (n = {group['n']})"
     # The paper does not say how many runs are behind a number.
     return f"{group['mean']:.1f}" + ("" if group.get("source") == "paper" else " (one seed)")

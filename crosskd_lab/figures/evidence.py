@@ -11,7 +11,7 @@ from matplotlib.transforms import Bbox
 from crosskd_lab.errors import LabError
 from crosskd_lab.figures.look import DPI, WIDTH, Picture, legend_below, styles
 from crosskd_lab.tables.claims import FAILED, HELD, OPEN
-from crosskd_lab.tables.stats import half_width, need
+from crosskd_lab.tables.stats import half_width, need, points
 
 LOOKS = {HELD: ("#0072B2", "o"), FAILED: ("#D55E00", "X"), OPEN: ("#6E6E6E", "s")}
 PLACES = ((8, 4), (-8, 4), (8, -14), (-8, -14), (8, 18), (-8, 18))
@@ -56,8 +56,9 @@ def differences_figure(
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.grid(axis="y", visible=False)
     ax.set_title(title, loc="left", fontsize=13)
+    values = " and ".join(compared.get("value", pd.Series(["AP"])).unique())
     ax.set_xlabel(
-        f"difference of AP over common seeds (points) and its 95 % interval\n{beyond}",
+        f"difference of {values} over common seeds and its 95 % interval\n{beyond}",
         fontsize=11,
     )
     if verdicts:
@@ -139,5 +140,7 @@ def _said(row: dict) -> str:
         return f"{row['comparison']}\n(not recorded)"
     if row["n"] == 1:
         return f"{row['comparison']}\n{row['difference']:+.1f} (one seed)"
-    numbers = f"{row['difference']:+.1f} ± {row['half_width']:.1f}"
+    numbers = points(row["difference"], row["half_width"], "+")
+    if not row.get("value", "AP").startswith("AP"):
+        numbers = f"{row['difference']:+.2f} ± {row['half_width']:.2f}"
     return f"{row['comparison']}\n{numbers} (n = {row['n']})"

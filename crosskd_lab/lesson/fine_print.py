@@ -52,12 +52,14 @@ SWITCHES = {
     "tap before the ReLU": Switch("pre_relu", "f_i is read before the activation", {}, "pre_relu"),
     "no alignment": Switch("no_align", "f_i^s is delivered as it is", {"align": "none"}),
     "S(r) = 1": Switch("everywhere", "all locations weigh alike", {"region": "everywhere"}),
-    "over positives": Switch(
-        "by_positives", "|S| is the number of positives", {"normaliser": "positives"}
+    "box term over positives": Switch(
+        "by_positives",
+        "|S| of the box term is the number of positives, as that of the class term is",
+        {"normaliser": "positives"},
     ),
-    "all as written": Switch(
+    "as the text says, box term": Switch(
         "as_written",
-        "before the ReLU, not aligned, S(r) = 1",
+        "before the ReLU, not aligned, S(r) = 1 in the box term; class term as the code runs",
         {"align": "none", "region": "everywhere"},
         "pre_relu",
     ),

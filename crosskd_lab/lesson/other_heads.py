@@ -31,7 +31,7 @@ from crosskd_lab.lesson.students import Student, held_out, train_student
 from crosskd_lab.lesson.the_race import calm
 from crosskd_lab.methods.decoder_crosskd import DELIVERED
 from crosskd_lab.pair import Pair
-from crosskd_lab.tables import Paired, compare_rows, measured_rows, measured_runs
+from crosskd_lab.tables import Paired, compare_rows, measured_rows, measured_runs, points
 from crosskd_lab.taps import Taps, collect
 from crosskd_lab.widgets import Frames, Menus
 
@@ -136,7 +136,7 @@ def _difference(found: Paired | None) -> str:
         return f"**{found.difference:+.1f} AP** over one seed, {said}; one seed has no interval."
     sure = abs(found.difference) > found.half_width
     return (
-        f"**{found.difference:+.1f} ± {found.half_width:.1f} AP** over {found.n} seeds, {said}"
+        f"**{points(found.difference, found.half_width, '+')} AP** over {found.n} seeds, {said}"
         + ("." if sure else ", but the interval holds zero.")
     )
 

@@ -11,9 +11,8 @@ from crosskd_lab.analysis.gradients import measure_gradients
 from crosskd_lab.declared import RECORDED
 from crosskd_lab.lesson.conflicts import conflict_survey, count
 from crosskd_lab.lesson.students import held_out, train_student
-from crosskd_lab.methods import CrossKD, PredictionMimicking
-from crosskd_lab.tables import compare_claims, conflict_claim, paired
-from crosskd_lab.tables.claims import joint, judge_claims, verdict_of
+from crosskd_lab.methods import PKD, CrossKD, PredictionMimicking
+from crosskd_lab.tables import compare_claims, conflict_claim, judge_claims
 
 TEACHERS = {
     "kd": "gfl_r18_w32",
@@ -68,7 +67,7 @@ def judge_conflict(
 def focus(
     scale: str, data: str | Path | None = None, recorded: str | Path = RECORDED
 ) -> pd.DataFrame:
-    """How focused the gradients of mimicking and CrossKD are at a student's neck.
+    """How focused the gradients of CrossKD, PKD and mimicking are at a student's neck and at f_3.
 
     Read from the recorded survey (``figure5``: a recorded student without a teacher, test split),
     or, with ``data`` or without a record, measured now at a briefly trained one.
@@ -78,24 +77,8 @@ def focus(
     """
     survey = Path(recorded) / "figure5"
     if data is None and survey.is_dir():
-        return pd.read_csv(survey / "gradients.csv").query("where == 'neck'")
+        return pd.read_csv(survey / "gradients.csv")
     student = train_student("none", scale, data)
     batch = held_out(student, IMAGES[scale])
-    methods = {"KD": PredictionMimicking(), "CrossKD": CrossKD(i=3)}
-    return measure_gradients(student.pair, [batch], methods)
-
-
-def judge_focus(frame: pd.DataFrame) -> str:
-    """Whether CrossKD's gradient is more focused than mimicking's, image by image, in a sentence.
-
-    By the share of energy inside boxes and by the Gini coefficient; both have to say so.
-    """
-    runs = frame.rename(columns={"loss": "method"})
-    found = {value: paired(runs, "CrossKD", "KD", "image", value) for value in ("inside", "gini")}
-    verdicts = [verdict_of(f.difference, f.half_width, f.n) for f in found.values()]
-    said = ", ".join(
-        f"{name} {f.difference:+.3f} ± {f.half_width:.3f}"
-        for name, f in zip(("share inside boxes", "Gini coefficient"), found.values(), strict=True)
-    )
-    n = found["gini"].n
-    return f"CrossKD's gradient is more focused (Fig. 5): {joint(verdicts)} ({said}; {n} images)"
+    methods = {"KD": PredictionMimicking(), "PKD": PKD(), "CrossKD": CrossKD(i=3)}
+    return measure_gradients(student.pair, [batch], methods, (("neck", 0), ("cls", 3)))

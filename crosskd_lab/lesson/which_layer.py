@@ -25,6 +25,7 @@ from crosskd_lab.lesson.pulls import Held
 from crosskd_lab.lesson.students import effort, lesson_scenes
 from crosskd_lab.methods import CrossKD
 from crosskd_lab.results import results
+from crosskd_lab.tables import points
 from crosskd_lab.taps import Taps, collect
 from crosskd_lab.widgets import Frames
 from crosskd_lab.widgets.offer import Command
@@ -183,11 +184,10 @@ def _words(row: dict[str, Any]) -> str:
     if row["paper"] == row["paper"]:
         parts.append(f"paper, on COCO: AP {row['paper']:.1f} ({row['paper_gain']:+.1f})")
     if row["recorded"] == row["recorded"]:
-        spread = f" ± {row['half_width']:.1f}" if row["half_width"] == row["half_width"] else ""
         stale = ", stale" if row["stale"] else ""
+        mean = points(row["recorded"], row["half_width"])
         parts.append(
-            f"recorded, on scenes: AP {row['recorded']:.1f}{spread} ({row['gain']:+.1f}), "
-            f"{row['seeds']:.0f} seeds{stale}"
+            f"recorded, on scenes: AP {mean} ({row['gain']:+.1f}), {row['seeds']:.0f} seeds{stale}"
         )
     return ";  ".join(parts) or "neither printed nor recorded"
 

@@ -63,8 +63,8 @@ class DecoderCrossKD(DecoderTerms):
 
     The student's memory, or its queries too, go through the frozen teacher's decoder layers.
 
-    Paper: the abstract's extension to Deformable DETR; no text describes it, so this follows the
-    authors' unfinished branches, which hold both forms. Which of them made a number is unknown.
+    Paper: none of its text; its web page names Deformable DETR. So this follows the authors'
+    unfinished branches, which hold both forms. Which of them made a number is unknown.
 
     Idea: every layer j > i of the teacher runs for itself.
 

@@ -10,11 +10,12 @@ from crosskd_lab.tables.measured import (
     measured_curves,
     measured_rows,
     measured_runs,
+    whole_again,
 )
 from crosskd_lab.tables.ordering import Ordering, by_pair, find_ordering, tell_ordering
 from crosskd_lab.tables.report import report_paragraph
 from crosskd_lab.tables.sources import AP_COLUMNS, curves, paper_table, recorded, yours
-from crosskd_lab.tables.stats import Paired, difference_to_baseline, paired, summarise
+from crosskd_lab.tables.stats import Paired, difference_to_baseline, paired, points, summarise
 
 __all__ = [
     "AP_COLUMNS",
@@ -35,9 +36,11 @@ __all__ = [
     "measured_runs",
     "paired",
     "paper_table",
+    "points",
     "recorded",
     "report_paragraph",
     "summarise",
     "tell_ordering",
+    "whole_again",
     "yours",
 ]

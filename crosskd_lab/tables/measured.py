@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 
 from crosskd_lab.declared import (
+    AGAIN,
     CLOSE,
     RECORDED,
     Sweep,
+    difference,
     latest,
     read_confirmed,
     read_lines,
@@ -37,10 +39,12 @@ def measured_runs(sweep: str | Sweep, recorded: str | Path = RECORDED) -> pd.Dat
     Returns:
         ``source`` ("recorded"), ``sweep``, ``row``, ``method``, ``seed``; ``status``, "done",
         "failed" or "missing", with its ``reason``; AP and its parts on the test split and
-        ``AP_val``, in points; ``steps``, ``train_seconds`` (validations left out),
-        ``step_seconds``, ``parameters``; ``commit``; ``checked``, when its first steps were last
-        made again (None: never), how far their losses were ``apart`` in relative terms (infinite
-        where others came out), and ``stale``, a text that is empty unless they disagreed.
+        ``AP_val``, in points, ``AP_first``, that of the first validation; ``l1_teacher`` and
+        ``l1_truth``, Fig. 6's distances on the validation split; ``steps``, ``train_seconds``
+        (validations left out), ``step_seconds``, ``parameters``; ``commit``; ``checked``, when its
+        first steps were last made again (None: never), how far their losses were ``apart`` in
+        relative terms (infinite where others came out), and ``stale``, a text that is empty unless
+        they disagreed.
     """
     sweep = read_sweep(sweep) if isinstance(sweep, str) else sweep
     known, confirmed = latest(read_lines(recorded)), read_confirmed(recorded)
@@ -67,10 +71,10 @@ def measured_rows(runs: pd.DataFrame, value: str = "AP") -> pd.DataFrame:
     Returns:
         ``row``, ``method``, ``n`` seeds that are done of ``seeds``, ``mean`` with the 95 %
         interval's ``half_width``; ``to_none`` and ``to_kd``, differences over common seeds with
-        ``to_none_half`` and ``to_kd_half``; ``steps``, mean ``train_seconds`` and
-        ``step_seconds``; ``stale``; ``checked``, in words the last day on which first steps were
-        made again, the seeds, and how far their losses were apart. NaN where nothing is recorded or
-        there is nothing to compare with.
+        ``to_none_half`` and ``to_kd_half``, and how many seeds, ``to_none_n`` and ``to_kd_n``;
+        ``steps``, mean ``train_seconds`` and ``step_seconds``; ``stale``; ``checked``,
+        in words the last day on which first steps were made again, the seeds, and how far their
+        losses were apart. NaN where nothing is recorded or there is nothing to compare with.
     """
     names = list(runs["row"].unique())
     return pd.DataFrame([_row(runs, names, name, value) for name in names])
@@ -102,6 +106,30 @@ def measured_curves(
     return pd.DataFrame(points, columns=["row", "method", "seed", "step", *measured])
 
 
+def whole_again(recorded: str | Path = RECORDED) -> pd.DataFrame:
+    """Recorded runs that were made again from the first step to the last, below ``again``.
+
+    Args:
+        recorded: Folder of the records.
+
+    Returns:
+        ``sweep``, ``row``, ``seed``; ``begin``, how far the first losses were apart in relative
+        terms; ``threads`` of the record and of the rerun; ``recorded`` and ``again``, AP on the
+        test split; ``apart``, the distance of the two.
+    """
+    known, rows = latest(read_lines(recorded)), []
+    for line in read_lines(Path(recorded) / AGAIN):
+        before = known.get((line["key"], line["seed"]), {"status": MISSING})
+        if before["status"] == line["status"] == "done":
+            about = {name: line[name] for name in ("sweep", "row", "seed")}
+            about["begin"] = difference(before["begin"], line["begin"])
+            about["threads"] = f"{before['threads']}, {line['threads']}"
+            found = {"recorded": before["AP"], "again": line["AP"]}
+            rows.append({**about, **found, "apart": abs(line["AP"] - before["AP"])})
+    columns = ["sweep", "row", "seed", "begin", "threads", "recorded", "again", "apart"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def compare_rows(runs: pd.DataFrame, one: str, other: str, value: str = "AP") -> Any:
     """Two rows of a sweep held against each other seed by seed, or None where none is common.
 
@@ -130,6 +158,8 @@ def beside(name: str, kind: str, names: list[str]) -> str | None:
         names: The sweep's rows.
     """
     family = name.split("_")[0]
+    if kind == "kd" and family == "kd":
+        return None  # mimicking itself
     candidates = [f"{family}_{kind}"] if family != "crosskd" else []  # "crosskd_kd" is no family
     candidates += [name.replace("crosskd", kind)]
     candidates += [kind] if kind == "none" or "_from_" not in name else []
@@ -143,7 +173,9 @@ def _run(
     run |= {"method": method_name(line["method"]) if "method" in line else row}
     run |= {"status": line.get("status", MISSING), "reason": line.get("reason")}
     run |= {name: line.get(name, np.nan) for name in (*AP_COLUMNS, *COSTS)}
-    run |= {"AP_val": line.get("val", {}).get("AP", np.nan)}
+    val, curve = line.get("val", {}), line.get("curve") or [{}]
+    run |= {"AP_val": val.get("AP", np.nan), "AP_first": curve[0].get("AP", np.nan)}
+    run |= {name: val.get(name, np.nan) for name in ("l1_teacher", "l1_truth")}
     run |= {"commit": line.get("git", {}).get("commit")}
     if not check or check["recorded"] != line.get("date"):  # never tried, or of an older record
         return run | {"checked": None, "apart": np.nan, "stale": ""}
@@ -163,6 +195,7 @@ def _row(runs: pd.DataFrame, names: list[str], name: str, value: str) -> dict[st
         found = compare_rows(runs, name, other, value) if other else None
         row[f"to_{kind}"] = found.difference if found else np.nan
         row[f"to_{kind}_half"] = found.half_width if found else np.nan
+        row[f"to_{kind}_n"] = found.n if found else 0
     row |= {cost: done[cost].mean() for cost in COSTS[:3]}
     row |= {"stale": "; ".join(sorted({text for text in done["stale"] if text}))}
     tried = done[done["checked"].notna()]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import pandas as pd
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.tables.sources import paper_table
-from crosskd_lab.tables.stats import need, paired, summarise
+from crosskd_lab.tables.stats import need, paired, points, summarise
 
 # The paper's Table 1 mimics with LD: like this project's KD, on the student's own predictions.
 PAPER_NAMES = {"none": "none", "KD": "LD", "CrossKD": "CrossKD"}
@@ -88,7 +87,7 @@ def _what_ran(finals: pd.DataFrame) -> str:
 def _final_ap(finals: pd.DataFrame, teacher_ap: float | None) -> str:
     table = summarise(finals, "method").sort_values("mean", ascending=False, kind="stable")
     rows = table[["method", "mean", "half_width"]].itertuples(index=False, name=None)
-    texts = _words(f"{name} {_plus_minus(mean, half)}" for name, mean, half in rows)
+    texts = _words(f"{name} {points(mean, half)}" for name, mean, half in rows)
     intervals = " (mean ± half of the 95 % interval)" if table["n"].max() > 1 else ""
     teacher = "" if teacher_ap is None else f"; the teacher has {teacher_ap:.1f}"
     return f"Final AP{intervals}: {texts}{teacher}."
@@ -112,7 +111,7 @@ def _difference(finals: pd.DataFrame) -> str:
     shown = size > found.half_width
     verdict = "excludes zero" if shown else "includes zero, so no difference is shown"
     return (
-        f"Over {found.n} common seeds {one} ends {_plus_minus(size, found.half_width)} AP {side} "
+        f"Over {found.n} common seeds {one} ends {points(size, found.half_width)} AP {side} "
         f"{other}: the interval {verdict} (paired t-test p = {found.p_t:.2g}; flipping signs "
         f"p = {found.p_sign_flip:.2g}, which so few seeds cannot bring below {2 / 2**found.n:.2g})."
     )
@@ -197,10 +196,6 @@ def _by_seed(finals: pd.DataFrame, value: str) -> pd.DataFrame:
 def _in_seeds(holds: pd.Series, what: str) -> str:
     """How many single seeds a statement about means holds for; empty where there is but one."""
     return f"; {holds.sum()} of {len(holds)} seeds {what}" if len(holds) > 1 else ""
-
-
-def _plus_minus(mean: float, half: float) -> str:
-    return f"{mean:.1f}" if math.isnan(half) else f"{mean:.1f} ± {half:.1f}"
 
 
 def _words(parts: Iterable[str]) -> str:

@@ -14,6 +14,12 @@ from crosskd_lab.errors import LabError
 SIGN_FLIPS = 2**16
 
 
+STRAY = 0.6
+"""AP (points) below which no interval is printed: few seeds can agree by luck, while whole runs
+made again with another rounding ended up to so far apart (docs/results.md; a test holds the two
+together)."""
+
+
 class Paired(NamedTuple):
     """How much better a method is than a baseline under the same seeds.
 
@@ -36,6 +42,20 @@ def half_width(values: pd.Series | np.ndarray) -> float:
     if n < 2:
         return float("nan")
     return float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+
+
+def points(mean: float, half: float = float("nan"), sign: str = "") -> str:
+    """AP or a difference of AP as it is printed: one decimal, and its interval where there is one.
+
+    Args:
+        mean: In points; NaN is a dash.
+        half: Half the 95 % interval; below ``STRAY`` only that is said.
+        sign: "+" to show the sign of a difference.
+    """
+    if np.isnan(mean):
+        return "–"
+    spread = f" ± {half:.1f}" if round(half, 1) >= STRAY else f" ± <{STRAY}"
+    return f"{round(mean, 1) + 0.0:{sign}.1f}" + ("" if np.isnan(half) else spread)
 
 
 def summarise(frame: pd.DataFrame, by: str | list[str], value: str = "AP") -> pd.DataFrame:

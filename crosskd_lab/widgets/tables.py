@@ -13,6 +13,7 @@ from pandas.io.formats.style import Styler
 from crosskd_lab.errors import LabError
 from crosskd_lab.figures import render
 from crosskd_lab.figures.bars import SOURCE_LOOKS, bars_figure, number_of
+from crosskd_lab.tables import points
 from crosskd_lab.widgets.frames import bundle, control
 
 EVERY = "all sources"
@@ -175,8 +176,7 @@ def _bar(row: dict, top: float) -> str:
 def _difference(row: dict) -> str:
     if pd.isna(row["difference"]):
         return ""
-    half = row["difference_half_width"]
-    return f"{row['difference']:+.1f}" + ("" if pd.isna(half) else f" ± {half:.1f}")
+    return points(row["difference"], row["difference_half_width"], "+")
 
 
 def _or_0(value: float) -> float:

@@ -38,7 +38,7 @@ def test_differences_stand_beside_zero():
     assert [c.lines[0].get_xdata()[0] for c in bars] == [2.0, -2.0, 4.0]
     assert [c.has_xerr for c in bars] == [True, True, False]
     said = [label.get_text() for label in ax.get_yticklabels()]
-    assert said[0] == "a above b\n+2.0 ± 0.5 (n = 3)" and said[1].endswith("-2.0 ± 0.5 (n = 3)")
+    assert said[0] == "a above b\n+2.0 ± <0.6 (n = 3)" and said[1].endswith("-2.0 ± <0.6 (n = 3)")
     assert said[2].endswith("+4.0 (one seed)") and said[3].endswith("(not recorded)")
     assert render(figure, "png")[:4] == b"\x89PNG" and figure.get_size_inches()[0] == WIDTH
     assert DPI == 100

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from crosskd_lab.declared import RECORDED
 from crosskd_lab.errors import LabError
-from crosskd_lab.tables.focus import compare_focus, tell_focus
+from crosskd_lab.tables.claims import FAILED, HELD, OPEN
+from crosskd_lab.tables.focus import compare_focus, judge_focus, tell_focus
 
 
 def frame(kd=0.4, pkd=0.2, jitter=0.01, cosine=-0.5):
@@ -33,9 +35,25 @@ def test_differences_are_taken_image_by_image():
 def test_all_three_verdicts_in_words():
     text = tell_focus(frame(kd=0.615, pkd=0.9))
     assert "over 4 images (boxes cover 25% of it)" in text
-    assert "CrossKD against PKD: these numbers say the opposite of the claim." in text
-    assert "CrossKD against KD: the two measures do not agree on the claim" in text
-    assert "against PKD: the claim is borne out" in tell_focus(frame())
+    assert "CrossKD more focused than PKD, Fig. 5's claim: did not hold." in text
+    asked = "CrossKD more focused than KD, a question that the paper does not ask: "
+    assert f"{asked}not decided by these data." in text
+    assert "Fig. 5's claim: held." in tell_focus(frame()) and f"{asked}held." in tell_focus(frame())
+
+
+def test_both_measures_have_to_say_so():
+    part = frame()
+    part.loc[part["loss"] == "PKD", "gini"] = 0.9
+    assert judge_focus(compare_focus(part)) == OPEN and judge_focus(compare_focus(frame())) == HELD
+
+
+def test_the_shipped_survey_bears_fig_5_out_at_the_neck():
+    survey = pd.read_csv(RECORDED / "figure5" / "gradients.csv")
+    compared = compare_focus(survey)
+    assert judge_focus(compared) == HELD, "Fig. 5 compares CrossKD with PKD"
+    # Against mimicking, which the paper does not claim, the neck and f_3 answer differently.
+    assert judge_focus(compared, "KD") == FAILED
+    assert judge_focus(compare_focus(survey, "cls", 3), "KD") == HELD
 
 
 def test_a_cosine_below_zero_is_called_conflict():

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from crosskd_lab.declared import Row, Sweep, append_line
-from crosskd_lab.tables import beside, measured_curves, measured_rows, measured_runs
+from crosskd_lab.tables import beside, measured_curves, measured_rows, measured_runs, whole_again
 
 ROWS = {
     "none": [20.0, 22.0, 21.0],
@@ -83,6 +83,24 @@ def test_a_row_is_stale_while_its_first_losses_disagree(recorded):
     assert (row["checked"], row["stale"]) == ("never", ""), "that was an older record of this row"
 
 
+def test_whole_reruns_stand_beside_their_records(tmp_path):
+    row, about = SWEEP.rows[0], {"begin": {"step": 10, "loss": 2.0}, "threads": 1}
+    append_line(tmp_path / "s.jsonl", line(row, 0, 20.0, **about))
+    append_line(tmp_path / "s.jsonl", line(row, 1, 22.0, **about))
+    other = {"begin": {"step": 10, "loss": 2.02}, "threads": 2}
+    append_line(tmp_path / "again" / "s.jsonl", line(row, 0, 20.5, **other))
+    append_line(tmp_path / "again" / "s.jsonl", line(row, 2, 20.5, **other))
+    (found,) = whole_again(tmp_path).to_dict("records")
+    assert (found["sweep"], found["row"], found["seed"], found["threads"]) == (
+        "s",
+        "none",
+        0,
+        "1, 2",
+    )
+    assert found["apart"] == 0.5 and found["begin"] == pytest.approx(0.01)
+    assert whole_again(tmp_path / "nowhere").empty
+
+
 def test_curves_are_those_of_the_validations(recorded):
     row, curve = SWEEP.rows[3], [{"step": 80, "AP": 1.0}, {"step": 160, "AP": 2.0, "l1_truth": 3.0}]
     pkd = {"status": "done", "method": [{"type": "PKD"}], "curve": curve}
@@ -110,12 +128,14 @@ def test_before_anything_is_recorded_all_is_missing(tmp_path):
         ("fcos_crosskd", "none", "fcos_none"),
         ("fcos_crosskd", "kd", None),
         ("kd", "kd", None),
+        ("kd_cls", "kd", None),
+        ("crosskd_cls", "kd", "kd_cls"),
         ("crosskd", "kd", "kd"),
         ("crosskd_kd", "kd", "kd"),
     ],
 )
 def test_a_row_is_held_against_its_own_kind(name, kind, found):
     names = ["none", "kd", "crosskd", "crosskd_3", "kd_from_atss", "crosskd_from_atss"]
-    names += ["crosskd_kd"]
+    names += ["crosskd_kd", "kd_cls", "crosskd_cls"]
     names = ["fcos_none", "fcos_crosskd"] if name.startswith("fcos") else names
     assert beside(name, kind, names) == found

@@ -38,31 +38,34 @@ def test_a_sweep_in_words(tmp_path):
     text = sweep_section("table4", tmp_path)
     lines = text.splitlines()
     assert lines[0] == "## Table 4: plain mimicking added back to CrossKD"
+    assert lines[2] == "`crosskd_kd` has both losses."
     # t(0.975, 2) = 4.303: a standard deviation of 1 over three seeds is 2.5
-    assert "| none | 3 | 11.0 ± 2.5 | – | -2.0 ± 0.0 | 240 | 0.25 | never |" in lines
-    assert "| kd | 3 | 13.0 ± 2.5 | +2.0 ± 0.0 | – | 240 | 0.25 | never |" in lines
+    assert "| none | 11.0 ± 2.5 (3) | – | -2.0 ± <0.6 (3) | 240 | 0.25 | never |" in lines
+    assert "| kd | 13.0 ± 2.5 (3) | +2.0 ± <0.6 (3) | – | 240 | 0.25 | never |" in lines
     assert (
-        "| crosskd | 2 of 3 | 15.5 ± 6.4 | +5.0 ± 0.0 | +3.0 ± 0.0 | 240 | 0.25 | never |" in lines
+        "| crosskd | 15.5 ± 6.4 (2 of 3) | +5.0 ± <0.6 (2) | +3.0 ± <0.6 (2) | 240 | 0.25 | never |"
+        in lines
     )
-    assert "| crosskd_kd | 0 of 3 | – | – | – | – | – | never |" in lines
+    assert "| crosskd_kd | – | – | – | – | – | never |" in lines
     assert "stale" not in text
 
 
 def test_a_stale_row_says_so():
     row = {"row": "kd", "n": 1, "seeds": 3, "mean": 10.0, "half_width": math.nan}
     row |= {"to_none": -1.25, "to_none_half": math.nan, "to_kd": math.nan, "to_kd_half": math.nan}
+    row |= {"to_none_n": 1, "to_kd_n": 0}
     row |= {"steps": 240.0, "step_seconds": 0.3, "checked": "never", "stale": "other losses"}
     (line,) = sweep_table(pd.DataFrame([row])).to_dict("records")
     assert line["stale"] == "other losses"
-    assert (line["seeds"], line["AP"], line["to none"]) == ("1 of 3", "10.0", "-1.2")
+    assert (line["AP"], line["to none"], line["to KD"]) == ("10.0 (1 of 3)", "-1.2 (1)", "–")
 
 
 def test_nothing_recorded_says_how_to_record(tmp_path):
     assert "`crosskd-lab sweep table6` records it" in sweep_section("table6", tmp_path)
     page = results_page(tmp_path)
     assert page.index("## Table 8") < page.index("## The fine print")
-    assert "Fig. 3" not in page and "smoke" not in page
-    assert page.count("not decided by these data") == page.count("| 0 |\n")
+    assert "## Fig. 3" not in page and "smoke" not in page
+    assert page.count("not decided by these data") == page.count("| 0 seeds |\n")
 
 
 def test_conflict_ratios_keep_the_order_of_the_survey():

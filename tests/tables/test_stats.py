@@ -8,7 +8,16 @@ import pandas as pd
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.tables import Paired, difference_to_baseline, paired, summarise
+from crosskd_lab.files import PROJECT
+from crosskd_lab.tables import (
+    Paired,
+    difference_to_baseline,
+    paired,
+    points,
+    summarise,
+    whole_again,
+)
+from crosskd_lab.tables.stats import STRAY
 
 # Quantiles 0.975 of Student's t with 1 and 2 degrees of freedom, from a printed table.
 T1, T2 = 12.706205, 4.302653
@@ -22,6 +31,27 @@ def runs(**values):
         for seed, ap in enumerate(aps)
     ]
     return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ((19.06, 2.04), "19.1 ± 2.0"),
+        ((10.07, 0.14), "10.1 ± <0.6"),
+        ((-0.04, 0.9, "+"), "+0.0 ± 0.9"),
+        ((5.0,), "5.0"),
+        ((math.nan,), "–"),
+    ],
+)
+def test_no_interval_is_printed_that_is_narrower_than_a_rerun_strays(numbers, said):
+    assert points(*numbers) == said
+
+
+def test_the_least_interval_is_what_whole_reruns_strayed_by():
+    apart = whole_again()["apart"].max()
+    assert STRAY - 0.1 < apart <= STRAY
+    for text in ("docs/regime.md", "notebooks/13_what_held.ipynb"):
+        assert f"below {STRAY}" in (PROJECT / text).read_text("utf-8")
 
 
 def test_summary_by_hand():

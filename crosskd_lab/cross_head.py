@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .errors import LabError
 from .heads import BRANCHES, HeadAdapter, Levels, Predictions, Towers
-from .losses import channel_statistics, standardise
+from .losses import channel_statistics, full_precision, rescale
 from .shapes import expect_same
 
 Align = Callable[[Tensor, Tensor], Tensor]
@@ -37,8 +37,8 @@ def align_statistics(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Ten
         LabError: if the maps differ in shape.
     """
     expect_same(student, teacher, "features at the tap", "heads of different width need an adapter")
-    deviation, mean = channel_statistics(teacher.detach())
-    return standardise(student, eps) * deviation + mean
+    own, wanted = channel_statistics(student), channel_statistics(teacher.detach())
+    return rescale(student, *own, *wanted, eps).to(student.dtype)
 
 
 class ConvAlign(nn.Module):
@@ -61,7 +61,7 @@ class ConvAlign(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """f_i^s ``(N, C_s, H, W)`` in the width of f_i^t ``(N, C_t, H, W)``."""
-        return self.then(self.conv(student), teacher)
+        return self.then(self.conv(full_precision(student)), teacher)
 
 
 def align_nothing(student: Tensor, teacher: Tensor) -> Tensor:

@@ -71,7 +71,10 @@ class Distiller(BaseDetector):
             LabError: if two methods give one name, or the teacher scores near nothing.
         """
         if not self.methods:  # nothing to distil: stock training, without the teacher's forward
-            return self.pair.student.loss(batch_inputs, batch_data_samples)
+            head, student = self.pair.student_head, self.pair.student
+            if getattr(head, "fast", None) is None:
+                return student.loss(batch_inputs, batch_data_samples)
+            return head.student_step(student, batch_inputs, batch_data_samples, self.tap)[1]
         taps, losses = collect(self.pair, batch_inputs, batch_data_samples, self.tap)
         if not self._awake and any(len(gt) for gt in taps.gt_instances):
             head = taps.teacher_head

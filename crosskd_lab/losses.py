@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
 
+from .hot import hot
 from .shapes import expect_same
 
 
@@ -29,6 +30,8 @@ def region_mean(distance: Tensor, weight: Tensor, normaliser: Tensor | float) ->
         A scalar.
     """
     eps = torch.finfo(torch.float32).eps  # as mmdet's losses do: an empty batch gives 0, not nan
+    if isinstance(normaliser, Tensor):
+        normaliser = normaliser.to(distance.dtype)
     return (distance * weight).sum() / (normaliser + eps)
 
 
@@ -70,7 +73,11 @@ def kd_quality_focal(logits: Tensor, soft_label: Tensor, beta: float = 1.0) -> T
         ``(...,)`` summed over classes.
     """
     expect_same(logits, soft_label, "quality focal loss: logits and soft label")
-    soft_label = soft_label.detach()
+    return _quality_focal(logits, soft_label.detach(), beta)
+
+
+@hot
+def _quality_focal(logits: Tensor, soft_label: Tensor, beta: float) -> Tensor:
     bce = F.binary_cross_entropy_with_logits(logits, soft_label, reduction="none")
     if beta:
         bce = bce * (logits.sigmoid() - soft_label).abs().pow(beta)
@@ -93,8 +100,13 @@ def distribution_kl(logits: Tensor, teacher_logits: Tensor, temperature: float =
     expect_same(
         logits, teacher_logits, "box distributions", "both heads need the same reg_max for KL"
     )
+    return _kl(logits, teacher_logits.detach(), temperature)
+
+
+@hot
+def _kl(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
     log_p = F.log_softmax(full_precision(logits) / temperature, -1)
-    log_t = F.log_softmax(full_precision(teacher_logits.detach()) / temperature, -1)
+    log_t = F.log_softmax(full_precision(teacher_logits) / temperature, -1)
     return temperature**2 * (log_t.exp() * (log_t - log_p)).sum(-1)
 
 
@@ -117,6 +129,14 @@ def pearson_distance(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Ten
     return 0.5 * difference.square().mean()
 
 
+@hot
+def rescale(
+    feature: Tensor, own: Tensor, mean: Tensor, wanted: Tensor, centre: Tensor, eps: float
+) -> Tensor:
+    """``(f - mean) / (own + eps) * wanted + centre``, each statistic ``(1, C, 1, 1)``."""
+    return (feature - mean) / (own + eps) * wanted + centre
+
+
 def standardise(feature: Tensor, eps: float = 1e-6) -> Tensor:
     """``(f - mean) / (std + eps)`` per channel of ``(N, C, H, W)`` over batch and space."""
     deviation, mean = channel_statistics(feature)
@@ -135,11 +155,15 @@ def channel_statistics(feature: Tensor) -> tuple[Tensor, Tensor]:
     small image) it is 0, not nan. In a distributed run the batch is that of all processes, so a
     batch spread over processes is what it is in one (the authors' code takes each process's own).
     """
-    feature = full_precision(feature)
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        return _statistics_of_all(feature)
-    single = feature.numel() == feature.size(1)
-    return torch.std_mean(feature, dim=(0, 2, 3), correction=1 - single, keepdim=True)
+        return _statistics_of_all(full_precision(feature))
+    return _statistics(feature, 0 if feature.numel() == feature.size(1) else 1)
+
+
+@hot
+def _statistics(feature: Tensor, correction: int) -> tuple[Tensor, Tensor]:
+    feature = full_precision(feature)
+    return torch.std_mean(feature, dim=(0, 2, 3), correction=correction, keepdim=True)
 
 
 def _statistics_of_all(feature: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,8 +179,15 @@ def _statistics_of_all(feature: Tensor) -> tuple[Tensor, Tensor]:
     return variance.clamp(min=1e-30).sqrt(), mean  # a root of 0 would have no gradient
 
 
+def box_iou(boxes: Tensor, others: Tensor, eps: float = 1e-6) -> Tensor:
+    """Intersection over union of ``(..., 4)`` xyxy boxes that broadcast, ``(...,)`` in [0, 1]."""
+    overlap, union, _ = _overlap(boxes, others)
+    return overlap / union.clamp(min=eps)
+
+
 def giou_distance(boxes: Tensor, teacher_boxes: Tensor, eps: float = 1e-6) -> Tensor:
     """1 - GIoU (sec. 3.3; Rezatofighi et al. 2019) of ``(..., 4)`` boxes, ``(...,)`` in [0, 2]."""
+    expect_same(boxes, teacher_boxes, "paired boxes")
     overlap, union, hull = _overlap(boxes, teacher_boxes.detach())
     union = union.clamp(min=eps)
     hull = hull.clamp(min=eps)
@@ -165,18 +196,22 @@ def giou_distance(boxes: Tensor, teacher_boxes: Tensor, eps: float = 1e-6) -> Te
 
 def log_iou_distance(boxes: Tensor, teacher_boxes: Tensor, eps: float = 1e-6) -> Tensor:
     """-ln IoU (UnitBox, Yu et al. 2016), FCOS's box loss, of ``(..., 4)`` boxes, ``(...,)``."""
-    overlap, union, _ = _overlap(boxes, teacher_boxes.detach())
-    return -(overlap / union.clamp(min=eps)).clamp(min=eps).log()
+    expect_same(boxes, teacher_boxes, "paired boxes")
+    return -box_iou(boxes, teacher_boxes.detach(), eps).clamp(min=eps).log()
 
 
 def _overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Areas of intersection, union and enclosing box of paired ``(..., 4)`` xyxy boxes.
+    """Areas of intersection, union and enclosing box of ``(..., 4)`` xyxy boxes that broadcast.
 
     A box turned inside out, as RTMDet's distances of either sign can give, has no area.
     """
-    expect_same(a, b, "paired boxes")
     inner = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(0)
     outer = (torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])).clamp(0)
-    overlap = inner.prod(-1)
-    area_a, area_b = ((box[..., 2:] - box[..., :2]).clamp(0).prod(-1) for box in (a, b))
-    return overlap, area_a + area_b - overlap, outer.prod(-1)
+    overlap = _area(inner)
+    area_a, area_b = (_area((box[..., 2:] - box[..., :2]).clamp(0)) for box in (a, b))
+    return overlap, area_a + area_b - overlap, _area(outer)
+
+
+def _area(extent: Tensor) -> Tensor:
+    """Width times height of ``(..., 2)``; the gradient of ``prod`` would wait for the GPU."""
+    return extent[..., 0] * extent[..., 1]

@@ -23,8 +23,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = [
     "errors", "files", "stack", "__init__", "shapes",
     "provenance", "names", "metrics_log", "record", "declared", "scenes", "coco",
-    "fetch", "losses", "heads", "configs", "classes", "pair", "cross_head", "taps", "methods",
-    "distiller", "schedule", "settings", "analysis", "training", "experiment", "pretrain",
+    "fetch", "hot", "losses", "heads", "configs", "classes", "pair", "cross_head", "taps",
+    "methods", "distiller", "engine", "schedule", "settings", "analysis", "training",
+    "experiment", "pretrain",
     "evaluate", "survey", "export", "teacher",
     "tables", "recipes", "results",
     "figures", "cards", "race", "sweep", "recheck", "widgets", "launch", "forecast",

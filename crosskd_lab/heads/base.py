@@ -6,17 +6,23 @@ coding, its targets.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import torch.nn.functional as F
+import torch
 from mmdet.models.utils import unpack_gt_instances
 from torch import Tensor
 
-from ..losses import kd_quality_focal
+from ..losses import full_precision, kd_quality_focal
 from .overhear import overhear
 from .tensors import HeadTaps, Levels, Predictions, Targets
 from .walk import TowerHead
+
+
+DetectionLosses = Callable[
+    [Predictions, list[Any], list[dict], list[Any] | None], tuple[dict[str, Any], Targets]
+]
 
 
 class HeadAdapter(TowerHead):
@@ -30,6 +36,8 @@ class HeadAdapter(TowerHead):
     """
 
     assigns: ClassVar[str] = "get_targets"  # the head's method that runs the assigner
+    fast: DetectionLosses | None = None
+    """The fast form of :meth:`detection_losses`, where the engine has put one."""
 
     # --- one step ------------------------------------------------------------------------------
     def student_step(
@@ -38,7 +46,8 @@ class HeadAdapter(TowerHead):
         """Walk once; the detection loss is the head's own, on those predictions."""
         walked = self.walk(detector.extract_feat(inputs), tap)
         truths, ignored, metas = unpack_gt_instances(data_samples)
-        return walked, *self.detection_losses(walked.predictions, truths, metas, ignored)
+        detect = self.fast or self.detection_losses
+        return walked, *detect(walked.predictions, truths, metas, ignored)
 
     def teacher_step(
         self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str, student: HeadTaps
@@ -65,7 +74,8 @@ class HeadAdapter(TowerHead):
             ignored: Per image None or ``bboxes`` (crowds) on which assigners with an
                 ``ignore_iof_thr`` above 0 leave priors out; None where no image has any.
         """
-        outputs = map(list, self.outputs(predictions))
+        # mmdet's losses write float32 overlaps into tensors of the scores' kind
+        outputs = ([full_precision(m) for m in maps] for maps in self.outputs(predictions))
         with overhear(self.head, self.assigns) as heard:
             losses = self.head.loss_by_feat(*outputs, gt_instances, metas, ignored)
         return losses, self.read_targets(heard[0], predictions, metas)
@@ -77,8 +87,8 @@ class HeadAdapter(TowerHead):
 
     def counted(self, targets: Targets) -> Targets:
         """Targets with the number of their positives: averaged over processes, at least 1."""
-        count = self.mean_over_processes(targets.positive.sum().item(), targets.boxes)
-        return replace(targets, num_pos=max(count, 1.0))
+        count = self.mean_over_processes(targets.positive.sum(), targets.boxes)
+        return replace(targets, num_pos=count.clamp(min=1))
 
     def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
         """Turn what ``head.get_targets`` returned into :class:`Targets`."""
@@ -89,9 +99,13 @@ class HeadAdapter(TowerHead):
 
         One-hot at positives; heads that score localisation quality put the IoU there instead.
         """
-        one_hot = F.one_hot(targets.labels.clamp(0, self.num_classes), self.num_classes + 1)
         value = targets.positive.float() if targets.quality is None else targets.quality
-        return one_hot[..., :-1] * value[..., None]
+        return self.one_hot(targets) * value[..., None]
+
+    def one_hot(self, targets: Targets) -> Tensor:
+        """Whether each class is that of the prior, ``(N, P, K)`` bool."""
+        classes = torch.arange(self.num_classes, device=targets.labels.device)
+        return targets.labels[..., None] == classes  # F.one_hot looks into the labels, and waits
 
     # --- flat views and distances ---------------------------------------------------------------
     @property

@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
+from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 from torch import Tensor
 
 from ..losses import giou_distance
 from .base import HeadAdapter
 from .tensors import Levels, Predictions, Targets
+
+
+MOST_GROWTH = abs(math.log(16 / 1000))  # of a side, as mmdet clips it
+
+
+def decode(
+    anchors: Tensor, deltas: Tensor, means: Sequence[float], stds: Sequence[float]
+) -> Tensor:
+    """R-CNN's box coding (Girshick et al. 2014): ``(..., 4)`` deltas to xyxy boxes, not clipped.
+
+    As mmdet's coder to the bit; that one sends its means to the GPU each time and waits for it.
+    """
+    dx, dy, dw, dh = (
+        d * std + mean for d, std, mean in zip(deltas.unbind(-1), stds, means, strict=True)
+    )
+    size = anchors[..., 2:] - anchors[..., :2]
+    centre = (anchors[..., :2] + anchors[..., 2:]) * 0.5 + size * torch.stack([dx, dy], -1)
+    growth = torch.stack([dw, dh], -1).clamp(min=-MOST_GROWTH, max=MOST_GROWTH)
+    size = size * growth.exp()
+    return torch.cat([centre - size * 0.5, centre + size * 0.5], -1)
+
+
+def encode(
+    anchors: Tensor, boxes: Tensor, means: Sequence[float], stds: Sequence[float]
+) -> Tensor:
+    """The inverse of :func:`decode`, as mmdet's coder has it: in float32."""
+    anchors, boxes = anchors.float(), boxes.float()
+    size, wanted = (box[..., 2:] - box[..., :2] for box in (anchors, boxes))
+    centre, aim = ((box[..., :2] + box[..., 2:]) * 0.5 for box in (anchors, boxes))
+    deltas = torch.cat([(aim - centre) / size, (wanted / size).log()], -1)
+    return torch.stack(
+        [(d - mean) / std for d, mean, std in zip(deltas.unbind(-1), means, stds, strict=True)], -1
+    )
 
 
 class DeltaAdapter(HeadAdapter):
@@ -21,7 +56,7 @@ class DeltaAdapter(HeadAdapter):
         labels: Sequence[Tensor],
         label_weights: Sequence[Tensor],
         boxes: Sequence[Tensor],
-        num_pos: float,
+        num_pos: Tensor | float,
     ) -> Targets:
         """Targets from mmdet's per-level ``(N, P_l)`` labels, weights and ``(N, P_l, 4)`` boxes."""
         found = Targets(
@@ -41,6 +76,8 @@ class DeltaAdapter(HeadAdapter):
         """Boxes ``(N, P, 4)`` xyxy in input pixels from deltas ``(N, P, 4)``."""
         anchors = self.priors(levels).expand(deltas.size(0), -1, -1)
         coder = self.head.bbox_coder
+        if type(coder) is DeltaXYWHBBoxCoder and not coder.add_ctr_clamp:
+            return decode(anchors, deltas, coder.means, coder.stds)
         return coder.decode(anchors.flatten(0, 1), deltas.flatten(0, 1)).view_as(deltas)
 
     def decode(self, reg: Levels, metas: list[dict]) -> Tensor:

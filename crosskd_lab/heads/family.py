@@ -117,6 +117,6 @@ class HeadFamily:
         return targets.num_pos
 
     @staticmethod
-    def mean_over_processes(count: float, like: Tensor) -> float:
-        """A count averaged over the processes of a distributed run, as mmdet's losses do."""
-        return reduce_mean(torch.tensor(float(count), device=like.device)).item()
+    def mean_over_processes(count: Tensor | float, like: Tensor) -> Tensor:
+        """A count averaged over the processes of a distributed run, as mmdet's losses do, 0-d."""
+        return reduce_mean(torch.as_tensor(count, dtype=torch.float32, device=like.device))

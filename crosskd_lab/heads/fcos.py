@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from ..losses import log_iou_distance
@@ -49,7 +50,7 @@ class FCOSAdapter(HeadAdapter):
         flat_labels, flat_edges = by_image(labels, images), by_image(edges, images)
         positive = (flat_labels >= 0) & (flat_labels < self.head.num_classes)
         boxes = self._boxes(flat_edges, predictions.reg) * positive[..., None]
-        num_pos = max(self.mean_over_processes(positive.sum().item(), boxes), 1.0)
+        num_pos = self.mean_over_processes(positive.sum(), boxes).clamp(min=1)
         return Targets(
             labels=flat_labels,
             label_weights=torch.ones_like(boxes[..., 0]),
@@ -59,11 +60,11 @@ class FCOSAdapter(HeadAdapter):
             centres=self.centres(predictions.cls),
         )
 
-    def cls_normaliser(self, targets: Targets) -> float:
+    def cls_normaliser(self, targets: Targets) -> Tensor:
         """M: the sum of the student's centerness targets, averaged over processes."""
-        return max(self.mean_over_processes(targets.centerness.sum().item(), targets.boxes), 1e-6)
+        return reduce_mean(targets.centerness.sum()).clamp(min=1e-6)
 
-    def box_normaliser(self, weight: Tensor, targets: Targets) -> float:
+    def box_normaliser(self, weight: Tensor, targets: Targets) -> Tensor:
         """M, as for classification."""
         return self.cls_normaliser(targets)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +14,25 @@ from .tensors import Levels
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+SIZES_KEPT = 32
+
+
+def of_sizes(build: Callable[[Any, Levels], Tensor]) -> Callable[[Any, Levels], Tensor]:
+    """Keep what follows from the maps' sizes alone: made anew, it would wait for the GPU."""
+
+    @wraps(build)
+    def kept(self: Any, levels: Levels) -> Tensor:
+        sizes = [m.shape[-2:] for m in levels]
+        key = (build.__name__, id(self._priors), self.levels, levels[0].device, *sizes)
+        if key not in self._kept:
+            if len(self._kept) >= SIZES_KEPT:
+                self._kept.clear()
+            self._kept[key] = build(self, levels)
+        return self._kept[key]
+
+    return kept
 
 
 class Locations:
@@ -25,6 +45,7 @@ class Locations:
     def __init__(self, head: nn.Module) -> None:
         self.head: Any = head
         self.levels: tuple[int, ...] | None = None
+        self._kept: dict[Any, Tensor] = {}
 
     def only(self, levels: Sequence[int]) -> Self:
         """This adapter reading some of the head's levels, by their indices, and no others."""
@@ -53,6 +74,7 @@ class Locations:
     def _priors(self) -> Any:
         return self.head.prior_generator
 
+    @of_sizes
     def priors(self, levels: Levels) -> Tensor:
         """Anchors ``(P, 4)`` xyxy, or points ``(P, 2)``, in input pixels, for maps of this size."""
         return torch.cat(
@@ -62,6 +84,19 @@ class Locations:
             ]
         )
 
+    @of_sizes
+    def cells(self, levels: Levels) -> Tensor:
+        """Left and top edge ``(P, 2)``, in input pixels, of the cell that every prior stands in."""
+        found = []
+        for (height, width), stride in zip(
+            (m.shape[-2:] for m in levels), self.strides, strict=True
+        ):
+            at = (torch.arange(n, device=levels[0].device) * stride for n in (height, width))
+            y, x = torch.meshgrid(*at, indexing="ij")
+            found.append(torch.stack([x, y], -1).view(-1, 1, 2).expand(-1, self.anchors, -1))
+        return torch.cat([cell.reshape(-1, 2) for cell in found])
+
+    @of_sizes
     def centres(self, levels: Levels) -> Tensor:
         """Centre ``(P, 2)`` of every prior, x and y in input pixels."""
         priors = self.priors(levels)
@@ -80,6 +115,7 @@ class Locations:
             edges = edges * self.stride_of_priors(levels)[:, None]
         return torch.cat([centre - edges[..., :2], centre + edges[..., 2:]], -1)
 
+    @of_sizes
     def stride_of_priors(self, levels: Levels) -> Tensor:
         """The stride in pixels at every prior, ``(P,)``."""
         steps = torch.tensor(self.strides, dtype=torch.float32, device=levels[0].device)

@@ -67,7 +67,7 @@ class Targets:
         label_weights: ``(N, P)``, 1 = positive or negative, 0 = ignored or outside the image.
         boxes: ``(N, P, 4)`` assigned ground truth, xyxy in input pixels; zero where background.
         num_pos: Number of positives as the student's head counts it: at least 1, averaged over
-            processes.
+            processes. On a GPU it stays there: to read it as a number would be to wait.
         num_classes: K.
         centres: ``(P, 2)`` centre of every prior, x and y in input pixels.
         quality: ``(N, P)`` in [0, 1], what the class score of a positive shall be, from heads whose
@@ -77,7 +77,7 @@ class Targets:
     labels: Tensor
     label_weights: Tensor
     boxes: Tensor
-    num_pos: float
+    num_pos: Tensor | float
     num_classes: int
     centres: Tensor | None = None
     quality: Tensor | None = None

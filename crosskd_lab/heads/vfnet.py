@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import LabError
-from ..losses import full_precision, giou_distance
+from ..losses import giou_distance
 from .locations import by_image
 from .quality import QualityAdapter
 from .tensors import Levels, Predictions, Recipe, Targets
@@ -53,12 +53,8 @@ class VFNetAdapter(QualityAdapter):
         return torch.cat([first, factor * first.detach()], 1), star
 
     def outputs(self, predictions: Predictions) -> list[Levels]:
-        """Scores, first boxes and second boxes.
-
-        In mixed precision the scores leave half precision here: mmdet's loss writes the overlaps of
-        boxes, which have left it already, into a tensor of the scores' kind.
-        """
-        return [tuple(map(full_precision, predictions.cls)), *_both(predictions.reg)]
+        """Scores, first boxes and second boxes."""
+        return [predictions.cls, *_both(predictions.reg)]
 
     def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
         """ATSS's assigner result (or FCOS's); mmdet gives each level for all images at once."""

@@ -115,12 +115,12 @@ class TowerHead(Locations, HeadFamily):
         """The f_i of one level, and what its last conv hands to the predictor."""
         reached = [feature]
         for conv in self.tower(branch, level):
-            before = conv(feature, activate=False)
             if tap == "pre_relu" and conv.with_activation:
+                before = conv(feature, activate=False)
                 feature = conv.activate(before.clone())  # may act in place: spare what is kept
                 reached.append(before)
             else:
-                feature = conv.activate(before) if conv.with_activation else before
+                feature = conv(feature)
                 reached.append(feature)
         return reached, feature
 

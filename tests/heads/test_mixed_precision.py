@@ -10,7 +10,7 @@ from crosskd_lab.methods import PKD, CrossKD, PredictionMimicking
 from crosskd_lab.pair import Pair
 
 HEADS = ["gfl", "retinanet", "fcos", "atss", "paa", "vfnet", "tood", "rtmdet"]
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 
 
 @pytest.mark.parametrize("device", DEVICES)

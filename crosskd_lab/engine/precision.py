@@ -1,0 +1,219 @@
+"""Convolutions that compute with weights of their own: cast to bf16, BatchNorm folded in.
+
+Under autocast every normalisation leaves bf16 and comes back, and costs two passes over its map.
+Here activations stay bf16 from the image to the prediction. The master weights stay float32 and are
+cast once a step; BatchNorm whose statistics are frozen is an affine map, which is multiplied into
+the weights of the convolution before it (gradients flow through that product). Statistics of
+GroupNorm and of the alignment, and all losses, are computed in float32.
+
+A frozen teacher's weights are made once: in float32 too, so it runs without BatchNorm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule, Scale
+from torch import Tensor, nn
+
+from ..errors import LabError
+from ..hot import hot
+
+Made = tuple[Tensor, Tensor | None]
+
+
+@hot
+def group_norm(
+    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, rectify: bool
+) -> Tensor:
+    """GroupNorm of ``(N, C, H, W)``, statistics in float32, and ReLU where asked for."""
+    n, c, h, w = x.shape
+    y = x.permute(0, 2, 3, 1).reshape(n, h * w, groups, c // groups).float()
+    variance, mean = torch.var_mean(y, dim=(1, 3), correction=0, keepdim=True)
+    y = (y - mean) * torch.rsqrt(variance + eps)
+    y = y.reshape(n, h * w, c) * weight + bias
+    y = y.relu() if rectify else y
+    return y.to(x.dtype).view(n, h, w, c).permute(0, 3, 1, 2)
+
+
+class Weights:
+    """What the convolutions of one detector compute with.
+
+    Args:
+        detector: A stock detector. Its parameters and state dict stay as they are.
+        dtype: Of the activations.
+        frozen: The weights never change (a teacher's): made once, without gradient.
+
+    Raises:
+        LabError: in bf16, where the detector holds layers that this knows nothing of.
+    """
+
+    def __init__(self, detector: Any, dtype: torch.dtype, frozen: bool) -> None:
+        self.dtype, self.frozen, self.active = dtype, frozen, frozen
+        self.norms = dict(norms_behind(detector))
+        self.folded: set[nn.Module] = set()
+        self.made: dict[nn.Module, Made] = {}
+        self._seen: list[tuple[int, int]] = []
+        half = dtype == torch.bfloat16
+        if half:
+            check_layers(detector)
+        self.convs = [m for m in detector.modules() if type(m) is nn.Conv2d]
+        if not half:  # only what a BatchNorm is folded into
+            self.convs = [conv for conv in self.convs if conv in self.norms]
+        for module in list(detector.modules()):
+            if half and isinstance(module, ConvModule) and _fusible(module):
+                module.forward = _NormAct(module)  # type: ignore[method-assign]
+            elif half and isinstance(module, nn.GroupNorm):
+                module.forward = _Norm(module)  # type: ignore[method-assign]
+        for conv in self.convs:
+            conv.forward = _Conv(self, conv)  # type: ignore[method-assign]
+        for norm in self.norms.values():
+            norm.forward = _Folded(self, norm)  # type: ignore[method-assign]
+        detector.backbone.register_forward_pre_hook(self.begin)
+
+    def begin(self, backbone: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor] | None:
+        """Before each forward of the backbone: make the weights. A student in evaluation mode
+        predicts in float32, from its own."""
+        self.active = self.frozen or backbone.training
+        if not self.active:
+            return None
+        if self.frozen:
+            seen = [(conv.weight.data_ptr(), conv.weight._version) for conv in self.convs]
+            if seen != self._seen:
+                with torch.no_grad():
+                    self.make()
+                self._seen = seen
+        else:
+            self.make()
+        if self.dtype != torch.bfloat16:
+            return None
+        return (inputs[0].to(self.dtype, memory_format=torch.channels_last),)
+
+    def make(self) -> None:
+        """Fold and cast all weights."""
+        norms = {conv: norm for conv, norm in self.norms.items() if not norm.training}
+        self.folded = set(norms.values())
+        factors, shifts = _affine(list(norms.values()))
+        affine = dict(zip(norms, zip(factors, shifts, strict=True), strict=True))
+        for conv in self.convs:
+            weight, bias = conv.weight, conv.bias
+            if conv in affine:
+                factor, shift = affine[conv]
+                weight = weight * factor[:, None, None, None]
+                bias = shift if bias is None else bias * factor + shift
+            self.made[conv] = (self._cast(weight), None if bias is None else bias.to(self.dtype))
+
+    def _cast(self, weight: Tensor) -> Tensor:
+        if self.dtype == weight.dtype:
+            return weight
+        return weight.to(self.dtype, memory_format=torch.channels_last)
+
+
+def _affine(norms: list[Any]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Factor and shift of each BatchNorm; all at once, for each alone is a dozen tiny kernels."""
+    if not norms:
+        return (), ()
+    sizes = [norm.num_features for norm in norms]
+    eps = torch.cat([norm.running_var + norm.eps for norm in norms])
+    factor = torch.cat([norm.weight for norm in norms]) * eps.rsqrt()
+    mean = torch.cat([norm.running_mean for norm in norms])
+    shift = torch.cat([norm.bias for norm in norms]) - mean * factor
+    return factor.split(sizes), shift.split(sizes)
+
+
+class _Conv:
+    def __init__(self, weights: Weights, conv: Any) -> None:
+        self.weights, self.conv = weights, conv
+
+    def __call__(self, x: Tensor) -> Tensor:
+        conv = self.conv
+        if not self.weights.active:
+            return nn.Conv2d.forward(conv, x)
+        weight, bias = self.weights.made[conv]
+        x = x.to(weight.dtype)
+        return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
+
+
+class _Folded:
+    def __init__(self, weights: Weights, norm: nn.Module) -> None:
+        self.weights, self.norm = weights, norm
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.weights.active and self.norm in self.weights.folded:
+            return x
+        return type(self.norm).forward(self.norm, x)
+
+
+class _Norm:
+    def __init__(self, norm: Any) -> None:
+        self.norm = norm
+
+    def __call__(self, x: Tensor, rectify: bool = False) -> Tensor:
+        norm = self.norm
+        if x.dtype != torch.bfloat16:
+            x = nn.GroupNorm.forward(norm, x)
+            return x.relu() if rectify else x
+        return group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps, rectify)
+
+
+class _NormAct:
+    def __init__(self, module: Any) -> None:
+        self.module, self.norm = module, _Norm(module.norm)
+
+    def __call__(self, x: Tensor, activate: bool = True, norm: bool = True) -> Tensor:
+        rectify = activate and self.module.with_activation
+        x = self.module.conv(x)
+        if norm:
+            return self.norm(x, rectify)
+        return self.module.activate(x) if rectify else x
+
+
+def _fusible(module: Any) -> bool:
+    """A conv, GroupNorm and ReLU in this order."""
+    return (
+        module.order == ("conv", "norm", "act")
+        and not module.with_explicit_padding
+        and isinstance(module.norm, nn.GroupNorm)
+        and (not module.with_activation or isinstance(module.activate, nn.ReLU))
+    )
+
+
+def norms_behind(detector: nn.Module) -> Iterator[tuple[nn.Module, Any]]:
+    """Each convolution with the BatchNorm that alone reads it, where the pair is known as such.
+
+    Known are mmdet's ResNets (``conv1`` and ``norm1``, a downsampling conv and its norm) and
+    ConvModules.
+    """
+    for module in detector.modules():
+        pairs: list[tuple[Any, Any]] = []
+        if isinstance(module, ConvModule):
+            if module.order.index("norm") == module.order.index("conv") + 1:
+                pairs = [(module.conv, module.norm)]
+        elif isinstance(module, nn.Sequential):
+            children = list(module)
+            pairs = list(zip(children, children[1:], strict=False))
+        else:
+            pairs = [
+                (getattr(module, f"conv{k}", None), getattr(module, getattr(module, name), None))
+                for k in (1, 2, 3)
+                if hasattr(module, name := f"norm{k}_name")
+            ]
+        for conv, norm in pairs:
+            usual = isinstance(norm, nn.BatchNorm2d) and norm.affine and norm.track_running_stats
+            if type(conv) is nn.Conv2d and usual:
+                yield conv, norm
+
+
+def check_layers(detector: nn.Module) -> None:
+    """Raise LabError where a layer with weights would not run on bf16 maps."""
+    known = (nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm, Scale)
+    for name, module in detector.named_modules():
+        own = next(module.parameters(recurse=False), None) is not None
+        if own and type(module) is not nn.Conv2d and not isinstance(module, known[1:]):
+            raise LabError(
+                f"bf16 is for detectors of convolutions, BatchNorm and GroupNorm; {name} is "
+                f"{type(module).__name__}: train in fp32"
+            )

@@ -1,0 +1,177 @@
+"""Random ground truth of every awkward kind, and random predictions for it, head by head."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+
+import crosskd_lab  # noqa: F401  (the stack, before any test imports mmdet)
+
+CLASSES = 3
+HEADS = {
+    "gfl": "mmdet::gfl/gfl_r50_fpn_1x_coco.py",
+    "atss": "mmdet::atss/atss_r50_fpn_1x_coco.py",
+    "retinanet": "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py",
+    "fcos": "mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
+    "fcos_exp": "mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py",
+}
+
+
+def tiny_model(config: str) -> Any:
+    """``model`` of mmdet's own config with a ResNet-18 of width 8 and a narrow head."""
+    from crosskd_lab.configs import read_config
+
+    model = read_config(config).model
+    model.backbone = ConfigDict(
+        type="ResNet",
+        depth=18,
+        base_channels=8,
+        norm_cfg=dict(type="BN", requires_grad=True),
+        norm_eval=True,
+    )
+    model.neck.update(in_channels=[8, 16, 32, 64], out_channels=8)
+    model.bbox_head.update(num_classes=CLASSES, in_channels=8, feat_channels=8)
+    if "retina" not in config:
+        model.bbox_head.norm_cfg = dict(type="GN", num_groups=2, requires_grad=True)
+    return model
+
+
+@pytest.fixture
+def tiny() -> Callable[..., Any]:
+    """``tiny("gfl", seed=0, **changes of the head)``: a small detector in training mode."""
+
+    def make(name: str, seed: int = 0, **changes: Any) -> Any:
+        from crosskd_lab.pair import build_detector
+
+        model = tiny_model(HEADS.get(name, name))
+        model.bbox_head.update(changes)
+        torch.manual_seed(seed)
+        detector = build_detector(model)
+        with torch.no_grad():
+            for weight in detector.parameters():
+                scale = 1.4 / weight[0].numel() ** 0.5 if weight.dim() > 1 else 0.0
+                weight.add_(torch.randn_like(weight) * scale)
+        return detector.train()
+
+    return make
+
+
+def boxes_of(random: torch.Generator, count: int, size: float) -> torch.Tensor:
+    """``(count, 4)`` boxes, some across or beyond the image's edge, some one upon another."""
+    corner = torch.rand(count, 2, generator=random) * size * 1.3 - 0.15 * size
+    extent = 1 + torch.rand(count, 2, generator=random).square() * size * 0.8
+    boxes = torch.cat([corner, corner + extent], 1)
+    if count > 3:
+        boxes[1] = boxes[0]  # the same box twice: the first must win
+        boxes[2] = boxes[0] + 0.1
+    return boxes
+
+
+def truths_of(
+    seed: int, size: int = 96
+) -> tuple[list[InstanceData], list[dict], list[InstanceData | None]]:
+    """One to three images: objects (0 to 30), metas (padded or not) and boxes to ignore."""
+    random = torch.Generator().manual_seed(seed)
+
+    def draw(low: int, high: int) -> int:
+        return int(torch.randint(low, high, (), generator=random))
+
+    truths, metas, ignored = [], [], []
+    for _ in range(draw(1, 4)):
+        count = (0, 1, 2, 5, 30)[draw(0, 5)]
+        boxes = boxes_of(random, count, size)
+        labels = torch.randint(CLASSES, (count,), generator=random)
+        truths.append(InstanceData(bboxes=boxes, labels=labels))
+        shape = (draw(30, size + 1), draw(30, size + 1)) if draw(0, 2) else (size, size)
+        metas.append(dict(img_shape=shape, pad_shape=shape, batch_input_shape=(size, size)))
+        crowds = boxes_of(random, draw(0, 4), size) if draw(0, 2) else None
+        ignored.append(crowds if crowds is None else InstanceData(bboxes=crowds))
+    return truths, metas, ignored
+
+
+def said_of(adapter: Any, images: int, seed: int, size: int = 96) -> Any:
+    """Random predictions of a head for maps of this size, each a leaf that takes a gradient."""
+    from crosskd_lab.heads import Predictions
+
+    random = torch.Generator().manual_seed(seed)
+    a, head = adapter.anchors, adapter.head
+    bins = 4 * (head.reg_max + 1) if hasattr(head, "reg_max") else 4
+    points = type(head).__name__ == "FCOSHead"
+
+    def maps(channels: int, spread: float) -> tuple[torch.Tensor, ...]:
+        return tuple(
+            torch.randn(images, channels, side, side, generator=random) * spread
+            for side in (math.ceil(size / stride) for stride in adapter.strides)
+        )
+
+    reg = maps(a * bins, 0.3 if bins == 4 and not points else 2.0)
+    if points:
+        reg = tuple(m.abs() for m in reg)
+    said = [maps(a * CLASSES, 2.0), reg, maps(a, 1.0) if hasattr(head, "loss_centerness") else None]
+    return Predictions(*(m and tuple(x.requires_grad_() for x in m) for m in said))
+
+
+@pytest.fixture
+def case() -> Callable[..., Any]:
+    """``case(adapter, seed)``: predictions, truths, metas and ignored, as detection losses take."""
+
+    def make(adapter: Any, seed: int) -> tuple[Any, ...]:
+        truths, metas, ignored = truths_of(seed)
+        return said_of(adapter, len(truths), seed), truths, metas, ignored
+
+    return make
+
+
+@pytest.fixture
+def case_batch() -> Callable[[int], Any]:
+    """``case_batch(seed)``: images ``(N, 3, 96, 96)`` and mmdet's samples of such a case."""
+
+    def make(seed: int) -> tuple[torch.Tensor, list[Any]]:
+        from mmdet.structures import DetDataSample
+
+        truths, metas, _ = truths_of(seed)
+        samples = [DetDataSample(metainfo=meta) for meta in metas]
+        for sample, truth in zip(samples, truths, strict=True):
+            sample.gt_instances = truth
+        random = torch.Generator().manual_seed(seed)
+        return torch.randn(len(truths), 3, 96, 96, generator=random), samples
+
+    return make
+
+
+@pytest.fixture
+def doubles() -> Any:
+    """``with doubles(adapter):`` stock and the lab in float64 throughout."""
+    return in_doubles
+
+
+@contextmanager
+def in_doubles(adapter: Any) -> Iterator[None]:
+    """Stock mmdet in float64 throughout: it says float32 by name in many places."""
+    from mmdet.models.dense_heads import anchor_head, atss_head, fcos_head, gfl_head
+
+    class Doubles:
+        def __getattr__(self, name: str) -> Any:
+            return torch.float64 if name in ("float", "float32") else getattr(torch, name)
+
+    generator = adapter.head.prior_generator
+    single = generator.single_level_grid_priors
+
+    def in_double(size: Any, level_idx: int, dtype: Any = None, device: Any = "cpu") -> Any:
+        return single(size, level_idx, dtype=torch.float64, device=device)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (anchor_head, atss_head, fcos_head, gfl_head):
+            patch.setattr(module, "torch", Doubles())
+        patch.setattr(torch.Tensor, "float", torch.Tensor.double, raising=False)
+        patch.setattr(generator, "single_level_grid_priors", in_double)
+        adapter._kept.clear()
+        yield
+    adapter._kept.clear()

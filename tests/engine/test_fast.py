@@ -1,0 +1,109 @@
+"""The fast step: the reference's losses, no stop on the way, and a warning where there is none."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from crosskd_lab.distiller import Distiller
+from crosskd_lab.engine import quicken
+from crosskd_lab.errors import LabError
+from crosskd_lab.methods import PKD, CrossKD, PredictionMimicking
+from crosskd_lab.pair import Pair
+
+HEADS = ["gfl", "atss", "retinanet", "fcos", "fcos_exp"]
+# What asks a GPU for a number, or for a shape that depends on one. "equal" does too, but a step
+# compares nothing with it but two priors on the host; the GPU's own suite sees what this cannot.
+WAITS = {
+    "_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim",
+    "unique_consecutive", "bincount", "repeat_interleave", "is_nonzero",
+}  # fmt: skip
+
+
+class NoWaiting(TorchDispatchMode):
+    """Raises at the first operator that would wait for a GPU."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func._schema.name.removeprefix("aten::")
+        by_mask = name in ("index", "index_put", "index_put_", "_index_put_impl_") and any(
+            i is not None and i.dtype in (torch.bool, torch.uint8) for i in args[1]
+        )
+        if name in WAITS or by_mask:
+            raise AssertionError(f"{func} waits for the GPU")
+        return func(*args, **(kwargs or {}))
+
+
+def distiller(tiny, name, methods=(), precision=None):
+    pair = Pair(tiny(name, seed=1), tiny(name, seed=2), {"checkpoint": "random"})
+    model = Distiller(pair=pair, methods=list(methods)).train()
+    return model if precision is None else quicken(model, precision)
+
+
+@pytest.fixture
+def batch(case_batch):
+    return case_batch(7)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_step_is_the_references(tiny, batch, name):
+    methods = [CrossKD(), PredictionMimicking(), PKD()]
+    found = {}
+    for precision in (None, "fp32"):
+        model = distiller(tiny, name, copy.deepcopy(methods), precision)
+        total, losses = model.parse_losses(model.loss(*batch))
+        total.backward()
+        found[precision] = losses, [p.grad for p in model.parameters() if p.grad is not None]
+    (reference, gradients), (fast, theirs) = found.values()
+    assert reference.keys() == fast.keys() and len(gradients) == len(theirs)
+    for loss in reference:
+        assert fast[loss].item() == pytest.approx(reference[loss].item(), rel=1e-5), loss
+    for ours, other in zip(gradients, theirs, strict=True):
+        assert (ours - other).abs().max() <= 1e-4 * ours.abs().max().clamp(min=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", HEADS)
+def test_no_step_waits(tiny, batch, name, precision):
+    model = distiller(tiny, name, [CrossKD(), PredictionMimicking(), PKD()], precision)
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    for step in range(2):
+        with NoWaiting() if step else warnings.catch_warnings():
+            total, _ = model.parse_losses(model.loss(*batch))
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 35)
+            optimiser.step()
+            optimiser.zero_grad()
+
+
+def test_the_reference_does_wait(tiny, batch):
+    with NoWaiting(), pytest.raises(AssertionError, match="waits"):
+        distiller(tiny, "gfl", [CrossKD()]).loss(*batch)
+
+
+def test_a_student_alone_is_fast_too(tiny, batch):
+    alone = distiller(tiny, "gfl").loss(*batch)
+    fast = distiller(tiny, "gfl", precision="fp32").loss(*batch)
+    assert alone.keys() == fast.keys()
+    for name, levels in alone.items():
+        assert fast[name].item() == pytest.approx(sum(levels).item(), rel=1e-5)
+
+
+def test_a_head_without_a_fast_form_says_so_once(tiny, batch):
+    def sampled(seed):
+        detector = tiny("gfl", seed=seed)
+        detector.bbox_head.train_cfg["allowed_border"] = 0
+        return detector
+
+    model = Distiller(pair=Pair(sampled(1), sampled(2)), methods=[])
+    with pytest.warns(UserWarning, match="border.*reference form") as said:
+        quicken(model)
+    assert len(said) == 1 and model.pair.student_head.fast is None
+
+
+def test_an_unknown_precision_is_named(tiny):
+    with pytest.raises(LabError, match="fp16.*fp32, bf16"):
+        distiller(tiny, "gfl", precision="fp16")

@@ -1,0 +1,97 @@
+"""Targets of a whole batch are those that stock makes image by image."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmengine.structures import InstanceData
+
+from crosskd_lab.engine import FastForm, why_reference
+from crosskd_lab.engine.targets import pad_objects
+from crosskd_lab.heads import adapter_of
+
+CASES = 300
+
+
+def stock_targets(adapter, said, truths, metas, ignored):
+    """What the head's own get_targets says, without its losses."""
+    head = adapter.head
+    sizes = [m.shape[-2:] for m in said.cls]
+    if type(head).__name__ == "FCOSHead":
+        made = head.get_targets(head.prior_generator.grid_priors(sizes, device="cpu"), truths)
+    else:
+        anchors = head.get_anchors(sizes, metas, device="cpu")
+        made = head.get_targets(*anchors, truths, metas, batch_gt_instances_ignore=ignored)
+    return adapter.read_targets(made, said, metas)
+
+
+def expect_equal(found, stock):
+    assert found.labels.equal(stock.labels)
+    assert found.label_weights.equal(stock.label_weights)
+    assert float(found.num_pos) == float(stock.num_pos)
+    assert found.centres.equal(stock.centres)
+    # deltas make the way to a box and back in float32
+    torch.testing.assert_close(found.boxes, stock.boxes, rtol=1e-5, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", ["gfl", "atss", "retinanet", "fcos", "fcos_exp"])
+def test_targets_are_stocks_in_every_case(tiny, case, name):
+    adapter = adapter_of(tiny(name))
+    form = FastForm(adapter)
+    positives = left_out = 0
+    for seed in range(CASES):
+        said, truths, metas, ignored = case(adapter, seed)
+        if name not in ("fcos", "fcos_exp"):
+            adapter.head.assigner.ignore_iof_thr = 0.5 if seed % 2 else -1
+        found = form.assign(adapter, said, pad_objects(truths, ignored), metas)
+        expect_equal(found, stock_targets(adapter, said, truths, metas, ignored))
+        positives += int(found.positive.sum())
+        left_out += int((found.label_weights == 0).sum())
+    assert positives > 10 * CASES
+    assert left_out or "fcos" in name
+
+
+@pytest.mark.parametrize("name", ["gfl", "retinanet", "fcos"])
+def test_where_all_priors_count_ties_fall_as_in_stock(tiny, case, name):
+    """Whole-numbered boxes lie equally far from several priors."""
+    adapter = adapter_of(tiny(name))
+    form = FastForm(adapter)
+    for seed in range(40):
+        said, truths, metas, _ = case(adapter, seed)
+        for truth, meta in zip(truths, metas, strict=True):
+            truth.bboxes = (truth.bboxes / 8).round() * 8
+            truth.bboxes[:, 2:] += 8
+            meta["pad_shape"] = meta["img_shape"] = (96, 96)
+        found = form.assign(adapter, said, pad_objects(truths), metas)
+        expect_equal(found, stock_targets(adapter, said, truths, metas, [None] * len(truths)))
+
+
+def test_padding_is_no_object():
+    empty = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
+    one = InstanceData(bboxes=torch.ones(1, 4), labels=torch.tensor([2]))
+    objects = pad_objects([empty, one])
+    assert objects.real.tolist() == [[False], [True]] and objects.ignored is None
+    assert pad_objects([empty, empty]).real.tolist() == [[False], [False]]
+    crowd = InstanceData(bboxes=torch.ones(2, 4))
+    assert pad_objects([empty, one], [None, crowd]).ignored.shape == (2, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (dict(allowed_border=0), "border"),
+        (dict(assigner=dict(type="ATSSAssigner", topk=9, alpha=0.8)), "alpha=0.8"),
+        (dict(assigner=dict(type="SimOTAAssigner")), "no fast form of SimOTAAssigner"),
+    ],
+)
+def test_what_stock_alone_can_do_is_left_to_it(tiny, change, words):
+    from mmdet.registry import TASK_UTILS
+
+    adapter = adapter_of(tiny("gfl"))
+    head = adapter.head
+    head.train_cfg = {**head.train_cfg, **change}
+    if "assigner" in change:
+        head.assigner = TASK_UTILS.build(change["assigner"])
+    assert words in why_reference(adapter)
+
+

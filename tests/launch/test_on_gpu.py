@@ -1,0 +1,34 @@
+"""``launch --gpus 1``: a run on the GPU, killed in the middle and resumed to its end."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+import pytest
+
+from crosskd_lab.launch import launch
+from crosskd_lab.record import read_record
+from crosskd_lab.training import last_checkpoint
+
+pytestmark = pytest.mark.cuda
+
+
+def test_a_run_on_a_gpu_is_killed_and_goes_on(small, tmp_path):
+    run = launch(**small(60), gpus=1, restarts=0)
+    deadline = time.monotonic() + 90
+    while last_checkpoint(run.folder) is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert last_checkpoint(run.folder) is not None, run.tail()
+    torchrun = run.process
+    for process in (*torchrun.children(recursive=True), torchrun):
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    assert run.wait(60) != "done"
+    run.resume()
+    assert run.wait(90) == "done", run.tail()
+    record = read_record(run.folder)
+    assert run.step == 60 and record["resumed"] and record["gpus"]
+    assert run.results()["AP"] >= 0

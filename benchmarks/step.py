@@ -57,7 +57,10 @@ WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize
 def models(scale: str, head: str) -> tuple[Any, Any]:
     """The ``model`` dicts of student and teacher, starting from nothing."""
     if scale == "pocket":
-        pair = read_config(f"pocket/{head}_r18_w16").model, read_config(f"pocket/{head}_r18_w32").model
+        pair = (
+            read_config(f"pocket/{head}_r18_w16").model,
+            read_config(f"pocket/{head}_r18_w32").model,
+        )
     else:
         pair = tuple(read_config(name).model for name in PAPER[head])
         if head == "fcos":  # no R101 of this flavour in mmdet: the student's, deeper
@@ -152,16 +155,18 @@ def measure(step: Step, steps: int, device: str) -> dict[str, Any]:
 
 
 def counts(step: Step) -> dict[str, Any]:
-    """Peak memory in GiB, and kernels launched and waits of the host in one step."""
+    """Peak memory in GiB, kernels launched, waits of the host, and a profile of one step."""
     memory = torch.cuda.max_memory_allocated() / 2**30
     kinds = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=kinds) as profile:
         step()
-    seen = {event.key: event.count for event in profile.key_averages()}
+    averages = profile.key_averages()
+    seen = {event.key: event.count for event in averages}
     launches = sum(n for name, n in seen.items() if "LaunchKernel" in name)
     items = seen.get("aten::_local_scalar_dense", 0), seen.get("aten::nonzero", 0)
     waits = sum(seen.get(name, 0) for name in WAITS)  # one is the profiler's own
-    return {"peak_gib": memory, "launches": launches, "waits": waits, "items": sum(items)}
+    found = {"peak_gib": memory, "launches": launches, "waits": waits, "items": sum(items)}
+    return found | {"profile": averages.table("self_cuda_time_total", row_limit=45)}
 
 
 def line(name: str, found: dict[str, Any], alone: float) -> str:
@@ -187,13 +192,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--beside", default=None, help="module:factory")
     parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument("--profile", type=Path, default=None, help="a file for GPU's profiles")
     given = parser.parse_args()
     prepare_engine()
     logging.disable(logging.INFO)  # what every initialised weight says of itself
     device, size = given.device, SIZES[given.scale]
     batch = batch_of(given.batch, size, OBJECTS[given.scale], device)
-    where = torch.cuda.get_device_name() if device != "cpu" else (
-        f"CPU, {torch.get_num_threads()} threads"
+    where = (
+        torch.cuda.get_device_name()
+        if device != "cpu"
+        else (f"CPU, {torch.get_num_threads()} threads")
     )
     title = f"{given.head}, {given.scale}, batch {given.batch}, {given.precision}"
     print(f"{title}, torch {torch.__version__}, {where}", flush=True)
@@ -206,12 +214,16 @@ def main() -> None:
         beside = getattr(importlib.import_module(module), factory)
         makers[given.beside] = lambda: beside(batch, size, given.precision, device)
     rows: dict[str, dict[str, Any]] = {}
+    profiles = ""
     for name, make in makers.items():
         rows[name] = measure(make(), given.steps, device)
+        profiles += f"{name}\n{rows[name].pop('profile', '')}\n"
         print(line(name, rows[name], rows["student alone"]["ms"]), flush=True)
         gc.collect()
         if device != "cpu":
             torch.cuda.empty_cache()
+    if given.profile:
+        given.profile.write_text(profiles)
     if given.json:
         told = {"of": title, "on": where, "torch": torch.__version__, "steps": given.steps}
         given.json.write_text(json.dumps(told | {"rows": rows}, indent=1) + "\n")

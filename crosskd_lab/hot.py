@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 
-P, R = ParamSpec("P"), TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 _state = {"compiling": False}
 
 
@@ -23,15 +23,15 @@ def compile_hot(on: bool = True) -> None:
     _state["compiling"] = on
 
 
-def hot(function: Callable[P, R]) -> Callable[P, R]:
+def hot(function: F) -> F:
     """Mark a function of tensors, the first argument one of them, as worth compiling."""
 
     @functools.cache
-    def compiled() -> Callable[P, R]:
+    def compiled() -> Callable[..., Any]:
         return torch.compile(function, dynamic=True)
 
     @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+    def call(*args: Any, **kwargs: Any) -> Any:
         first = args[0]
         if not (_state["compiling"] and isinstance(first, Tensor) and first.is_cuda):
             return function(*args, **kwargs)
@@ -43,4 +43,4 @@ def hot(function: Callable[P, R]) -> Callable[P, R]:
             warnings.warn(f"torch cannot compile here, going on without: {reason[0]}", stacklevel=2)
             return function(*args, **kwargs)
 
-    return call
+    return cast(F, call)

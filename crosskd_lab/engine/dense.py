@@ -110,7 +110,7 @@ def fcos_losses(head: Any, said: Predictions, targets: Targets) -> dict[str, Ten
     stock, positive = head.head, targets.positive
     edges = head.flat(said.reg, 4)
     dtype = edges.dtype
-    points = targets.centres.to(dtype)
+    points = head.centres(said.cls).to(dtype)
     truth = _edges(targets.boxes.to(dtype), points)
     if stock.norm_on_bbox:
         truth = truth / head.stride_of_priors(said.cls)[:, None]

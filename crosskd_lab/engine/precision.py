@@ -60,18 +60,20 @@ class Weights:
         half = dtype == torch.bfloat16
         if half:
             check_layers(detector)
-        self.convs = [m for m in detector.modules() if type(m) is nn.Conv2d]
+        self.convs: list[Any] = [m for m in detector.modules() if type(m) is nn.Conv2d]
         if not half:  # only what a BatchNorm is folded into
             self.convs = [conv for conv in self.convs if conv in self.norms]
+        module: Any
         for module in list(detector.modules()):
-            if half and isinstance(module, ConvModule) and _fusible(module):
-                module.forward = _NormAct(module)  # type: ignore[method-assign]
-            elif half and isinstance(module, nn.GroupNorm):
-                module.forward = _Norm(module)  # type: ignore[method-assign]
+            kind = type(module)
+            if half and kind is ConvModule and _fusible(module):
+                module.forward = _NormAct(module)
+            elif half and kind is nn.GroupNorm:
+                module.forward = _Norm(module)
         for conv in self.convs:
-            conv.forward = _Conv(self, conv)  # type: ignore[method-assign]
+            conv.forward = _Conv(self, conv)
         for norm in self.norms.values():
-            norm.forward = _Folded(self, norm)  # type: ignore[method-assign]
+            norm.forward = _Folded(self, norm)
         detector.backbone.register_forward_pre_hook(self.begin)
 
     def begin(self, backbone: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor] | None:

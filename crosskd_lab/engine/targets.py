@@ -290,12 +290,13 @@ def why_not(head: HeadAdapter) -> str | None:
     measure = assigner.iou_calculator
     if type(measure) is not BboxOverlaps2D or measure.scale != 1 or measure.dtype:
         return f"its assigner measures overlap by {type(measure).__name__}"
-    plain = {
+    usual: dict[Any, dict[str, Any]] = {
         ATSSAssigner: dict(alpha=None),
         MaxIoUAssigner: dict(
             gt_max_assign_all=True, ignore_wrt_candidates=True, perm_repeat_gt_cfg=None
         ),
-    }.get(type(assigner))
+    }
+    plain = usual.get(type(assigner))
     if plain is None:
         return f"no fast form of {type(assigner).__name__}"
     for name, expected in plain.items():

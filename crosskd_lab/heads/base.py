@@ -19,7 +19,6 @@ from .overhear import overhear
 from .tensors import HeadTaps, Levels, Predictions, Targets
 from .walk import TowerHead
 
-
 DetectionLosses = Callable[
     [Predictions, list[Any], list[dict], list[Any] | None], tuple[dict[str, Any], Targets]
 ]

@@ -13,7 +13,6 @@ from ..losses import giou_distance
 from .base import HeadAdapter
 from .tensors import Levels, Predictions, Targets
 
-
 MOST_GROWTH = abs(math.log(16 / 1000))  # of a side, as mmdet clips it
 
 
@@ -34,9 +33,7 @@ def decode(
     return torch.cat([centre - size * 0.5, centre + size * 0.5], -1)
 
 
-def encode(
-    anchors: Tensor, boxes: Tensor, means: Sequence[float], stds: Sequence[float]
-) -> Tensor:
+def encode(anchors: Tensor, boxes: Tensor, means: Sequence[float], stds: Sequence[float]) -> Tensor:
     """The inverse of :func:`decode`, as mmdet's coder has it: in float32."""
     anchors, boxes = anchors.float(), boxes.float()
     size, wanted = (box[..., 2:] - box[..., :2] for box in (anchors, boxes))

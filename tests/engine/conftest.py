@@ -164,8 +164,8 @@ def in_doubles(adapter: Any) -> Iterator[None]:
     generator = adapter.head.prior_generator
     single = generator.single_level_grid_priors
 
-    def in_double(size: Any, level_idx: int, dtype: Any = None, device: Any = "cpu") -> Any:
-        return single(size, level_idx, dtype=torch.float64, device=device)
+    def in_double(size: Any, level_idx: int, dtype: Any = None, **more: Any) -> Any:
+        return single(size, level_idx, dtype=torch.float64, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         for module in (anchor_head, atss_head, fcos_head, gfl_head):

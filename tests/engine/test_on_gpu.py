@@ -90,7 +90,9 @@ def test_compiled_it_says_the_same(tiny, case_batch):
     batch = case_batch(7)
     plain, slope = step(model_of(tiny, "gfl", "bf16", "cuda"), batch, "cuda")
     fused, other = step(model_of(tiny, "gfl", "bf16", "cuda", compiled=True), batch, "cuda")
-    assert fused == {loss: pytest.approx(value, rel=0.03, abs=0.02) for loss, value in plain.items()}
+    assert fused == {
+        loss: pytest.approx(value, rel=0.03, abs=0.02) for loss, value in plain.items()
+    }
     assert torch.nn.functional.cosine_similarity(slope, other, 0) > 0.95
 
 

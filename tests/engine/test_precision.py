@@ -110,8 +110,7 @@ def one_step(tiny, batch, name, align, precision):
 def test_bf16_is_as_near_to_fp32_as_autocast_is(tiny, case_batch, name, align):
     batch = case_batch(7)
     exact, half, auto = (
-        one_step(tiny, batch, name, align, precision)
-        for precision in ("fp32", "bf16", "autocast")
+        one_step(tiny, batch, name, align, precision) for precision in ("fp32", "bf16", "autocast")
     )
     assert exact[0].keys() == half[0].keys()
     for loss, value in exact[0].items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from mmengine.structures import InstanceData
@@ -9,6 +11,7 @@ from mmengine.structures import InstanceData
 from crosskd_lab.engine import FastForm, why_reference
 from crosskd_lab.engine.targets import pad_objects
 from crosskd_lab.heads import adapter_of
+from crosskd_lab.heads.deltas import encode
 
 CASES = 300
 
@@ -22,7 +25,20 @@ def stock_targets(adapter, said, truths, metas, ignored):
     else:
         anchors = head.get_anchors(sizes, metas, device="cpu")
         made = head.get_targets(*anchors, truths, metas, batch_gt_instances_ignore=ignored)
-    return adapter.read_targets(made, said, metas)
+    targets = adapter.read_targets(made, said, metas)
+    if type(head).__name__ == "RetinaHead":  # its own are deltas, which a tiny object overflows
+        targets = replace(targets, boxes=torch.cat(made[2], 1))
+    return targets
+
+
+def as_stock_codes(adapter, found, said):
+    """RetinaNet's boxes as the deltas that stock keeps of them."""
+    if type(adapter.head).__name__ != "RetinaHead":
+        return found
+    coder, anchors = adapter.head.bbox_coder, adapter.priors(said.cls)
+    positive = found.positive[..., None]
+    boxes = torch.where(positive, found.boxes, anchors)
+    return replace(found, boxes=encode(anchors, boxes, coder.means, coder.stds) * positive)
 
 
 def expect_equal(found, stock):
@@ -30,8 +46,7 @@ def expect_equal(found, stock):
     assert found.label_weights.equal(stock.label_weights)
     assert float(found.num_pos) == float(stock.num_pos)
     assert found.centres.equal(stock.centres)
-    # deltas make the way to a box and back in float32
-    torch.testing.assert_close(found.boxes, stock.boxes, rtol=1e-5, atol=2e-4)
+    assert found.boxes.equal(stock.boxes)
 
 
 @pytest.mark.parametrize("name", ["gfl", "atss", "retinanet", "fcos", "fcos_exp"])
@@ -44,7 +59,8 @@ def test_targets_are_stocks_in_every_case(tiny, case, name):
         if name not in ("fcos", "fcos_exp"):
             adapter.head.assigner.ignore_iof_thr = 0.5 if seed % 2 else -1
         found = form.assign(adapter, said, pad_objects(truths, ignored), metas)
-        expect_equal(found, stock_targets(adapter, said, truths, metas, ignored))
+        stock = stock_targets(adapter, said, truths, metas, ignored)
+        expect_equal(as_stock_codes(adapter, found, said), stock)
         positives += int(found.positive.sum())
         left_out += int((found.label_weights == 0).sum())
     assert positives > 10 * CASES
@@ -63,7 +79,8 @@ def test_where_all_priors_count_ties_fall_as_in_stock(tiny, case, name):
             truth.bboxes[:, 2:] += 8
             meta["pad_shape"] = meta["img_shape"] = (96, 96)
         found = form.assign(adapter, said, pad_objects(truths), metas)
-        expect_equal(found, stock_targets(adapter, said, truths, metas, [None] * len(truths)))
+        stock = stock_targets(adapter, said, truths, metas, [None] * len(truths))
+        expect_equal(as_stock_codes(adapter, found, said), stock)
 
 
 def test_padding_is_no_object():
@@ -93,5 +110,3 @@ def test_what_stock_alone_can_do_is_left_to_it(tiny, change, words):
     if "assigner" in change:
         head.assigner = TASK_UTILS.build(change["assigner"])
     assert words in why_reference(adapter)
-
-

@@ -126,8 +126,12 @@ def test_terms_between_spaces_by_hand(detector, batch):
             a, b = mine[image, at].tolist(), theirs[image, at, best].tolist()
             reg += y.max().item() * (1 - giou(a, b))
     losses = PredictionMimicking().losses(taps)
-    assert losses["loss_kd_cls"].item() == pytest.approx(cls / float(taps.targets.num_pos), rel=1e-4)
-    assert losses["loss_kd_reg"].item() == pytest.approx(reg / float(taps.targets.num_pos), rel=1e-4)
+    assert losses["loss_kd_cls"].item() == pytest.approx(
+        cls / float(taps.targets.num_pos), rel=1e-4
+    )
+    assert losses["loss_kd_reg"].item() == pytest.approx(
+        reg / float(taps.targets.num_pos), rel=1e-4
+    )
 
 
 def giou(a: list[float], b: list[float]) -> float:

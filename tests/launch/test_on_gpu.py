@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import psutil
 import pytest
 
-from crosskd_lab.launch import launch
+from crosskd_lab.launch import launch, process
 from crosskd_lab.record import read_record
 from crosskd_lab.training import last_checkpoint
 
@@ -20,12 +21,10 @@ def test_a_run_on_a_gpu_is_killed_and_goes_on(small, tmp_path):
     while last_checkpoint(run.folder) is None and time.monotonic() < deadline:
         time.sleep(0.1)
     assert last_checkpoint(run.folder) is not None, run.tail()
-    torchrun = run.process
-    for process in (*torchrun.children(recursive=True), torchrun):
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
+    torchrun = process.find(run.folder)
+    for one in (*torchrun.children(recursive=True), torchrun):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
     assert run.wait(60) != "done"
     run.resume()
     assert run.wait(90) == "done", run.tail()

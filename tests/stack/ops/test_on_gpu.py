@@ -70,7 +70,10 @@ def test_values_and_gradients_are_the_cpus(name: str) -> None:
 
 def test_nms_keeps_the_same_boxes() -> None:
     corner = 50 * rand(200, 2)
-    boxes, scores = torch.cat([corner, corner + 5 + 20 * rand(200, 2, seed=1)], 1), rand(200, seed=2)
+    boxes, scores = (
+        torch.cat([corner, corner + 5 + 20 * rand(200, 2, seed=1)], 1),
+        rand(200, seed=2),
+    )
     here, there = nms(boxes, scores, 0.5), nms(boxes.cuda(), scores.cuda(), 0.5)
     assert there[1].cpu().equal(here[1])
     torch.testing.assert_close(there[0].cpu(), here[0])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import keyword
+import os
 from pathlib import Path
+from pprint import pformat
 from typing import Any
 
 from mmengine.config import Config
@@ -26,11 +30,56 @@ def read_config(name: str | Path) -> Config:
     """
     path = find_config(name)
     try:
-        return Config.fromfile(path)
+        cfg = Config.fromfile(path)
+        check_numbers(cfg.to_dict(), f"config {path}")
+        return cfg
     except LabError:
         raise
     except Exception as error:
         raise LabError(f"config {path} cannot be read: {error}") from error
+
+
+def check_numbers(value: Any, where: str) -> None:
+    """Raise LabError for an integer beyond 64 bits anywhere in a value, with the way to it."""
+    if isinstance(value, dict | list | tuple):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            check_numbers(inner, f"{where}, {key}")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise LabError(f"{where} has more than 64 bits: give a number that can be meant")
+
+
+def config_text(cfg: Config) -> str:
+    """A config as a file that is data: read again, it gives these values, and nothing runs.
+
+    mmengine's ``pretty_text`` leaves its templates (``{{...}}``) in names and paths and dict keys
+    unquoted; reading such a file again replaces the first and runs the second.
+
+    Raises:
+        LabError: for a value that Python has no literal for, such as an infinite number.
+    """
+    lines = []
+    for key, value in sorted(cfg.to_dict().items()):
+        text = pformat(value, width=100)
+        try:
+            same = ast.literal_eval(text) == value
+        except (ValueError, SyntaxError):
+            same = False
+        if not same or not key.isidentifier() or keyword.iskeyword(key):
+            raise LabError(
+                f"the config's {key} cannot be written down: give it finite numbers, text, and "
+                "lists and dicts of them"
+            )
+        lines.append(f"{key} = {text}\n")
+    return "".join(lines).replace("{{", r"{\x7b")  # two braces stand in texts alone
+
+
+class PlainConfig(Config):
+    """A config that mmengine too writes down as data, into checkpoints and logs."""
+
+    @property
+    def pretty_text(self) -> str:
+        """See :func:`config_text`."""
+        return config_text(self)
 
 
 def find_config(name: str | Path) -> str:
@@ -38,10 +87,9 @@ def find_config(name: str | Path) -> str:
     if str(name).startswith("mmdet::"):
         return str(Path(get_installed_path("mmdet")) / ".mim" / "configs" / str(name)[7:])
     for path in (Path(name), CONFIGS / name, CONFIGS / f"{name}.py"):
-        if path.is_dir() and (path / "config.py").is_file():
-            return str(path / "config.py")
-        if path.is_file():
-            return str(path)
+        for file in (path / "config.py", path):
+            if os.path.isfile(file):  # False also for names that no file can have
+                return str(file)
     known = sorted(str(p.relative_to(CONFIGS).with_suffix("")) for p in CONFIGS.rglob("*.py"))
     raise LabError(f"there is no config {name!r}; there are: {', '.join(known)}, or give a file")
 
@@ -52,7 +100,7 @@ def teacher_file(name: str) -> str:
     Raises:
         LabError: if it is not here; a public teacher is fetched only when asked for.
     """
-    if name == RANDOM or Path(name).is_file():
+    if name == RANDOM or os.path.isfile(name):
         return name
     public = name if name in PUBLIC else next((k for k, v in PUBLIC.items() if v == name), None)
     if public:
@@ -60,7 +108,7 @@ def teacher_file(name: str) -> str:
             return str(kept)
         raise LabError(f"teacher {public} is not here yet: crosskd-lab teachers get {public}")
     path = TEACHERS / f"{name}.safetensors"
-    if not path.is_file():
+    if not os.path.isfile(path):
         known = ", ".join(sorted(p.stem for p in TEACHERS.glob("*.safetensors"))) or "none"
         raise LabError(f"there is no teacher {name!r}: give a checkpoint file or one of: {known}")
     return str(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-_LONGEST = 2000  # letters
+_LONGEST = 4000  # letters
 _told: set[str] = set()
 
 

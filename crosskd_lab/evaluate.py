@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -48,15 +49,15 @@ def find_saved(name: str | Path, config: str | Path | None = None) -> Saved:
         LabError: if there is no such thing, a run has no checkpoint yet, or a file no config.
     """
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(path):  # False also for names that no file can have
         newest = last_checkpoint(path)
         if newest is None:
             raise LabError(f"{path} holds no checkpoint: name a run that has saved one")
         return Saved(config or path / "config.py", newest)
     shipped = TEACHERS / f"{name}.safetensors"
-    if not path.is_file() and shipped.is_file():
+    if not os.path.isfile(path) and os.path.isfile(shipped):
         return Saved(config or TEACHERS / str(name) / "config.py", shipped)
-    if not path.is_file():
+    if not os.path.isfile(path):
         known = ", ".join(sorted(p.stem for p in TEACHERS.glob("*.safetensors"))) or "none"
         raise LabError(f"there is no {name}: give a run folder, a checkpoint or a teacher: {known}")
     if config is None:

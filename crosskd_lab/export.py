@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 
 from .classes import trained_classes
-from .configs import detector_of, read_config
+from .configs import config_text, detector_of, read_config
 from .errors import LabError
 from .evaluate import find_saved
 from .files import write_whole
@@ -56,7 +56,7 @@ def export(
         load_in_full(detector, found.checkpoint)  # a misfit is told here
     weights = dict(detector.state_dict())
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out.with_suffix(".py"), stock_config(cfg, names).pretty_text)
+    write_whole(out.with_suffix(".py"), config_text(stock_config(cfg, names)))
     if out.suffix == ".safetensors":
         save_weights(weights, out, half=False, classes=names)
     else:

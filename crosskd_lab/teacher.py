@@ -16,7 +16,7 @@ from mmengine.config import Config
 from scipy import stats
 from tqdm.auto import tqdm
 
-from .configs import TEACHERS, detector_of, read_config
+from .configs import TEACHERS, config_text, detector_of, read_config
 from .errors import LabError
 from .evaluate import evaluate, find_saved
 from .files import write_whole
@@ -88,7 +88,7 @@ def ship(
         rows = [fresh_ap(cfg, file, seed, images) for seed in tqdm(seeds, desc="held-out sets")]
     held_out = {"images": images, "seeds": list(seeds), **summary([row["AP"] for row in rows])}
     (folder / name).mkdir(parents=True, exist_ok=True)
-    write_whole(folder / name / CONFIG, cfg.pretty_text)
+    write_whole(folder / name / CONFIG, config_text(cfg))
     entries = {**record, "shipped": shipped, "held_out": held_out}
     write_whole(folder / name / RECORD, json.dumps(entries, indent=2) + "\n")
     write_whole(target, content)

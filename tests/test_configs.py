@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import random
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
-from crosskd_lab.configs import CONFIGS, RANDOM, find_config, read_config, teacher_file
+from crosskd_lab.configs import (
+    CONFIGS,
+    RANDOM,
+    PlainConfig,
+    config_text,
+    find_config,
+    read_config,
+    teacher_file,
+)
 from crosskd_lab.errors import LabError
 
 
@@ -52,3 +63,89 @@ def test_teachers_go_by_name_file_or_random(tmp_path):
     assert teacher_file("gfl_r18_w32").endswith("gfl_r18_w32.safetensors")
     with pytest.raises(LabError, match=r"no teacher 'gfl_r99'.*gfl_r18_w32"):
         teacher_file("gfl_r99")
+
+
+PIECES = [
+    r"""{{$NO:x|\'+open("ran","w").name]#}}""",
+    "{{$HOME:x}}", "{{ fileDirname }}", "{{_base_.x}}", "{{ fileBasename}}", "{{'$PATH:'}}",
+    "{{$NONE:}}", "{{$X:'+open('ran','w').name+'}}", "{", "}", "{{{", "}}", "'", '"', "\"\"\"",
+    "\\", "\\x7b", "\\N{DASH}", "\n", "\r", "\t", "\0", "\x1b", "%", "%s", "%(a)s", "$", "#", ",",
+    "=", ":", "()", "[", "Käse", "猫", "\u2028", "\u202e", "\ud800", "\udcff", "\U0001f642", " ",
+    "", "dict(", "__import__('os')", "f'{1}'", "_base_", "_delete_", "1e999", "a" * 300,
+]  # fmt: skip
+
+
+def anything(chance: random.Random, depth: int = 0) -> object:
+    """A value as names, paths and settings may bring it."""
+    kinds = ["text", "text", "text", "number", "none", "flag"]
+    kind = chance.choice(kinds + ["list", "tuple", "dict", "dict"] * (depth < 3))
+    several = range(chance.randint(0, 4))
+    match kind:
+        case "text":
+            return "".join(chance.choices(PIECES, k=chance.randint(0, 6)))
+        case "number":
+            return chance.choice([0, -1, 2**63 - 1, 0.1, -0.0, 1e-300, 5e-324, 1.7e308, 3])
+        case "list" | "tuple":
+            made = [anything(chance, depth + 1) for _ in several]
+            return made if kind == "list" else tuple(made)
+        case "dict":
+            keys = ["".join(chance.choices(PIECES, k=2)) for _ in several]
+            return {key: anything(chance, depth + 1) for key in keys}
+    return {"none": None, "flag": chance.random() < 0.5}[kind]
+
+
+def test_what_is_written_into_a_config_is_read_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("X", "'+open('ran','w').name+'")
+    hostile = 0
+    for seed in range(150):
+        chance = random.Random(seed)
+        data = {"classes": [anything(chance) for _ in range(3)], "root": anything(chance, 9)}
+        went_in = {"data": data, "model": {"x": anything(chance)}, "settings": anything(chance)}
+        text = PlainConfig(went_in).pretty_text
+        hostile += "{{" in repr(went_in)
+        (tmp_path / "config.py").write_text(text, encoding="utf-8")
+        came_out = read_config(tmp_path).to_dict()
+        assert repr(came_out) == repr(Config(came_out).to_dict())
+        assert came_out == went_in, seed
+        assert config_text(Config(came_out)) == text, "types and order of lists too"
+    assert not (tmp_path / "ran").exists()
+    assert hostile > 100
+
+
+def test_without_care_the_names_would_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.py").write_text(f"classes = [{PIECES[0]!r}]\n")
+    Config.fromfile(tmp_path / "config.py")
+    assert (tmp_path / "ran").exists(), "the templates that the fuzz writes are live"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lr": float("inf")}, {"lr": float("nan")}, {"class": 1}, {"a": {"b": object()}}]
+)
+def test_what_has_no_literal_is_refused_before_anything_is_written(wrong):
+    with pytest.raises(LabError, match="the config's (lr|class|a) cannot be written down"):
+        config_text(Config(wrong))
+
+
+def test_numbers_beyond_all_meaning_are_named(tmp_path):
+    (tmp_path / "config.py").write_text(f"schedule = dict(steps=[1, {'9' * 400}])\n")
+    with pytest.raises(LabError, match=r"config\.py, schedule, steps, 1 has more than 64 bits"):
+        read_config(tmp_path)
+
+
+def test_names_that_no_file_can_have_and_what_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "loop.py").symlink_to(tmp_path / "loop.py")
+    for name in (
+        "a" * 300,
+        "a/" * 3000,
+        "nul\0",
+        tmp_path / "pipe.py",
+        tmp_path / "loop.py",
+        tmp_path,
+    ):
+        with pytest.raises(LabError, match="there is no config"):
+            find_config(name)
+        with pytest.raises(LabError, match="there is no teacher"):
+            teacher_file(str(name))

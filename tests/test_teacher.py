@@ -95,7 +95,7 @@ def test_fewer_images_widen_the_interval(shipped):
 
 def test_the_config_carries_no_folder_of_this_machine(run, shipped):
     text = (shipped / "tiny" / "config.py").read_text()
-    assert "annotations" not in text and "num_classes=10" in text
+    assert "annotations" not in text and "'num_classes': 10" in text
 
 
 def test_the_interval_is_that_of_one_more_set():

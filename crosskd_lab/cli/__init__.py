@@ -7,6 +7,7 @@ Only the verb that was asked for is imported, so ``--help`` needs neither torch 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -56,6 +57,11 @@ def main(args: Sequence[str] | None = None) -> None:
         _app(args)(args, prog_name="crosskd-lab")
     except LabError as error:
         print(f"crosskd-lab: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        print(f"crosskd-lab: {LabError(error)}: give a shorter name", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

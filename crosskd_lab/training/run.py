@@ -18,6 +18,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from torch.distributed.rendezvous import rendezvous
 
+from ..configs import PlainConfig, config_text
 from ..errors import LabError
 from ..fetch.weights import register_checkpoint_loader
 from ..files import sole_writer
@@ -88,8 +89,7 @@ def train(
 
 def build_runner(cfg: Config, folder: str | Path) -> Runner:
     """mmengine's Runner for a completed config, quiet on the terminal, its log in the folder."""
-    # mmengine writes the config into its log and every checkpoint; laying it out takes a while
-    cfg = Config(cfg.to_dict(), format_python_code=False)
+    cfg = PlainConfig(cfg.to_dict())
     own = [hook["type"] for hook in cfg.get("custom_hooks", [])]
     cfg.custom_hooks = [
         *cfg.get("custom_hooks", []),
@@ -214,7 +214,7 @@ def _record_start(
     start_record(
         folder,
         command=list(command),
-        config=cfg.pretty_text,
+        config=config_text(cfg),
         seed=int(runner.seed),
         data={"path": str(root), "checksum": data_checksum(root) if root else None},
         teacher=teacher,

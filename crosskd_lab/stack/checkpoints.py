@@ -13,6 +13,7 @@ import json
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,18 @@ if TYPE_CHECKING:  # torch is imported where it is used, so that sha256 costs no
 _SAFETENSORS = ".safetensors"
 _ZIP_MAGIC = b"PK\x03\x04"
 _NUMBER_CODES = "?bhilqBHILQefd"  # NumPy's characters for its bool, integer and float types
+_DTYPES = [
+    "float64",
+    "float32",
+    "float16",
+    "bfloat16",
+    "int64",
+    "int32",
+    "int16",
+    "int8",
+    "uint8",
+    "bool",
+]
 _STATISTICS = ("min", "max", "mean", "current")
 _REMEDY = "fetch it again, or point to a .safetensors or .pth file with weights"
 
@@ -89,6 +102,10 @@ def load_from_local(filename: str | os.PathLike[str], map_location: Any = None) 
     checkpoint = _restricted_load(path, map_location)
     if not isinstance(checkpoint, dict):
         raise LabError(f"{path} holds one {type(checkpoint).__name__}, no checkpoint: {_REMEDY}")
+    if not isinstance(checkpoint.get("state_dict", {}), dict):
+        raise LabError(f"{path} holds no weights: {_REMEDY}")
+    for weights in (checkpoint, checkpoint.get("state_dict"), checkpoint.get("model")):
+        _check_weights(path, weights)
     if isinstance(meta := checkpoint.get("meta"), dict):
         meta.pop("config", None)  # mmengine would run this text as a config file when it resumes
     return checkpoint
@@ -99,20 +116,47 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
-    path = Path(path)
-    if not path.is_file():
-        raise LabError(f"there is no file {path}: check the path")
-    return path
+    if os.path.isfile(path):  # False also for names that no file can have
+        return Path(path)
+    if os.path.lexists(path):
+        raise LabError(f"{path} is no file but a folder, a pipe or the like: {_REMEDY}")
+    raise LabError(f"there is no file {path}: check the path")
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
-    except SafetensorError as error:
+        weights = load_file(path)
+    except Exception as error:  # a broken header makes the library raise whatever it stumbles on
         raise LabError(f"{path} is damaged or no safetensors file ({error}): {_REMEDY}") from error
+    _check_weights(path, weights)
+    return weights
+
+
+def _check_weights(path: Path, weights: Any) -> None:
+    """Raise LabError for a tensor that no layer can have as its weight, by its key.
+
+    Args:
+        path: Where they come from.
+        weights: What may hold some; what is no tensor is passed over.
+    """
+    import torch
+
+    for name, tensor in weights.items() if isinstance(weights, dict) else ():
+        if not isinstance(tensor, torch.Tensor):
+            continue
+        if str(tensor.dtype).removeprefix("torch.") not in _DTYPES:
+            wrong = f"of type {tensor.dtype}"
+        elif tensor.layout != torch.strided or tensor.is_meta:
+            wrong = "without values of its own"
+        elif tensor.nbytes > tensor.untyped_storage().nbytes():  # one number as a thousand
+            wrong = "larger than what the file holds of it"
+        elif not tensor.isfinite().all():
+            wrong = "not finite (NaN or infinite)"
+        else:
+            continue
+        raise LabError(f"{path}: {str(name)[:200]!r} is {wrong}, so it is no weight: {_REMEDY}")
 
 
 def _safetensors_meta(path: Path) -> dict[str, Any]:
@@ -123,7 +167,7 @@ def _safetensors_meta(path: Path) -> dict[str, Any]:
         for key, text in (file.metadata() or {}).items():
             try:
                 meta[key] = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 meta[key] = text
     return meta
 
@@ -137,8 +181,9 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
         raise LabError(f"{path} holds no weights: {_REMEDY}")
     for name, tensor in weights.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
+            key = repr(name) if isinstance(name, str) else f"a key of type {type(name).__name__}"
             raise LabError(
-                f"{path}: {name!r} is of type {type(tensor).__name__}, not a weight: {_REMEDY}"
+                f"{path}: {key} is of type {type(tensor).__name__}, not a weight: {_REMEDY}"
             )
     return dict(weights)
 
@@ -147,14 +192,31 @@ def _restricted_load(path: Path, map_location: Any) -> Any:
     import torch
 
     try:
+        _check_size(path)
         with torch.serialization.safe_globals(_harmless_globals()):
             return torch.load(path, map_location=map_location, weights_only=True)
+    except LabError:
+        raise
     except Exception as error:  # a damaged file makes the unpickler raise whatever it stumbles on
         raise LabError(_reason(path, error)) from error
 
 
+def _check_size(path: Path) -> None:
+    """Raise LabError for a zip file that unpacks to more than it is; torch packs nothing."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as packed:
+            size = sum(member.file_size for member in packed.infolist())
+        if size > path.stat().st_size:
+            raise LabError(
+                f"{path} unpacks to {size} bytes, more than it has, so torch did not write it: "
+                f"{_REMEDY}"
+            )
+
+
 def _reason(path: Path, error: Exception) -> str:
     message = str(error)
+    if isinstance(error, PermissionError):
+        return f"{path} cannot be read ({error.strerror}): give yourself the right to"
     asked = re.search(r"GLOBAL (\S+)", message)
     if isinstance(error, pickle.UnpicklingError) and asked:
         return (

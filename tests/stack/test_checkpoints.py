@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from safetensors.torch import load_file, save_file
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.stack.checkpoints import (
@@ -87,7 +91,7 @@ def test_a_weight_too_large_for_float16_is_refused_and_nothing_written(tmp_path:
         save_weights({"running_var": torch.tensor([1e5])}, path)
     assert not path.exists()
     save_weights({"bound": torch.tensor([float("inf")])}, path)  # infinite to begin with
-    assert read_weights(path)["bound"].tolist() == [float("inf")]
+    assert load_file(path)["bound"].tolist() == [float("inf")]
 
 
 def test_another_suffix_is_refused(tmp_path: Path) -> None:
@@ -221,3 +225,108 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert sha256(path) == hashlib.sha256(b"x" * (3 << 20)).hexdigest()
     with pytest.raises(LabError, match="there is no file"):
         sha256(tmp_path / "absent")
+
+
+ONE = torch.ones(1)
+
+
+@pytest.mark.parametrize(
+    ("weight", "complaint"),
+    [
+        (torch.tensor([1.0, float("nan")]), "not finite"),
+        (torch.tensor([float("-inf")], dtype=torch.bfloat16), "not finite"),
+        (torch.ones(2, dtype=torch.complex64), "of type torch.complex64"),
+        (torch.ones(2).to(torch.float8_e4m3fn), "of type torch.float8_e4m3fn"),
+        (torch.ones(2, dtype=torch.uint16), "of type torch.uint16"),
+        (torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), "of type torch.qint8"),
+        (torch.eye(2).to_sparse(), "without values of its own"),
+        (torch.ones(2, device="meta"), "without values of its own"),
+        (ONE.expand(10**6, 10**6), "larger than what the file holds"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("holder", ["state_dict", "model", None])
+def test_what_cannot_be_a_weight_is_refused_by_its_key(
+    weight: torch.Tensor, complaint: str, holder: str | None, tmp_path: Path
+) -> None:
+    weights = {"good": ONE, "neck.bad": weight}
+    torch.save({holder: weights} if holder else weights, tmp_path / "w.pth")
+    with pytest.raises(LabError, match=rf"w\.pth: 'neck\.bad' is {complaint}"):
+        load_from_local(tmp_path / "w.pth", "cpu")
+    if weight.dtype in (torch.complex64, torch.float8_e4m3fn) or not weight.numel() > 2:
+        try:
+            save_file(weights, tmp_path / "w.safetensors")
+        except Exception:  # safetensors has no name for it
+            return
+        with pytest.raises(LabError, match=f"'neck.bad' is {complaint}"):
+            read_weights(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool]
+)
+def test_types_that_weights_and_buffers_have_are_read(dtype: torch.dtype, tmp_path: Path) -> None:
+    torch.save({"w": torch.ones(2, dtype=dtype)}, tmp_path / "w.pth")
+    assert read_weights(tmp_path / "w.pth")["w"].tolist() == [1, 1]
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_is_not_unpacked(tmp_path: Path) -> None:
+    torch.save({"w": torch.zeros(10**6)}, tmp_path / "w.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "w.pth") as whole,
+        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for member in whole.infolist():
+            bomb.writestr(member.filename, whole.read(member))
+    assert torch.load(tmp_path / "bomb.pth", weights_only=True)["w"].numel() == 10**6, "live"
+    with pytest.raises(LabError, match="more than it has"):
+        read_weights(tmp_path / "bomb.pth")
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_folders_pipes_links_and_impossible_names_are_told(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / f"pipe.{name}")
+    (tmp_path / f"folder.{name}").mkdir()
+    (tmp_path / f"loop.{name}").symlink_to(tmp_path / f"loop.{name}")
+    (tmp_path / f"link.{name}").symlink_to(tmp_path / f"pipe.{name}")
+    for what in ("pipe", "folder", "loop", "link"):
+        with pytest.raises(LabError, match=f"{what}.{name} is no file but"):
+            read_weights(tmp_path / f"{what}.{name}")
+    for impossible in ("a" * 300, "nul\0"):
+        with pytest.raises(LabError, match="there is no file"):
+            read_weights(tmp_path / f"{impossible}{name}")
+
+
+def header(entries: object) -> bytes:
+    text = entries if isinstance(entries, bytes) else json.dumps(entries).encode()
+    return len(text).to_bytes(8, "little") + text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        header({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 400]}}) + bytes(4),
+        header({"w": {"dtype": "F32", "shape": [10**400], "data_offsets": [0, 4]}}) + bytes(4),
+        header({"w": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}) + bytes(4),
+        header({"w": {"dtype": "F33", "shape": [1], "data_offsets": [0, 4]}}) + bytes(4),
+        header({"w": {"dtype": "F8_E8M0", "shape": [4], "data_offsets": [0, 4]}}) + bytes(4),
+        header({"w": 5}),
+        header([1, 2]),
+        header(b"\xff\xfe"),
+        header(b"{" * 10000),
+        (2**63).to_bytes(8, "little") + b"{}",
+        b"\xff" * 8,
+    ],
+    ids=lambda content: str(content[8:60]),
+)
+def test_a_broken_safetensors_header_is_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(content)
+    with pytest.raises(LabError, match=r"w\.safetensors") as told:
+        read_weights(tmp_path / "w.safetensors")
+    assert str(told.value).isprintable()
+
+
+def test_a_key_that_is_no_text_is_told_by_its_type(tmp_path: Path) -> None:
+    torch.save({"state_dict": {5: 1, "w": ONE}}, tmp_path / "w.pth")
+    with pytest.raises(LabError, match="a key of type int is of type int, not a weight"):
+        read_weights(tmp_path / "w.pth")

@@ -2,12 +2,13 @@
 
     python benchmarks/step.py --scale pocket|coco [--head gfl] [--batch N] [--precision fp32|bf16]
                               [--device cuda] [--steps 8] [--beside module:factory]
+                              [--rows student,reference,eager,fast]
 
 Times forward, backward and SGD on one batch made in memory, random weights on both sides (nothing
-is downloaded). The stock student and the reference run under autocast in bf16. ``--beside`` times
-another implementation in the same run: ``factory(batch, size, precision, device)`` returns a
-function of no arguments that does one step. Run it while nothing else runs. Beside the table goes
-a JSON file, ``--json``.
+is downloaded). The stock student and the reference run under autocast in bf16; ``eager`` is the
+fast form with nothing compiled. ``--beside`` times another implementation in the same run:
+``factory(batch, size, precision, device)`` returns a function of no arguments that does one step.
+Run it while nothing else runs. Ratios are to the first row. With ``--json`` the table is kept.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import importlib
 import json
 import logging
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -48,6 +50,12 @@ PAPER = {
         "mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
         "mmdet::fcos/fcos_r101-caffe_fpn_gn-head-1x_coco.py",
     ),
+}
+ROWS = {
+    "student": "student alone",
+    "reference": "reference CrossKD",
+    "eager": "fast, eager",
+    "fast": "fast CrossKD",
 }
 SIZES = {"pocket": (160, 160), "coco": (800, 1344)}
 OBJECTS = {"pocket": 4, "coco": 7}  # an image; COCO's mean
@@ -96,16 +104,16 @@ def stepper(
 ) -> Step:
     """One training step of the stock student, the reference or the fast form."""
     student, teacher = models(given.scale, given.head)
-    methods = [] if kind == "student alone" else [CrossKD()]
+    methods = [] if kind == ROWS["student"] else [CrossKD()]
     torch.manual_seed(0)
     model = Distiller(student, dict(config=teacher, checkpoint=RANDOM), methods)
     model.init_weights()
     if device == "cpu":
         model.to(memory_format=torch.channels_last)
     model = model.to(device).train()
-    fast = kind == "fast CrossKD"
+    fast = kind in (ROWS["fast"], ROWS["eager"])
     if fast:
-        quicken(model, given.precision)
+        quicken(model, given.precision, compiled=kind == ROWS["fast"])
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9, weight_decay=1e-4)
     mixed = given.precision == "bf16" and not fast
     context = torch.autocast(device, torch.bfloat16) if mixed else nullcontext()
@@ -133,6 +141,7 @@ def measure(step: Step, steps: int, device: str) -> dict[str, Any]:
     step()
     wait()
     first = time.perf_counter() - began
+    print(f"  first step {first:.1f} s", file=sys.stderr, flush=True)
     for _ in range(2):
         step()
     wait()
@@ -190,6 +199,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--rows", default="student,reference,fast", help="which, in this order")
     parser.add_argument("--beside", default=None, help="module:factory")
     parser.add_argument("--json", type=Path, default=None)
     parser.add_argument("--profile", type=Path, default=None, help="a file for GPU's profiles")
@@ -207,7 +217,7 @@ def main() -> None:
     print(f"{title}, torch {torch.__version__}, {where}", flush=True)
     makers: dict[str, Callable[[], Step]] = {
         kind: lambda kind=kind: stepper(kind, given, batch, device)  # type: ignore[misc]
-        for kind in ("student alone", "reference CrossKD", "fast CrossKD")
+        for kind in (ROWS[row] for row in given.rows.split(","))
     }
     if given.beside:
         module, _, factory = given.beside.partition(":")
@@ -218,7 +228,7 @@ def main() -> None:
     for name, make in makers.items():
         rows[name] = measure(make(), given.steps, device)
         profiles += f"{name}\n{rows[name].pop('profile', '')}\n"
-        print(line(name, rows[name], rows["student alone"]["ms"]), flush=True)
+        print(line(name, rows[name], next(iter(rows.values()))["ms"]), flush=True)
         gc.collect()
         if device != "cpu":
             torch.cuda.empty_cache()

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
 
-from .hot import hot
 from .shapes import expect_same
 
 
@@ -76,7 +75,6 @@ def kd_quality_focal(logits: Tensor, soft_label: Tensor, beta: float = 1.0) -> T
     return _quality_focal(logits, soft_label.detach(), beta)
 
 
-@hot
 def _quality_focal(logits: Tensor, soft_label: Tensor, beta: float) -> Tensor:
     bce = F.binary_cross_entropy_with_logits(logits, soft_label, reduction="none")
     if beta:
@@ -103,7 +101,6 @@ def distribution_kl(logits: Tensor, teacher_logits: Tensor, temperature: float =
     return _kl(logits, teacher_logits.detach(), temperature)
 
 
-@hot
 def _kl(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
     log_p = F.log_softmax(full_precision(logits) / temperature, -1)
     log_t = F.log_softmax(full_precision(teacher_logits) / temperature, -1)
@@ -129,7 +126,6 @@ def pearson_distance(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Ten
     return 0.5 * difference.square().mean()
 
 
-@hot
 def rescale(
     feature: Tensor, own: Tensor, mean: Tensor, wanted: Tensor, centre: Tensor, eps: float
 ) -> Tensor:
@@ -160,7 +156,6 @@ def channel_statistics(feature: Tensor) -> tuple[Tensor, Tensor]:
     return _statistics(feature, 0 if feature.numel() == feature.size(1) else 1)
 
 
-@hot
 def _statistics(feature: Tensor, correction: int) -> tuple[Tensor, Tensor]:
     feature = full_precision(feature)
     return torch.std_mean(feature, dim=(0, 2, 3), correction=correction, keepdim=True)

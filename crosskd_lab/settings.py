@@ -12,6 +12,8 @@ from .schedule import DECIDED
 
 MADE_FROM = ("student", "settings", "teacher", "methods", "tap", "model", "data", "schedule")
 """Entries from which the others are made; a setting of any other is applied after that."""
+MAY_BE_NEW = ("vis_backends", "fast", "precision")
+"""Entries that a config need not have."""
 RESOLVED = ("teacher", "teacher.config", "teacher.checkpoint", "data.root")
 """Names that stand for what they are read to, so that a completed config says them otherwise."""
 GROWING = ("schedule", "data", "teacher", "default_hooks", "randomness")
@@ -22,6 +24,7 @@ READ = (
     *("optim_wrapper", "param_scheduler", "auto_scale_lr", "randomness", "load_from"),
     *("default_hooks", "custom_hooks", "custom_imports", "default_scope", "env_cfg"),
     *("log_processor", "log_level", "vis_backends", "activation_checkpointing"),
+    *("fast", "precision"),
 )
 """Entries that a training reads; mmdet's files say more, to build these from."""
 NOT_TESTED = "a training does not test; 'crosskd-lab eval' does, as data and schedule say"
@@ -52,7 +55,7 @@ def replace(cfg: Config, settings: Mapping[str, Any]) -> None:
         node: Any = cfg
         *parents, last = key.split(".")
         first = key.partition(".")[0]
-        if first not in READ or (first not in cfg and key != "vis_backends"):
+        if first not in READ or (first not in cfg and key not in MAY_BE_NEW):
             entries = sorted(entry for entry in cfg if entry in READ)
             raise LabError(f"--set {key}: the config's entries are {', '.join(entries)}")
         for part in parents:

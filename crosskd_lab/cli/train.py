@@ -33,6 +33,9 @@ def train(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out records that are broken, and say which.")
     ] = False,
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, or bf16 with float32 weights and losses.")
+    ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also log for TensorBoard, in the run's folder.")
     ] = False,
@@ -43,7 +46,9 @@ def train(
     from crosskd_lab.training.progress import StepBar
     from crosskd_lab.training.saves import last_checkpoint, saved_step
 
-    cfg = load_experiment(config, parse_settings(settings or [], tensorboard), data, seed, skip_bad)
+    given = parse_settings(settings or [], tensorboard)
+    given |= {} if precision is None else {"precision": precision}
+    cfg = load_experiment(config, given, data, seed, skip_bad)
     stem = config.removesuffix(".py").strip("/").replace("/", "-")
     folder = out or Path("runs") / f"{stem}-s{cfg.randomness.seed}"
     begun = saved_step(last_checkpoint(folder)) if resume else 0

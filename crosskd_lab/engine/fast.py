@@ -62,7 +62,7 @@ def why_reference(head: Any) -> str | None:
     return (targets.why_not(head) if anchors else None) or dense.why_not(head)
 
 
-def quicken(model: Any, precision: str = "fp32") -> Any:
+def quicken(model: Any, precision: str = "fp32", compiled: bool = True) -> Any:
     """Give a Distiller the fast form of its step; its losses are the same within rounding.
 
     The student's detection losses get their fast form where its head has one; else the reference
@@ -72,6 +72,7 @@ def quicken(model: Any, precision: str = "fp32") -> Any:
     Args:
         model: A Distiller, on its device or not yet.
         precision: "fp32"; or "bf16", which keeps activations in bf16 and weights in float32.
+        compiled: In bf16 on a GPU, compile what :mod:`crosskd_lab.hot` marks.
 
     Raises:
         LabError: for another precision, or a detector that has no bf16 form.
@@ -86,6 +87,6 @@ def quicken(model: Any, precision: str = "fp32") -> Any:
     dtype = PRECISIONS[precision]
     if dtype == torch.bfloat16:
         Weights(pair.student, dtype, frozen=False)
-        compile_hot()
+        compile_hot(compiled)
     Weights(pair.teacher, dtype, frozen=True)
     return model

@@ -75,7 +75,8 @@ class HeadAdapter(TowerHead):
         """
         # mmdet's losses write float32 overlaps into tensors of the scores' kind
         outputs = ([full_precision(m) for m in maps] for maps in self.outputs(predictions))
-        with overhear(self.head, self.assigns) as heard:
+        device = predictions.cls[0].device.type
+        with overhear(self.head, self.assigns) as heard, torch.autocast(device, enabled=False):
             losses = self.head.loss_by_feat(*outputs, gt_instances, metas, ignored)
         return losses, self.read_targets(heard[0], predictions, metas)
 

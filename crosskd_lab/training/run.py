@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 from torch.distributed.rendezvous import rendezvous
 
 from ..configs import PlainConfig, config_text
+from ..engine import quicken
 from ..errors import LabError
 from ..fetch.weights import register_checkpoint_loader
 from ..files import sole_writer
@@ -122,10 +123,23 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
             # where processes put their parts together; else it would be the folder we stand in
             metric.collect_dir = str(Path(folder) / "collected")
     settle(bare(runner.model))
+    _choose_form(bare(runner.model), cfg)
     for handler in runner.logger.handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.setLevel(logging.ERROR)
     return runner
+
+
+def _choose_form(model: Any, cfg: Config) -> None:
+    """The fast form of the step, unless the config says ``fast=False``; and its precision."""
+    fast, precision = cfg.get("fast", True), cfg.get("precision", "fp32")
+    if getattr(model, "pair", None) is not None and fast:
+        quicken(model, precision)
+    elif precision != "fp32":
+        raise LabError(
+            f"precision={precision} is for a student and a teacher in their fast form: leave "
+            "fast=False out and name methods, or train in fp32"
+        )
 
 
 def _build(runner: Runner) -> None:
@@ -222,6 +236,8 @@ def _record_start(
         extra={
             "gpus": _gpus(),
             "threads": torch.get_num_threads(),
+            "precision": cfg.get("precision", "fp32"),
+            "fast": pair is not None and bool(cfg.get("fast", True)),
             "steps": runner.max_iters,  # epochs are steps once the set has been read
             **(extra or {}),
         },

@@ -29,5 +29,5 @@ def test_a_run_on_a_gpu_is_killed_and_goes_on(small, tmp_path):
     run.resume()
     assert run.wait(90) == "done", run.tail()
     record = read_record(run.folder)
-    assert run.step == 60 and record["resumed"] and record["gpus"]
+    assert run.step == 60 and record["resumed"] and record["extra"]["gpus"]
     assert run.results()["AP"] >= 0

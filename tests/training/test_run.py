@@ -219,3 +219,22 @@ def test_training_says_nothing_of_its_own(tiny, tmp_path, capfd):
     assert files == {"config.py", "record.json", "metrics.jsonl", "iter_2.pth", "last_checkpoint"}
     assert list((tmp_path / "run").glob("*/*.log"))
     assert Config.fromfile(tmp_path / "run" / "config.py").randomness.seed == 3
+
+
+def test_a_run_says_its_form_and_precision(tiny, tmp_path):
+    two = {"schedule.steps": 2}
+    train(tiny(two), tmp_path / "usual")
+    train(tiny({**two, "precision": "bf16"}), tmp_path / "half")
+    train(tiny({**two, "fast": False}), tmp_path / "reference")
+    said = [read_record(tmp_path / name)["extra"] for name in ("usual", "half", "reference")]
+    forms = [(extra["fast"], extra["precision"]) for extra in said]
+    assert forms == [(True, "fp32"), (True, "bf16"), (False, "fp32")]
+    first = [
+        read_metrics(tmp_path / name).query("kind == 'train'").iloc[0]
+        for name in ("usual", "half", "reference")
+    ]
+    assert first[0]["loss"] == pytest.approx(first[2]["loss"], rel=1e-5)
+    assert first[1]["loss"] == pytest.approx(first[2]["loss"], rel=0.02)
+    assert first[1]["loss"] != first[0]["loss"]
+    with pytest.raises(LabError, match="precision=bf16 is for .* fast=False"):
+        train(tiny({**two, "fast": False, "precision": "bf16"}), tmp_path / "none")

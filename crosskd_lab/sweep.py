@@ -175,7 +175,7 @@ def _results(row: Row, cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
     measured = [name for name in val if name in ("step", "AP") or name.startswith("l1_")]
     curve = val[measured].round(4)
     return {
-        **{name: on_test[name] for name in AP},
+        **{name: on_test.get(name) for name in AP},
         "val": record["results"],
         "curve": curve.to_dict("records"),
         "begin": first_losses(metrics),

@@ -67,7 +67,9 @@ def test_both_regimes_are_those_of_the_records():
 
 def test_most_runs_of_the_fast_regime_took_less_than_three_minutes():
     fast = [line for line in read_lines() if line["settings"]["schedule.steps"] == 240]
-    seconds = [line["train_seconds"] for line in fast if line["status"] == "done"]
+    seconds = [
+        line["train_seconds"] for line in fast if "train_seconds" in line and "shared" not in line
+    ]
     assert "less than three minutes of training on one core in nine of ten" in TEXT
     assert sum(value < 180 for value in seconds) >= 0.9 * len(seconds)
 

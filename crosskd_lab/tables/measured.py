@@ -41,7 +41,8 @@ def measured_runs(sweep: str | Sweep, recorded: str | Path = RECORDED) -> pd.Dat
         "failed" or "missing", with its ``reason``; AP and its parts on the test split and
         ``AP_val``, in points, ``AP_first``, that of the first validation; ``l1_teacher`` and
         ``l1_truth``, Fig. 6's distances on the validation split; ``steps``, ``train_seconds``
-        (validations left out), ``step_seconds``, ``parameters``; ``commit``; ``checked``, when its
+        (validations left out) and ``step_seconds``, NaN where the record says that the machine
+        was ``shared``, ``parameters``; ``commit``; ``checked``, when its
         first steps were last made again (None: never), how far their losses were ``apart`` in
         relative terms (infinite where others came out), and ``stale``, a text that is empty unless
         they disagreed.
@@ -173,6 +174,8 @@ def _run(
     run |= {"method": method_name(line["method"]) if "method" in line else row}
     run |= {"status": line.get("status", MISSING), "reason": line.get("reason")}
     run |= {name: line.get(name, np.nan) for name in (*AP_COLUMNS, *COSTS)}
+    if line.get("shared"):
+        run |= {"train_seconds": np.nan, "step_seconds": np.nan}
     val, curve = line.get("val", {}), line.get("curve") or [{}]
     run |= {"AP_val": val.get("AP", np.nan), "AP_first": curve[0].get("AP", np.nan)}
     run |= {name: val.get(name, np.nan) for name in ("l1_teacher", "l1_truth")}

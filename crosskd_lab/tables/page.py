@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from crosskd_lab.declared import RECORDED, read_sweep, sweeps
+from crosskd_lab.declared import RECORDED, read_lines, read_sweep, sweeps
 from crosskd_lab.tables.claims import CLAIMS, FAILED, HELD, compare_claims, judge_claims
 from crosskd_lab.tables.focus import compare_focus, judge_focus
 from crosskd_lab.tables.measured import measured_rows, measured_runs, whole_again
@@ -53,6 +53,11 @@ data/recorded/again`. *begin*: how far the first losses were apart; *threads*: o
 the rerun, which ran on two virtual machines of one kind of processor. Another number of threads
 splits sums otherwise and so rounds otherwise, as another kind of processor may.
 """
+SUPERSEDED = """## Records that count no more
+
+They stay in `data/recorded`; what was run instead stands in the tables above. `superseded.json`
+names them.
+"""
 CONFLICT = """## Fig. 3: conflicts a positive location
 
 The GFL student's assigner against each shipped teacher on the test split (`data/recorded/figure3`).
@@ -78,6 +83,8 @@ def results_page(recorded: str | Path = RECORDED) -> str:
         numbers = {"begin": "{:.0e}", "recorded": "{:.2f}", "again": "{:.2f}", "apart": "{:.2f}"}
         shown = {name: again[name].map(form.format) for name, form in numbers.items()}
         parts += [REPEATED, markdown(again.assign(**shown))]
+    old = superseded_table(recorded)
+    parts += [SUPERSEDED, markdown(old)] if len(old) else []
     figure3 = Path(recorded) / "figure3" / "conflict.csv"
     if figure3.is_file():
         parts += [CONFLICT, markdown(conflict_table(pd.read_csv(figure3)))]
@@ -104,6 +111,19 @@ def claims_table(recorded: str | Path = RECORDED) -> pd.DataFrame:
         row = [FOCUSED, "Fig. 5, Sec. 4.2", judge_focus(compared), f"{compared['n'].min()} images"]
         table.loc[len(table)] = row
     return table
+
+
+def superseded_table(recorded: str | Path = RECORDED) -> pd.DataFrame:
+    """``sweep``, ``row``, ``AP then`` with its seeds, and ``why``, of all superseded rows."""
+    old = [x for x in read_lines(recorded) if "superseded" in x and x["status"] == "done"]
+    frame = pd.DataFrame(
+        [(x["sweep"], x["row"], x["superseded"]["reason"], x["AP"]) for x in old],
+        columns=["sweep", "row", "why", "AP"],
+    )
+    found = frame.groupby(["sweep", "row", "why"], sort=False)["AP"].agg(["mean", "size"])
+    found = found.reset_index()
+    then = [f"{mean:.1f} ({n})" for mean, n in zip(found["mean"], found["size"], strict=True)]
+    return found[["sweep", "row"]].assign(**{"AP then": then, "why": found["why"]})
 
 
 def sweep_section(name: str, recorded: str | Path = RECORDED) -> str:

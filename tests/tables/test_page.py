@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pandas as pd
@@ -13,6 +14,7 @@ from crosskd_lab.tables.page import (
     conflict_table,
     markdown,
     results_page,
+    superseded_table,
     sweep_section,
     sweep_table,
 )
@@ -48,6 +50,28 @@ def test_a_sweep_in_words(tmp_path):
     )
     assert "| crosskd_kd | – | – | – | – | – | never |" in lines
     assert "stale" not in text
+
+
+def test_superseded_rows_are_listed_with_what_they_were(tmp_path):
+    record(tmp_path, "table5", gid=[5, 6], ld=[7])
+    path = tmp_path / "table5.jsonl"
+    dated = [json.loads(text) | {"date": "2026-11-21T00:00:00Z"} for text in path.open()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in dated))
+    entry = {"sweep": "table5", "row": "gid", "before": "2026-11-28", "reason": "other places"}
+    (tmp_path / "superseded.json").write_text(json.dumps([entry]))
+    assert superseded_table(tmp_path).to_dict("records") == [
+        {"sweep": "table5", "row": "gid", "AP then": "5.5 (2)", "why": "other places"}
+    ]
+    assert "| table5 | gid | 5.5 (2) | other places |" in results_page(tmp_path)
+
+
+def test_a_shared_machines_time_is_not_told(tmp_path):
+    record(tmp_path, "table4", none=[10], kd=[12])
+    text = (tmp_path / "table4.jsonl").read_text()
+    (tmp_path / "table4.jsonl").write_text(text.replace('"row":"kd"', '"shared":true,"row":"kd"'))
+    lines = sweep_section("table4", tmp_path).splitlines()
+    assert "| none | 10.0 (1 of 3) | – | -2.0 (1) | 240 | 0.25 | never |" in lines
+    assert "| kd | 12.0 (1 of 3) | +2.0 (1) | – | 240 | – | never |" in lines
 
 
 def test_a_stale_row_says_so():

@@ -51,7 +51,7 @@ class Distiller(BaseDetector):
             pair = build_pair(student, teacher, classes)
         super().__init__(data_preprocessor=pair.student.data_preprocessor)
         self.pair, self.tap = pair, tap
-        self._awake = pair.teacher_id.get("checkpoint") == RANDOM
+        self._awake = pair.young or pair.teacher_id.get("checkpoint") == RANDOM
         for name, module in pair.student.named_children():
             self.add_module(name, module)
         for name, parameter in pair.student.named_parameters(recurse=False):

@@ -29,6 +29,7 @@ from .files import PROJECT
 from .scenes import data_checksum
 from .schedule import engine_settings
 from .settings import MADE_FROM, changed, check_applied, replace, within
+from .training.saves import last_checkpoint
 
 SET_KEYS = ("pipeline", "filter_cfg", "test_mode", "backend_args", "return_classes")
 """What a set of another folder keeps of the one whose place it takes."""
@@ -64,6 +65,8 @@ def load_experiment(
         return _once_more(cfg, settings, data, seed)
     if data is not None and "data.root" in settings:
         raise LabError("--data and --set data.root name two sets: give one of them")
+    if Path(str(settings.get("teacher.checkpoint"))).is_dir():  # a run brings its own config
+        settings.setdefault("teacher.config", settings["teacher.checkpoint"])
     said, seed = cfg, seed or 0
     replace(cfg, first := _of(settings, "student", "settings"))
     cfg = with_student(cfg) if "student" in cfg else cfg
@@ -202,7 +205,12 @@ def _add_teacher(cfg: Config) -> None:
         raise LabError(
             "an experiment with methods needs teacher = dict(config=..., checkpoint=...)"
         )
-    built, checkpoint = detector_of(read_config(teacher["config"])), teacher["checkpoint"]
+    built, checkpoint = detector_of(read_config(teacher["config"])), str(teacher["checkpoint"])
+    if Path(checkpoint).is_dir():
+        newest = last_checkpoint(checkpoint)
+        if newest is None:
+            raise LabError(f"{checkpoint} holds no checkpoint: name a run that has saved one")
+        checkpoint = str(newest)
     checkpoint = teacher_file(checkpoint)
     ours, theirs = class_names(cfg), teacher.get("classes") or trained_classes(built, checkpoint)
     if ours and theirs:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +21,9 @@ from .fetch.weights import register_checkpoint_loader
 from .heads import HeadAdapter, adapter_of
 from .stack.checkpoints import read_weights, sha256
 
+_PREFIX = re.compile(r"(?:(?:module|model|architecture|student|detector|_orig_mod|ema)\.|ema_)+")
+"""What may stand before a weight's name: PyTorch's wrappers, MMRazor, Lightning, averages."""
+
 
 @dataclass
 class Pair:
@@ -29,6 +35,7 @@ class Pair:
         teacher_id: Where the teacher came from and the sha256 of its file, for the run's record.
         levels: "equal" demands the same strides of both; "common" distils at those that both have
             and leaves the student's other levels to the annotations.
+        young: Whether a teacher that scores near nothing is meant.
         classes: Names of the student's classes in the order of its channels, and of the teacher's;
             None where they are not known, and then only their number is compared. Equal names in
             another order are matched: the teacher's adapter gives its scores in the student's.
@@ -38,6 +45,7 @@ class Pair:
     teacher: Any
     teacher_id: dict[str, str | None] = field(default_factory=dict)
     levels: str = "equal"
+    young: bool = False
     classes: tuple[Sequence[str] | None, Sequence[str] | None] = (None, None)
 
     def __post_init__(self) -> None:
@@ -73,13 +81,14 @@ def build_pair(
         student: The ``model`` part of an mmdet config.
         teacher: ``config`` (an mmdet config file, its name, or a ``model`` dict), ``checkpoint``
             (a file, a shipped teacher's name, or "random" for an untrained one), ``levels``
-            where the pyramids differ, see :class:`Pair`, and ``classes``, its classes' names.
+            where the pyramids differ, see :class:`Pair`, ``classes``, its classes' names, and
+            ``young=True`` for one that has learnt too little to score anything yet.
         classes: Names of the student's classes.
 
     Raises:
         LabError: for a teacher that cannot be built, loaded in full, or paired.
     """
-    unknown = set(teacher) - {"config", "checkpoint", "levels", "classes"}
+    unknown = set(teacher) - {"config", "checkpoint", "levels", "classes", "young"}
     if unknown or "config" not in teacher or "checkpoint" not in teacher:
         raise LabError(
             "a teacher is dict(config=..., checkpoint=...) "
@@ -87,7 +96,9 @@ def build_pair(
         )
     model, checkpoint = teacher["config"], teacher["checkpoint"]
     fit: dict[str, Any] = dict(
-        levels=teacher.get("levels", "equal"), classes=(classes, teacher.get("classes"))
+        levels=teacher.get("levels", "equal"),
+        young=bool(teacher.get("young", False)),
+        classes=(classes, teacher.get("classes")),
     )
     model = model if isinstance(model, Mapping) else read_config(model).model
     detector = build_detector(model)
@@ -127,11 +138,16 @@ def build_detector(model: Mapping[str, Any]) -> Any:
 def load_in_full(detector: nn.Module, checkpoint: str | Path) -> None:
     """Load weights so that nothing is missing, left over or of another shape.
 
+    Prefixes that wrappers, averages and other frameworks put before the names are taken off, and
+    that is said.
+
     Raises:
         LabError: naming the first keys that do not fit.
     """
-    weights = read_weights(checkpoint)
     own = detector.state_dict()
+    weights, said = without_prefixes(read_weights(checkpoint), own)
+    if said:
+        print(f"{Path(checkpoint).name}: {said}", file=sys.stderr)
     missing = sorted(k for k in own if k not in weights and not k.endswith("num_batches_tracked"))
     left_over = sorted(k for k in weights if k not in own)
     reshaped = sorted(k for k in own if k in weights and own[k].shape != weights[k].shape)
@@ -146,6 +162,38 @@ def load_in_full(detector: nn.Module, checkpoint: str | Path) -> None:
                 "config; name the config that it was trained with"
             )
     detector.load_state_dict(weights, strict=False)
+
+
+def without_prefixes(
+    weights: Mapping[str, Tensor], own: Iterable[str]
+) -> tuple[dict[str, Tensor], str]:
+    """Weights by the names that a detector has for them, where only a known prefix differs.
+
+    Where a file holds one weight under several names, the detector's own name wins, then the
+    shortest prefix.
+
+    Args:
+        weights: As a file holds them.
+        own: The detector's names.
+
+    Returns:
+        The weights, unknown names as they were; and what was done, in words, or "".
+    """
+    flat = {name.replace(".", "_"): name for name in own}  # as mmdet 2 names averaged weights
+    known = set(flat.values())
+    found = {name: value for name, value in weights.items() if name in known}
+    cut: Counter[str] = Counter()
+    for name, value in sorted(weights.items(), key=lambda item: len(item[0])):
+        prefix = _PREFIX.match(name)
+        bare = name[prefix.end() :] if prefix else ""
+        bare = flat.get(bare, bare) if bare not in known else bare
+        if name in known or prefix is None or bare not in known:
+            found[name] = value
+        else:
+            found.setdefault(bare, value)
+            cut[prefix[0]] += 1
+    words = ", ".join(f"{prefix!r} ({count})" for prefix, count in cut.items())
+    return found, f"took prefixes off the names of weights: {words}" if cut else ""
 
 
 def freeze(detector: nn.Module) -> None:
@@ -212,7 +260,8 @@ def check_awake(teacher_scores: Tensor, least: float = 0.05) -> None:
         raise LabError(
             f"the teacher's best score on the first batch is {best:.4f} (untrained heads stay "
             f"below {least:.2f}): its weights did not load or its images are normalised otherwise; "
-            f"check it with 'crosskd-lab eval', or set its checkpoint to {RANDOM!r} if you mean it"
+            "check it with 'crosskd-lab eval'; if it has only begun to learn and you mean it, say "
+            "--set teacher.young=True"
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from .coco.sets import find_split, read_document
 from .configs import CONFIGS, RANDOM, detector_of, find_config, read_config
 from .errors import LabError
 from .evaluate import Saved, evaluate, find_saved
@@ -91,6 +92,7 @@ def run_race(
     saved = find_teacher(teacher, settings.pop("teacher.config", None))
     prepare_engine()
     data = race_scenes() if data is None else Path(data)
+    _check_objects(data)
     common = {"student": student, "schedule.steps": steps, **_intervals(steps), **settings}
     common |= {"teacher.checkpoint": str(saved.checkpoint), "teacher.config": str(saved.config)}
     plan = [(method, seed) for seed in range(seeds) for method in methods]
@@ -206,6 +208,17 @@ def _teacher_ap(teacher: Saved, data: Path) -> float | None:
     if str(teacher.checkpoint) == RANDOM:
         return None
     return evaluate(teacher.config, teacher.checkpoint, data)["AP"]
+
+
+def _check_objects(data: Path) -> None:
+    """Raise LabError for a set on which no student could be told from another."""
+    file = find_split(data, "val").annotations
+    boxes = read_document(file)["annotations"]
+    if all(isinstance(box, dict) and box.get("iscrowd") for box in boxes):
+        raise LabError(
+            f"{file} has no object to find, so a race would measure no AP: give a set whose val "
+            "split has some"
+        )
 
 
 def _intervals(steps: int) -> dict[str, int]:

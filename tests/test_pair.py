@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.pair import Pair, build_detector, build_pair, check_awake
+from crosskd_lab.pair import (
+    Pair,
+    build_detector,
+    build_pair,
+    check_awake,
+    load_in_full,
+    without_prefixes,
+)
 
 
 @pytest.fixture
@@ -61,6 +68,28 @@ def test_unknown_checkpoints_and_detectors_are_named(gfl_config):
         build_pair(gfl_config(), dict(config=gfl_config(), checkpoint="nobody"))
     with pytest.raises(LabError, match="mmdet cannot build"):
         build_detector(dict(type="NoSuchDetector"))
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "architecture.", "ema_", "module.model."])
+def test_a_known_prefix_is_taken_off_and_said(make_detector, tmp_path, capfd, prefix):
+    weights = make_detector(7).state_dict()
+    torch.save({prefix + name: value for name, value in weights.items()}, tmp_path / "t.pth")
+    other = make_detector(8)
+    load_in_full(other, tmp_path / "t.pth")
+    assert all(torch.equal(value, weights[name]) for name, value in other.state_dict().items())
+    said = f"t.pth: took prefixes off the names of weights: '{prefix}' ({len(weights)})\n"
+    assert capfd.readouterr().err == said
+
+
+def test_an_average_beside_the_weights_yields_to_them_and_unknown_names_stay():
+    ones, twos = torch.ones(1), torch.full((1,), 2.0)
+    held = {"ema_neck_conv_bias": twos, "neck.conv.bias": ones, "teacher.neck.conv.bias": twos}
+    found, said = without_prefixes(held, ["neck.conv.bias"])
+    assert found == {"neck.conv.bias": ones, "teacher.neck.conv.bias": twos}
+    assert said.endswith("'ema_' (1)")
+    assert without_prefixes(found, ["neck.conv.bias"]) == (found, "")
+    nested = {"student.neck.w": ones}  # a detector that has such a part itself
+    assert without_prefixes(nested, ["student.neck.w"]) == (nested, "")
 
 
 def test_other_classes_are_refused(make_detector):

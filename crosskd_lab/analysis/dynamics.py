@@ -76,7 +76,8 @@ class ScoreDistances:
 
         The student is read in the mode it is in; call it in evaluation mode. Heads with unlike
         numbers of priors a location are compared at locations, by their priors' largest scores;
-        ``l1_teacher`` is left out where their levels differ.
+        ``l1_teacher`` is left out where their levels differ, and nothing is measured without a
+        positive location.
         """
         if not self.teacher_scores:
             self.teacher_scores = [
@@ -98,7 +99,9 @@ class ScoreDistances:
             parts = l1_parts(scores, truth, positive)
             at_positives, at_background = at_positives + parts[0], at_background + parts[1]
             positives += float(positive.sum())
-        count = max(positives, 1.0)
+        if not positives:
+            return {}
+        count = positives
         measured = {
             "l1_truth": (at_positives + at_background) / count,
             "l1_truth_positive": at_positives / count,

@@ -92,4 +92,7 @@ def _tell(whole: pd.DataFrame) -> None:
     at = whole.set_index("threshold")["ratio"]
     ratios = ", ".join(f"{at[t]:.3f} above {t}" for t in (0.3, 0.5, 0.7))
     teacher, positives = whole[["teacher", "positives"]].iloc[0]
+    if not positives:
+        print(f"{teacher}: no location is positive, so there is no ratio of conflict")
+        return
     print(f"{teacher}: conflicts a positive location ({positives} positives): {ratios}")

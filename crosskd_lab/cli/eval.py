@@ -47,8 +47,10 @@ def table(measured: dict[str, float]) -> Table:
     """AP and its parts in points as one row; a dash where the set has no object of a size."""
     from rich.table import Table
 
+    from crosskd_lab.training.metric import NAMES
+
     shown = Table(box=None, pad_edge=False)
-    for name in measured:
+    for name in NAMES:
         shown.add_column(name, justify="right")
-    shown.add_row(*(f"{ap:.1f}" if ap >= 0 else "–" for ap in measured.values()))
+    shown.add_row(*(f"{measured[name]:.1f}" if name in measured else "–" for name in NAMES))
     return shown

@@ -105,7 +105,8 @@ class Board:
         self.began.setdefault(name, time.monotonic())
         self.rows[name].update(row, elapsed=time.monotonic() - self.began[name])
         if row["kind"] == "val" and not self.console.is_terminal:
-            shown = f"{name:<16} step {row['step']:>5}  AP {row.get('AP', 0.0):5.1f}"
+            ap = f"{row['AP']:5.1f}" if "AP" in row else "    –"
+            shown = f"{name:<16} step {row['step']:>5}  AP {ap}"
             print(f"{shown}  ({time.monotonic() - self.start:.0f} s)", flush=True)
 
     def table(self) -> Table:

@@ -61,7 +61,7 @@ def train(
     finally:
         bar.close()
     shown = ", ".join(f"{k} {v:.1f}" for k, v in results.items() if k.startswith("AP"))
-    print(f"{folder}: {shown or 'done'}")
+    print(f"{folder}: {shown or 'done; AP was not measured'}")
 
 
 def parse_settings(pairs: list[str], tensorboard: bool = False) -> dict[str, Any]:

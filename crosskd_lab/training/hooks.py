@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
 from ..errors import LabError
+from ..pair import without_prefixes
 from ..record import append_metrics, trim_metrics
 from .saves import last_checkpoint
 
@@ -95,7 +97,13 @@ class MethodState(Hook):
         weights = checkpoint.get("state_dict", checkpoint)
         own = {name: value.shape for name, value in bare(runner.model).state_dict().items()}
         parts = {name for name in own if name.startswith("methods.")}
-        _expect_shapes(weights, {name: own[name] for name in own.keys() - parts})
+        stock = {name: own[name] for name in own.keys() - parts}
+        bare_names, said = without_prefixes(weights, stock)
+        if said and runner.rank == 0:
+            print(f"the checkpoint: {said}", file=sys.stderr)
+        weights.clear()
+        weights.update(bare_names)
+        _expect_shapes(weights, stock)
         methods = kept.get("methods", {})
         if methods.keys() == parts and all(methods[name].shape == own[name] for name in parts):
             weights.update(methods)

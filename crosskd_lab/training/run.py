@@ -18,7 +18,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from torch.distributed.rendezvous import rendezvous
 
-from ..configs import PlainConfig, config_text
+from ..configs import PlainConfig, config_text, innermost
 from ..engine import quicken
 from ..errors import LabError
 from ..fetch.weights import register_checkpoint_loader
@@ -224,7 +224,7 @@ def _record_start(
             "name": pair.teacher_id["checkpoint"],
             "sha256": pair.teacher_id["sha256"] or "random",
         }
-    root = cfg.get("data", {}).get("root")
+    root = cfg.get("data", {}).get("root") or _image_root(cfg)
     start_record(
         folder,
         command=list(command),
@@ -243,6 +243,13 @@ def _record_start(
         },
         resume=resume,
     )
+
+
+def _image_root(cfg: Config) -> Path | None:
+    """The folder that holds the training images' one, where mmdet's loader is all that names it."""
+    dataset = innermost(cfg.get("train_dataloader", {}).get("dataset", {}))
+    images = (dataset.get("data_prefix") or {}).get("img")
+    return (Path(dataset.get("data_root") or "") / images).parent if images else None
 
 
 def _rank() -> int:

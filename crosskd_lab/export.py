@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +56,22 @@ def export(
     with quiet():
         load_in_full(detector, found.checkpoint)  # a misfit is told here
     weights = dict(detector.state_dict())
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out.with_suffix(".py"), config_text(stock_config(cfg, names)))
-    if out.suffix == ".safetensors":
-        save_weights(weights, out, half=False, classes=names)
-    else:
-        meta = {"dataset_meta": {"classes": tuple(names)}} if names else {}
-        content = io.BytesIO()
-        torch.save({"meta": meta, "state_dict": weights}, content)
-        write_whole(out, content.getvalue())
+    missing = [folder for folder in out.parents if not folder.exists()]
+    try:
+        if out.suffix == ".safetensors":
+            save_weights(weights, out, half=False, classes=names)
+        else:
+            meta = {"dataset_meta": {"classes": tuple(names)}} if names else {}
+            content = io.BytesIO()
+            torch.save({"meta": meta, "state_dict": weights}, content)
+            write_whole(out, content.getvalue())
+        write_whole(out.with_suffix(".py"), config_text(stock_config(cfg, names)))
+    except BaseException:  # Ctrl-C too: half an export is none
+        with suppress(OSError):
+            out.unlink(missing_ok=True)
+            for folder in missing:
+                folder.rmdir()
+        raise
     return out, out.with_suffix(".py")
 
 

@@ -44,18 +44,33 @@ def portable_path(path: str | Path) -> str:
 def write_whole(path: str | Path, content: str | bytes) -> None:
     """Writes a file so that a reader sees the old content or all of the new, never a part.
 
+    Folders above it are made where missing.
+
     Raises:
         LabError: if the disk is full, or the place may not be written to.
     """
     path = Path(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(draft, path)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # where there can be none, there is none to remove
+            draft.unlink()
+
+
+def open_folder(folder: str | Path) -> Path:
+    """Makes a folder, and sees that it can be written to before there are hours of work to lose.
+
+    Raises:
+        LabError: if a file has its name, it may not be written to, or the disk is full.
+    """
+    write_whole(probe := Path(folder) / ".probe", "?")
+    probe.unlink()
+    return Path(folder)
 
 
 def read_json(path: str | Path, remedy: str) -> dict[str, Any]:
@@ -81,7 +96,8 @@ def sole_writer(folder: str | Path, lock: str = WRITER, patience: float = 0.5) -
     meanwhile does not keep it.
 
     Args:
-        folder: It is removed again if nothing has come into it.
+        folder: It is removed again if nothing has come into it. Files half written that a kill has
+            left in it are cleared away.
         lock: Which of the folder's locks.
         patience: Seconds to wait for another process; :func:`holder` holds it for a moment.
 
@@ -98,6 +114,8 @@ def sole_writer(folder: str | Path, lock: str = WRITER, patience: float = 0.5) -
     _held.add(handle)
     _sign(handle, os.getpid())
     try:
+        for draft in folder.glob(".*.[0-9]*.part") if lock == WRITER else ():
+            draft.unlink(missing_ok=True)
         yield handle
     finally:
         if handle in _held:
@@ -140,8 +158,6 @@ def _take(path: Path, until: float) -> int:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileExistsError:
-            raise LabError(f"{path.parent} is a file: give the name of a folder") from None
         except OSError as error:
             raise unwritable(path.parent, error) from error
         try:
@@ -190,10 +206,10 @@ def _is(handle: int, path: Path) -> bool:
 
 def unwritable(path: Path, error: OSError) -> LabError:
     """What to say of a place that cannot be written."""
-    return LabError(
-        f"{path} cannot be written ({error.strerror or error}): free some space, or choose "
-        "another folder"
-    )
+    why = error.strerror or error
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        why = "a file is where a folder is meant"
+    return LabError(f"{path} cannot be written ({why}): free some space, or choose another folder")
 
 
 def _forget() -> None:

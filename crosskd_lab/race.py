@@ -243,6 +243,5 @@ def _claim(out: Path, about: dict[str, Any]) -> None:
             f"{out} holds a race with another {' and '.join(other)}: choose another --out, or "
             "delete the folder to start anew"
         )
-    out.mkdir(parents=True, exist_ok=True)
     about |= {k: v for k, v in before.items() if k not in about}
     write_whole(out / "race.json", json.dumps(about, indent=2) + "\n")

@@ -94,7 +94,6 @@ def start_record(
         "extra": extra or {},
         "resumed": [],
     }
-    folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / CONFIG, config)
     _write_record(folder, record)
 

@@ -18,7 +18,7 @@ from .declared import RECORDED, TEST, Row, Sweep, append_line, digest, latest, r
 from .errors import LabError
 from .evaluate import evaluate, find_saved
 from .experiment import load_experiment
-from .files import PROJECT, Busy
+from .files import PROJECT, Busy, open_folder
 from .pair import build_detector
 from .provenance import code_version, machine, package_versions
 from .race import race_scenes
@@ -75,6 +75,8 @@ def run_sweep(
     if not todo:
         return []
     old = {(line["key"], line["seed"]): line.get("superseded") for line in read_lines(recorded)}
+    for place in (runs, recorded):
+        open_folder(place)
     prepare_engine()
     sets = data or scenes_of(sweep)
     lines = []

@@ -87,7 +87,6 @@ def ship(
         seeds = range(FIRST_SEED, FIRST_SEED + sets)
         rows = [fresh_ap(cfg, file, seed, images) for seed in tqdm(seeds, desc="held-out sets")]
     held_out = {"images": images, "seeds": list(seeds), **summary([row["AP"] for row in rows])}
-    (folder / name).mkdir(parents=True, exist_ok=True)
     write_whole(folder / name / CONFIG, config_text(cfg))
     entries = {**record, "shipped": shipped, "held_out": held_out}
     write_whole(folder / name / RECORD, json.dumps(entries, indent=2) + "\n")

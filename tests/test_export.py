@@ -39,6 +39,20 @@ def test_stock_mmdet_opens_it(run, scenes_dir, tmp_path):
     assert found.pred_instances.bboxes.shape[1] == 4
 
 
+def test_a_failed_export_leaves_nothing(run, tmp_path, monkeypatch):
+    def full_disk(path, content):
+        raise LabError("full")
+
+    monkeypatch.setattr("crosskd_lab.export.write_whole", full_disk)  # of the config, the last
+    with pytest.raises(LabError, match="full"):
+        export(run, tmp_path / "new" / "er" / "student.safetensors")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    monkeypatch.undo()
+    with pytest.raises(LabError, match="cannot be written .a file is where a folder is meant"):
+        export(run, tmp_path / "file" / "student.pth")
+
+
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_the_weights_are_the_runs_and_load_strictly(run, tmp_path, suffix):
     checkpoint, config = export(run, tmp_path / f"student{suffix}")

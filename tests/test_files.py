@@ -13,7 +13,16 @@ import sys
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import LAUNCH, Busy, hand_over, holder, read_json, sole_writer, write_whole
+from crosskd_lab.files import (
+    LAUNCH,
+    Busy,
+    hand_over,
+    holder,
+    open_folder,
+    read_json,
+    sole_writer,
+    write_whole,
+)
 
 
 def test_text_and_bytes_replace_what_was_there(tmp_path):
@@ -134,13 +143,33 @@ def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch, capsys):
 
 def test_a_place_that_is_no_folder_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(LabError, match="file is a file: give"), sole_writer(tmp_path / "file"):
-        pass
-    with (
-        pytest.raises(LabError, match=r"file/run cannot be written \(Not a directory\)"),
-        sole_writer(tmp_path / "file" / "run"),
-    ):
-        pass
+    for name in ("file", "file/run"):
+        where = rf"/{name} cannot be written \(a file is where a folder is meant\)"
+        with pytest.raises(LabError, match=where), sole_writer(tmp_path / name):
+            pass
+        with pytest.raises(LabError, match=r"written \(a file is where a folder is meant\)"):
+            open_folder(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_is_made_and_tried_before_work_begins(tmp_path, monkeypatch):
+    assert open_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert not list((tmp_path / "a" / "b").iterdir())
+
+    def full_disk(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full_disk)
+    with pytest.raises(LabError, match=r"cannot be written \(No space left on device\): free"):
+        open_folder(tmp_path / "a")
+
+
+def test_the_next_writer_clears_what_a_kill_left_half_written(tmp_path):
+    (tmp_path / ".record.json.123.part").touch()
+    (tmp_path / "mine.part").touch()
+    with sole_writer(tmp_path):
+        assert sorted(path.name for path in tmp_path.glob("*.part")) == ["mine.part"]
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.part"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b"[" * 99999, b"1" * 9999])

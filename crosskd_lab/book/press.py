@@ -19,7 +19,7 @@ from crosskd_lab.book.chapters import NOTEBOOKS, Chapter, Cover, chosen, covers
 from crosskd_lab.book.contents import contents
 from crosskd_lab.book.maths import draw_formulas
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import PACKAGE, write_whole
+from crosskd_lab.files import PACKAGE, open_folder, write_whole
 
 TEMPLATES = PACKAGE / "book" / "templates"
 # What a page shows of an output: pictures before text, and no widgets, which need a kernel.
@@ -52,13 +52,9 @@ def build_book(
     Raises:
         LabError: as :func:`covers` and :func:`chosen`, or for a folder that cannot be written.
     """
-    out = Path(out)
     book = covers(notebooks)
     wanted = chosen(book, only)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LabError(f"{out} cannot be made ({error.strerror}): give another --out") from error
+    out = open_folder(out)
     chapters: list[Chapter] = []
     write_whole(out / "index.html", contents(book, chapters, scale, out))
     for number, cover in enumerate(wanted, 1):

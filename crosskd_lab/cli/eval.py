@@ -33,9 +33,11 @@ def eval(
     from rich.console import Console
 
     from crosskd_lab.evaluate import evaluate, find_saved
-    from crosskd_lab.files import write_whole
+    from crosskd_lab.files import open_folder, write_whole
 
     found = find_saved(saved, config)
+    if out is not None:
+        open_folder(out.parent)
     measured = evaluate(found.config, found.checkpoint, data, split, skip_bad)
     print(f"{saved}: {found.checkpoint.name} on {split}")
     Console().print(table(measured))

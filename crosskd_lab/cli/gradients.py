@@ -49,17 +49,16 @@ def gradients(
     """
     from crosskd_lab.analysis.gradients import gradient_view
     from crosskd_lab.figures import concentration_figure, energy_figure, save
-    from crosskd_lab.files import write_whole
+    from crosskd_lab.files import open_folder, write_whole
     from crosskd_lab.methods import PKD, CrossKD, PredictionMimicking
     from crosskd_lab.provenance import origin
     from crosskd_lab.survey import open_survey, survey_gradients
 
     places = [_place(word) for word in place or ["neck", "cls:1", "cls:3"]]
     survey = open_survey(teacher, student, data, split, teacher_config, student_weights, skip_bad)
+    out = open_folder(out or Path("runs") / "gradients" / Path(teacher).stem)
     methods = {"CrossKD": CrossKD(), "KD": PredictionMimicking(), "PKD": PKD()}
     frame = survey_gradients(survey, methods, places, images, batch)
-    out = out or Path("runs") / "gradients" / Path(teacher).stem
-    out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "gradients.csv", frame.to_csv(index=False))
     made = origin() | {"student": student, "pair": survey.identity}
     write_whole(out / "made.json", json.dumps(made, indent=1))

@@ -157,7 +157,6 @@ def write_document(split: Split, out: str | Path, stem: str, document: Document)
     own = {folder.resolve() for folder in (split.images, split.annotations.parent)}
     if own & {out.resolve(), *out.resolve().parents}:
         raise LabError(f"{out} is inside the data set; give a folder elsewhere")
-    out.mkdir(parents=True, exist_ok=True)
     write_whole(out / f"{stem}.json", json.dumps(document, separators=(",", ":")) + "\n")
     return Split(split.name, out / f"{stem}.json", split.images)
 

@@ -72,7 +72,6 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
     """
     path = Path(path)
     stem = path.stem if path.suffix in (".png", ".svg") else path.name
-    path.parent.mkdir(parents=True, exist_ok=True)
     written = [path.with_name(f"{stem}.{kind}") for kind in ("png", "svg")]
     for target in written:
         write_whole(target, render(figure, target.suffix[1:]))

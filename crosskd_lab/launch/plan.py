@@ -55,7 +55,6 @@ class LaunchPlan:
 
     def write(self) -> None:
         """Put the plan into the run's folder."""
-        Path(self.folder).mkdir(parents=True, exist_ok=True)
         text = json.dumps(asdict(self), indent=2, default=str)
         write_whole(Path(self.folder) / PLAN, text + "\n")
 

@@ -131,7 +131,6 @@ def _write_split(out: Path, split: str, count: int, size: int, seed: int, proces
             bar.update()
     ordered = [lines[name] for name in names]
     write_listing(listing, ordered)
-    (out / "annotations").mkdir(exist_ok=True)
     write_whole(out / "annotations" / f"{split}.json", _coco(ordered, size))
 
 

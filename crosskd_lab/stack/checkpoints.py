@@ -75,7 +75,6 @@ def save_weights(
     if path.suffix != _SAFETENSORS:
         raise LabError(f"{path}: weights are saved as {_SAFETENSORS}; give the file that suffix")
     stored = {name: _stored(name, tensor, half) for name, tensor in state_dict.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
     noted = {"classes": json.dumps(list(classes))} if classes else {}
     write_whole(path, save(stored, metadata={"format": "pt", **noted}))
 

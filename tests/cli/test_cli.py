@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import subprocess
 import sys
@@ -90,6 +92,30 @@ def test_a_bug_keeps_its_traceback(add_verb):
     add_verb("breaks", breaks=breaks)
     with pytest.raises(ZeroDivisionError):
         cli.main(["breaks"])
+
+
+def test_a_full_disk_is_one_line(add_verb, capsys):
+    def fill():
+        raise OSError(errno.ENOSPC, "No space left on device", "a.bin")
+
+    add_verb("fill", fill=fill)
+    code, out, error = run(capsys, "fill")
+    assert (code, out, error.count("\n")) == (1, "", 1)
+    assert error.startswith(
+        "crosskd-lab: [Errno 28] No space left on device: 'a.bin': name another"
+    )
+
+
+def test_a_terminal_without_our_letters_gets_the_nearest_ones():
+    said = "AP 36.2 – ±0.3 × 2 → Œuvre é 雪"
+    code = (
+        "import sys, types\nfrom crosskd_lab import cli\nverb = types.ModuleType('say')\n"
+        f"verb.say = lambda: print({said!r})\ncli.VERBS = {{'say': 'Say.'}}\n"
+        "sys.modules['crosskd_lab.cli.say'] = verb\ncli.main(['say'])"
+    )
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    assert done.stdout == "AP 36.2 - +-0.3 x 2 -> \\u0152uvre e \\u96ea\n", done.stderr
 
 
 def test_ctrl_c_is_exit_130(add_verb, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import keyword
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from pprint import pformat
 from typing import Any
@@ -26,7 +27,7 @@ def read_config(name: str | Path) -> Config:
     """The config file that ``name`` stands for, read and not yet completed.
 
     Raises:
-        LabError: if there is none, listing what there is.
+        LabError: if there is none, naming the nearest.
     """
     path = find_config(name)
     try:
@@ -90,8 +91,13 @@ def find_config(name: str | Path) -> str:
         for file in (path / "config.py", path):
             if os.path.isfile(file):  # False also for names that no file can have
                 return str(file)
-    known = sorted(str(p.relative_to(CONFIGS).with_suffix("")) for p in CONFIGS.rglob("*.py"))
-    raise LabError(f"there is no config {name!r}; there are: {', '.join(known)}, or give a file")
+    known = [p.relative_to(CONFIGS).with_suffix("").as_posix() for p in CONFIGS.rglob("*.py")]
+    known = [each for each in known if "/parts/" not in each]
+    nearest = ", ".join(get_close_matches(str(name)[:100], known, n=5, cutoff=0))
+    raise LabError(
+        f"there is no config {str(name)!r}; the nearest of {len(known)} are {nearest}; "
+        "'crosskd-lab recipes' lists the paper's, or give a file"
+    )
 
 
 def teacher_file(name: str) -> str:

@@ -18,15 +18,16 @@ from mmengine.runner import Runner
 from tqdm.auto import tqdm
 
 from .classes import trained_classes
-from .coco import read_classes
-from .configs import TEACHERS, detector_of, read_config, set_classes
+from .coco import Split, read_classes
+from .configs import TEACHERS, detector_of, innermost, read_config, set_classes
 from .errors import LabError
-from .experiment import sound_split
+from .experiment import sound_split, take_place
 from .files import PROJECT
 from .pair import build_detector, load_in_full
 from .schedule import split_dataset
 from .training.metric import BoxAP
-from .training.run import last_checkpoint, prepare_engine, quiet, settle
+from .training.run import prepare_engine, quiet, settle
+from .training.saves import need_checkpoint
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,7 @@ def find_saved(name: str | Path, config: str | Path | None = None) -> Saved:
     """
     path = Path(name)
     if os.path.isdir(path):  # False also for names that no file can have
-        newest = last_checkpoint(path)
-        if newest is None:
-            raise LabError(f"{path} holds no checkpoint: name a run that has saved one")
-        return Saved(config or path / "config.py", newest)
+        return Saved(config or path / "config.py", need_checkpoint(path))
     shipped = TEACHERS / f"{name}.safetensors"
     if not os.path.isfile(path) and os.path.isfile(shipped):
         return Saved(config or TEACHERS / str(name) / "config.py", shipped)
@@ -90,17 +88,16 @@ def evaluate(
     """
     prepare_engine()
     cfg = detector_of(config if isinstance(config, Config) else read_config(config))
-    if not cfg.get("data"):
-        raise LabError("the config has no data = dict(root=..., size=...): the images need a size")
     known = trained_classes(cfg, checkpoint)
     annotations, dataset = split_settings(cfg, known, data, split, skip_bad)
     set_classes(cfg.model, len(dataset["metainfo"]["classes"]))
     with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
         detector = settle(build_detector(cfg.model))
         load_in_full(detector, checkpoint)
-        metric = BoxAP(str(annotations), cfg.data.get("areas", (20, 40)))
         with redirect_stdout(io.StringIO()):
-            loader = _loader(dataset, int(cfg.get("schedule", {}).get("batch", 16)))
+            loader = _loader(dataset, _batch(cfg))
+        sides = {"areas": cfg.data.get("areas", (20, 40))} if cfg.get("data") else {}
+        metric = BoxAP(str(annotations), **sides)
         return _measure(detector, loader, metric, f"{split}, {len(loader.dataset)} images")
 
 
@@ -120,22 +117,52 @@ def split_settings(
     """Annotation file and dataset config of a split, labelled in the order of the classes.
 
     Args:
-        cfg: A detector's config with ``data``.
+        cfg: A detector's config with ``data``, or with mmdet's ``val_dataloader``, whose pipeline
+            then reads the images.
         classes: The detector's; None for the set's own.
         data: Folder of a COCO-format set; the config's own by default.
         split: "train", "val" or "test".
         skip_bad: Leave broken records out (and say so) instead of refusing the set.
 
     Raises:
-        LabError: for a set that cannot be used.
+        LabError: for a set that cannot be used, or a config that does not say how images are read.
     """
-    root = Path(data or cfg.data.root)
-    root = root if root.exists() or root.is_absolute() else PROJECT / root
-    sound = sound_split(root, split, skip_bad)
-    place = {"annotations": str(sound.annotations), "images": str(sound.images)}
+    ours = cfg.get("data")
+    if not ours and "val_dataloader" not in cfg:
+        raise LabError(
+            "the config has neither data = dict(root=..., size=...) nor mmdet's val_dataloader: "
+            "images need a size"
+        )
+    if data or ours:
+        root = Path(data or ours.root)
+        root = root if root.exists() or root.is_absolute() else PROJECT / root
+        sound = sound_split(root, split, skip_bad)
+    else:
+        sound = _stock_split(cfg, split)
     named = tuple(classes or read_classes(sound.annotations))
-    settings = {"size": cfg.data.size, "classes": named, split: place}
+    if not ours:
+        dataset = cfg.val_dataloader.dataset
+        take_place(dataset, sound, named)
+        return sound.annotations, innermost(dataset)
+    place = {"annotations": str(sound.annotations), "images": str(sound.images)}
+    settings = {"size": ours.size, "classes": named, split: place}
     return sound.annotations, split_dataset(settings, split, train=False)
+
+
+def _stock_split(cfg: Config, split: str) -> Split:
+    """Where mmdet's loader of a split finds it."""
+    if not (loader := cfg.get(f"{split}_dataloader")):
+        raise LabError(f"the config has no {split} split: name a set with --data")
+    dataset = innermost(loader.dataset)
+    root = Path(dataset.get("data_root") or "")
+    return Split(split, root / dataset.ann_file, root / dataset.data_prefix["img"])
+
+
+def _batch(cfg: Config) -> int:
+    """Images at once: our schedule's, or those of mmdet's loader."""
+    if "schedule" in cfg:
+        return int(cfg.schedule.get("batch", 16))
+    return int(cfg.get("val_dataloader", {}).get("batch_size", 16))
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ detector config alone is an experiment without a teacher. Configs that carry ``d
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mmengine.config import Config, ConfigDict
 from .classes import class_names, match_classes, trained_classes
 from .coco import Split, clean, read_classes
 from .configs import (
+    RANDOM,
     detector_of,
     innermost,
     read_config,
@@ -29,7 +31,7 @@ from .files import PROJECT
 from .scenes import data_checksum
 from .schedule import engine_settings
 from .settings import MADE_FROM, changed, check_applied, replace, within
-from .training.saves import last_checkpoint
+from .training.saves import need_checkpoint
 
 SET_KEYS = ("pipeline", "filter_cfg", "test_mode", "backend_args", "return_classes")
 """What a set of another folder keeps of the one whose place it takes."""
@@ -65,7 +67,7 @@ def load_experiment(
         return _once_more(cfg, settings, data, seed)
     if data is not None and "data.root" in settings:
         raise LabError("--data and --set data.root name two sets: give one of them")
-    if Path(str(settings.get("teacher.checkpoint"))).is_dir():  # a run brings its own config
+    if _is_run(settings.get("teacher.checkpoint")):  # which brings its own config
         settings.setdefault("teacher.config", settings["teacher.checkpoint"])
     said, seed = cfg, seed or 0
     replace(cfg, first := _of(settings, "student", "settings"))
@@ -117,7 +119,7 @@ def _keep_schedule(cfg: Config, data: str | Path | None, skip_bad: bool) -> None
         train, val = (sound_split(Path(data), split, skip_bad) for split in ("train", "val"))
         classes = read_classes(train.annotations)
         for loader, split in zip(loaders, (train, val, val), strict=True):
-            _take_place(loader.dataset, split, classes)
+            take_place(loader.dataset, split, classes)
     names = class_names(cfg)
     sets = [innermost(loader.dataset) for loader in loaders]
     for dataset in sets:
@@ -130,7 +132,7 @@ def _keep_schedule(cfg: Config, data: str | Path | None, skip_bad: bool) -> None
     cfg.custom_imports = dict(imports=["crosskd_lab.training"], allow_failed_imports=False)
 
 
-def _take_place(dataset: Any, split: Split, classes: Sequence[str]) -> None:
+def take_place(dataset: Any, split: Split, classes: Sequence[str]) -> None:
     """Let a ``dataset`` dict of mmdet read this split, in whatever repeats or mixes it."""
     while "dataset" in dataset:
         dataset = dataset["dataset"]
@@ -206,12 +208,9 @@ def _add_teacher(cfg: Config) -> None:
             "an experiment with methods needs teacher = dict(config=..., checkpoint=...)"
         )
     built, checkpoint = detector_of(read_config(teacher["config"])), str(teacher["checkpoint"])
-    if Path(checkpoint).is_dir():
-        newest = last_checkpoint(checkpoint)
-        if newest is None:
-            raise LabError(f"{checkpoint} holds no checkpoint: name a run that has saved one")
-        checkpoint = str(newest)
-    checkpoint = teacher_file(checkpoint)
+    checkpoint = (
+        str(need_checkpoint(checkpoint)) if _is_run(checkpoint) else teacher_file(checkpoint)
+    )
     ours, theirs = class_names(cfg), teacher.get("classes") or trained_classes(built, checkpoint)
     if ours and theirs:
         match_classes(ours, theirs)  # before weights of other shapes are met
@@ -226,6 +225,10 @@ def _add_teacher(cfg: Config) -> None:
         tap=cfg.pop("tap", "post_relu"),
         classes=ours,
     )
+
+
+def _is_run(checkpoint: Any) -> bool:
+    return checkpoint not in (None, RANDOM) and os.path.isdir(str(checkpoint))
 
 
 def _by_name(method: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.config import Config
 
-from crosskd_lab.configs import read_config
+from crosskd_lab.configs import find_config, read_config, teacher_file
 from crosskd_lab.errors import LabError
 from crosskd_lab.evaluate import evaluate, find_saved
 from crosskd_lab.experiment import load_experiment
@@ -91,8 +92,34 @@ def test_weights_of_another_detector_are_refused(run, scenes_dir, tmp_path):
 
 
 def test_a_config_without_images_says_what_it_lacks(tmp_path):
-    with pytest.raises(LabError, match="has no data = dict"):
-        evaluate("mmdet::gfl/gfl_r50_fpn_1x_coco.py", tmp_path / "none.pth")
+    bare = Config(dict(model=read_config("mmdet::gfl/gfl_r50_fpn_1x_coco.py").model))
+    with pytest.raises(LabError, match="has neither data = dict.* nor mmdet's val_dataloader"):
+        evaluate(bare, tmp_path / "none.pth")
+
+
+def test_a_stock_configs_run_is_read_as_its_training_read(scenes_dir, tmp_path):
+    parts = "datasets/coco_detection", "schedules/schedule_1x", "default_runtime"
+    bases = [find_config(f"mmdet::_base_/{part}.py") for part in parts]
+    model = read_config("pocket/gfl_r18_w32").model.to_dict()
+    file, scale = tmp_path / "stock.py", (96, 96)
+    file.write_text(f"_base_ = {bases}\nmodel = {model}\n")
+    settings = {
+        "train_cfg.max_epochs": 1,
+        "optim_wrapper.optimizer.lr": 0.0,
+        "train_dataloader.dataset.pipeline.2.scale": scale,
+        "val_dataloader.dataset.pipeline.1.scale": scale,
+        "load_from": teacher_file("gfl_r18_w32"),
+        **{f"{split}_dataloader.num_workers": 0 for split in ("train", "val")},
+        **{f"{split}_dataloader.persistent_workers": False for split in ("train", "val")},
+    }
+    results = train(load_experiment(file, settings, scenes_dir), tmp_path / "run")
+    expected = {k: v for k, v in results.items() if k.startswith("AP")}
+    assert expected["AP"] > 20  # the shipped teacher's, on small pictures
+    found = find_saved(tmp_path / "run")
+    for data in (None, scenes_dir):
+        assert evaluate(found.config, found.checkpoint, data) == pytest.approx(expected)
+    trained_on = evaluate(found.config, found.checkpoint, split="train")
+    assert trained_on["AP"] not in (expected["AP"], 0)
 
 
 def test_what_names_no_detector_is_told(tmp_path, run):

@@ -18,8 +18,10 @@ def completed(scenes_dir):
     )
 
 
-def test_an_unknown_config_lists_the_known_ones():
-    with pytest.raises(LabError, match="no config 'pocket/crossd'.*pocket/crosskd"):
+def test_an_unknown_config_names_the_nearest():
+    with pytest.raises(
+        LabError, match="no config 'pocket/crossd'; the nearest of .* pocket/crossk"
+    ):
         load_experiment("pocket/crossd")
 
 

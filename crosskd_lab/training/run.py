@@ -248,8 +248,8 @@ def _record_start(
 def _image_root(cfg: Config) -> Path | None:
     """The folder that holds the training images' one, where mmdet's loader is all that names it."""
     dataset = innermost(cfg.get("train_dataloader", {}).get("dataset", {}))
-    images = (dataset.get("data_prefix") or {}).get("img")
-    return (Path(dataset.get("data_root") or "") / images).parent if images else None
+    root, images = dataset.get("data_root") or "", (dataset.get("data_prefix") or {}).get("img")
+    return (Path(root) / images).parent if images else Path(root) if root else None
 
 
 def _rank() -> int:

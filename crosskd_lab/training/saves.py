@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.fileio import LocalBackend, register_backend
 
+from ..errors import LabError
 from ..files import write_whole
 
 WHOLE = "whole"
@@ -38,6 +39,13 @@ def last_checkpoint(folder: str | Path) -> Path | None:
     saved = [path for path in _files(folder) if _SAVED.fullmatch(path.name)]
     newest_first = sorted(saved, key=saved_step, reverse=True)
     return next((path for path in newest_first if zipfile.is_zipfile(path)), None)
+
+
+def need_checkpoint(folder: str | Path) -> Path:
+    """The newest whole checkpoint of a run's folder; LabError before the first."""
+    if newest := last_checkpoint(folder):
+        return newest
+    raise LabError(f"{folder} holds no checkpoint: name a run that has saved one")
 
 
 def saved_step(checkpoint: str | Path | None) -> int:

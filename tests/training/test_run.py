@@ -18,7 +18,7 @@ from crosskd_lab.errors import LabError
 from crosskd_lab.experiment import load_experiment
 from crosskd_lab.pair import build_detector
 from crosskd_lab.record import read_metrics, read_record
-from crosskd_lab.stack.checkpoints import load_from_local, read_weights, save_weights
+from crosskd_lab.stack.checkpoints import load_from_local, read_weights, save_weights, sha256
 from crosskd_lab.training import last_checkpoint, prepare_engine, train
 
 HERE = Path(__file__).resolve().parent
@@ -171,6 +171,21 @@ def test_a_run_learns_from_one_teacher_only(tiny, tmp_path):
     with pytest.raises(LabError, match="another teacher"):
         train(tiny(settings), tmp_path / "run", resume=True)
     assert read_record(tmp_path / "run")["status"] == "done"
+
+
+def test_a_run_teaches_by_its_folder_and_a_young_one_if_meant(tiny, tmp_path):
+    run = tmp_path / "run"
+    train(tiny(), run)
+    teacher = {"teacher.checkpoint": str(run), "schedule.steps": 2}
+    with pytest.raises(LabError, match="say --set teacher.young=True"):
+        train(tiny(teacher), tmp_path / "refused")
+    train(tiny({**teacher, "teacher.young": True}), tmp_path / "taught")
+    of_teacher = read_record(tmp_path / "taught")["teacher"]
+    assert of_teacher["sha256"] == sha256(run / "iter_4.pth")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.py").write_text((run / "config.py").read_text())
+    with pytest.raises(LabError, match="empty holds no checkpoint"):
+        tiny({"teacher.checkpoint": str(tmp_path / "empty")})
 
 
 def test_the_recorded_config_trains_the_same_again_anywhere(tiny, tmp_path):

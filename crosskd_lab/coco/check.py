@@ -82,6 +82,8 @@ class Report:
         rest += f"; training sees {seen}"
         if crowds := self.boxes_kept - self.boxes_seen:
             rest += f" and ignores {_count(crowds, 'crowd')}"
+        if not self.boxes_seen:
+            rest += ": nothing to learn, and no AP to measure"
         if not self.problems:
             has = f"{self.images} images, {self.boxes} boxes"
             return f"{self.split.name}: {has}, no bad record{rest}"

@@ -87,7 +87,8 @@ def _load_address(url: str, map_location: Any) -> dict[str, Any]:
     try:
         download(url, file)
     except LabError as error:
-        remedy = f"put the file at {file}"
+        without = "--set model.backbone.init_cfg=None"
+        remedy = f"put the file at {file}, or begin without a backbone's weights: {without}"
         raise LabError(str(error).replace(ELSEWHERE, remedy)) from error
     try:
         return load_from_local(file, map_location)

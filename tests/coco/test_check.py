@@ -31,7 +31,7 @@ def test_the_report_as_line_and_as_data_frame(tiny):
     assert report.summary() == (
         "val: left out 1 of 3 images and 3 of 3 boxes "
         "(1 missing image, 1 unknown category, 1 box without area); "
-        "training sees 0 boxes on 0 images"
+        "training sees 0 boxes on 0 images: nothing to learn, and no AP to measure"
     )
     frame = report.frame()
     assert list(frame.columns) == ["file", "record", "kind", "detail"]

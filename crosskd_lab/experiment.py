@@ -30,7 +30,7 @@ from .errors import LabError
 from .files import PROJECT
 from .scenes import data_checksum
 from .schedule import engine_settings
-from .settings import MADE_FROM, changed, check_applied, replace, within
+from .settings import MADE_FROM, changed, check_applied, check_read, replace, within
 from .training.saves import need_checkpoint
 
 SET_KEYS = ("pipeline", "filter_cfg", "test_mode", "backend_args", "return_classes")
@@ -63,6 +63,7 @@ def load_experiment(
         LabError: for an unknown config, key or data folder.
     """
     cfg, settings = read_config(name), dict(settings or {})
+    check_read(settings)  # before any data is
     if (cfg.get("train_cfg") or {}).get("type") == "DrawLoop":
         return _once_more(cfg, settings, data, seed)
     if data is not None and "data.root" in settings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -42,6 +42,15 @@ def within(key: str, *places: str) -> bool:
     return any(f"{key}.".startswith(f"{place}.") for place in places)
 
 
+def check_read(settings: Iterable[str]) -> None:
+    """Raise LabError for a key that no training reads, whatever its config."""
+    for key in settings:
+        if why := next((ELSEWHERE[place] for place in ELSEWHERE if within(key, place)), None):
+            raise LabError(f"--set {key} would change nothing: {why}")
+        if key.partition(".")[0] not in READ:
+            raise LabError(f"--set {key}: the config's entries are {', '.join(sorted(READ))}")
+
+
 def replace(cfg: Config, settings: Mapping[str, Any]) -> None:
     """Put values at dotted keys, such as ``{"schedule.steps": 400, "methods.0.i": 2}``.
 
@@ -49,13 +58,12 @@ def replace(cfg: Config, settings: Mapping[str, Any]) -> None:
         LabError: for a key that the config does not have and nothing would read, or one by which
             nothing would change.
     """
+    check_read(settings)
     for key, value in settings.items():
-        if why := next((ELSEWHERE[place] for place in ELSEWHERE if within(key, place)), None):
-            raise LabError(f"--set {key} would change nothing: {why}")
         node: Any = cfg
         *parents, last = key.split(".")
         first = key.partition(".")[0]
-        if first not in READ or (first not in cfg and key not in MAY_BE_NEW):
+        if first not in cfg and key not in MAY_BE_NEW:
             entries = sorted(entry for entry in cfg if entry in READ)
             raise LabError(f"--set {key}: the config's entries are {', '.join(entries)}")
         for part in parents:

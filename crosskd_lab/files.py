@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from .errors import LabError, tell_once
@@ -68,9 +69,14 @@ def open_folder(folder: str | Path) -> Path:
     Raises:
         LabError: if a file has its name, it may not be written to, or the disk is full.
     """
-    write_whole(probe := Path(folder) / ".probe", "?")
-    probe.unlink()
-    return Path(folder)
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as probe:
+            probe.write(b"?")
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return folder
 
 
 def read_json(path: str | Path, remedy: str) -> dict[str, Any]:
@@ -106,7 +112,7 @@ def sole_writer(folder: str | Path, lock: str = WRITER, patience: float = 0.5) -
 
     Raises:
         Busy: if another process holds it, naming the process and its machine.
-        LabError: if the place may not be written to.
+        LabError: if the place may not be written to, or the disk is full.
     """
     folder = Path(folder)
     path, new = folder / f".{lock}.lock", not folder.exists()
@@ -114,8 +120,10 @@ def sole_writer(folder: str | Path, lock: str = WRITER, patience: float = 0.5) -
     _held.add(handle)
     _sign(handle, os.getpid())
     try:
-        for draft in folder.glob(".*.[0-9]*.part") if lock == WRITER else ():
-            draft.unlink(missing_ok=True)
+        if lock == WRITER:
+            open_folder(folder)
+            for draft in folder.glob(".*.[0-9]*.part"):
+                draft.unlink(missing_ok=True)
         yield handle
     finally:
         if handle in _held:

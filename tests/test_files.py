@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -156,10 +157,10 @@ def test_a_folder_is_made_and_tried_before_work_begins(tmp_path, monkeypatch):
     assert open_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
     assert not list((tmp_path / "a" / "b").iterdir())
 
-    def full_disk(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def full_disk(dir):
+        return Path("/dev/full").open("wb")
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", full_disk)
+    monkeypatch.setattr("crosskd_lab.files.TemporaryFile", full_disk)
     with pytest.raises(LabError, match=r"cannot be written \(No space left on device\): free"):
         open_folder(tmp_path / "a")
 

@@ -62,7 +62,21 @@ def launch(
         LabError: one line with the remedy, before anything has started.
     """
     plan = prepare(
-        *(config, gpus, processes, nodes, settings, data, out, seed, port, restarts, slurm, ask)
+        *(
+            config,
+            gpus,
+            processes,
+            nodes,
+            settings,
+            data,
+            out,
+            seed,
+            port,
+            restarts,
+            slurm,
+            ask,
+            dry_run,
+        )
     )
     print(describe(plan))
     if dry_run:
@@ -93,6 +107,7 @@ def prepare(
     restarts: int = 2,
     slurm: str | None = None,
     ask: Mapping[str, Any] | None = None,
+    dry_run: bool = False,
 ) -> LaunchPlan:
     """Check all that can be checked before a start; see :func:`launch`."""
     import torch
@@ -112,7 +127,7 @@ def prepare(
     if gpus and processes not in (None, gpus):
         raise LabError(f"one process a GPU: leave --processes out, or say --processes {gpus}")
     asked = slurm_asked(slurm, ask or {})
-    if not slurm and nodes == 1:  # else nothing starts on this machine
+    if not slurm and nodes == 1 and not dry_run:  # else nothing starts on this machine
         checks.check_gpus(gpus, torch.cuda.device_count())
     if port is not None:
         checks.check_port(port)

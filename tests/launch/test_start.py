@@ -18,6 +18,8 @@ def test_a_dry_run_says_what_it_would_do(small, capsys, tmp_path):
     assert "2 x 2 = 4 images a step" in said
     assert "rate      0.04, scaled from 0.02 with the batch" in said
     assert "torch.distributed.run --standalone --nnodes=1 --nproc-per-node=2" in said
+    assert launch(**small(6), gpus=8, dry_run=True) is None  # for a machine that has them
+    assert "--nnodes=1 --nproc-per-node=8" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
 
 

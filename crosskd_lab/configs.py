@@ -13,7 +13,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.utils import get_installed_path
 
-from .errors import LabError
+from .errors import LabError, tell_once
 from .fetch.teachers import TEACHERS as PUBLIC
 from .fetch.teachers import local_file
 from .files import PROJECT
@@ -148,6 +148,11 @@ def set_classes(model: Any, count: int) -> None:
         part["num_classes"] = count
     if before is not None:  # heads of masks, and teachers or assistants beside the detector
         _recount(model, before, count)
+    limits = model.get("test_cfg") or {}
+    most = model.get("num_queries", 0) * count
+    if 0 < most < limits.get("max_per_img", 0):
+        tell_once(f"{most} detections an image, for there are no more queries x classes")
+        limits["max_per_img"] = most
 
 
 def scorers(model: Any) -> list[Any]:

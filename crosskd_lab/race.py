@@ -98,7 +98,7 @@ def run_race(
     plan = [(method, seed) for seed in range(seeds) for method in methods]
     kinds = [detector_of(read_config(name)).model.type for name in (saved.config, student)]
     about = {"steps": steps, "data": str(data), "teacher": teacher, "student": student}
-    about["kinds"] = kinds
+    about |= {"kinds": kinds, "settings": json.loads(json.dumps(settings, default=str))}
     command = ["crosskd-lab", "race", "--steps", str(steps), "--seeds", str(seeds)]
     command += ["--student", student, "--teacher", teacher]
     with sole_writer(out):

@@ -102,19 +102,48 @@ def _continue_record(
     folder: Path, command: list[str], config: str, seed: int, data: dict, teacher: dict | None
 ) -> None:
     record = read_record(folder)
-    same = {
-        "config": (folder / CONFIG).read_text("utf-8") == config,
-        "seed": record["seed"] == int(seed),
-        "data": record["data"]["checksum"] == data["checksum"],
-        "teacher": (record["teacher"] or {}).get("sha256") == (teacher or {}).get("sha256"),
+    pairs = {
+        **_differences((folder / CONFIG).read_text("utf-8"), config),
+        "seed": (record["seed"], int(seed)),
+        "data (checksum)": (record["data"]["checksum"], data["checksum"]),
+        "teacher (sha256)": tuple(
+            (one or {}).get("sha256") for one in (record["teacher"], teacher)
+        ),
     }
-    changed = ", ".join(name for name, equal in same.items() if not equal)
-    if changed:
-        raise LabError(f"{folder} was started with another {changed}: choose another folder")
+    others = [f"{key} was {was!r}, now {now!r}" for key, (was, now) in pairs.items() if was != now]
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        raise LabError(
+            f"{folder} was started otherwise: {'; '.join(others[:3])}{more}: say the same again, "
+            "or choose another folder"
+        )
     for ending in ("finished", "results", "reason"):
         record.pop(ending, None)
     record["resumed"].append({"at": _now(), "command": command, "git": code_version()})
     _write_record(folder, {**record, "status": "running"})
+
+
+def _differences(before: str, after: str) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys whose values differ between two configs' texts; what was set comes first."""
+    if before == after:
+        return {}
+    from mmengine.config import Config  # which brings torch
+
+    from crosskd_lab.settings import MADE_FROM
+
+    was, now = (_leaves(Config.fromstring(text, ".py").to_dict()) for text in (before, after))
+    keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+    keys.sort(key=lambda key: key.split(".")[0] not in MADE_FROM)  # the others follow from these
+    return {key: (was.get(key), now.get(key)) for key in keys}
+
+
+def _leaves(tree: Any, above: str = "") -> dict[str, Any]:
+    """Every single value of a tree by its dotted key."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        deeper = isinstance(value, dict | list | tuple) and value
+        found |= _leaves(value, f"{above}{key}.") if deeper else {f"{above}{key}": value}
+    return found
 
 
 def finish_record(

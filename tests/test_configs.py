@@ -16,6 +16,7 @@ from crosskd_lab.configs import (
     config_text,
     find_config,
     read_config,
+    set_classes,
     teacher_file,
 )
 from crosskd_lab.errors import LabError
@@ -149,3 +150,12 @@ def test_names_that_no_file_can_have_and_what_is_no_file(tmp_path):
             find_config(name)
         with pytest.raises(LabError, match="there is no teacher"):
             teacher_file(str(name))
+
+
+def test_no_more_detections_are_asked_for_than_queries_and_classes_give(capsys):
+    model = {"num_queries": 5, "bbox_head": {"num_classes": 80}, "test_cfg": {"max_per_img": 300}}
+    set_classes(model, 2)
+    assert model["test_cfg"]["max_per_img"] == 10
+    assert "10 detections an image" in capsys.readouterr().err
+    set_classes(model, 80)
+    assert model["test_cfg"]["max_per_img"] == 10, "never raised"

@@ -100,6 +100,9 @@ def test_an_interrupted_race_goes_on_and_ends_as_if_it_had_not_been(tmp_path, sc
 def test_another_race_is_not_mixed_into_the_folder(raced, scenes_dir):
     with pytest.raises(LabError, match="another steps"):
         run_race(raced[0].folder, 4, methods=METHODS, data=scenes_dir, settings=SMALL)
+    other = SMALL | {"schedule.lr": 0.001}
+    with pytest.raises(LabError, match="another settings"):
+        run_race(raced[0].folder, STEPS, methods=METHODS, data=scenes_dir, settings=other)
 
 
 @pytest.fixture(scope="module")

@@ -109,10 +109,10 @@ def test_finish_and_resume(tmp_path):
 @pytest.mark.parametrize(
     "change, word",
     [
-        ({"config": "other"}, "another config:"),
-        ({"seed": 1}, "another seed:"),
-        ({"data": {"path": "elsewhere", "checksum": "x"}}, "another data:"),
-        ({"teacher": None, "seed": 1}, "another seed, teacher:"),
+        ({"config": CONFIG + "a = dict(b=[2])"}, "otherwise: a.b.0 was None, now 2: say"),
+        ({"seed": 1}, "otherwise: seed was 0, now 1: say"),
+        ({"data": {"path": "elsewhere", "checksum": "x"}}, "data .checksum. was 'abc', now 'x'"),
+        ({"teacher": None, "seed": 1}, "seed was 0, now 1; teacher .sha256. was 'def', now None"),
     ],
 )
 def test_only_the_same_run_can_be_resumed(tmp_path, change, word):

@@ -168,7 +168,7 @@ def test_a_run_learns_from_one_teacher_only(tiny, tmp_path):
     save_weights(weights, file)
     train(tiny(settings), tmp_path / "run")
     save_weights(weights | {"bbox_head.gfl_cls.bias": torch.ones(10)}, file)
-    with pytest.raises(LabError, match="another teacher"):
+    with pytest.raises(LabError, match=r"teacher \(sha256\) was"):
         train(tiny(settings), tmp_path / "run", resume=True)
     assert read_record(tmp_path / "run")["status"] == "done"
 
@@ -223,7 +223,7 @@ def test_a_folder_holds_one_run(tiny, tmp_path):
     train(tiny({"schedule.steps": 1}), tmp_path / "run")
     with pytest.raises(LabError, match="holds a run already"):
         train(tiny(), tmp_path / "run")
-    with pytest.raises(LabError, match="another config"):
+    with pytest.raises(LabError, match=r"schedule\.lr was 0\.\d+, now 0\.001"):
         train(tiny({"schedule.lr": 0.001}), tmp_path / "run", resume=True)
 
 

@@ -12,6 +12,7 @@ from crosskd_lab.engine import FastForm, why_reference
 from crosskd_lab.engine.targets import pad_objects
 from crosskd_lab.heads import adapter_of
 from crosskd_lab.heads.deltas import encode
+from crosskd_lab.heads.locations import by_image
 
 CASES = 300
 
@@ -28,11 +29,20 @@ def stock_targets(adapter, said, truths, metas, ignored):
     targets = adapter.read_targets(made, said, metas)
     if type(head).__name__ == "RetinaHead":  # its own are deltas, which a tiny object overflows
         targets = replace(targets, boxes=torch.cat(made[2], 1))
+    if type(head).__name__ == "FCOSHead":  # its own are distances, of which boxes are a rounding
+        edges = by_image(made[1], len(truths))
+        targets = replace(targets, boxes=edges * targets.positive[..., None])
     return targets
 
 
 def as_stock_codes(adapter, found, said):
-    """RetinaNet's boxes as the deltas that stock keeps of them."""
+    """RetinaNet's boxes as the deltas, FCOS's as the distances that stock keeps of them."""
+    if type(adapter.head).__name__ == "FCOSHead":
+        centres = found.centres
+        edges = torch.cat([centres - found.boxes[..., :2], found.boxes[..., 2:] - centres], -1)
+        if adapter.head.norm_on_bbox:
+            edges = edges / adapter.stride_of_priors(said.cls)[:, None]
+        return replace(found, boxes=edges * found.positive[..., None])
     if type(adapter.head).__name__ != "RetinaHead":
         return found
     coder, anchors = adapter.head.bbox_coder, adapter.priors(said.cls)

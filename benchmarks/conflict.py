@@ -20,9 +20,8 @@ from functools import partial
 
 import torch
 
-from crosskd_lab.analysis.conflict import find_conflict
-from crosskd_lab.analysis.tally import Tally
-from crosskd_lab.survey import Survey, open_survey
+from crosskd_lab.conflict import ConflictHistogram, find_conflict
+from crosskd_lab.runs.dataset_analysis import Survey, open_survey
 
 
 def milliseconds(work: Callable[[], object]) -> float:
@@ -34,7 +33,7 @@ def milliseconds(work: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - began)
 
 
-def count(survey: Survey, tally: Tally, batch: dict) -> None:
+def count(survey: Survey, tally: ConflictHistogram, batch: dict) -> None:
     """Find a batch's conflict and count it."""
     tally.add(find_conflict(survey.pair, **batch))
 
@@ -50,7 +49,7 @@ def main() -> None:
     options = parser.parse_args()
     survey = open_survey(options.teacher, options.student, options.data)
     pair = survey.pair
-    tally = Tally(pair.teacher_head.strides, survey.classes, survey.areas)
+    tally = ConflictHistogram(pair.teacher_head.strides, survey.classes, survey.areas)
     network, plain, counted = [], [], []
     last = (options.batches + 3) * options.batch  # three batches to warm up
     with torch.no_grad():

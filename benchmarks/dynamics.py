@@ -23,9 +23,10 @@ from typing import Any
 
 import torch
 
-from crosskd_lab.experiment import load_experiment
-from crosskd_lab.race import race_scenes
-from crosskd_lab.training import Distances, build_runner, prepare_engine
+from crosskd_lab.engine.config import load_experiment
+from crosskd_lab.engine.metrics import Distances
+from crosskd_lab.engine.train import build_runner, prepare_engine
+from crosskd_lab.runs.race import race_scenes
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -23,14 +23,15 @@ from mmengine.optim import OptimWrapper
 from step import batch_of, model_for
 from torch import Tensor
 
-from crosskd_lab.cards import COSTS
 from crosskd_lab.configs import RANDOM, read_config
 from crosskd_lab.distiller import Distiller
+from crosskd_lab.engine.train import prepare_engine
 from crosskd_lab.files import write_whole
-from crosskd_lab.forecast.footprint import kept_bytes
-from crosskd_lab.methods import METHODS, Method
+from crosskd_lab.methods import METHODS
+from crosskd_lab.methods.base import Method
+from crosskd_lab.notebook.cards import COSTS
+from crosskd_lab.runs.step_cost import kept_bytes
 from crosskd_lab.taps import Taps
-from crosskd_lab.training import prepare_engine
 
 WARMUP = 3
 

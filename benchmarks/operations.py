@@ -18,10 +18,10 @@ from methods import teacher_alone
 from step import batch_of, model_for
 
 from crosskd_lab.distiller import Distiller
+from crosskd_lab.engine.train import prepare_engine
 from crosskd_lab.files import write_whole
-from crosskd_lab.forecast.operations import Operations, count
 from crosskd_lab.methods import METHODS
-from crosskd_lab.training import prepare_engine
+from crosskd_lab.runs.step_cost import Operations, count
 
 
 def step_of(model: Distiller, batch: dict) -> Operations:

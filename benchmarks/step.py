@@ -33,9 +33,9 @@ from mmengine.structures import InstanceData
 
 from crosskd_lab.configs import RANDOM, read_config
 from crosskd_lab.distiller import Distiller
-from crosskd_lab.engine import quicken
-from crosskd_lab.methods import CrossKD
-from crosskd_lab.training import prepare_engine
+from crosskd_lab.engine.fast import quicken
+from crosskd_lab.engine.train import prepare_engine
+from crosskd_lab.methods.crosskd import CrossKD
 
 Step = Callable[[], Any]
 

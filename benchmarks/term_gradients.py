@@ -22,13 +22,12 @@ from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from torch import Tensor
 
-from crosskd_lab.analysis.gradients import DETECTION, loss_terms
-from crosskd_lab.declared import REGIMES
-from crosskd_lab.experiment import load_experiment
-from crosskd_lab.race import race_scenes
+from crosskd_lab.engine.config import load_experiment
+from crosskd_lab.engine.train import build_runner, prepare_engine
+from crosskd_lab.gradients import DETECTION, loss_terms
+from crosskd_lab.report.sweep_spec import REGIMES
+from crosskd_lab.runs.race import race_scenes
 from crosskd_lab.taps import collect
-from crosskd_lab.training import prepare_engine
-from crosskd_lab.training.run import build_runner
 
 
 class TermGradients(Hook):

@@ -26,8 +26,7 @@ import nbformat
 import numpy as np
 from nbformat.notebooknode import NotebookNode
 
-from crosskd_lab.book import Cover, covers
-from crosskd_lab.book.press import execute
+from crosskd_lab.notebook.book import Cover, covers, execute
 
 BAR = 100.0  # ms
 CORES = 2

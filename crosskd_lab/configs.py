@@ -14,13 +14,27 @@ from mmengine.config import Config
 from mmengine.utils import get_installed_path
 
 from .errors import LabError, tell_once
-from .fetch.teachers import TEACHERS as PUBLIC
-from .fetch.teachers import local_file
 from .files import PROJECT
 
 CONFIGS, TEACHERS = PROJECT / "configs", PROJECT / "data" / "teachers"
 RANDOM = "random"
 """The checkpoint name by which a config asks for an untrained teacher on purpose."""
+
+ZOO = "https://download.openmmlab.com/mmdetection/v2.0"
+PUBLIC = {
+    "gfl_r101": f"{ZOO}/gfl/gfl_r101_fpn_mstrain_2x_coco/"
+    "gfl_r101_fpn_mstrain_2x_coco_20200629_200126-dd12f847.pth",
+    "gfl_r50": f"{ZOO}/gfl/gfl_r50_fpn_1x_coco/gfl_r50_fpn_1x_coco_20200629_121244-25944287.pth",
+    "retinanet_r101": f"{ZOO}/retinanet/retinanet_r101_fpn_2x_coco/"
+    "retinanet_r101_fpn_2x_coco_20200131-5560aee8.pth",
+    "retinanet_r50": f"{ZOO}/retinanet/retinanet_r50_fpn_1x_coco/"
+    "retinanet_r50_fpn_1x_coco_20200130-c2398f9e.pth",
+    "fcos_r101": f"{ZOO}/fcos/fcos_r101_caffe_fpn_gn-head_mstrain_640-800_2x_coco/"
+    "fcos_r101_caffe_fpn_gn-head_mstrain_640-800_2x_coco-511424d6.pth",
+    "atss_r101": f"{ZOO}/atss/atss_r101_fpn_1x_coco/atss_r101_fpn_1x_20200825-dfcadd6f.pth",
+}
+"""Name to address, as MMDetection's metafiles give it. A file's name ends in the first eight digits
+of its SHA-256."""
 
 
 def read_config(name: str | Path) -> Config:
@@ -118,6 +132,17 @@ def teacher_file(name: str) -> str:
         known = ", ".join(sorted(p.stem for p in TEACHERS.glob("*.safetensors"))) or "none"
         raise LabError(f"there is no teacher {name!r}: give a checkpoint file or one of: {known}")
     return str(path)
+
+
+def local_file(name: str, folder: str | Path = TEACHERS) -> Path:
+    """Where the public teacher ``name`` is kept once it has been fetched.
+
+    Raises:
+        LabError: there is no such teacher.
+    """
+    if name not in PUBLIC:
+        raise LabError(f"there is no public teacher {name!r}: choose from {', '.join(PUBLIC)}")
+    return Path(folder) / PUBLIC[name].rsplit("/", 1)[1]
 
 
 def with_student(cfg: Config) -> Config:

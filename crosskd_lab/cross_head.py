@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .errors import LabError
-from .heads import BRANCHES, HeadAdapter, Levels, Predictions, Towers
+from .heads.base import BRANCHES, Levels, Predictions, Towers
+from .heads.dense import HeadAdapter
 from .losses import channel_statistics, full_precision, rescale
 from .shapes import expect_same
 
@@ -157,5 +158,5 @@ def cross_head(
         entering = deliver(
             student[branch][own], teacher[branch][i], i, by_branch, teacher_head.rectify
         )
-        last[branch] = teacher_head.resume(branch, entering, i)
+        last[branch] = teacher_head.forward_from(branch, entering, i)
     return teacher_head.predict(last)

@@ -11,9 +11,10 @@ from mmdet.registry import MODELS
 from mmengine.utils import get_object_from_string
 from torch import Tensor, nn
 
+from .configs import RANDOM
 from .errors import LabError
-from .methods import Method
-from .pair import RANDOM, Pair, build_pair, check_awake
+from .methods.base import Method
+from .pair import Pair, build_pair, check_teacher_confidence
 from .taps import collect
 
 
@@ -51,7 +52,7 @@ class Distiller(BaseDetector):
             pair = build_pair(student, teacher, classes)
         super().__init__(data_preprocessor=pair.student.data_preprocessor)
         self.pair, self.tap = pair, tap
-        self._awake = pair.young or pair.teacher_id.get("checkpoint") == RANDOM
+        self._teacher_checked = pair.young or pair.teacher_id.get("checkpoint") == RANDOM
         for name, module in pair.student.named_children():
             self.add_module(name, module)
         for name, parameter in pair.student.named_parameters(recurse=False):
@@ -76,10 +77,10 @@ class Distiller(BaseDetector):
                 return student.loss(batch_inputs, batch_data_samples)
             return head.student_step(student, batch_inputs, batch_data_samples, self.tap)[1]
         taps, losses = collect(self.pair, batch_inputs, batch_data_samples, self.tap)
-        if not self._awake and any(len(gt) for gt in taps.gt_instances):
+        if not self._teacher_checked and any(len(gt) for gt in taps.gt_instances):
             head = taps.teacher_head
-            check_awake(head.flat_cls(taps.teacher.predictions), head.asleep_below)
-            self._awake = True
+            check_teacher_confidence(head.flat_cls(taps.teacher.predictions), head.least_confidence)
+            self._teacher_checked = True
         for method in self.methods:
             for name, value in method.losses(taps).items():
                 if name in losses:

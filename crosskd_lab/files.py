@@ -1,4 +1,4 @@
-"""Where the project stands; files written whole or not at all, by one writer a folder."""
+"""Where the project stands, what it may use; files written whole, by one writer a folder."""
 
 from __future__ import annotations
 
@@ -40,6 +40,13 @@ def portable_path(path: str | Path) -> str:
     if os.path.isabs(text) and Path(text).is_relative_to(PROJECT):
         return Path(text).relative_to(PROJECT).as_posix()
     return text
+
+
+def usable_cores() -> int:
+    """How many cores a container or a batch system grants this process."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:

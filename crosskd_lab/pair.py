@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from .classes import match_classes
 from .configs import RANDOM, read_config, teacher_file
 from .errors import LabError
-from .fetch.weights import register_checkpoint_loader
-from .heads import HeadAdapter, adapter_of
+from .heads import adapter_of
+from .heads.dense import HeadAdapter
 from .stack.checkpoints import read_weights, sha256
+from .stack.weights import register_checkpoint_loader
 
 _PREFIX = re.compile(r"(?:(?:module|model|architecture|student|detector|_orig_mod|ema)\.|ema_)+")
 """What may stand before a weight's name: PyTorch's wrappers, MMRazor, Lightning, averages."""
@@ -248,7 +249,7 @@ def check_pair(pair: Pair) -> None:
             )
 
 
-def check_awake(teacher_scores: Tensor, least: float = 0.05) -> None:
+def check_teacher_confidence(teacher_scores: Tensor, least: float = 0.05) -> None:
     """Refuse a teacher that scores near nothing: it did not load, or belongs to other images.
 
     Args:

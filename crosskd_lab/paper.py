@@ -11,11 +11,16 @@ import re
 import sys
 from dataclasses import dataclass
 from pkgutil import resolve_name
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import LabError
-from .files import portable_path
-from .tables import paper_table
+from .files import PROJECT, portable_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AP_COLUMNS = ["AP", "AP50", "AP75", "APS", "APM", "APL"]
+PAPER = PROJECT / "data" / "paper"
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ _SAID = [
         "Prediction mimicking: "
         r"$\mathcal{L}_\text{KD} = \frac{1}{|S|}\sum_r S(r)\,\mathcal{D}_\text{pred}"
         r"(p^s(r), p^t(r))$",
-        "methods.prediction_mimicking:PredictionMimicking",
+        "methods.crosskd:PredictionMimicking",
     ),
     (
         "Eq. (2)",
@@ -108,7 +113,7 @@ _SAID = [
         "Fig. 6",
         "Training dynamics: the L1 distance of the student's scores to the teacher's and to the "
         "ground truth, and AP, over training",
-        "figures:race_figure",
+        "report.figures:race_figure",
     ),
     ("Tab. 1", "Which feature $f_i^s$ to deliver: AP by $i$"),
     ("Tab. 2", "PKD on the neck, on either tower or on both, against CrossKD"),
@@ -123,6 +128,29 @@ ENTRIES: dict[str, Entry] = {
     label: Entry(label, statement, *(_PACKAGE + target for target in targets))
     for label, statement, *targets in _SAID
 }
+
+
+def paper_table(number: int) -> pd.DataFrame:
+    """Table 1-8 of the paper, one row a row of the table; ``data/paper/README.md`` has the columns.
+
+    AP and its parts in points from 0 to 100, NaN where the paper prints none. Words that the
+    paper leaves out are empty. ``source`` is "paper".
+
+    Raises:
+        LabError: there is no such table, or ``data/paper`` is missing.
+    """
+    import pandas as pd  # the method itself needs none
+
+    if number not in range(1, 9):
+        raise LabError(f"the paper's text has Tables 1 to 8, not {number}")
+    path = PAPER / f"table{number}.csv"
+    if not path.is_file():
+        raise LabError(f"data/paper/{path.name} is missing: use a whole checkout of the project")
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for column in ["row", *AP_COLUMNS, "gain"]:
+        frame[column] = pd.to_numeric(frame[column])
+    frame.insert(0, "source", "paper")
+    return frame
 
 
 def entry(label: str) -> Entry:

@@ -11,7 +11,8 @@ from mmdet.models.utils import unpack_gt_instances
 from torch import Tensor
 
 from .cross_head import Align, cross_head, delivered_layer
-from .heads import BRANCHES, HeadAdapter, HeadTaps, Predictions, Targets
+from .heads.base import BRANCHES, HeadTaps, Predictions, Targets
+from .heads.dense import HeadAdapter
 from .pair import Pair
 
 
@@ -50,7 +51,7 @@ class Taps:
         Layers are the teacher's; towers of different depth are matched at the prediction end.
         """
         own = delivered_layer(self.student_head, self.teacher_head, i)
-        align = self.teacher_head.recipe.align if align is None else align
+        align = self.teacher_head.defaults.align if align is None else align
         return cross_head(
             self.teacher_head, self.student.towers, self.teacher.towers, i, align, branches, own
         )
@@ -65,7 +66,7 @@ def collect(
         pair: Student and frozen teacher.
         inputs: ``(N, 3, H, W)``, normalised as both were trained.
         data_samples: mmdet's samples with ground truth.
-        tap: Where f_i is read, see :meth:`HeadAdapter.walk`.
+        tap: Where f_i is read, see :meth:`HeadAdapter.forward_towers`.
 
     Returns:
         The taps, and the student's own detection losses from the head's own ``loss_by_feat``.

@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def scenes_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A scene set of 24 training and 16 validation images of 96 by 96 pixels; read it only."""
-    from crosskd_lab.scenes import write_scenes
+    from crosskd_lab.data.scene_sets import write_scenes
 
     out = tmp_path_factory.mktemp("scenes") / "tiny"
     return write_scenes(out, size=96, train=24, val=16, seed=0, processes=1)
@@ -129,8 +129,8 @@ def make_detector(gfl_config: Callable[..., dict[str, Any]]) -> Callable[..., An
     def make(seed: int = 0, **config: Any) -> Any:
         import torch
 
+        from crosskd_lab.engine.train import prepare_engine
         from crosskd_lab.pair import build_detector
-        from crosskd_lab.training import prepare_engine
 
         prepare_engine()
         torch.manual_seed(seed)
@@ -196,8 +196,8 @@ def beyond_dense() -> Callable[..., Any]:
         import torch
 
         from crosskd_lab.configs import read_config
+        from crosskd_lab.engine.train import prepare_engine
         from crosskd_lab.pair import build_detector
-        from crosskd_lab.training import prepare_engine
 
         prepare_engine()
         cfg = read_config(f"pocket/{kind}_r18_w16")

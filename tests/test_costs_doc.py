@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crosskd_lab.declared import RECORDED
-from crosskd_lab.lesson.imitations import OPERATIONS, cost_shares
 from crosskd_lab.methods import METHODS
+from crosskd_lab.notebook.imitations import OPERATIONS, cost_shares
+from crosskd_lab.report.sweep_spec import RECORDED
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "costs.md").read_text(encoding="utf-8")

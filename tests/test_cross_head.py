@@ -62,8 +62,8 @@ def test_a_copy_of_the_teacher_repeats_its_predictions(make_detector, make_batch
     inputs, _ = make_batch()
     head = adapter_for(teacher.bbox_head)
     with torch.no_grad():
-        ours = adapter_for(student.bbox_head).walk(student.extract_feat(inputs), tap)
-        theirs = head.walk(teacher.extract_feat(inputs), tap)
+        ours = adapter_for(student.bbox_head).forward_towers(student.extract_feat(inputs), tap)
+        theirs = head.forward_towers(teacher.extract_feat(inputs), tap)
         for i in range(5):
             crossed = cross_head(head, ours.towers, theirs.towers, i)
             for branch in ("cls", "reg"):
@@ -81,7 +81,7 @@ def test_a_single_value_takes_the_teachers():
 def test_one_branch_only_and_layers_out_of_range(make_pair, make_batch):
     pair = make_pair()
     neck = pair.teacher.extract_feat(make_batch()[0])
-    taps = pair.teacher_head.walk(neck)
+    taps = pair.teacher_head.forward_towers(neck)
     crossed = cross_head(pair.teacher_head, taps.towers, taps.towers, 3, branches=("reg",))
     assert crossed.cls == () and len(crossed.reg) == 5
     for i in (-1, 5):

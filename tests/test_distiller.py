@@ -7,7 +7,9 @@ import torch
 
 from crosskd_lab.distiller import Distiller, build_method
 from crosskd_lab.errors import LabError
-from crosskd_lab.methods import PKD, CrossKD, Method, PredictionMimicking
+from crosskd_lab.methods.base import Method
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
+from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.pair import Pair, build_detector
 
 DETECTION = ("loss_cls", "loss_bbox", "loss_dfl")

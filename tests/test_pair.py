@@ -8,7 +8,7 @@ from crosskd_lab.pair import (
     Pair,
     build_detector,
     build_pair,
-    check_awake,
+    check_teacher_confidence,
     load_in_full,
     without_prefixes,
 )
@@ -113,7 +113,7 @@ def test_other_normalisation_is_refused(make_detector, gfl_config, name):
 
 
 def test_awake_is_a_score_of_a_twentieth():
-    check_awake(torch.tensor([[[-9.0, -2.9]]]))  # sigmoid 0.052
+    check_teacher_confidence(torch.tensor([[[-9.0, -2.9]]]))  # sigmoid 0.052
     for logit in (-3.0, float("nan")):
         with pytest.raises(LabError, match="teacher's best score"):
-            check_awake(torch.tensor([[[logit]]]))
+            check_teacher_confidence(torch.tensor([[[logit]]]))

@@ -13,7 +13,7 @@ from crosskd_lab import paper
 from crosskd_lab.cross_head import cross_head
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import PROJECT
-from crosskd_lab.methods import CrossKD, PredictionMimicking
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 
 
 @pytest.mark.parametrize("label", paper.ENTRIES)

@@ -6,11 +6,10 @@ import pandas as pd
 import pytest
 import torch
 
-from crosskd_lab.configs import CONFIGS, teacher_file
+from crosskd_lab.configs import CONFIGS, PUBLIC, teacher_file
 from crosskd_lab.distiller import Distiller
+from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.errors import LabError
-from crosskd_lab.experiment import load_experiment
-from crosskd_lab.fetch.teachers import TEACHERS
 from crosskd_lab.files import PROJECT
 
 RECIPES = sorted(path.stem for path in (CONFIGS / "paper").glob("*.py"))
@@ -72,7 +71,7 @@ def test_every_pair_builds_with_the_authors_weights(built):
         head = model.pair.teacher_head
         kind = type(model.pair.teacher).__name__
         if kind in WEIGHTS:
-            found = head.recipe
+            found = head.defaults
             numbers = (found.neck_weight, found.cls_weight, found.reg_weight, found.layer)
             assert numbers == WEIGHTS[kind]
             seen.add(kind)
@@ -111,12 +110,12 @@ def test_teachers_are_public_or_say_what_to_do():
     for name in RECIPES:
         text = (CONFIGS / "paper" / f"{name}.py").read_text()
         teacher = text.partition('checkpoint="')[2].partition('"')[0]
-        assert teacher in TEACHERS or f"data/teachers/{teacher}.safetensors" in text
+        assert teacher in PUBLIC or f"data/teachers/{teacher}.safetensors" in text
 
 
 def test_a_public_teacher_is_fetched_only_when_asked_for(monkeypatch, tmp_path):
     monkeypatch.setattr("crosskd_lab.configs.local_file", lambda name: tmp_path / f"{name}.pth")
-    for named in ("gfl_r50", TEACHERS["gfl_r50"]):
+    for named in ("gfl_r50", PUBLIC["gfl_r50"]):
         with pytest.raises(LabError, match="not here yet: crosskd-lab teachers get gfl_r50"):
             teacher_file(named)
     (tmp_path / "gfl_r50.pth").touch()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from crosskd_lab.files import PROJECT
-from crosskd_lab.tables import AP_COLUMNS, paper_table
+from crosskd_lab.paper import AP_COLUMNS, paper_table
 
 PAPER = PROJECT / "data" / "paper"
 

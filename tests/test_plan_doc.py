@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crosskd_lab.forecast import Link
-from crosskd_lab.forecast.measurement import COCO_IMAGES
+from crosskd_lab.runs.measurement import COCO_IMAGES
+from crosskd_lab.runs.scaling import Link
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "plan.md").read_text(encoding="utf-8")

@@ -15,12 +15,11 @@ from mmengine.hooks import Hook
 from mmengine.registry import MODELS
 
 from crosskd_lab.configs import CONFIGS, read_config
-from crosskd_lab.experiment import load_experiment
+from crosskd_lab.engine.config import load_experiment
+from crosskd_lab.engine.train import build_runner, prepare_engine, train
 from crosskd_lab.heads import adapter_for
 from crosskd_lab.pair import build_detector
 from crosskd_lab.stack.checkpoints import read_weights
-from crosskd_lab.training import prepare_engine, train
-from crosskd_lab.training.run import build_runner
 
 FAMILIES = {"gfl": "GFLHead", "atss": "ATSSHead", "retinanet": "RetinaHead", "fcos": "FCOSHead"}
 TINY = {

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from crosskd_lab.configs import TEACHERS
-from crosskd_lab.declared import REGIMES, TEST, read_lines, read_sweep, sweeps
-from crosskd_lab.lesson.what_held import both_regimes
-from crosskd_lab.race import SCENES
-from crosskd_lab.tables.sources import paper_table
+from crosskd_lab.notebook.what_held import both_regimes
+from crosskd_lab.report.results import paper_table
+from crosskd_lab.report.sweep_spec import REGIMES, TEST, read_lines, read_sweep, sweeps
+from crosskd_lab.runs.race import SCENES
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """CrossKD with PKD on the neck at pocket scale."""
 
-from crosskd_lab.methods import PKD, CrossKD
+from crosskd_lab.methods.crosskd import CrossKD
+from crosskd_lab.methods.pkd import PKD
 
 student = "pocket/gfl_r18_w16"
 teacher = dict(config="pocket/gfl_r18_w32", checkpoint="gfl_r18_w32")

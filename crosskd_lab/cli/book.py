@@ -16,8 +16,8 @@ def book(
     out: Annotated[Path, typer.Option(help="Folder of the pages.")] = Path("build/book"),
 ) -> None:
     """Execute the notebooks and render them; the first page, index.html, grows as they are made."""
-    from crosskd_lab.book import Chapter, build_book
-    from crosskd_lab.lesson.students import effort
+    from ..notebook.book import Chapter, build_book
+    from ..notebook.students import effort
 
     effort(scale)
 

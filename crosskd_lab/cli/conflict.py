@@ -9,14 +9,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from crosskd_lab.cli.pair_options import (
-    Batch,
-    Data,
-    SkipBad,
-    Split,
-    StudentWeights,
-    TeacherConfig,
-)
+from .pair_options import Batch, Data, SkipBad, Split, StudentWeights, TeacherConfig
 
 
 def conflict(
@@ -54,11 +47,12 @@ def conflict(
 
     Stopped with Ctrl-C, the same command goes on where it was.
     """
-    from crosskd_lab.errors import LabError
-    from crosskd_lab.figures import conflict_figure, save
-    from crosskd_lab.files import sole_writer, write_whole
-    from crosskd_lab.provenance import origin
-    from crosskd_lab.survey import open_survey, survey_conflict
+    from ..engine.provenance import origin
+    from ..errors import LabError
+    from ..files import sole_writer, write_whole
+    from ..report.figures import save
+    from ..report.map_figures import conflict_figure
+    from ..runs.dataset_analysis import open_survey, survey_conflict
 
     if (boxes == "student") != (student_weights is not None):
         raise LabError("--boxes student and --student-weights belong together: give both or none")

@@ -33,7 +33,7 @@ def scenes(
     Images of textured shapes on cluttered ground, ten classes, 1 to 8 objects each. Stopped or
     damaged sets are completed by the same command; foreign files are never touched.
     """
-    from crosskd_lab.scenes import data_checksum, write_scenes
+    from ..data.scene_sets import data_checksum, write_scenes
 
     write_scenes(out, size, train, val, test, seed, processes)
     splits = {"train": train, "val": val, "test": test}
@@ -59,8 +59,7 @@ def coco(
     Its publisher names no checksums: zip files are checked by length and by the CRC of each
     member, the set by the number of its photographs.
     """
-    from crosskd_lab.fetch import get_coco
-    from crosskd_lab.fetch.coco2017 import MIRROR
+    from ..data.fetch import MIRROR, get_coco
 
     splits = [split] if split else ["train", "val"]
     folder = get_coco(root, splits, source, mirror or MIRROR)
@@ -82,9 +81,9 @@ def draw(
 
     from PIL import Image
 
-    from crosskd_lab.coco import draw_samples
-    from crosskd_lab.errors import LabError
-    from crosskd_lab.files import write_whole
+    from ..data.samples import draw_samples
+    from ..errors import LabError
+    from ..files import write_whole
 
     target = out or Path(f"samples_{split}.png")
     if target.suffix.lower() != ".png" or not target.parent.is_dir():
@@ -108,8 +107,8 @@ def check(
     ] = False,
 ) -> None:
     """Check every image and box of a set; says what `--skip-bad` would leave out of a training."""
-    from crosskd_lab.coco import check as check_split
-    from crosskd_lab.coco import find_splits
+    from ..data.check import check as check_split
+    from ..data.coco import find_splits
 
     names = [split] if split else [found.name for found in find_splits(folder)]
     for name in names:

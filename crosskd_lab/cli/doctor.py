@@ -10,7 +10,7 @@ def doctor() -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from crosskd_lab.doctor import findings
+    from ..engine.doctor import findings
 
     console = Console(highlight=False, soft_wrap=True)
     failed = 0

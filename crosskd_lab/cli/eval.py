@@ -32,8 +32,8 @@ def eval(
     """Measure the COCO AP of a detector: a run's last checkpoint, a file, a shipped teacher."""
     from rich.console import Console
 
-    from crosskd_lab.evaluate import evaluate, find_saved
-    from crosskd_lab.files import open_folder, write_whole
+    from ..engine.evaluate import evaluate, find_saved
+    from ..files import open_folder, write_whole
 
     found = find_saved(saved, config)
     if out is not None:
@@ -49,7 +49,7 @@ def table(measured: dict[str, float]) -> Table:
     """AP and its parts in points as one row; a dash where the set has no object of a size."""
     from rich.table import Table
 
-    from crosskd_lab.training.metric import NAMES
+    from ..engine.metrics import NAMES
 
     shown = Table(box=None, pad_edge=False)
     for name in NAMES:

@@ -19,7 +19,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a detector's weights and config for stock mmdet, which needs nothing of this lab."""
-    from crosskd_lab.export import export as write
+    from ..engine.export import export as write
 
     checkpoint, written = write(saved, out, config)
     if checkpoint.suffix == ".pth":

@@ -8,15 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crosskd_lab.cli.pair_options import (
-    Batch,
-    Data,
-    SkipBad,
-    Split,
-    StudentWeights,
-    Teacher,
-    TeacherConfig,
-)
+from .pair_options import Batch, Data, SkipBad, Split, StudentWeights, Teacher, TeacherConfig
 
 
 def gradients(
@@ -47,12 +39,14 @@ def gradients(
     Writes a row an image, feature and loss: share of energy inside boxes, Gini coefficient, cosine
     with the detection gradient; their means with intervals; and the energy maps of one image.
     """
-    from crosskd_lab.analysis.gradients import gradient_view
-    from crosskd_lab.figures import concentration_figure, energy_figure, save
-    from crosskd_lab.files import open_folder, write_whole
-    from crosskd_lab.methods import PKD, CrossKD, PredictionMimicking
-    from crosskd_lab.provenance import origin
-    from crosskd_lab.survey import open_survey, survey_gradients
+    from ..engine.provenance import origin
+    from ..files import open_folder, write_whole
+    from ..gradients import gradient_view
+    from ..methods.crosskd import CrossKD, PredictionMimicking
+    from ..methods.pkd import PKD
+    from ..report.figures import save
+    from ..report.map_figures import concentration_figure, energy_figure
+    from ..runs.dataset_analysis import open_survey, survey_gradients
 
     places = [_place(word) for word in place or ["neck", "cls:1", "cls:3"]]
     survey = open_survey(teacher, student, data, split, teacher_config, student_weights, skip_bad)
@@ -71,7 +65,7 @@ def gradients(
 
 
 def _place(word: str) -> tuple[str, int]:
-    from crosskd_lab.errors import LabError
+    from ..errors import LabError
 
     where, _, layer = word.partition(":")
     if where not in ("neck", "cls", "reg") or (layer and not layer.isdigit()):

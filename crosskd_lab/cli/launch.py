@@ -51,9 +51,9 @@ def launch(
     The run belongs to no terminal: watch it with 'crosskd-lab runs --tail FOLDER', end it with
     'runs --stop', go on with 'runs --resume', from here or from a notebook (Run.open).
     """
-    from crosskd_lab.cli.train import parse_settings
-    from crosskd_lab.errors import LabError
-    from crosskd_lab.launch import launch as start
+    from ..errors import LabError
+    from ..runs.launch import launch as start
+    from .train import parse_settings
 
     run = start(
         recipe,

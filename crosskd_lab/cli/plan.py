@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from crosskd_lab.forecast import Link, Measurement
+    from ..runs.measurement import Measurement
+    from ..runs.scaling import Link
 
 GIGA, GIB = 1e9, 2**30
 # Column of the plan, its title, and how a cell is written; None: as many digits as say something.
@@ -62,9 +63,9 @@ def plan(
     from rich.console import Console
     from rich.table import Table
 
-    from crosskd_lab.cli.train import parse_settings
-    from crosskd_lab.files import write_whole
-    from crosskd_lab.forecast import Link, outlook
+    from ..files import write_whole
+    from ..runs.scaling import Link, outlook
+    from .train import parse_settings
 
     link = Link(GIGA * bandwidth, GIGA * between, latency / 1000, overlap, machine)
     changed = parse_settings(settings or [])
@@ -86,8 +87,8 @@ def plan(
         write_whole(csv, frame.to_csv(index=False))
         print(f"wrote {csv}")
     if figure is not None:
-        from crosskd_lab.figures import save
-        from crosskd_lab.figures.scaling import scaling_figure
+        from ..report.evidence_figures import scaling_figure
+        from ..report.figures import save
 
         written = save(scaling_figure(frame, title=f"{step.recipe}: hours to plan with"), figure)
         print(f"wrote {', '.join(map(str, written))}")
@@ -102,8 +103,8 @@ def _step(
     measured: Path | None,
 ) -> Measurement:
     """The file's, the given one, the one that is kept, or a new one."""
-    from crosskd_lab.errors import LabError
-    from crosskd_lab.forecast import Measurement
+    from ..errors import LabError
+    from ..runs.measurement import Measurement
 
     if sum(given is not None for given in (steps, step_ms, measured)) > 1:
         raise LabError("choose one of --steps (measure), --step-ms (given) and --measured (a file)")
@@ -115,7 +116,7 @@ def _step(
                 "one, or measure this one"
             )
         return step
-    from crosskd_lab.forecast.stopwatch import measure, step_of
+    from ..runs.step_cost import measure, step_of
 
     if step_ms is not None:
         return measure(recipe, settings, data, given=step_ms / 1000)

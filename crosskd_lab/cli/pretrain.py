@@ -17,8 +17,8 @@ def pretrain(
     seed: Annotated[int, typer.Option(help="Seed of weights, order and crops.")] = 0,
 ) -> None:
     """Pretrain a backbone by naming single shapes, the pocket scale's stand-in for ImageNet."""
-    from crosskd_lab.pretrain import pretrain as run
-    from crosskd_lab.training import prepare_engine
+    from ..engine.pretrain import pretrain as run
+    from ..engine.train import prepare_engine
 
     prepare_engine()
     command = ["crosskd-lab", *sys.argv[1:]]

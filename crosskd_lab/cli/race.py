@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from crosskd_lab.names import detectors, listed, teachers
-from crosskd_lab.names import methods as known_methods
+from ..runs.recipes import detectors, listed, teachers
+from ..runs.recipes import methods as known_methods
 
 
 def race(
@@ -47,8 +47,8 @@ def race(
     Student and teacher may be of different kinds. CrossKD delivers, and weighs its terms, as the
     teacher's head asks.
     """
-    from crosskd_lab.cli.train import parse_settings
-    from crosskd_lab.race import check_methods, find_student, find_teacher, run_race
+    from ..runs.race import check_methods, find_student, find_teacher, run_race
+    from .train import parse_settings
 
     names = method_names(methods)
     own = parse_settings(settings or [])

@@ -35,9 +35,9 @@ def recipes(
     two images each; the rate follows the batch. GPU-hours are estimated from a step that
     'crosskd-lab plan RECIPE' has measured on a GPU, and not guessed where it has not.
     """
-    from crosskd_lab.errors import LabError
-    from crosskd_lab.files import write_whole
-    from crosskd_lab.recipes import recipes as listed
+    from ..errors import LabError
+    from ..files import write_whole
+    from ..runs.recipes import recipes as listed
 
     frame = with_hours(listed())
     if table is not None:
@@ -61,8 +61,8 @@ def recipes(
 
 def with_hours(frame: pd.DataFrame) -> pd.DataFrame:
     """The recipes with ``gpu_hours`` and ``measured_on``, both empty where no step was measured."""
-    from crosskd_lab.forecast import newest
-    from crosskd_lab.forecast.outlook import paper_gpu_hours
+    from ..runs.measurement import newest
+    from ..runs.scaling import paper_gpu_hours
 
     steps = [newest(name) for name in frame["recipe"]]
     pairs = zip(steps, frame["images"], strict=True)

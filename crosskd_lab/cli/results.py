@@ -35,10 +35,10 @@ def results(
     baseline, the same student without a teacher. A * marks stale records: today's code no longer
     gives their first losses.
     """
-    from crosskd_lab.files import write_whole
-    from crosskd_lab.results import results as compared
-    from crosskd_lab.tables import points
-    from crosskd_lab.tables.page import results_page
+    from ..files import write_whole
+    from ..report.page import results_page
+    from ..report.results import results as compared
+    from ..report.stats import points
 
     if page is not None:
         write_whole(page, results_page())

@@ -32,9 +32,9 @@ def runs(
     if tail or stop or resume:
         _steer(tail, stop, resume)
         return
-    from crosskd_lab.errors import LabError
-    from crosskd_lab.files import write_whole
-    from crosskd_lab.record import runs_frame
+    from ..engine.record import runs_frame
+    from ..errors import LabError
+    from ..files import write_whole
 
     frame = runs_frame(root)
     if frame.empty:
@@ -55,21 +55,21 @@ def runs(
 
 def _compared(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean AP of every method over its seeds, of the runs that are done."""
-    from crosskd_lab.tables.stats import summarise
+    from ..report.stats import summarise
 
     done = frame[frame["status"] == "done"]
     return summarise(done, by=["method", "options", "teacher"], value="AP")
 
 
 def _steer(tail: Path | None, stop: Path | None, resume: Path | None) -> None:
-    from crosskd_lab.launch import Run
+    from ..runs.processes import Run
 
     run = Run.open(tail or stop or resume or "")
     if stop:
         run.stop()
     if resume:
         run.resume()
-    from crosskd_lab.widgets.watch import describe, gpu_use
+    from ..runs.watch import describe, gpu_use
 
     print(f"{run.folder}: {describe(run.state(), run.reason)}")
     print("\n".join(filter(None, (gpu_use(), run.tail(20)))))

@@ -35,10 +35,9 @@ def sweep(
     """
     from tqdm.auto import tqdm
 
-    from crosskd_lab.declared import CLOSE, RECORDED, read_sweep
-    from crosskd_lab.errors import LabError
-    from crosskd_lab.recheck import recheck
-    from crosskd_lab.sweep import run_side_by_side, run_sweep, to_do
+    from ..errors import LabError
+    from ..report.sweep_spec import CLOSE, RECORDED, read_sweep
+    from ..runs.sweep import replay, run_side_by_side, run_sweep, to_do
 
     declared, place = read_sweep(file), recorded or RECORDED
     try:
@@ -47,7 +46,7 @@ def sweep(
         raise LabError(f"--seeds takes numbers such as 0,1,2; got {seeds!r}") from None
     names = only or []
     if check:
-        for name, seed, apart in recheck(declared, names, chosen, place):
+        for name, seed, apart in replay(declared, names, chosen, place):
             verdict = "agrees" if apart <= CLOSE else "DIFFERS: the row is stale"
             print(f"{name}-s{seed}: {verdict} (losses differ by {apart:.2g} of their size)")
         return

@@ -22,8 +22,7 @@ def get(
     ] = None,
 ) -> None:
     """Fetch a public teacher of the paper's students into data/teachers, resumed and checked."""
-    from crosskd_lab.fetch import get_teacher
-    from crosskd_lab.fetch.teachers import ZOO
+    from ..data.fetch import ZOO, get_teacher
 
     print(get_teacher(name, source=source, mirror=mirror or ZOO))
 
@@ -31,12 +30,12 @@ def get(
 @app.command("list")
 def list_teachers() -> None:
     """Name the teachers that are shipped with the lab, and the public ones with their files."""
-    from crosskd_lab.fetch import TEACHERS, local_file
-    from crosskd_lab.names import teachers
+    from ..configs import PUBLIC, local_file
+    from ..runs.recipes import teachers
 
     for name in teachers():
         print(f"{name:18} shipped")
-    for name, url in TEACHERS.items():
+    for name, url in PUBLIC.items():
         file = local_file(name)
         print(f"{name:18} {f'public, in {file}' if file.is_file() else f'public, from {url}'}")
 
@@ -51,7 +50,7 @@ def ship(
 
     The record says what AP to expect on scenes that nobody has seen, and within what interval.
     """
-    from crosskd_lab.teacher import ship as put
+    from ..engine.teacher import ship as put
 
     measured = put(run, name, sets)
     low, high = measured["interval"]
@@ -67,7 +66,7 @@ def check(
     seed: Annotated[int, typer.Option(help="Which fresh scenes to draw.")] = 2000,
 ) -> None:
     """Measure a shipped teacher on freshly drawn scenes against its record."""
-    from crosskd_lab.teacher import check as measure
+    from ..engine.teacher import check as measure
 
     verdict = measure(name, seed)
     where = "inside" if verdict.inside else "OUTSIDE"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crosskd_lab.errors import LabError
+from ..errors import LabError
 
 
 def train(
@@ -41,10 +41,10 @@ def train(
     ] = False,
 ) -> None:
     """Train a detector, alone or with a teacher; Ctrl-C and --resume lose nothing but the step."""
-    from crosskd_lab.experiment import load_experiment
-    from crosskd_lab.training import train as run
-    from crosskd_lab.training.progress import StepBar
-    from crosskd_lab.training.saves import last_checkpoint, saved_step
+    from ..engine.config import load_experiment
+    from ..engine.hooks import last_checkpoint, saved_step
+    from ..engine.train import StepBar
+    from ..engine.train import train as run
 
     given = parse_settings(settings or [], tensorboard)
     given |= {} if precision is None else {"precision": precision}

@@ -25,8 +25,9 @@ from mmdet.models.losses import (
 from mmdet.utils import reduce_mean
 from torch import Tensor
 
-from ..heads import HeadAdapter, Levels, Predictions, Targets
-from ..heads.deltas import encode
+from ..heads.base import Levels, Predictions, Targets
+from ..heads.dense import HeadAdapter
+from ..heads.retinanet import encode
 from ..losses import box_iou, giou_distance, kd_quality_focal, log_iou_distance, region_mean
 
 DISTANCES: dict[type, Callable[..., Tensor]] = {GIoULoss: giou_distance, IoULoss: log_iou_distance}

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from ..errors import LabError
-from ..heads import HeadAdapter, Predictions, Targets
+from ..heads.base import Predictions, Targets
+from ..heads.dense import HeadAdapter
 from ..hot import compile_hot
 from . import dense, targets
 from .dense import DenseLosses

@@ -20,7 +20,8 @@ from mmdet.models.task_modules.samplers import PseudoSampler
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ..heads import HeadAdapter, Levels, Predictions, Targets
+from ..heads.base import Levels, Predictions, Targets
+from ..heads.dense import HeadAdapter
 from ..losses import box_iou
 
 BACKGROUND, LEFT_OUT = -1, -2

@@ -9,17 +9,26 @@ from torch import nn
 
 from ..errors import LabError
 from .atss import ATSSAdapter
-from .base import HeadAdapter
+from .base import (
+    BRANCHES,
+    TAPS,
+    HeadDefaults,
+    HeadFamily,
+    HeadTaps,
+    Levels,
+    Predictions,
+    Targets,
+    Towers,
+)
 from .ddod import DDODAdapter
 from .decoder import DecoderAdapter, DecoderTaps
-from .family import BRANCHES, TAPS, HeadFamily
+from .dense import HeadAdapter
 from .fcos import FCOSAdapter
 from .gfl import GFLAdapter
 from .paa import PAAAdapter
 from .retinanet import RetinaAdapter
 from .roi import RoIAdapter, RoITaps
 from .rtmdet import RTMDetAdapter
-from .tensors import HeadTaps, Levels, Predictions, Recipe, Targets, Towers
 from .tood import TOODAdapter
 from .vfnet import VFNetAdapter
 
@@ -98,7 +107,7 @@ __all__ = [
     "HeadTaps",
     "Levels",
     "Predictions",
-    "Recipe",
+    "HeadDefaults",
     "Targets",
     "Towers",
     "adapter_for",

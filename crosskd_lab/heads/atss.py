@@ -6,14 +6,16 @@ from typing import Any
 
 from torch import Tensor
 
-from .deltas import DeltaAdapter
-from .tensors import Levels, Predictions, Recipe, Targets
+from .base import HeadDefaults, Levels, Predictions, Targets
+from .retinanet import DeltaAdapter
 
 
 class ATSSAdapter(DeltaAdapter):
     """Towers of ``ATSSHead``; regression distils by GIoU, centerness by cross-entropy."""
 
-    recipe = Recipe(layer=3, cls_weight=1.0, reg_weight=1.0, centerness_weight=1.0, neck_weight=1.0)
+    defaults = HeadDefaults(
+        layer=3, cls_weight=1.0, reg_weight=1.0, centerness_weight=1.0, neck_weight=1.0
+    )
 
     def predict_cls(self, level: int, feature: Tensor) -> Tensor:
         """Class logits ``(N, K, H, W)``."""
@@ -29,8 +31,10 @@ class ATSSAdapter(DeltaAdapter):
             return None
         return tuple(self.head.atss_centerness(feature) for feature in last["reg"])
 
-    def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
+    def read_targets(
+        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
+    ) -> Targets:
         """ATSS's assigner result."""
-        _, labels, label_weights, boxes, _, num_pos = heard
+        _, labels, label_weights, boxes, _, num_pos = assigner_output
         num_pos = self.mean_over_processes(num_pos, labels[0])
         return self.targets(predictions, labels, label_weights, boxes, num_pos)

@@ -1,136 +1,288 @@
-"""How the lab reads a dense head: its towers, its own losses and targets, its box coding.
-
-A head family adds one small file with only what differs: the names of its last convs, its box
-coding, its targets.
-"""
+"""What the spine asks of any head, dense or not: the named tensors it takes and gives."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
-from mmdet.models.utils import unpack_gt_instances
+import torch.nn.functional as F
+from mmdet.utils import reduce_mean
 from torch import Tensor
 
-from ..losses import full_precision, kd_quality_focal
-from .overhear import overhear
-from .tensors import HeadTaps, Levels, Predictions, Targets
-from .walk import TowerHead
+from ..errors import LabError
 
-DetectionLosses = Callable[
-    [Predictions, list[Any], list[dict], list[Any] | None], tuple[dict[str, Any], Targets]
-]
+Levels = tuple[Tensor, ...]
+"""One ``(N, C, H_l, W_l)`` map per pyramid level, finest first."""
+
+Towers = dict[str, tuple[Levels, ...]]
+"""``towers[branch][i][level]`` is f_i: i = 0 the neck feature, i >= 1 after hidden conv i."""
 
 
-class HeadAdapter(TowerHead):
-    """Reads one dense head. Subclasses say only what their family does differently.
+@dataclass(frozen=True)
+class Predictions:
+    """What a dense head says, level by level, in its own box coding.
 
-    Args:
-        head: A dense head of mmdet. It is never changed.
-
-    Raises:
-        LabError: where the head is built in a way that the walk cannot reproduce.
+    Attributes:
+        cls: Class logits, ``(N, A * K, H_l, W_l)`` with A priors a location and K classes.
+        reg: Box outputs, ``(N, A * R, H_l, W_l)``; R = 4, or 4 * (reg_max + 1) bins.
+        centerness: Centerness logits ``(N, A, H_l, W_l)`` for heads that have them.
     """
 
-    assigns: ClassVar[str] = "get_targets"  # the head's method that runs the assigner
-    fast: DetectionLosses | None = None
-    """The fast form of :meth:`detection_losses`, where the engine has put one."""
+    cls: Levels
+    reg: Levels
+    centerness: Levels | None = None
 
-    # --- one step ------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class HeadTaps:
+    """One detector's tensors on one batch.
+
+    Attributes:
+        neck: FPN outputs, per level ``(N, C, H_l, W_l)``.
+        towers: ``towers[branch][i][level]`` is f_i.
+        predictions: The head's own predictions.
+    """
+
+    neck: Levels
+    towers: Towers
+    predictions: Predictions
+
+    def at_levels(self, levels: Sequence[int]) -> HeadTaps:
+        """The same at some of the levels."""
+
+        def pick(maps: Levels) -> Levels:
+            return tuple(maps[level] for level in levels)
+
+        towers = {b: tuple(pick(f) for f in reached) for b, reached in self.towers.items()}
+        prediction = self.predictions
+        centerness = None if prediction.centerness is None else pick(prediction.centerness)
+        return HeadTaps(
+            pick(self.neck),
+            towers,
+            Predictions(pick(prediction.cls), pick(prediction.reg), centerness),
+        )
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the student's assigner decided for every prior, P priors an image.
+
+    Attributes:
+        labels: ``(N, P)`` class index, K for background.
+        label_weights: ``(N, P)``, 1 = positive or negative, 0 = ignored or outside the image.
+        boxes: ``(N, P, 4)`` assigned ground truth, xyxy in input pixels; zero where background.
+        num_pos: Number of positives as the student's head counts it: at least 1, averaged over
+            processes. On a GPU it stays there: to read it as a number would be to wait.
+        num_classes: K.
+        centres: ``(P, 2)`` centre of every prior, x and y in input pixels.
+        quality: ``(N, P)`` in [0, 1], what the class score of a positive shall be, from heads whose
+            assigner says so (TOOD); None where it is 1 or follows from the boxes.
+    """
+
+    labels: Tensor
+    label_weights: Tensor
+    boxes: Tensor
+    num_pos: Tensor | float
+    num_classes: int
+    centres: Tensor | None = None
+    quality: Tensor | None = None
+
+    @property
+    def positive(self) -> Tensor:
+        """``(N, P)`` bool: locations that the assigner gave to an object."""
+        return (self.labels >= 0) & (self.labels < self.num_classes)
+
+    def at_levels(self, levels: Sequence[int], counts: Sequence[int]) -> Targets:
+        """The same at some of the levels; ``num_pos`` stays that of all.
+
+        Args:
+            levels: Indices of levels.
+            counts: Number of priors of each level.
+        """
+
+        def pick(values: Tensor, axis: int) -> Tensor:
+            parts = values.split(list(counts), axis)
+            return torch.cat([parts[level] for level in levels], axis)
+
+        return replace(
+            self,
+            labels=pick(self.labels, 1),
+            label_weights=pick(self.label_weights, 1),
+            boxes=pick(self.boxes, 1),
+            centres=None if self.centres is None else pick(self.centres, 0),
+            quality=None if self.quality is None else pick(self.quality, 1),
+        )
+
+    @property
+    def centerness(self) -> Tensor:
+        """FCOS's centerness (Tian et al. 2019, eq. 3) of each positive in its box, ``(N, P)``.
+
+        ``sqrt(min(l, r) / max(l, r) * min(t, b) / max(t, b))``; 0 at background, and at positives
+        whose centre lies outside their box.
+        """
+        assert self.centres is not None
+        before = self.centres - self.boxes[..., :2]
+        after = self.boxes[..., 2:] - self.centres
+        least, most = torch.minimum(before, after), torch.maximum(before, after)
+        ratio = least.clamp(min=0) / most.clamp(min=1e-6)
+        return ratio.prod(-1).sqrt() * self.positive
+
+
+@dataclass(frozen=True)
+class HeadDefaults:
+    """Where and how strongly the authors' code distils a head family.
+
+    Attributes:
+        layer: i of f_i.
+        cls_weight, reg_weight, centerness_weight: Weights of the terms.
+        beta: Exponent of the quality focal loss.
+        align: How f_i^s is fitted before delivery, see :mod:`crosskd_lab.cross_head`.
+        neck_weight: Weight of PKD on the neck beside CrossKD.
+    """
+
+    layer: int = 3
+    cls_weight: float = 1.0
+    reg_weight: float = 1.0
+    centerness_weight: float = 0.0
+    beta: float = 1.0
+    align: str = "statistics"
+    neck_weight: float = 6.0
+
+
+BRANCHES = ("cls", "reg")
+TAPS = ("post_relu", "pre_relu")
+
+
+class HeadFamily:
+    """Reads one head of one detector, which it never changes.
+
+    Attributes:
+        head: The module that predicts.
+        family: "dense", "roi" or "decoder"; student and teacher must be of one.
+        defaults: Where and how strongly the authors' code distils this head.
+        strides: Pixels between neighbouring locations, per level that the head reads.
+        anchors: Predictions a place; places are locations, RoIs or queries.
+    """
+
+    family: ClassVar[str] = "dense"
+    defaults: ClassVar[HeadDefaults] = HeadDefaults()
+    hidden: ClassVar[str] = "hidden convs"  # what the layers are called in messages
+    head: Any
+    strides: Any
+    anchors: Any
+
+    @property
+    def rectify(self) -> Callable[[Tensor], Tensor]:
+        """What an aligned f_i passes, for i > 0, on its way into layer i + 1: ReLU."""
+        return F.relu
+
+    # --- one step -------------------------------------------------------------------------------
     def student_step(
         self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str
     ) -> tuple[HeadTaps, dict[str, Any], Targets]:
-        """Walk once; the detection loss is the head's own, on those predictions."""
-        walked = self.walk(detector.extract_feat(inputs), tap)
-        truths, ignored, metas = unpack_gt_instances(data_samples)
-        detect = self.fast or self.detection_losses
-        return walked, *detect(walked.predictions, truths, metas, ignored)
+        """Run the student: its tensors, its own detection losses, its assigner's targets."""
+        raise NotImplementedError
 
     def teacher_step(
         self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str, student: HeadTaps
     ) -> HeadTaps:
-        """Walk once."""
-        return self.walk(detector.extract_feat(inputs), tap)
-
-    # --- the head's own losses and targets ----------------------------------------------------
-    def detection_losses(
-        self,
-        predictions: Predictions,
-        gt_instances: list[Any],
-        metas: list[dict],
-        ignored: list[Any] | None = None,
-    ) -> tuple[dict[str, Any], Targets]:
-        """The head's own ``loss_by_feat`` and the targets that its assigner made on the way.
-
-        The assigner runs once: its result is overheard, not asked for again.
-
-        Args:
-            predictions: The student's.
-            gt_instances: Per image, ``bboxes`` ``(G, 4)`` and ``labels`` ``(G,)``.
-            metas: Per image.
-            ignored: Per image None or ``bboxes`` (crowds) on which assigners with an
-                ``ignore_iof_thr`` above 0 leave priors out; None where no image has any.
-        """
-        # mmdet's losses write float32 overlaps into tensors of the scores' kind
-        outputs = ([full_precision(m) for m in maps] for maps in self.outputs(predictions))
-        device = predictions.cls[0].device.type
-        with overhear(self.head, self.assigns) as heard, torch.autocast(device, enabled=False):
-            losses = self.head.loss_by_feat(*outputs, gt_instances, metas, ignored)
-        return losses, self.read_targets(heard[0], predictions, metas)
-
-    def outputs(self, predictions: Predictions) -> list[Levels]:
-        """What ``head.forward`` gives in training and ``loss_by_feat`` takes, in its order."""
-        beside = () if predictions.centerness is None else (predictions.centerness,)
-        return [predictions.cls, predictions.reg, *beside]
-
-    def counted(self, targets: Targets) -> Targets:
-        """Targets with the number of their positives: averaged over processes, at least 1."""
-        count = self.mean_over_processes(targets.positive.sum(), targets.boxes)
-        return replace(targets, num_pos=count.clamp(min=1))
-
-    def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
-        """Turn what ``head.get_targets`` returned into :class:`Targets`."""
+        """Run the teacher on the same images (and, of RoIs, at the student's)."""
         raise NotImplementedError
 
-    def soft_labels(self, predictions: Predictions, targets: Targets, metas: list[dict]) -> Tensor:
-        """The classification target p^gt at every prior, ``(N, P, K)`` in [0, 1].
+    # --- layers ---------------------------------------------------------------------------------
+    @property
+    def depth(self) -> int:
+        """Number of hidden layers, n - 1 of sec. 3.2: f_i exists for i = 0 ... depth."""
+        raise NotImplementedError
 
-        One-hot at positives; heads that score localisation quality put the IoU there instead.
-        """
-        value = targets.positive.float() if targets.quality is None else targets.quality
-        return self.one_hot(targets) * value[..., None]
+    def channels(self, branch: str, i: int) -> int:
+        """Channels of f_i."""
+        raise NotImplementedError
 
-    def one_hot(self, targets: Targets) -> Tensor:
-        """Whether each class is that of the prior, ``(N, P, K)`` bool."""
-        classes = torch.arange(self.num_classes, device=targets.labels.device)
-        return targets.labels[..., None] == classes  # F.one_hot looks into the labels, and waits
+    def check_layer(self, i: int) -> None:
+        """Raise LabError unless 0 <= i <= depth."""
+        if not 0 <= i <= self.depth:
+            raise LabError(
+                f"layer index i = {i} is out of range: {type(self.head).__name__} has "
+                f"{self.depth} {self.hidden}, so i must be in 0 ... {self.depth} "
+                "(mimicking the prediction itself is PredictionMimicking)"
+            )
 
-    # --- flat views and distances ---------------------------------------------------------------
+    def forward_from(self, branch: str, features: Levels, i: int) -> Levels:
+        """Run hidden layers i+1 ... depth on features that stand for f_i."""
+        raise NotImplementedError
+
+    def predict(self, last: dict[str, Levels]) -> Predictions:
+        """Apply C_n, the predictors, to the last hidden features of the given branches."""
+        raise NotImplementedError
+
+    # --- what eq. (1) and (2) need: D_pred, S and |S| -----------------------------------------
     @property
     def num_classes(self) -> int:
-        """K, the length of a location's class vector (sigmoid heads: no background entry)."""
-        return int(self.head.cls_out_channels)
+        """K, the number of classes that a prediction scores, background left out."""
+        raise NotImplementedError
+
+    @property
+    def least_confidence(self) -> float:
+        """The best score on a batch below which a teacher counts as not loaded."""
+        return 0.05  # an untrained focal-loss head gives 0.01 everywhere
 
     def flat_cls(self, predictions: Predictions) -> Tensor:
-        """Class logits ``(N, P, K)``."""
-        return self.flat(predictions.cls, self.num_classes)
-
-    def cls_distance(self, said: Predictions, target: Predictions, beta: float | None) -> Tensor:
-        """Quality focal loss towards the teacher's scores (sec. 3.3), ``(N, P)``."""
-        soft_label = self.flat_cls(target).sigmoid()
-        beta = self.recipe.beta if beta is None else beta
-        return kd_quality_focal(self.flat_cls(said), soft_label, beta)
-
-    def reg_distance(self, said: Predictions, target: Predictions, metas: list[dict]) -> Tensor:
-        """:meth:`box_distance` of what both say, ``(N, P)``."""
-        return self.box_distance(said.reg, target.reg, metas)
-
-    def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
-        """D_pred of the regression branch per prior, ``(N, P)``, in this head's box coding."""
+        """Class log-odds ``(N, P, K)``: their sigmoid is the score."""
         raise NotImplementedError
 
-    def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
-        """Boxes ``(N, P, 4)``, xyxy in input pixels, not clipped to the image."""
+    def cls_distance(
+        self, prediction: Predictions, target: Predictions, beta: float | None
+    ) -> Tensor:
+        """D_pred of the classification branch, ``(N, P)``; beta None takes the default."""
         raise NotImplementedError
+
+    def reg_distance(
+        self, prediction: Predictions, target: Predictions, metas: list[dict]
+    ) -> Tensor:
+        """D_pred of the regression branch, ``(N, P)``."""
+        raise NotImplementedError
+
+    def cls_normaliser(self, targets: Targets) -> Tensor | float:
+        """|S| of the classification branch: the number of positives, unless the family differs."""
+        return targets.num_pos
+
+    def box_normaliser(self, weight: Tensor, targets: Targets) -> Tensor | float:
+        """|S| of the regression branch: the number of positives, unless the family differs."""
+        return targets.num_pos
+
+    @staticmethod
+    def mean_over_processes(count: Tensor | float, like: Tensor) -> Tensor:
+        """A count averaged over the processes of a distributed run, as mmdet's losses do, 0-d."""
+        return reduce_mean(torch.as_tensor(count, dtype=torch.float32, device=like.device))
+
+
+@contextmanager
+def record_calls(obj: Any, method: str) -> Iterator[list[Any]]:
+    """Collect what ``obj.method`` returns while the block runs; the class stays untouched.
+
+    Args:
+        obj: Any object; of a module, ``forward`` can be overheard too.
+        method: Name of its method.
+
+    Yields:
+        What the method returned, call by call.
+    """
+    assigner_output: list[Any] = []
+    original, listened_to = getattr(obj, method), method in vars(obj)
+
+    def listen(*args: Any, **kwargs: Any) -> Any:
+        assigner_output.append(original(*args, **kwargs))
+        return assigner_output[-1]
+
+    object.__setattr__(obj, method, listen)
+    try:
+        yield assigner_output
+    finally:
+        if listened_to:
+            object.__setattr__(obj, method, original)
+        else:
+            object.__delattr__(obj, method)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .atss import ATSSAdapter
-from .tensors import Levels
+from .base import Levels
 
 
 class DDODAdapter(ATSSAdapter):

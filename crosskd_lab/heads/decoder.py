@@ -17,9 +17,16 @@ from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
 from torch import Tensor
 
 from ..losses import kd_quality_focal
-from .family import BRANCHES, HeadFamily
-from .overhear import overhear
-from .tensors import HeadTaps, Levels, Predictions, Recipe, Targets
+from .base import (
+    BRANCHES,
+    HeadDefaults,
+    HeadFamily,
+    HeadTaps,
+    Levels,
+    Predictions,
+    Targets,
+    record_calls,
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class DecoderAdapter(HeadFamily):
     """
 
     family = "decoder"
-    recipe: ClassVar[Recipe] = Recipe(layer=0, beta=0.0, align="none")
+    defaults: ClassVar[HeadDefaults] = HeadDefaults(layer=0, beta=0.0, align="none")
     hidden = "decoder layers"
     anchors = 1
 
@@ -82,7 +89,7 @@ class DecoderAdapter(HeadFamily):
         self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str
     ) -> tuple[DecoderTaps, dict[str, Any], Targets]:
         """Stock's own step, overheard."""
-        with overhear(self.head, "get_targets") as targets:
+        with record_calls(self.head, "get_targets") as targets:
             taps, losses = self._listen(detector, inputs, data_samples, "loss")
         labels = torch.stack(targets[self.depth - 1][0])
         ones = torch.ones_like(labels, dtype=torch.float32)
@@ -101,17 +108,17 @@ class DecoderAdapter(HeadFamily):
     ) -> tuple[DecoderTaps, Any]:
         """Run ``detector.<run>`` and keep what went through its transformer."""
         with (
-            overhear(detector, "extract_feat") as necks,
-            overhear(detector, "pre_transformer") as places,
-            overhear(detector, "pre_decoder") as starts,
-            overhear(detector, "forward_decoder") as ends,
-            overhear(self.head, "forward") as said,
+            record_calls(detector, "extract_feat") as necks,
+            record_calls(detector, "pre_transformer") as places,
+            record_calls(detector, "pre_decoder") as starts,
+            record_calls(detector, "forward_decoder") as ends,
+            record_calls(self.head, "forward") as prediction,
         ):
             result = getattr(detector, run)(inputs, data_samples)
         start, end = starts[0][0], ends[0]
         reached = (start["query"], *end["hidden_states"])
         tower = tuple((f,) for f in reached)
-        cls, boxes = said[0]
+        cls, boxes = prediction[0]
         taps = DecoderTaps(
             neck=tuple(necks[0]),
             towers=dict.fromkeys(BRANCHES, tower),
@@ -168,18 +175,22 @@ class DecoderAdapter(HeadFamily):
         """Class logits of the last layer given, ``(N, Q, K)``."""
         return predictions.cls[-1].float()
 
-    def cls_distance(self, said: Predictions, target: Predictions, beta: float | None) -> Tensor:
+    def cls_distance(
+        self, prediction: Predictions, target: Predictions, beta: float | None
+    ) -> Tensor:
         """Quality focal loss towards the teacher's scores, ``(N, Q)``, of the last layer given."""
-        beta = self.recipe.beta if beta is None else beta
-        return kd_quality_focal(self.flat_cls(said), self.flat_cls(target).sigmoid(), beta)
+        beta = self.defaults.beta if beta is None else beta
+        return kd_quality_focal(self.flat_cls(prediction), self.flat_cls(target).sigmoid(), beta)
 
-    def reg_distance(self, said: Predictions, target: Predictions, metas: list[dict]) -> Tensor:
+    def reg_distance(
+        self, prediction: Predictions, target: Predictions, metas: list[dict]
+    ) -> Tensor:
         """Mean |difference| of the boxes' xyxy in input pixels, ``(N, Q)``, of the last layer."""
         sizes = [[meta["img_shape"][1], meta["img_shape"][0]] * 2 for meta in metas]
-        scale = said.reg[-1].new_tensor(sizes, dtype=torch.float32)[:, None]
+        scale = prediction.reg[-1].new_tensor(sizes, dtype=torch.float32)[:, None]
         ours, theirs = (
             bbox_cxcywh_to_xyxy(boxes.float()) * scale
-            for boxes in (said.reg[-1], target.reg[-1].detach())
+            for boxes in (prediction.reg[-1], target.reg[-1].detach())
         )
         return (ours - theirs).abs().mean(-1)
 

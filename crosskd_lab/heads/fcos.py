@@ -9,9 +9,8 @@ from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from ..losses import log_iou_distance
-from .base import HeadAdapter
-from .locations import by_image
-from .tensors import Levels, Predictions, Recipe, Targets
+from .base import HeadDefaults, Levels, Predictions, Targets
+from .dense import HeadAdapter, by_image
 
 
 class FCOSAdapter(HeadAdapter):
@@ -25,7 +24,7 @@ class FCOSAdapter(HeadAdapter):
     predicted but not distilled, as in the authors' code.
     """
 
-    recipe = Recipe(layer=2, cls_weight=0.4, reg_weight=0.75, neck_weight=2.0)
+    defaults = HeadDefaults(layer=2, cls_weight=0.4, reg_weight=0.75, neck_weight=2.0)
 
     def predict_cls(self, level: int, feature: Tensor) -> Tensor:
         """Class logits ``(N, K, H, W)``."""
@@ -43,9 +42,11 @@ class FCOSAdapter(HeadAdapter):
             return None
         return tuple(self.head.conv_centerness(feature) for feature in last[branch])
 
-    def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
+    def read_targets(
+        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
+    ) -> Targets:
         """FCOS's targets; mmdet gives each level for all images at once, and distances."""
-        labels, edges = heard
+        labels, edges = assigner_output
         images = predictions.cls[0].size(0)
         flat_labels, flat_edges = by_image(labels, images), by_image(edges, images)
         positive = (flat_labels >= 0) & (flat_labels < self.head.num_classes)

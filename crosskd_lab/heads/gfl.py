@@ -5,18 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from ..losses import distribution_kl
-from .quality import QualityAdapter
-from .tensors import Levels, Predictions, Recipe, Targets
+from .base import HeadDefaults, Levels, Predictions, Targets
+from .dense import HeadAdapter
+
+
+class QualityAdapter(HeadAdapter):
+    """A joint score of class and localisation quality (GFL, VFNet, RTMDet)."""
+
+    def soft_labels(self, predictions: Predictions, targets: Targets, metas: list[dict]) -> Tensor:
+        """The quality label: the IoU of the predicted box with its object, at its class."""
+        one_hot = super().soft_labels(predictions, targets, metas)
+        boxes = self.decode(predictions.reg, metas).detach()
+        overlap = bbox_overlaps(boxes, targets.boxes, is_aligned=True)
+        return one_hot * overlap.clamp(0, 1)[..., None]
 
 
 class GFLAdapter(QualityAdapter):
     """Towers of ``GFLHead``; regression distils by KL over the edges' bins."""
 
-    recipe = Recipe(layer=3, cls_weight=1.0, reg_weight=4.0)
+    defaults = HeadDefaults(layer=3, cls_weight=1.0, reg_weight=4.0)
 
     def predict_cls(self, level: int, feature: Tensor) -> Tensor:
         """Joint class and quality logits ``(N, K, H, W)``."""
@@ -26,9 +38,11 @@ class GFLAdapter(QualityAdapter):
         """Edge-bin logits ``(N, 4 * (reg_max + 1), H, W)``."""
         return self.head.scales[level](self.head.gfl_reg(feature)).float()
 
-    def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
+    def read_targets(
+        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
+    ) -> Targets:
         """GFL's assigner result; its box targets are xyxy pixels already."""
-        _, labels, label_weights, boxes, _, num_pos = heard
+        _, labels, label_weights, boxes, _, num_pos = assigner_output
         return Targets(
             labels=torch.cat(labels, 1),
             label_weights=torch.cat(label_weights, 1),

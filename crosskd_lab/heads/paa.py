@@ -10,8 +10,7 @@ from mmdet.models.dense_heads import paa_head
 
 from ..errors import LabError
 from .atss import ATSSAdapter
-from .overhear import overhear
-from .tensors import Predictions, Targets
+from .base import Predictions, Targets, record_calls
 
 
 class PAAAdapter(ATSSAdapter):
@@ -40,7 +39,7 @@ class PAAAdapter(ATSSAdapter):
                 "a PAAHead student needs scikit-learn, which fits its mixtures: "
                 "pip install scikit-learn"
             )
-        with overhear(self.head, "paa_reassign") as chosen:
+        with record_calls(self.head, "paa_reassign") as chosen:
             losses, matched = super().detection_losses(predictions, gt_instances, metas, ignored)
         labels, label_weights, _, counts = zip(*chosen, strict=True)
         num_pos = max(int(sum(counts)), len(metas))  # as its class loss counts them
@@ -52,9 +51,11 @@ class PAAAdapter(ATSSAdapter):
         )
         return losses, replace(found, boxes=found.boxes * found.positive[..., None])
 
-    def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
+    def read_targets(
+        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
+    ) -> Targets:
         """The first match, image by image."""
-        labels, label_weights, boxes, *_ = heard
+        labels, label_weights, boxes, *_ = assigner_output
         return Targets(
             labels=torch.stack(labels),
             label_weights=torch.stack(label_weights),

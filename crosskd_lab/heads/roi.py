@@ -17,10 +17,17 @@ from torch import Tensor, nn
 
 from ..errors import LabError
 from ..losses import distribution_kl
-from .family import BRANCHES, HeadFamily
-from .overhear import overhear
+from .base import (
+    BRANCHES,
+    HeadDefaults,
+    HeadFamily,
+    HeadTaps,
+    Levels,
+    Predictions,
+    Targets,
+    record_calls,
+)
 from .rpn import RPNAdapter
-from .tensors import HeadTaps, Levels, Predictions, Recipe, Targets
 
 TEMPERATURE = 3.0  # of the classification term, as in the authors' branch
 
@@ -53,7 +60,9 @@ class RoIAdapter(HeadFamily):
     """
 
     family = "roi"
-    recipe: ClassVar[Recipe] = Recipe(layer=0, cls_weight=0.5, reg_weight=1.0, align="none")
+    defaults: ClassVar[HeadDefaults] = HeadDefaults(
+        layer=0, cls_weight=0.5, reg_weight=1.0, align="none"
+    )
     hidden = "shared fully connected layers"
     anchors = 1
 
@@ -96,7 +105,7 @@ class RoIAdapter(HeadFamily):
         return int(self.head.num_classes)
 
     @property
-    def asleep_below(self) -> float:
+    def least_confidence(self) -> float:
         """A fifth above chance: an untrained softmax gives every class 1 / (K + 1)."""
         return 1.2 / (self.num_classes + 1)
 
@@ -106,15 +115,15 @@ class RoIAdapter(HeadFamily):
     ) -> tuple[RoITaps, dict[str, Any], Targets]:
         """Stock's own step, overheard: its proposals, its sampler, its losses."""
         with (
-            overhear(detector, "extract_feat") as necks,
-            overhear(detector.rpn_head, "get_targets") as proposed,
-            overhear(self.roi_head.bbox_sampler, "sample") as samples,
-            overhear(self.roi_head, "_bbox_forward") as forwards,
-            overhear(self.head, "get_targets") as targets,
+            record_calls(detector, "extract_feat") as necks,
+            record_calls(detector.rpn_head, "get_targets") as proposed,
+            record_calls(self.roi_head.bbox_sampler, "sample") as samples,
+            record_calls(self.roi_head, "_bbox_forward") as forwards,
+            record_calls(self.head, "get_targets") as targets,
         ):
             losses = detector.loss(inputs, data_samples)
         rois = bbox2roi([sampled.priors for sampled in samples]).detach()
-        walked = self.walk(necks[0], rois, forwards[0]["bbox_feats"], tap)
+        walked = self.forward_towers(necks[0], rois, forwards[0]["bbox_feats"], tap)
         walked = replace(walked, proposed=proposed[0])
         return walked, losses, self.read_targets(samples, targets[0])
 
@@ -124,9 +133,13 @@ class RoIAdapter(HeadFamily):
         """The teacher's features at the student's RoIs, through the teacher's layers."""
         assert isinstance(student, RoITaps)
         neck, pool = detector.extract_feat(inputs), self.roi_head.bbox_roi_extractor
-        return self.walk(neck, student.rois, pool(neck[: pool.num_inputs], student.rois), tap)
+        return self.forward_towers(
+            neck, student.rois, pool(neck[: pool.num_inputs], student.rois), tap
+        )
 
-    def walk(self, neck: Levels, rois: Tensor, pooled: Tensor, tap: str = "post_relu") -> RoITaps:
+    def forward_towers(
+        self, neck: Levels, rois: Tensor, pooled: Tensor, tap: str = "post_relu"
+    ) -> RoITaps:
         """Every f_i and the predictions, from the pooled features; equals the head's ``forward``.
 
         Args:
@@ -144,7 +157,7 @@ class RoIAdapter(HeadFamily):
         last: dict[str, Levels] = {branch: (_as_map(feature),) for branch in BRANCHES}
         return RoITaps(tuple(neck), dict.fromkeys(BRANCHES, tower), self.predict(last), rois)
 
-    def resume(self, branch: str, features: Levels, i: int) -> Levels:
+    def forward_from(self, branch: str, features: Levels, i: int) -> Levels:
         """Run fully connected layers i+1 ... depth on ``(R, C, H, W)`` that stands for f_i."""
         self.check_layer(i)
         feature = features[0].flatten(1)
@@ -160,9 +173,9 @@ class RoIAdapter(HeadFamily):
             reg=tuple(self.head.fc_reg(f.flatten(1)) for f in last.get("reg", ())),
         )
 
-    def read_targets(self, samples: Sequence[Any], heard: Any) -> Targets:
+    def read_targets(self, samples: Sequence[Any], assigner_output: Any) -> Targets:
         """The sampler's decision as one row of R places; ``num_pos`` is what stock divides by."""
-        labels, weights, _, _ = heard
+        labels, weights, _, _ = assigner_output
         boxes = labels.new_zeros((len(labels), 4), dtype=weights.dtype)
         begin, count = 0, 0
         for sampled in samples:
@@ -177,17 +190,21 @@ class RoIAdapter(HeadFamily):
         """Log-odds of every foreground class, ``(1, R, K)``: their sigmoid is the softmax."""
         return predictions.cls[0].float().softmax(-1)[None, :, :-1].logit(eps=1e-6)
 
-    def cls_distance(self, said: Predictions, target: Predictions, beta: float | None) -> Tensor:
+    def cls_distance(
+        self, prediction: Predictions, target: Predictions, beta: float | None
+    ) -> Tensor:
         """``T^2 * KL`` of the softmax over K + 1 classes at T = 3, ``(1, R)``."""
-        return distribution_kl(said.cls[0], target.cls[0], TEMPERATURE)[None]
+        return distribution_kl(prediction.cls[0], target.cls[0], TEMPERATURE)[None]
 
-    def reg_distance(self, said: Predictions, target: Predictions, metas: list[dict]) -> Tensor:
+    def reg_distance(
+        self, prediction: Predictions, target: Predictions, metas: list[dict]
+    ) -> Tensor:
         """Mean |difference| of the four deltas of the teacher's best foreground class, ``(1, R)``.
 
         Raises:
             LabError: if one head codes boxes class by class and the other does not.
         """
-        ours, theirs = said.reg[0].float(), target.reg[0].detach().float()
+        ours, theirs = prediction.reg[0].float(), target.reg[0].detach().float()
         if ours.shape != theirs.shape:
             raise LabError(
                 f"one head predicts {ours.size(1)} deltas a RoI, the other {theirs.size(1)}: give "

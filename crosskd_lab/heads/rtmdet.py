@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ..errors import LabError
 from ..losses import giou_distance
-from .quality import QualityAdapter
-from .tensors import Levels, Predictions, Recipe, Targets
+from .base import HeadDefaults, Levels, Predictions, Targets
+from .gfl import QualityAdapter
 
 
 class RTMDetAdapter(QualityAdapter):
@@ -20,7 +20,7 @@ class RTMDetAdapter(QualityAdapter):
     The targets are those of its dynamic assigner, which looks at the student's predictions.
     """
 
-    recipe = Recipe(layer=1)
+    defaults = HeadDefaults(layer=1)
 
     def __init__(self, head: nn.Module) -> None:
         super().__init__(head)
@@ -45,9 +45,11 @@ class RTMDetAdapter(QualityAdapter):
         reg = reg.exp() if self.head.exp_on_reg else reg
         return reg * self.head.prior_generator.strides[level][0]
 
-    def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
+    def read_targets(
+        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
+    ) -> Targets:
         """The dynamic assigner's result; its box targets are xyxy pixels already."""
-        _, labels, label_weights, boxes, _, _ = heard
+        _, labels, label_weights, boxes, _, _ = assigner_output
         found = Targets(
             labels=torch.cat(labels, 1),
             label_weights=torch.cat(label_weights, 1),

@@ -20,8 +20,8 @@ import torch
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
-from .base import HeadAdapter
-from .tensors import Predictions
+from .base import Predictions
+from .dense import HeadAdapter
 
 CODING = ("reg_max", "norm_on_bbox", "reg_class_agnostic")  # how boxes are coded, besides a coder
 

@@ -12,8 +12,8 @@ from mmengine import MessageHub
 from torch import Tensor
 
 from ..losses import giou_distance
-from .base import HeadAdapter
-from .tensors import Levels, Predictions, Recipe, Targets
+from .base import HeadDefaults, Levels, Predictions, Targets
+from .dense import HeadAdapter
 
 
 class TOODAdapter(HeadAdapter):
@@ -29,7 +29,7 @@ class TOODAdapter(HeadAdapter):
     Runs that count steps, not epochs, stay at epoch 0: set ``initial_epoch=0`` in them.
     """
 
-    recipe = Recipe(layer=5)
+    defaults = HeadDefaults(layer=5)
     one_tower = True
 
     def tower(self, branch: str, level: int) -> Any:
@@ -51,7 +51,7 @@ class TOODAdapter(HeadAdapter):
         stacks = [torch.cat([*layers[:i], at], 1) for i, at in enumerate(reached[1:])]
         return [feature, *stacks], torch.cat(layers, 1)
 
-    def resume(self, branch: str, features: Levels, i: int) -> Levels:
+    def forward_from(self, branch: str, features: Levels, i: int) -> Levels:
         """Run hidden convs i+1 ... depth, and put their outputs beside those given."""
         self.check_layer(i)
         out = []
@@ -110,9 +110,11 @@ class TOODAdapter(HeadAdapter):
             hub.update_info("epoch", 0)
         return super().detection_losses(predictions, gt_instances, metas, ignored)
 
-    def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
+    def read_targets(
+        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
+    ) -> Targets:
         """The result of the epoch's assigner; its box targets are xyxy pixels already."""
-        _, labels, label_weights, boxes, metrics = heard
+        _, labels, label_weights, boxes, metrics = assigner_output
         found = Targets(
             labels=torch.cat(labels, 1),
             label_weights=torch.cat(label_weights, 1),

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ..errors import LabError
 from ..losses import giou_distance
-from .locations import by_image
-from .quality import QualityAdapter
-from .tensors import Levels, Predictions, Recipe, Targets
+from .base import HeadDefaults, Levels, Predictions, Targets
+from .dense import by_image
+from .gfl import QualityAdapter
 
 
 class VFNetAdapter(QualityAdapter):
@@ -23,7 +23,7 @@ class VFNetAdapter(QualityAdapter):
     other, ``(N, 8, H, W)``; only the second is decoded.
     """
 
-    recipe = Recipe(layer=2)
+    defaults = HeadDefaults(layer=2)
 
     def predict_branches(self, last: dict[str, Levels]) -> tuple[list[Tensor], list[Tensor]]:
         """Joint class and quality logits ``(N, K, H, W)``, and both boxes."""
@@ -56,9 +56,11 @@ class VFNetAdapter(QualityAdapter):
         """Scores, first boxes and second boxes."""
         return [predictions.cls, *_both(predictions.reg)]
 
-    def read_targets(self, heard: Any, predictions: Predictions, metas: list[dict]) -> Targets:
+    def read_targets(
+        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
+    ) -> Targets:
         """ATSS's assigner result (or FCOS's); mmdet gives each level for all images at once."""
-        labels, label_weights, edges, _ = heard
+        labels, label_weights, edges, _ = assigner_output
         images = predictions.cls[0].size(0)
         flat_labels = by_image(labels, images)
         weights = torch.ones_like(flat_labels, dtype=torch.float32)

@@ -12,7 +12,7 @@ the schedule: a weight found with 90,000 steps may be wrong for 240.
 
 from .assistant_head import AssistantHead
 from .base import Method, PredictionTerms
-from .crosskd import CrossKD
+from .crosskd import CrossKD, PredictionMimicking
 from .decoder_crosskd import DecoderCrossKD, DecoderMimicking
 from .defeat import DeFeat
 from .fgd import FGD
@@ -23,7 +23,6 @@ from .inside_gt import InsideGT
 from .ld import LD
 from .main_region import MainRegion
 from .pkd import PKD
-from .prediction_mimicking import PredictionMimicking
 from .rpn_crosskd import RPNCrossKD
 from .skd import SKD
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import LabError
-from ..heads import Levels
+from ..heads.base import Levels
 from ..shapes import expect_same
 
 

@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import LabError
-from ..heads import BRANCHES, HeadAdapter, Levels, adapter_for
+from ..heads import adapter_for
+from ..heads.base import BRANCHES, Levels
+from ..heads.dense import HeadAdapter
 from ..taps import Taps
 from .base import Method
 
@@ -76,7 +78,7 @@ class AssistantHead(Method):
         """``loss_assistant_<name>`` of the head's own, and ``loss_assistant_<branch>_feature``."""
         if self.assistant is None:
             raise LabError("AssistantHead copies the teacher's head: attach it to a pair first")
-        walked = self.reader.walk(taps.student.neck)
+        walked = self.reader.forward_towers(taps.student.neck)
         ignored = None if taps.ignored is None else list(taps.ignored)
         own, _ = self.reader.detection_losses(
             walked.predictions, list(taps.gt_instances), list(taps.metas), ignored

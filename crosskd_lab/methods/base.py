@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import LabError
-from ..heads import BRANCHES, HeadAdapter, Levels, Predictions
+from ..heads.base import BRANCHES, Levels, Predictions
+from ..heads.dense import HeadAdapter
 from ..heads.spaces import to_anchors
 from ..losses import REGIONS, kd_quality_focal, region_mean
 from ..taps import Taps
@@ -24,7 +25,7 @@ class Method(nn.Module):
     with it.
 
     Attributes:
-        families: The kinds of heads that it serves, see :mod:`crosskd_lab.heads.family`.
+        families: The kinds of heads that it serves, see :mod:`crosskd_lab.heads.base`.
     """
 
     families: ClassVar[tuple[str, ...]] = ("dense",)
@@ -60,13 +61,13 @@ class PredictionTerms(Method):
     same in any batch, and classes that both score at nothing add nothing.
 
     Args:
-        cls_weight: Weight of the classification term; None takes the teacher head's recipe.
-        reg_weight: Weight of the regression term; None takes the teacher head's recipe.
+        cls_weight: Weight of the classification term; None takes the teacher head's defaults.
+        reg_weight: Weight of the regression term; None takes the teacher head's defaults.
         region: S(r) of the regression term: "teacher_score" as the authors' code has it, or
             "everywhere", S = 1, as the paper has it.
         branches: "cls", "reg" or both (Tab. 3).
-        beta: Exponent of the quality focal loss; None takes the teacher head's recipe.
-        centerness_weight: Weight of the centerness term; None takes the teacher head's recipe (1
+        beta: Exponent of the quality focal loss; None takes the teacher head's defaults.
+        centerness_weight: Weight of the centerness term; None takes the teacher head's defaults (1
             for ATSS, 0 for FCOS, whose authors' code computes and does not use it).
         normaliser: |S| of the regression term: "recipe" is what the authors' code divides by for
             the teacher's head (GFL: the sum of S), "positives" the number of positives.
@@ -99,9 +100,9 @@ class PredictionTerms(Method):
         self.normaliser = normaliser
 
     def mimic(
-        self, said: Predictions, taps: Taps, target: Predictions | None = None
+        self, prediction: Predictions, taps: Taps, target: Predictions | None = None
     ) -> dict[str, Tensor]:
-        """The terms between what is ``said`` (in the teacher's space) and the ``target``.
+        """The terms between what is ``prediction`` (in the teacher's space) and the ``target``.
 
         The target is the teacher's own predictions where none is given.
 
@@ -111,28 +112,28 @@ class PredictionTerms(Method):
         target = taps.teacher.predictions if target is None else target
         terms = {"cls": self._cls_term, "reg": self._reg_term}
         losses = {
-            f"loss_{self.name}_{branch}": terms[branch](said, target, taps)
+            f"loss_{self.name}_{branch}": terms[branch](prediction, target, taps)
             for branch in self.branches
         }
-        recipe, own = taps.teacher_head.recipe.centerness_weight, self.centerness_weight
-        weight = recipe if own is None else own
-        if weight and said.centerness is not None:
-            term = self._centerness_term(said.centerness, taps)
+        default, own = taps.teacher_head.defaults.centerness_weight, self.centerness_weight
+        weight = default if own is None else own
+        if weight and prediction.centerness is not None:
+            term = self._centerness_term(prediction.centerness, taps)
             losses[f"loss_{self.name}_centerness"] = weight * term
         return losses
 
-    def _cls_term(self, said: Predictions, target: Predictions, taps: Taps) -> Tensor:
+    def _cls_term(self, prediction: Predictions, target: Predictions, taps: Taps) -> Tensor:
         head = taps.teacher_head
-        distance = head.cls_distance(said, target, self.beta)
-        weight = head.recipe.cls_weight if self.cls_weight is None else self.cls_weight
+        distance = head.cls_distance(prediction, target, self.beta)
+        weight = head.defaults.cls_weight if self.cls_weight is None else self.cls_weight
         normaliser = head.cls_normaliser(taps.targets)
         return weight * region_mean(distance, _seen(taps.targets.label_weights, taps), normaliser)
 
-    def _reg_term(self, said: Predictions, target: Predictions, taps: Taps) -> Tensor:
+    def _reg_term(self, prediction: Predictions, target: Predictions, taps: Taps) -> Tensor:
         head = taps.teacher_head
         region = self._region(target, taps)
-        distance = head.reg_distance(said, target, list(taps.metas))
-        weight = head.recipe.reg_weight if self.reg_weight is None else self.reg_weight
+        distance = head.reg_distance(prediction, target, list(taps.metas))
+        weight = head.defaults.reg_weight if self.reg_weight is None else self.reg_weight
         own = head.box_normaliser(region, taps.targets)
         normaliser = own if self.normaliser == "recipe" else taps.targets.num_pos
         return weight * region_mean(distance, region, normaliser)

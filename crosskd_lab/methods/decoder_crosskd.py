@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ..errors import LabError
-from ..heads import DecoderTaps, HeadFamily, Predictions
+from ..heads.base import HeadFamily, Predictions
+from ..heads.decoder import DecoderTaps
 from ..taps import Taps
 from .base import PredictionTerms
 
@@ -52,8 +53,8 @@ class DecoderTerms(PredictionTerms):
     ) -> dict[str, Tensor]:
         """The terms of (said, target) of every layer, added up."""
         total: dict[str, Tensor] = {}
-        for said, target in pairs:
-            for name, value in self.mimic(said, taps, target).items():
+        for prediction, target in pairs:
+            for name, value in self.mimic(prediction, taps, target).items():
                 total[name] = total[name] + value if name in total else value
         return total
 
@@ -114,11 +115,11 @@ class DecoderCrossKD(DecoderTerms):
         layers = range(self.i, taps.teacher_head.depth)
         if self.delivered == "memory":
             own = [_of_layer(teacher.predictions, layer) for layer in layers]
-            said = [deliver(taps, layer, teacher, student.memory) for layer in layers]
+            prediction = [deliver(taps, layer, teacher, student.memory) for layer in layers]
         else:
             own = [_answer(taps, layer) for layer in layers]
-            said = [deliver(taps, layer, student, student.memory) for layer in layers]
-        return self.over_layers(list(zip(said, own, strict=True)), taps)
+            prediction = [deliver(taps, layer, student, student.memory) for layer in layers]
+        return self.over_layers(list(zip(prediction, own, strict=True)), taps)
 
 
 class DecoderMimicking(DecoderTerms):

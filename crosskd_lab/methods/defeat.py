@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..heads import Levels
+from ..heads.base import Levels
 from ..taps import Taps
 from .imitation import Imitation, masked_error
 from .inside_gt import inside_gt

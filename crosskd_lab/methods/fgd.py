@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..heads import Levels
+from ..heads.base import Levels
 from ..taps import Taps
 from .adapters import GcBlock, Pointwise, check_maps, matched
 from .base import Method
-from .normalise import channel_attention, spatial_attention
+from .imitation import channel_attention, spatial_attention
 from .regions import scale_masks
 
 

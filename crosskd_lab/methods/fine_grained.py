@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from mmdet.structures.bbox import bbox_overlaps
 
-from ..heads import Levels
+from ..heads.base import Levels
 from ..taps import Taps
 from .imitation import Imitation
 from .regions import anchors, near_objects, split_levels

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..heads import Levels
+from ..heads.base import Levels
 from ..shapes import expect_same
 from ..taps import Taps
 from .imitation import Imitation

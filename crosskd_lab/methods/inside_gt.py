@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..heads import Levels
+from ..heads.base import Levels
 from ..taps import Taps
 from .imitation import Imitation
 from .regions import inside_boxes, split_levels

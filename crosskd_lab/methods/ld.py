@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import LabError
-from ..heads import Levels
+from ..heads.base import Levels
 from ..losses import distribution_kl
 from ..taps import Taps
 from .base import Method

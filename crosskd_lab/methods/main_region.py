@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..heads import Levels
+from ..heads.base import Levels
 from ..taps import Taps
 from .imitation import Imitation, positives
 

@@ -32,7 +32,7 @@ class PKD(Method):
     four.
 
     Args:
-        weight: None takes the teacher head's recipe, the authors' weight beside CrossKD.
+        weight: None takes the teacher head's defaults, the authors' weight beside CrossKD.
         where: One place to imitate or several of "neck", "cls", "reg" (Tab. 2 tries neck, cls,
             reg, cls + reg).
         i: Layer of the tower for "cls" and "reg".
@@ -49,7 +49,7 @@ class PKD(Method):
 
     def losses(self, taps: Taps) -> dict[str, Tensor]:
         """``loss_pkd_<place>`` for each place."""
-        weight = taps.teacher_head.recipe.neck_weight if self.weight is None else self.weight
+        weight = taps.teacher_head.defaults.neck_weight if self.weight is None else self.weight
         losses = {}
         for place in self.where:
             pairs = zip(*levels_of(taps, place, self.i), strict=True)

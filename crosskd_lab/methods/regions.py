@@ -14,7 +14,8 @@ from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
 from ..errors import LabError
-from ..heads import HeadAdapter, Levels
+from ..heads.base import Levels
+from ..heads.dense import HeadAdapter
 
 
 def split_levels(flat: Tensor, levels: Levels) -> Levels:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..heads import RoITaps
+from ..heads.roi import RoITaps
 from ..taps import Taps
 from .crosskd import CrossKD
 
@@ -51,9 +51,9 @@ class RPNCrossKD(CrossKD):
         """``loss_crosskd_rpn_cls`` and ``loss_crosskd_rpn_reg``."""
         assert isinstance(taps.student, RoITaps)
         ours, theirs = self.heads
-        student = ours.walk(taps.student.neck)
+        student = ours.forward_towers(taps.student.neck)
         with torch.no_grad():
-            teacher = theirs.walk(taps.teacher.neck)
+            teacher = theirs.forward_towers(taps.teacher.neck)
         metas = list(taps.metas)
         targets = ours.read_targets(taps.student.proposed, student.predictions, metas)
         return super().losses(

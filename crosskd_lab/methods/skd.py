@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..heads import Levels
+from ..heads.base import Levels
 from ..taps import Taps
 from .adapters import Pointwise, matched
 from .base import Method
-from .normalise import min_max
+from .imitation import min_max
 
 
 class SKD(Method):
@@ -38,7 +38,7 @@ class SKD(Method):
         weight: 4.
         channels: (student's, teacher's) channels for a 1x1 conv a level; None compares directly.
         levels: Pyramid levels of the adapter.
-        scope: See :func:`crosskd_lab.methods.normalise.min_max`.
+        scope: See :func:`crosskd_lab.methods.imitation.min_max`.
         window: Side of the Gaussian window, odd.
         sigma: Its deviation in cells.
     """

@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crosskd_lab.errors import LabError
-from crosskd_lab.files import write_whole
+from ..errors import LabError
+from ..files import write_whole
 
 if TYPE_CHECKING:  # torch is imported where it is used, so that sha256 costs no import of it
     from torch import Tensor

@@ -23,7 +23,7 @@ class MmcvExtFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.util.spec_from_loader(fullname, self)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        from crosskd_lab.stack.ext import StandInExt
+        from .ext import StandInExt
 
         return StandInExt(spec.name)
 

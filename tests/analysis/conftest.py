@@ -11,9 +11,8 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from crosskd_lab.configs import read_config
+from crosskd_lab.engine.train import prepare_engine, quiet
 from crosskd_lab.pair import Pair
-from crosskd_lab.training import prepare_engine
-from crosskd_lab.training.run import quiet
 
 
 class Toy(nn.Module):

@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 
-from crosskd_lab.analysis.agreement import Agreement, find_agreement, positives
 from crosskd_lab.configs import read_config
+from crosskd_lab.engine.train import prepare_engine
 from crosskd_lab.errors import LabError
+from crosskd_lab.notebook.agreement import Agreement, find_agreement, positives
 from crosskd_lab.pair import Pair, build_detector
-from crosskd_lab.training import prepare_engine
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from crosskd_lab.analysis.assignment import assigned, blank_predictions, refuse_dynamic
+from crosskd_lab.conflict import assigned, blank_predictions, refuse_dynamic
 from crosskd_lab.errors import LabError
 
 BOXES = [[4.0, 4.0, 60.0, 50.0], [70.0, 20.0, 90.0, 44.0]]
@@ -18,7 +18,7 @@ def test_an_assigner_alone_answers_as_within_the_loss(mixed_pair, sample, family
     pair = mixed_pair(family, family)
     made = sample(BOXES, [1, 0], size=128)
     head = pair.student_head
-    said = head.walk(pair.student.extract_feat(torch.rand(1, 3, 128, 128))).predictions
+    said = head.forward_towers(pair.student.extract_feat(torch.rand(1, 3, 128, 128))).predictions
     given = (said, [made.gt_instances], [made.metainfo])
     losses, whole = head.detection_losses(*given)
     alone = assigned(head, *given)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from crosskd_lab.analysis.beyond import attention_map, roi_map, roi_scores
+from crosskd_lab.notebook.beyond import attention_map, roi_map, roi_scores
 from crosskd_lab.pair import Pair
 from crosskd_lab.taps import collect
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from crosskd_lab.analysis.conflict import Conflict, conflict_ratio, find_conflict, locate
+from crosskd_lab.conflict import Conflict, conflict_ratio, find_conflict, locate
 from crosskd_lab.errors import LabError
-from crosskd_lab.heads import Predictions, Targets
+from crosskd_lab.heads.base import Predictions, Targets
 
 IMAGES = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 # 8 x 8 anchors stand around (0, 0), (8, 0), (0, 8) and (8, 8): the box is the last anchor, IoU 1,

@@ -5,13 +5,13 @@ import copy
 import pytest
 import torch
 
-from crosskd_lab.analysis import dynamics
-from crosskd_lab.analysis.dynamics import (
+from crosskd_lab.engine import metrics as dynamics
+from crosskd_lab.engine.metrics import (
     ScoreDistances,
     _by_location,
     l1_distance,
     l1_parts,
-    turned_down,
+    score_scaling,
 )
 from crosskd_lab.pair import Pair
 
@@ -35,7 +35,7 @@ def test_the_truth_is_split_into_positives_and_background():
 def test_turning_down_moves_error_from_background_to_positives():
     scores, truth = torch.tensor([[[0.4], [0.2], [0.2]]]), torch.tensor([[[0.8], [0.0], [0.0]]])
     positive = torch.tensor([[True, False, False]])
-    frame = turned_down(scores, truth, positive, [1.0, 0.5, 0.0]).set_index("factor")
+    frame = score_scaling(scores, truth, positive, [1.0, 0.5, 0.0]).set_index("factor")
     assert frame["l1_truth_positive"].tolist() == pytest.approx([0.4, 0.6, 0.8])
     assert frame["l1_truth_background"].tolist() == pytest.approx([0.4, 0.2, 0.0])
     assert frame["l1_truth"].tolist() == pytest.approx([0.8, 0.8, 0.8])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from crosskd_lab.analysis.gradients import (
+from crosskd_lab.gradients import (
     concentration,
     cosine,
     energy,
@@ -22,8 +22,10 @@ from crosskd_lab.analysis.gradients import (
     measure_gradients,
     term_views,
 )
-from crosskd_lab.heads import HeadTaps, Predictions
-from crosskd_lab.methods import PKD, CrossKD, Method, PredictionMimicking
+from crosskd_lab.heads.base import HeadTaps, Predictions
+from crosskd_lab.methods.base import Method
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
+from crosskd_lab.methods.pkd import PKD
 
 MIDDLES = torch.tensor([[2.0, 2], [6, 2], [2, 6], [6, 6]])  # one level, 2 x 2, stride 4
 
@@ -181,7 +183,7 @@ def test_energy_of_a_detection_loss_by_finite_differences(toy_pair, sample):
     pair.student.double()
 
     def loss(feature):
-        said = head.walk((feature,)).predictions
+        said = head.forward_towers((feature,)).predictions
         losses, _ = head.detection_losses(said, [s.gt_instances for s in samples], metas)
         return losses["loss_cls"][0]
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import torch
 
-from crosskd_lab.analysis.maps import by_location, centres, level_sizes, on_image, score_map
+from crosskd_lab.maps import by_location, centres, level_sizes, on_image, score_map
 
 LEVELS = (torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 1, 1))
 # Two anchors a location, of different size around one centre: stride 4, then stride 8.

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from crosskd_lab.analysis.reach import PREDICTORS, layers_of, reach
+from crosskd_lab.gradients import PREDICTORS, layers_of, reach
 
 
 @pytest.fixture

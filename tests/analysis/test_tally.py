@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from crosskd_lab.analysis.conflict import Conflict
-from crosskd_lab.analysis.tally import Tally
+from crosskd_lab.conflict import Conflict, ConflictHistogram
 from crosskd_lab.errors import LabError
 
 STRIDES, CLASSES, AREAS = (8, 16), ("a", "b", "c"), (4, 8)
@@ -47,7 +46,7 @@ def at_random(count, images=1, seed=0):
 
 
 def tallied(*batches):
-    tally = Tally(STRIDES, CLASSES, AREAS)
+    tally = ConflictHistogram(STRIDES, CLASSES, AREAS)
     for batch in batches:
         tally.add(batch)
     return tally
@@ -145,7 +144,7 @@ def test_memory_does_not_grow_with_images():
 def test_saved_and_taken_up_again(tmp_path):
     first, second = at_random(50, seed=1), at_random(50, seed=2)
     tallied(first).save(tmp_path / "counts.npz", "this pair")
-    resumed = Tally(STRIDES, CLASSES, AREAS)
+    resumed = ConflictHistogram(STRIDES, CLASSES, AREAS)
     resumed.load(tmp_path / "counts.npz", "this pair")
     resumed.add(second)
     assert (resumed.counts == tallied(first, second).counts).all()
@@ -157,9 +156,9 @@ def test_counts_of_something_else_are_refused(tmp_path):
     file = tmp_path / "counts.npz"
     tallied(by_hand()).save(file, "this pair")
     with pytest.raises(LabError, match="counts another pair"):
-        Tally(STRIDES, CLASSES, AREAS).load(file, "that pair")
+        ConflictHistogram(STRIDES, CLASSES, AREAS).load(file, "that pair")
     with pytest.raises(LabError, match="counts another pair"):
-        Tally(STRIDES, CLASSES[:2], AREAS).load(file, "this pair")
+        ConflictHistogram(STRIDES, CLASSES[:2], AREAS).load(file, "this pair")
     file.write_bytes(b"half a file")
     with pytest.raises(LabError, match="cannot be read"):
-        Tally(STRIDES, CLASSES, AREAS).load(file, "this pair")
+        ConflictHistogram(STRIDES, CLASSES, AREAS).load(file, "this pair")

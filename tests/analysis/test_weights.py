@@ -7,14 +7,10 @@ import types
 import pytest
 import torch
 
-from crosskd_lab.analysis.weights import (
-    PULL,
-    REGION,
-    method_views,
-    weight_map,
-    weight_shares,
-)
-from crosskd_lab.methods import PKD, CrossKD, InsideGT
+from crosskd_lab.gradients import PULL, REGION, method_views, weight_map, weight_shares
+from crosskd_lab.methods.crosskd import CrossKD
+from crosskd_lab.methods.inside_gt import InsideGT
+from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.taps import collect
 
 

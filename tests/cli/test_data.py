@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from crosskd_lab import cli
-from crosskd_lab.scenes import data_checksum
+from crosskd_lab.data.scene_sets import data_checksum
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[object, str, str]:

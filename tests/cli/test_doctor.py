@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-import crosskd_lab.doctor
+import crosskd_lab.engine.doctor
 from crosskd_lab.cli import main
-from crosskd_lab.doctor import Finding
+from crosskd_lab.engine.doctor import Finding
 
 
 def _run(capsys: pytest.CaptureFixture[str], *found: Finding) -> tuple[int, str]:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
-        patch.setattr(crosskd_lab.doctor, "findings", lambda: iter(found))
+        patch.setattr(crosskd_lab.engine.doctor, "findings", lambda: iter(found))
         main(["doctor"])
     return ended.value.code or 0, capsys.readouterr().out
 

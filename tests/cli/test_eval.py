@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from crosskd_lab import cli
-from crosskd_lab.experiment import load_experiment
-from crosskd_lab.training import train
+from crosskd_lab.engine.config import load_experiment
+from crosskd_lab.engine.train import train
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[object, str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crosskd_lab import cli
-from crosskd_lab.fetch import TEACHERS, local_file
+from crosskd_lab.configs import PUBLIC, local_file
 
 
 def run(capsys, *args):
@@ -19,7 +19,7 @@ def test_the_teachers_are_listed(capsys):
     code, said, _ = run(capsys, "teachers", "list")
     lines = said.splitlines()
     assert code == 0 and "gfl_r18_w32        shipped" in lines
-    for name in TEACHERS:
+    for name in PUBLIC:
         assert any(line.startswith(f"{name} ") and "public" in line for line in lines)
 
 

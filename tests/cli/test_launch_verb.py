@@ -22,7 +22,7 @@ def launched(monkeypatch):
         asked.append(words)
         return types.SimpleNamespace(status="starting", folder=Path("runs/x"), wait=wait)
 
-    monkeypatch.setattr("crosskd_lab.launch.launch", launch)
+    monkeypatch.setattr("crosskd_lab.runs.launch.launch", launch)
     return asked
 
 

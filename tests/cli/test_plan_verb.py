@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from crosskd_lab import cli
-from crosskd_lab.forecast import Measurement, Work, measurement, outlook
+from crosskd_lab.runs import measurement
+from crosskd_lab.runs.measurement import Measurement, Work
+from crosskd_lab.runs.scaling import outlook
 
 TINY = [
     *("--set", "data.size=64", "--set", "schedule.batch=2", "--set", "schedule.steps=3600"),
@@ -25,7 +27,7 @@ def run(capsys, *args):
 @pytest.fixture
 def few(monkeypatch):
     """Two recipes instead of all, which take seconds to read."""
-    from crosskd_lab import recipes
+    from crosskd_lab.runs import recipes
 
     rows = [recipes._row(name) for name in ("table1_kd", "table1_i3")]
     monkeypatch.setattr(recipes, "recipes", lambda: pd.DataFrame(rows))

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from crosskd_lab import cli
-from crosskd_lab.results import results
+from crosskd_lab.report.results import results
 
 
 def run(capsys, *args):

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from crosskd_lab import cli
-from crosskd_lab.declared import append_line, read_sweep
+from crosskd_lab.report.sweep_spec import append_line, read_sweep
 
 
 def run(capsys, *args):
@@ -47,8 +47,8 @@ def test_side_by_side_starts_a_process_a_run(capsys, tmp_path, monkeypatch):
         started.append(command)
         return subprocess.CompletedProcess(command, int("kd" in command))
 
-    monkeypatch.setattr("crosskd_lab.sweep.subprocess.run", start)
-    monkeypatch.setattr("crosskd_lab.sweep.scenes_of", lambda sweep: None)
+    monkeypatch.setattr("crosskd_lab.runs.sweep.subprocess.run", start)
+    monkeypatch.setattr("crosskd_lab.runs.sweep.scenes_of", lambda sweep: None)
     code, said, _ = run(capsys, "smoke", "--side-by-side", 2, "--recorded", tmp_path)
     assert code == 0 and "2 runs over, 1 of them broken off" in said
     words = sorted(command[command.index("sweep") :] for command in started)

@@ -16,10 +16,10 @@ from PIL import Image
 
 from crosskd_lab import cli
 from crosskd_lab.cli.train import parse_settings
+from crosskd_lab.engine.hooks import last_checkpoint
+from crosskd_lab.engine.record import read_record
 from crosskd_lab.errors import LabError
-from crosskd_lab.record import read_record
 from crosskd_lab.stack.checkpoints import read_weights
-from crosskd_lab.training import last_checkpoint
 
 QUICK = ["data.size=64", "schedule.steps=2", "schedule.batch=2", "schedule.validate_every=1"]
 SETS = [word for pair in QUICK for word in ("--set", pair)]

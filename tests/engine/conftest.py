@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,8 +45,8 @@ def tiny_model(config: str) -> Any:
 
 
 @pytest.fixture
-def tiny() -> Callable[..., Any]:
-    """``tiny("gfl", seed=0, **changes of the head)``: a small detector in training mode."""
+def tiny_detector() -> Callable[..., Any]:
+    """``tiny_detector("gfl", seed=0, **changes of the head)``: a small one, training."""
 
     def make(name: str, seed: int = 0, **changes: Any) -> Any:
         from crosskd_lab.pair import build_detector
@@ -98,7 +99,7 @@ def truths_of(
 
 def said_of(adapter: Any, images: int, seed: int, size: int = 96) -> Any:
     """Random predictions of a head for maps of this size, each a leaf that takes a gradient."""
-    from crosskd_lab.heads import Predictions
+    from crosskd_lab.heads.base import Predictions
 
     random = torch.Generator().manual_seed(seed)
     a, head = adapter.anchors, adapter.head
@@ -175,3 +176,31 @@ def in_doubles(adapter: Any) -> Iterator[None]:
         adapter._kept.clear()
         yield
     adapter._kept.clear()
+
+
+HERE = Path(__file__).resolve().parent
+TINY = {
+    "teacher.checkpoint": "random",
+    "data.size": 64,
+    "schedule.steps": 4,
+    "schedule.batch": 2,
+    "schedule.validate_every": 2,
+    "schedule.warmup": 2,
+}
+
+
+@pytest.fixture
+def tiny(scenes_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """A function from settings to the completed config; it logs every step."""
+    monkeypatch.syspath_prepend(str(HERE))  # so that configs find toy_methods
+
+    def load(settings: dict[str, Any] | None = None, seed: int = 3) -> Any:
+        from crosskd_lab.engine.config import load_experiment
+
+        cfg = load_experiment("pocket/crosskd", {**TINY, **(settings or {})}, scenes_dir, seed)
+        for hook in cfg.custom_hooks:
+            if hook["type"] == "RunMetrics":
+                hook["every"] = 1
+        return cfg
+
+    return load

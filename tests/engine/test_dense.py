@@ -6,8 +6,9 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 
-from crosskd_lab.engine import FastForm, why_reference
-from crosskd_lab.heads import Predictions, adapter_of
+from crosskd_lab.engine.fast import FastForm, why_reference
+from crosskd_lab.heads import adapter_of
+from crosskd_lab.heads.base import Predictions
 
 GIOU_BOXES = dict(reg_decoded_bbox=True, loss_bbox=ConfigDict(type="GIoULoss", loss_weight=2.0))
 SMOOTH = dict(loss_bbox=ConfigDict(type="SmoothL1Loss", beta=0.11, loss_weight=1.0))
@@ -43,18 +44,20 @@ def expect_close(pairs, tolerance):
 
 
 @pytest.mark.parametrize("build", BUILDS)
-def test_losses_and_gradients_are_stocks(tiny, case, build):
+def test_losses_and_gradients_are_stocks(tiny_detector, case, build):
     name, changes = BUILDS[build]
-    adapter = adapter_of(tiny(name, **changes))
+    adapter = adapter_of(tiny_detector(name, **changes))
     assert why_reference(adapter) is None
     for seed in range(40):
         expect_close(both(adapter, *case(adapter, seed)), 1e-5)
 
 
 @pytest.mark.parametrize("build", BUILDS)
-def test_in_float64_they_are_the_same_but_for_the_order_of_sums(tiny, case, doubles, build):
+def test_in_float64_they_are_the_same_but_for_the_order_of_sums(
+    tiny_detector, case, doubles, build
+):
     name, changes = BUILDS[build]
-    adapter = adapter_of(tiny(name, **changes))
+    adapter = adapter_of(tiny_detector(name, **changes))
     for seed in range(20):
         said, truths, metas, ignored = case(adapter, seed)
         levels = (said.cls, said.reg, said.centerness)
@@ -67,8 +70,8 @@ def test_in_float64_they_are_the_same_but_for_the_order_of_sums(tiny, case, doub
             expect_close(list(both(adapter, said, truths, metas, ignored)), 1e-9)
 
 
-def test_a_number_that_is_not_finite_at_background_reaches_no_gradient(tiny, case):
-    adapter = adapter_of(tiny("fcos_exp"))
+def test_a_number_that_is_not_finite_at_background_reaches_no_gradient(tiny_detector, case):
+    adapter = adapter_of(tiny_detector("fcos_exp"))
     said, truths, metas, ignored = case(adapter, 3)
     found = FastForm(adapter)(said, truths, metas, ignored)[1]
     background = next(p for p in range(said.reg[0][0, 0].numel()) if not found.positive[0, p])
@@ -87,5 +90,5 @@ def test_a_number_that_is_not_finite_at_background_reaches_no_gradient(tiny, cas
         ("fcos_exp", dict(loss_bbox=ConfigDict(type="IoULoss", mode="linear")), "mode=linear"),
     ],
 )
-def test_losses_of_another_kind_are_left_to_stock(tiny, name, changes, words):
-    assert words in why_reference(adapter_of(tiny(name, **changes)))
+def test_losses_of_another_kind_are_left_to_stock(tiny_detector, name, changes, words):
+    assert words in why_reference(adapter_of(tiny_detector(name, **changes)))

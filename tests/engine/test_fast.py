@@ -10,9 +10,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from crosskd_lab.distiller import Distiller
-from crosskd_lab.engine import quicken
+from crosskd_lab.engine.fast import quicken
 from crosskd_lab.errors import LabError
-from crosskd_lab.methods import PKD, CrossKD, PredictionMimicking
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
+from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.pair import Pair
 
 HEADS = ["gfl", "atss", "retinanet", "fcos", "fcos_exp"]
@@ -37,8 +38,8 @@ class NoWaiting(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def distiller(tiny, name, methods=(), precision=None):
-    pair = Pair(tiny(name, seed=1), tiny(name, seed=2), {"checkpoint": "random"})
+def distiller(tiny_detector, name, methods=(), precision=None):
+    pair = Pair(tiny_detector(name, seed=1), tiny_detector(name, seed=2), {"checkpoint": "random"})
     model = Distiller(pair=pair, methods=list(methods)).train()
     return model if precision is None else quicken(model, precision)
 
@@ -49,11 +50,11 @@ def batch(case_batch):
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_a_step_is_the_references(tiny, batch, name):
+def test_a_step_is_the_references(tiny_detector, batch, name):
     methods = [CrossKD(), PredictionMimicking(), PKD()]
     found = {}
     for precision in (None, "fp32"):
-        model = distiller(tiny, name, copy.deepcopy(methods), precision)
+        model = distiller(tiny_detector, name, copy.deepcopy(methods), precision)
         total, losses = model.parse_losses(model.loss(*batch))
         total.backward()
         found[precision] = losses, [p.grad for p in model.parameters() if p.grad is not None]
@@ -67,8 +68,8 @@ def test_a_step_is_the_references(tiny, batch, name):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", HEADS)
-def test_no_step_waits(tiny, batch, name, precision):
-    model = distiller(tiny, name, [CrossKD(), PredictionMimicking(), PKD()], precision)
+def test_no_step_waits(tiny_detector, batch, name, precision):
+    model = distiller(tiny_detector, name, [CrossKD(), PredictionMimicking(), PKD()], precision)
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     for step in range(2):
         with NoWaiting() if step else warnings.catch_warnings():
@@ -79,22 +80,22 @@ def test_no_step_waits(tiny, batch, name, precision):
             optimiser.zero_grad()
 
 
-def test_the_reference_does_wait(tiny, batch):
+def test_the_reference_does_wait(tiny_detector, batch):
     with NoWaiting(), pytest.raises(AssertionError, match="waits"):
-        distiller(tiny, "gfl", [CrossKD()]).loss(*batch)
+        distiller(tiny_detector, "gfl", [CrossKD()]).loss(*batch)
 
 
-def test_a_student_alone_is_fast_too(tiny, batch):
-    alone = distiller(tiny, "gfl").loss(*batch)
-    fast = distiller(tiny, "gfl", precision="fp32").loss(*batch)
+def test_a_student_alone_is_fast_too(tiny_detector, batch):
+    alone = distiller(tiny_detector, "gfl").loss(*batch)
+    fast = distiller(tiny_detector, "gfl", precision="fp32").loss(*batch)
     assert alone.keys() == fast.keys()
     for name, levels in alone.items():
         assert fast[name].item() == pytest.approx(sum(levels).item(), rel=1e-5)
 
 
-def test_a_head_without_a_fast_form_says_so_once(tiny, batch):
+def test_a_head_without_a_fast_form_says_so_once(tiny_detector, batch):
     def sampled(seed):
-        detector = tiny("gfl", seed=seed)
+        detector = tiny_detector("gfl", seed=seed)
         detector.bbox_head.train_cfg["allowed_border"] = 0
         return detector
 
@@ -104,6 +105,6 @@ def test_a_head_without_a_fast_form_says_so_once(tiny, batch):
     assert len(said) == 1 and model.pair.student_head.fast is None
 
 
-def test_an_unknown_precision_is_named(tiny):
+def test_an_unknown_precision_is_named(tiny_detector):
     with pytest.raises(LabError, match="fp16.*fp32, bf16"):
-        distiller(tiny, "gfl", precision="fp16")
+        distiller(tiny_detector, "gfl", precision="fp16")

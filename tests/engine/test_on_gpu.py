@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from crosskd_lab.distiller import Distiller
-from crosskd_lab.engine import FastForm, quicken
+from crosskd_lab.engine.fast import FastForm, quicken
 from crosskd_lab.engine.targets import pad_objects
 from crosskd_lab.heads import adapter_of
 from crosskd_lab.hot import compile_hot
-from crosskd_lab.methods import PKD, CrossKD, PredictionMimicking
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
+from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.pair import Pair
 
 HEADS = ["gfl", "atss", "retinanet", "fcos", "fcos_exp"]
@@ -28,8 +29,8 @@ def exact_sums(monkeypatch):
     compile_hot(False)
 
 
-def model_of(tiny, name, precision, device, compiled=False):
-    pair = Pair(tiny(name, seed=1), tiny(name, seed=2), {"checkpoint": "random"})
+def model_of(tiny_detector, name, precision, device, compiled=False):
+    pair = Pair(tiny_detector(name, seed=1), tiny_detector(name, seed=2), {"checkpoint": "random"})
     methods = [CrossKD(), PredictionMimicking(), PKD()]
     model = Distiller(pair=pair, methods=methods).train()
     if precision is not None:
@@ -48,9 +49,9 @@ def step(model, batch, device):
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_targets_are_the_cpus(tiny, case, name):
-    adapter = adapter_of(tiny(name))
-    on_gpu = adapter_of(tiny(name).cuda())
+def test_targets_are_the_cpus(tiny_detector, case, name):
+    adapter = adapter_of(tiny_detector(name))
+    on_gpu = adapter_of(tiny_detector(name).cuda())
     for seed in range(30):
         said, truths, metas, ignored = case(adapter, seed)
         here = FastForm(adapter).assign(adapter, said, pad_objects(truths, ignored), metas)
@@ -66,30 +67,32 @@ def test_targets_are_the_cpus(tiny, case, name):
 
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("precision", [None, "fp32"])
-def test_a_step_in_fp32_is_the_cpus(tiny, case_batch, name, precision):
+def test_a_step_in_fp32_is_the_cpus(tiny_detector, case_batch, name, precision):
     batch = case_batch(7)
-    here, slope = step(model_of(tiny, name, None, "cpu"), batch, "cpu")
-    there, other = step(model_of(tiny, name, precision, "cuda"), batch, "cuda")
+    here, slope = step(model_of(tiny_detector, name, None, "cpu"), batch, "cpu")
+    there, other = step(model_of(tiny_detector, name, precision, "cuda"), batch, "cuda")
     assert there == {loss: pytest.approx(value, rel=1e-3, abs=1e-4) for loss, value in here.items()}
     assert torch.nn.functional.cosine_similarity(slope, other, 0) > 0.999
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_a_step_in_bf16_is_the_cpus(tiny, case_batch, name):
+def test_a_step_in_bf16_is_the_cpus(tiny_detector, case_batch, name):
     batch = case_batch(7)
-    exact, _ = step(model_of(tiny, name, "fp32", "cpu"), batch, "cpu")
-    here, slope = step(model_of(tiny, name, "bf16", "cpu"), batch, "cpu")
-    there, other = step(model_of(tiny, name, "bf16", "cuda"), batch, "cuda")
+    exact, _ = step(model_of(tiny_detector, name, "fp32", "cpu"), batch, "cpu")
+    here, slope = step(model_of(tiny_detector, name, "bf16", "cpu"), batch, "cpu")
+    there, other = step(model_of(tiny_detector, name, "bf16", "cuda"), batch, "cuda")
     for loss, value in exact.items():  # as far from float32 as the CPU's bf16 is, or nearer
         allowed = 2 * abs(here[loss] - value) + 0.03 * abs(value) + 0.02
         assert abs(there[loss] - value) <= allowed, (loss, there[loss], here[loss], value)
     assert other.isfinite().all() and other.any()
 
 
-def test_compiled_it_says_the_same(tiny, case_batch):
+def test_compiled_it_says_the_same(tiny_detector, case_batch):
     batch = case_batch(7)
-    plain, slope = step(model_of(tiny, "gfl", "bf16", "cuda"), batch, "cuda")
-    fused, other = step(model_of(tiny, "gfl", "bf16", "cuda", compiled=True), batch, "cuda")
+    plain, slope = step(model_of(tiny_detector, "gfl", "bf16", "cuda"), batch, "cuda")
+    fused, other = step(
+        model_of(tiny_detector, "gfl", "bf16", "cuda", compiled=True), batch, "cuda"
+    )
     assert fused == {
         loss: pytest.approx(value, rel=0.03, abs=0.02) for loss, value in plain.items()
     }
@@ -98,8 +101,8 @@ def test_compiled_it_says_the_same(tiny, case_batch):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", HEADS)
-def test_no_step_waits_for_the_gpu(tiny, case_batch, name, precision):
-    model = model_of(tiny, name, precision, "cuda")
+def test_no_step_waits_for_the_gpu(tiny_detector, case_batch, name, precision):
+    model = model_of(tiny_detector, name, precision, "cuda")
     images, samples = case_batch(7)
     images, samples = images.cuda(), [sample.to("cuda") for sample in samples]
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from crosskd_lab.distiller import Distiller
-from crosskd_lab.engine import quicken
+from crosskd_lab.engine.fast import quicken
 from crosskd_lab.engine.precision import Weights, group_norm, norms_behind
 from crosskd_lab.errors import LabError
-from crosskd_lab.methods import CrossKD
+from crosskd_lab.methods.crosskd import CrossKD
 from crosskd_lab.pair import Pair
 
 HEADS = ["gfl", "atss", "retinanet", "fcos"]
@@ -27,15 +27,15 @@ def lively(detector):
     return detector
 
 
-def test_every_norm_of_a_resnet_is_found(tiny):
-    detector = tiny("gfl")
+def test_every_norm_of_a_resnet_is_found(tiny_detector):
+    detector = tiny_detector("gfl")
     norms = [m for m in detector.backbone.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     found = [norm for _, norm in norms_behind(detector)]
     assert len(found) == len(norms) and set(found) == set(norms)
 
 
-def test_folding_changes_nothing(tiny):
-    detector = lively(tiny("gfl")).eval().double()
+def test_folding_changes_nothing(tiny_detector):
+    detector = lively(tiny_detector("gfl")).eval().double()
     images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     before = detector.extract_feat(images)
     Weights(detector, torch.float64, frozen=True)
@@ -49,8 +49,8 @@ def test_folding_changes_nothing(tiny):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
-def test_a_frozen_teacher_notices_other_weights(tiny):
-    detector = lively(tiny("gfl")).eval().requires_grad_(False)
+def test_a_frozen_teacher_notices_other_weights(tiny_detector):
+    detector = lively(tiny_detector("gfl")).eval().requires_grad_(False)
     Weights(detector, torch.float32, frozen=True)
     images = torch.randn(1, 3, 64, 64)
     first = detector.extract_feat(images)[0].clone()
@@ -59,12 +59,12 @@ def test_a_frozen_teacher_notices_other_weights(tiny):
     assert not first.allclose(detector.extract_feat(images)[0])
 
 
-def test_gradients_flow_through_the_fold_to_float32_weights(tiny):
+def test_gradients_flow_through_the_fold_to_float32_weights(tiny_detector):
     """In float64 the folded student's gradients are those of the student itself."""
     images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     gradients = []
     for fold in (False, True):
-        detector = lively(tiny("gfl")).double().train()
+        detector = lively(tiny_detector("gfl")).double().train()
         if fold:
             Weights(detector, torch.float64, frozen=False)
         sum(f.square().mean() for f in detector.extract_feat(images)).backward()
@@ -84,9 +84,11 @@ def test_group_norm_is_torchs():
     torch.testing.assert_close(half.float(), expected.relu(), rtol=0.02, atol=0.02)
 
 
-def one_step(tiny, batch, name, align, precision):
+def one_step(tiny_detector, batch, name, align, precision):
     """Losses and gradients of one step; "autocast" is the reference in torch's mixed precision."""
-    pair = Pair(lively(tiny(name, 1)), lively(tiny(name, 2)), {"checkpoint": "random"})
+    pair = Pair(
+        lively(tiny_detector(name, 1)), lively(tiny_detector(name, 2)), {"checkpoint": "random"}
+    )
     torch.manual_seed(0)
     model = Distiller(pair=pair, methods=[CrossKD(align=align)]).train()
     if precision != "autocast":
@@ -107,10 +109,11 @@ def one_step(tiny, batch, name, align, precision):
 
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("align", ["statistics", "conv"])
-def test_bf16_is_as_near_to_fp32_as_autocast_is(tiny, case_batch, name, align):
+def test_bf16_is_as_near_to_fp32_as_autocast_is(tiny_detector, case_batch, name, align):
     batch = case_batch(7)
     exact, half, auto = (
-        one_step(tiny, batch, name, align, precision) for precision in ("fp32", "bf16", "autocast")
+        one_step(tiny_detector, batch, name, align, precision)
+        for precision in ("fp32", "bf16", "autocast")
     )
     assert exact[0].keys() == half[0].keys()
     for loss, value in exact[0].items():
@@ -123,8 +126,8 @@ def test_bf16_is_as_near_to_fp32_as_autocast_is(tiny, case_batch, name, align):
     assert near(ours, whole, 0) >= min(near(theirs, whole, 0) - 0.05, 0.99)
 
 
-def test_a_student_in_evaluation_mode_predicts_in_float32(tiny):
-    pair = Pair(tiny("gfl", 1), tiny("gfl", 2))
+def test_a_student_in_evaluation_mode_predicts_in_float32(tiny_detector):
+    pair = Pair(tiny_detector("gfl", 1), tiny_detector("gfl", 2))
     images = torch.randn(1, 3, 64, 64)
     before = pair.student.eval().extract_feat(images)
     model = quicken(Distiller(pair=pair, methods=[]), "bf16").train()
@@ -133,15 +136,15 @@ def test_a_student_in_evaluation_mode_predicts_in_float32(tiny):
     assert all(a.equal(b) for a, b in zip(before, after, strict=True))
 
 
-def test_a_layer_that_knows_no_bf16_is_named(tiny):
-    detector = tiny("gfl")
+def test_a_layer_that_knows_no_bf16_is_named(tiny_detector):
+    detector = tiny_detector("gfl")
     detector.bbox_head.odd = torch.nn.Linear(2, 2)
     with pytest.raises(LabError, match=r"bbox_head.odd is Linear"):
         Weights(detector, torch.bfloat16, frozen=False)
 
 
-def test_state_dicts_stay_stock(tiny):
-    before = set(tiny("gfl").state_dict())
-    pair = Pair(tiny("gfl", 1), tiny("gfl", 2))
+def test_state_dicts_stay_stock(tiny_detector):
+    before = set(tiny_detector("gfl").state_dict())
+    pair = Pair(tiny_detector("gfl", 1), tiny_detector("gfl", 2))
     model = quicken(Distiller(pair=pair, methods=[]), "bf16")
     assert set(model.state_dict()) == before == set(pair.teacher.state_dict())

@@ -8,11 +8,11 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from crosskd_lab.engine import FastForm, why_reference
+from crosskd_lab.engine.fast import FastForm, why_reference
 from crosskd_lab.engine.targets import pad_objects
 from crosskd_lab.heads import adapter_of
-from crosskd_lab.heads.deltas import encode
-from crosskd_lab.heads.locations import by_image
+from crosskd_lab.heads.dense import by_image
+from crosskd_lab.heads.retinanet import encode
 
 CASES = 300
 
@@ -27,7 +27,9 @@ def stock_targets(adapter, said, truths, metas, ignored):
         anchors = head.get_anchors(sizes, metas, device="cpu")
         made = head.get_targets(*anchors, truths, metas, batch_gt_instances_ignore=ignored)
     targets = adapter.read_targets(made, said, metas)
-    if type(head).__name__ == "RetinaHead":  # its own are deltas, which a tiny object overflows
+    if (
+        type(head).__name__ == "RetinaHead"
+    ):  # its own are deltas, which a tiny_detector object overflows
         targets = replace(targets, boxes=torch.cat(made[2], 1))
     if type(head).__name__ == "FCOSHead":  # its own are distances, of which boxes are a rounding
         edges = by_image(made[1], len(truths))
@@ -60,8 +62,8 @@ def expect_equal(found, stock):
 
 
 @pytest.mark.parametrize("name", ["gfl", "atss", "retinanet", "fcos", "fcos_exp"])
-def test_targets_are_stocks_in_every_case(tiny, case, name):
-    adapter = adapter_of(tiny(name))
+def test_targets_are_stocks_in_every_case(tiny_detector, case, name):
+    adapter = adapter_of(tiny_detector(name))
     form = FastForm(adapter)
     positives = left_out = 0
     for seed in range(CASES):
@@ -78,9 +80,9 @@ def test_targets_are_stocks_in_every_case(tiny, case, name):
 
 
 @pytest.mark.parametrize("name", ["gfl", "retinanet", "fcos"])
-def test_where_all_priors_count_ties_fall_as_in_stock(tiny, case, name):
+def test_where_all_priors_count_ties_fall_as_in_stock(tiny_detector, case, name):
     """Whole-numbered boxes lie equally far from several priors."""
-    adapter = adapter_of(tiny(name))
+    adapter = adapter_of(tiny_detector(name))
     form = FastForm(adapter)
     for seed in range(40):
         said, truths, metas, _ = case(adapter, seed)
@@ -111,10 +113,10 @@ def test_padding_is_no_object():
         (dict(assigner=dict(type="SimOTAAssigner")), "no fast form of SimOTAAssigner"),
     ],
 )
-def test_what_stock_alone_can_do_is_left_to_it(tiny, change, words):
+def test_what_stock_alone_can_do_is_left_to_it(tiny_detector, change, words):
     from mmdet.registry import TASK_UTILS
 
-    adapter = adapter_of(tiny("gfl"))
+    adapter = adapter_of(tiny_detector("gfl"))
     head = adapter.head
     head.train_cfg = {**head.train_cfg, **change}
     if "assigner" in change:

@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 import torch
 
-from crosskd_lab.record import read_metrics, read_record
-from crosskd_lab.scenes import verify_scenes, write_scenes
+from crosskd_lab.data.scene_sets import verify_scenes, write_scenes
+from crosskd_lab.engine.hooks import last_checkpoint
+from crosskd_lab.engine.record import read_metrics, read_record
 from crosskd_lab.stack.checkpoints import load_from_local
-from crosskd_lab.training import last_checkpoint
 
 HERE = Path(__file__).resolve().parent
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children: no fork")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from crosskd_lab.experiment import load_experiment
-from crosskd_lab.training import train
+from crosskd_lab.engine.config import load_experiment
+from crosskd_lab.engine.train import train
 
 
 @pytest.mark.faults

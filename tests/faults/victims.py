@@ -18,11 +18,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from crosskd_lab.data.scene_sets import write_scenes
+from crosskd_lab.engine.config import load_experiment
+from crosskd_lab.engine.train import prepare_engine, train
 from crosskd_lab.errors import LabError
-from crosskd_lab.experiment import load_experiment
-from crosskd_lab.race import run_race
-from crosskd_lab.scenes import write_scenes
-from crosskd_lab.training import prepare_engine, train
+from crosskd_lab.runs.race import run_race
 
 TINY = {
     "teacher.checkpoint": "random",
@@ -47,8 +47,8 @@ def work(kind: str, folder: Path, data: Path) -> None:
         small = {key: value for key, value in TINY.items() if key != "teacher.checkpoint"}
         run_race(folder, 3, 1, ("none", "crosskd"), data, "random:gfl_r18_w32", settings=small)
     elif kind == "sweep":
-        from crosskd_lab.declared import Row, Sweep
-        from crosskd_lab.sweep import run_sweep
+        from crosskd_lab.report.sweep_spec import Row, Sweep
+        from crosskd_lab.runs.sweep import run_sweep
 
         settings = TINY | {"schedule.steps": 3, "schedule.validate_every": 2}
         rows = tuple(Row(name, f"pocket/{name}", settings) for name in ("none", "crosskd"))

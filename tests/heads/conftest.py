@@ -142,7 +142,7 @@ def constant(detector) -> Callable[..., Any]:
     """
 
     def make(adapter: Any, cls: float, reg: list[float], centerness: float | None = None) -> Any:
-        from crosskd_lab.heads import Predictions
+        from crosskd_lab.heads.base import Predictions
 
         def maps(values: list[float]) -> tuple[torch.Tensor, ...]:
             row = torch.tensor(values * adapter.anchors).view(1, -1, 1, 1)
@@ -174,8 +174,8 @@ def mimicry(detector) -> Callable[..., Any]:
         ignored: tuple[int, ...] = (),
         num_pos: float = 1.0,
     ) -> dict[str, float]:
-        from crosskd_lab.heads import HeadTaps, Targets
-        from crosskd_lab.methods import PredictionMimicking
+        from crosskd_lab.heads.base import HeadTaps, Targets
+        from crosskd_lab.methods.crosskd import PredictionMimicking
         from crosskd_lab.taps import Taps
 
         count = sum(adapter.counts(ours.cls))

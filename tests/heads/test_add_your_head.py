@@ -14,7 +14,7 @@ from torch import nn
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
 from crosskd_lab.heads import ADAPTERS, adapter_for
-from crosskd_lab.methods import CrossKD, PredictionMimicking
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.pair import Pair
 
 RECIPE = Path(__file__).resolve().parents[2] / "docs" / "add_your_head.md"
@@ -70,7 +70,7 @@ def test_the_recipe_serves_a_new_head(detector, batch, my_head):
     exec(code, {})
     model = detector("retinanet", **my_head)
     neck = model.extract_feat(batch[0])
-    walked = adapter_for(model.bbox_head).walk(neck).predictions
+    walked = adapter_for(model.bbox_head).forward_towers(neck).predictions
     for ours, theirs in zip((walked.cls, walked.reg), model.bbox_head(neck), strict=True):
         assert all(map(torch.equal, ours, theirs))
     for teacher in (detector("retinanet", seed=2, **my_head), detector("gfl", seed=2)):
@@ -83,5 +83,5 @@ def test_the_recipe_serves_a_new_head(detector, batch, my_head):
 def test_the_list_of_heads_is_that_of_the_adapters():
     rows = re.findall(r"^\| `(\w+)` \| (\d) \| (\d) \|", HEADS.read_text(), re.MULTILINE)
     assert {name: int(i) for name, _, i in rows} == {
-        name: adapter.recipe.layer for name, adapter in ADAPTERS.items()
+        name: adapter.defaults.layer for name, adapter in ADAPTERS.items()
     }

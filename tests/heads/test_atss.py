@@ -7,7 +7,7 @@ import math
 import pytest
 
 from crosskd_lab.heads import adapter_for
-from crosskd_lab.methods import CrossKD
+from crosskd_lab.methods.crosskd import CrossKD
 from crosskd_lab.pair import Pair
 from crosskd_lab.taps import collect
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from crosskd_lab.distiller import Distiller
-from crosskd_lab.methods import PKD, CrossKD
+from crosskd_lab.methods.crosskd import CrossKD
+from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.pair import Pair, build_detector
 
 RETINANET = {

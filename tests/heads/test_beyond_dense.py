@@ -13,14 +13,10 @@ import pytest
 import torch
 
 from crosskd_lab.distiller import Distiller
-from crosskd_lab.methods import (
-    CrossKD,
-    DecoderCrossKD,
-    DecoderMimicking,
-    Method,
-    PredictionMimicking,
-    RPNCrossKD,
-)
+from crosskd_lab.methods.base import Method
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
+from crosskd_lab.methods.decoder_crosskd import DecoderCrossKD, DecoderMimicking
+from crosskd_lab.methods.rpn_crosskd import RPNCrossKD
 from crosskd_lab.pair import Pair
 
 WORKER = Path(__file__).with_name("two_processes.py")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from crosskd_lab.distiller import Distiller
-from crosskd_lab.heads import DDODAdapter, adapter_for
-from crosskd_lab.methods import CrossKD
+from crosskd_lab.heads import adapter_for
+from crosskd_lab.heads.ddod import DDODAdapter
+from crosskd_lab.methods.crosskd import CrossKD
 from crosskd_lab.pair import Pair
 
 

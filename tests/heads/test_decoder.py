@@ -5,7 +5,8 @@ import copy
 import pytest
 import torch
 
-from crosskd_lab.heads import Predictions, adapter_of
+from crosskd_lab.heads import adapter_of
+from crosskd_lab.heads.base import Predictions
 from crosskd_lab.pair import Pair
 from crosskd_lab.taps import collect
 
@@ -52,7 +53,7 @@ def test_taps_hold_every_layers_queries(pair, make_batch):
 
 def test_box_distance_is_in_pixels():
     class Head:
-        from crosskd_lab.heads import DecoderAdapter
+        from crosskd_lab.heads.decoder import DecoderAdapter
 
         reg_distance = DecoderAdapter.reg_distance
 

@@ -13,8 +13,9 @@ from mmengine.structures import InstanceData
 from crosskd_lab.cross_head import cross_head
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
-from crosskd_lab.heads import BRANCHES, adapter_for
-from crosskd_lab.methods import CrossKD, PredictionMimicking
+from crosskd_lab.heads import adapter_for
+from crosskd_lab.heads.base import BRANCHES
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.pair import Pair
 
 FOUR = ["gfl", "retinanet", "fcos", "atss"]
@@ -46,7 +47,7 @@ def test_the_walk_is_the_heads_own_forward(detector, batch, family, tap):
     model = detector(family)
     neck = model.extract_feat(batch[0])
     adapter = adapter_for(model.bbox_head)
-    walked = adapter.outputs(adapter.walk(neck, tap).predictions)
+    walked = adapter.outputs(adapter.forward_towers(neck, tap).predictions)
     stock = model.bbox_head(neck)
     assert len(walked) == len(stock) >= 2
     assert all(same(ours, tuple(theirs)) for ours, theirs in zip(walked, stock, strict=True))
@@ -56,8 +57,8 @@ def test_the_walk_is_the_heads_own_forward(detector, batch, family, tap):
 def test_resuming_from_any_layer_ends_at_the_same_predictions(detector, batch, family, i):
     model = detector(family)
     adapter = adapter_for(model.bbox_head)
-    taps = adapter.walk(model.extract_feat(batch[0]))
-    last = {branch: adapter.resume(branch, taps.towers[branch][i], i) for branch in BRANCHES}
+    taps = adapter.forward_towers(model.extract_feat(batch[0]))
+    last = {branch: adapter.forward_from(branch, taps.towers[branch][i], i) for branch in BRANCHES}
     resumed = adapter.predict(last)
     assert same(resumed.cls, taps.predictions.cls)
     assert same(resumed.reg, taps.predictions.reg)
@@ -68,7 +69,7 @@ def test_the_detection_loss_is_stock_to_the_bit(detector, batch, family):
     model = detector(family)
     expected = copy.deepcopy(model).loss(*batch)  # DDOD counts its calls
     adapter = adapter_for(model.bbox_head)
-    taps = adapter.walk(model.extract_feat(batch[0]))
+    taps = adapter.forward_towers(model.extract_feat(batch[0]))
     gt = [sample.gt_instances for sample in batch[1]]
     metas = [sample.metainfo for sample in batch[1]]
     losses, targets = adapter.detection_losses(taps.predictions, gt, metas)
@@ -102,7 +103,7 @@ def test_ignored_objects_are_left_out_as_stock_leaves_them(detector, batch, fami
 def test_targets_name_real_objects_in_pixels(detector, batch, family):
     model = detector(family)
     adapter = adapter_for(model.bbox_head)
-    taps = adapter.walk(model.extract_feat(batch[0]))
+    taps = adapter.forward_towers(model.extract_feat(batch[0]))
     gt = [sample.gt_instances for sample in batch[1]]
     metas = [sample.metainfo for sample in batch[1]]
     _, targets = adapter.detection_losses(taps.predictions, gt, metas)
@@ -125,7 +126,7 @@ def test_decoded_boxes_are_those_that_stock_evaluation_finds(detector, batch, fa
     adapter = adapter_for(model.bbox_head)
     with torch.no_grad():
         neck = model.extract_feat(batch[0])
-        taps = adapter.walk(neck)
+        taps = adapter.forward_towers(neck)
         metas = [sample.metainfo for sample in batch[1]]
         boxes = adapter.decode(taps.predictions.reg, metas)
         found = model.bbox_head.predict(neck, batch[1], rescale=False)
@@ -138,7 +139,7 @@ def test_decoded_boxes_are_those_that_stock_evaluation_finds(detector, batch, fa
 def assert_a_copy_says_the_same(adapter, neck, i: int, exponents: bool) -> None:
     """To 1e-5 of 1 or a map's largest value: alignment has an epsilon, which exp() magnifies."""
     with torch.no_grad():
-        taps = adapter.walk(neck)
+        taps = adapter.forward_towers(neck)
         crossed = cross_head(adapter, taps.towers, taps.towers, i)
     said = taps.predictions
     compared = [*zip(crossed.cls, said.cls, strict=True)]
@@ -162,7 +163,7 @@ def test_a_copy_of_the_teacher_gives_the_teachers_predictions(detector, batch, f
 def test_towers_of_another_depth_are_walked_and_crossed(detector, batch, family, depth):
     model = detector(family, stacked_convs=depth)
     adapter, neck = adapter_for(model.bbox_head), model.extract_feat(batch[0])
-    walked = adapter.outputs(adapter.walk(neck).predictions)
+    walked = adapter.outputs(adapter.forward_towers(neck).predictions)
     for ours, theirs in zip(walked, model.bbox_head(neck), strict=True):
         assert same(ours, tuple(theirs))
     for i in range(depth + 1):
@@ -209,7 +210,7 @@ def test_every_pair_distils(detector, batch, student, teacher):
     crosskd = [value for name, value in losses.items() if "crosskd" in name]
     kd = [value for name, value in losses.items() if "loss_kd" in name]
     assert all(value.isfinite() and value > 0 for value in [*crosskd, *kd])
-    i = pair.teacher_head.recipe.layer
+    i = pair.teacher_head.defaults.layer
     sum(crosskd).backward(retain_graph=True)
     names = reached(pair.student)
     assert {layer_of(n) for n in names if n.startswith("bbox_head.")} == set(range(i))

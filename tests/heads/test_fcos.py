@@ -32,16 +32,16 @@ def test_evaluation_mode_changes_neither_unit_nor_boxes(detector, batch, family,
     adapter = adapter_for(model.bbox_head)
     with torch.no_grad():
         neck = model.extract_feat(batch[0])
-        training = adapter.walk(neck).predictions.reg
+        training = adapter.forward_towers(neck).predictions.reg
         model.eval()
-        evaluating = adapter.walk(neck).predictions.reg
+        evaluating = adapter.forward_towers(neck).predictions.reg
         in_pixels = model.bbox_head(neck)[1]
     assert torch.equal(training[0], evaluating[0])
     torch.testing.assert_close(training[0] * unit, in_pixels[0])
 
 
 def test_a_point_outside_all_objects_counts_for_nothing_in_m(detector, constant):
-    from crosskd_lab.heads import Targets
+    from crosskd_lab.heads.base import Targets
 
     adapter = adapter_for(detector("fcos").bbox_head)
     maps = constant(adapter, 0.0, [1.0] * 4).cls
@@ -59,7 +59,7 @@ def test_centerness_is_mmdets_own(detector, batch):
     model = detector("fcos")
     head = model.bbox_head
     adapter = adapter_for(head)
-    taps = adapter.walk(model.extract_feat(batch[0]))
+    taps = adapter.forward_towers(model.extract_feat(batch[0]))
     gt = [sample.gt_instances for sample in batch[1]]
     metas = [sample.metainfo for sample in batch[1]]
     _, targets = adapter.detection_losses(taps.predictions, gt, metas)

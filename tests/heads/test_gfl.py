@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from crosskd_lab.heads import GFLAdapter, adapter_for
+from crosskd_lab.heads import adapter_for
+from crosskd_lab.heads.gfl import GFLAdapter
 
 SIZES = [(8, 8), (4, 4), (2, 2), (1, 1), (1, 1)]  # of a 64-pixel image
 STRIDES = (8, 16, 32, 64, 128)
@@ -69,7 +70,9 @@ def test_box_distance_is_the_mean_over_edges(make_detector):
 def test_targets_of_one_object(head, make_batch):
     _, samples = make_batch([[[16, 16, 48, 48]]])
     samples[0].set_metainfo(dict(pad_shape=(64, 40)))
-    predictions = head.walk(tuple(torch.zeros(1, 16, *size) for size in SIZES)).predictions
+    predictions = head.forward_towers(
+        tuple(torch.zeros(1, 16, *size) for size in SIZES)
+    ).predictions
     metas = [samples[0].metainfo]
     losses, targets = head.detection_losses(predictions, [samples[0].gt_instances], metas)
     assert {"loss_cls", "loss_bbox", "loss_dfl"} <= set(losses)
@@ -89,7 +92,9 @@ def test_soft_labels_are_the_overlap_at_the_objects_class(head, make_batch):
     _, samples = make_batch([[[8, 8, 56, 56]]])
     samples[0].set_metainfo(dict(pad_shape=(64, 64)))
     # all bins equal at stride 8: each box reaches 24 pixels from its centre, 48 by 48 in all
-    predictions = head.walk(tuple(torch.zeros(1, 16, *size) for size in SIZES)).predictions
+    predictions = head.forward_towers(
+        tuple(torch.zeros(1, 16, *size) for size in SIZES)
+    ).predictions
     reg = maps(4 * 7, 0)
     predictions = type(predictions)(predictions.cls, reg)
     metas = [samples[0].metainfo]

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from crosskd_lab.distiller import Distiller
-from crosskd_lab.methods import PKD, CrossKD, PredictionMimicking
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
+from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.pair import Pair
 
 HEADS = ["gfl", "retinanet", "fcos", "fcos_exp", "atss", "ddod", "paa", "vfnet", "tood", "rtmdet"]

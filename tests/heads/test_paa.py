@@ -11,8 +11,8 @@ from mmdet.models.dense_heads import paa_head
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
 from crosskd_lab.heads import adapter_for
-from crosskd_lab.heads.overhear import overhear
-from crosskd_lab.methods import CrossKD
+from crosskd_lab.heads.base import record_calls
+from crosskd_lab.methods.crosskd import CrossKD
 from crosskd_lab.pair import Pair
 
 LN4 = math.log(4)  # sigma = 0.8
@@ -20,14 +20,14 @@ LN4 = math.log(4)  # sigma = 0.8
 
 def walked(model, batch):
     adapter = adapter_for(model.bbox_head)
-    said = adapter.walk(model.extract_feat(batch[0])).predictions
+    said = adapter.forward_towers(model.extract_feat(batch[0])).predictions
     return adapter, (said, [s.gt_instances for s in batch[1]], [s.metainfo for s in batch[1]])
 
 
 def test_targets_are_those_of_the_second_step(detector, batch):
     model = detector("paa")
     adapter, step = walked(model, batch)
-    with overhear(model.bbox_head, "get_targets") as first:
+    with record_calls(model.bbox_head, "get_targets") as first:
         _, targets = adapter.detection_losses(*step)
     candidates = torch.stack(first[0][0]) < adapter.num_classes
     assert not (targets.positive & ~candidates).any()

@@ -29,7 +29,7 @@ def test_terms_of_constant_predictions(detector, constant, mimicry):
 def test_middling_anchors_are_ignored(detector, batch):
     model = detector("retinanet")
     adapter = adapter_for(model.bbox_head)
-    taps = adapter.walk(model.extract_feat(batch[0]))
+    taps = adapter.forward_towers(model.extract_feat(batch[0]))
     gt = [sample.gt_instances for sample in batch[1]]
     metas = [sample.metainfo for sample in batch[1]]
     _, targets = adapter.detection_losses(taps.predictions, gt, metas)

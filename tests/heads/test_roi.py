@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.heads import Predictions, RoIAdapter, adapter_of
+from crosskd_lab.heads import adapter_of
+from crosskd_lab.heads.base import Predictions
+from crosskd_lab.heads.roi import RoIAdapter
 from crosskd_lab.pair import Pair
 from crosskd_lab.taps import collect
 

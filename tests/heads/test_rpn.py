@@ -13,7 +13,7 @@ def rpn(beyond_dense, request):
 
 def test_the_walk_is_the_heads_own_forward(rpn):
     neck = tuple(torch.randn(2, 64, n, n) for n in (16, 8, 4, 2, 1))
-    walked = RPNAdapter(rpn).walk(neck)
+    walked = RPNAdapter(rpn).forward_towers(neck)
     for mine, theirs in zip(
         (walked.predictions.cls, walked.predictions.reg), rpn(neck), strict=True
     ):
@@ -24,7 +24,7 @@ def test_the_walk_is_the_heads_own_forward(rpn):
 def test_what_it_reads_is_rectified_or_not(rpn):
     neck = tuple(torch.randn(1, 64, n, n) for n in (16, 8, 4, 2, 1))
     adapter = RPNAdapter(rpn)
-    after, before = adapter.walk(neck), adapter.walk(neck, "pre_relu")
+    after, before = adapter.forward_towers(neck), adapter.forward_towers(neck, "pre_relu")
     assert after.towers["reg"][1][0].min() == 0 > before.towers["reg"][1][0].min()
     torch.testing.assert_close(
         before.towers["reg"][1][0].relu(), after.towers["reg"][1][0], rtol=0, atol=0

@@ -10,7 +10,7 @@ import torch
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
 from crosskd_lab.heads import adapter_for
-from crosskd_lab.methods import CrossKD, PredictionMimicking
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.pair import Pair
 
 LN4 = math.log(4)  # sigma = 0.8
@@ -42,7 +42,7 @@ def test_terms_of_constant_predictions(detector, constant, mimicry):
 def test_distances_may_be_exponents_and_are_pixels(detector, batch):
     model = detector("rtmdet", exp_on_reg=True)
     adapter, neck = adapter_for(model.bbox_head), model.extract_feat(batch[0])
-    reg = adapter.walk(neck).predictions.reg
+    reg = adapter.forward_towers(neck).predictions.reg
     for ours, theirs in zip(reg, model.bbox_head(neck)[1], strict=True):
         assert torch.equal(ours, theirs) and ours.min() > 0
 
@@ -50,7 +50,7 @@ def test_distances_may_be_exponents_and_are_pixels(detector, batch):
 def test_positives_are_counted(detector, batch):
     model = detector("rtmdet")
     adapter = adapter_for(model.bbox_head)
-    said = adapter.walk(model.extract_feat(batch[0])).predictions
+    said = adapter.forward_towers(model.extract_feat(batch[0])).predictions
     truths = [sample.gt_instances for sample in batch[1]]
     _, targets = adapter.detection_losses(said, truths, [s.metainfo for s in batch[1]])
     assert targets.num_pos == targets.positive.sum().item() > 1

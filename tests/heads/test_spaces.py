@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.heads import HeadTaps, adapter_for
+from crosskd_lab.heads import adapter_for
+from crosskd_lab.heads.base import HeadTaps
 from crosskd_lab.heads.spaces import best_anchors, nearest_anchors, same_space, to_anchors
-from crosskd_lab.methods import PredictionMimicking
+from crosskd_lab.methods.crosskd import PredictionMimicking
 from crosskd_lab.pair import Pair
 from crosskd_lab.taps import collect
 

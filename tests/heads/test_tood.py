@@ -10,7 +10,7 @@ import torch
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
 from crosskd_lab.heads import adapter_for
-from crosskd_lab.methods import CrossKD, PredictionMimicking
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.pair import Pair
 
 
@@ -18,7 +18,7 @@ def test_f_i_is_what_all_convs_up_to_i_gave(detector, batch):
     model = detector("tood")
     neck = model.extract_feat(batch[0])
     adapter = adapter_for(model.bbox_head)
-    after, before = (adapter.walk(neck, tap).towers for tap in ("post_relu", "pre_relu"))
+    after, before = (adapter.forward_towers(neck, tap).towers for tap in ("post_relu", "pre_relu"))
     assert after["cls"] is after["reg"] and adapter.depth == 6
     assert [adapter.channels("cls", i) for i in range(7)] == [8, 8, 16, 24, 32, 40, 48]
     x, layers = neck[1], []
@@ -51,7 +51,7 @@ def test_the_epoch_chooses_the_assigner(detector, batch, epoch, kind):
     model = detector("tood", anchor_type=kind, bbox_coder=coder)
     adapter, neck = adapter_for(model.bbox_head), model.extract_feat(batch[0])
     gt, metas = zip(*((s.gt_instances, s.metainfo) for s in batch[1]), strict=True)
-    said = adapter.walk(neck).predictions
+    said = adapter.forward_towers(neck).predictions
     for ours, theirs in zip(adapter.outputs(said), model.bbox_head(neck), strict=True):
         assert all(map(torch.equal, ours, theirs))
     for number in (0, model.bbox_head.initial_epoch):
@@ -72,7 +72,7 @@ def test_outside_of_a_run_it_is_epoch_0(detector, batch, epoch):
     model = detector("tood")
     epoch(None)
     adapter = adapter_for(model.bbox_head)
-    said = adapter.walk(model.extract_feat(batch[0])).predictions
+    said = adapter.forward_towers(model.extract_feat(batch[0])).predictions
     truths, metas = [s.gt_instances for s in batch[1]], [s.metainfo for s in batch[1]]
     assert adapter.detection_losses(said, truths, metas)[1].quality is None
 

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 
 from crosskd_lab.distiller import Distiller
-from crosskd_lab.methods import PKD, CrossKD, PredictionMimicking
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
+from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.pair import Pair
 
 WORKER = Path(__file__).with_name("two_processes.py")

@@ -10,7 +10,7 @@ import torch
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
 from crosskd_lab.heads import adapter_for
-from crosskd_lab.methods import CrossKD, PredictionMimicking
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.pair import Pair
 
 LN4 = math.log(4)  # sigma = 0.8
@@ -34,7 +34,7 @@ def test_its_options_are_walked_and_assigned_as_in_stock(detector, batch, change
     model = detector("vfnet", **changes)
     adapter = adapter_for(model.bbox_head)
     gt, metas = zip(*((s.gt_instances, s.metainfo) for s in batch[1]), strict=True)
-    said = adapter.walk(model.extract_feat(batch[0])).predictions
+    said = adapter.forward_towers(model.extract_feat(batch[0])).predictions
     losses, targets = adapter.detection_losses(said, list(gt), list(metas))
     stock = model.loss(*batch)
     assert losses.keys() == stock.keys() == {"loss_cls", "loss_bbox", "loss_bbox_rf"}
@@ -49,7 +49,7 @@ def test_padding_counts_for_nothing(detector, batch):
     batch[1][1].set_metainfo(dict(pad_shape=(128, 64)))
     adapter = adapter_for(model.bbox_head)
     gt, metas = zip(*((s.gt_instances, s.metainfo) for s in batch[1]), strict=True)
-    said = adapter.walk(model.extract_feat(batch[0])).predictions
+    said = adapter.forward_towers(model.extract_feat(batch[0])).predictions
     _, targets = adapter.detection_losses(said, list(gt), list(metas))
     finest = targets.label_weights[:, :256].view(2, 16, 16)
     assert finest[0].all() and finest[1, :, :8].all() and not finest[1, :, 8:].any()

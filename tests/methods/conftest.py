@@ -174,8 +174,8 @@ def pocket_sized(head: str) -> Any:
 @functools.cache
 def pair_of(head: str) -> Any:
     """A student and an untrained teacher of one family, with different weights."""
+    from crosskd_lab.engine.train import prepare_engine
     from crosskd_lab.pair import build_pair
-    from crosskd_lab.training import prepare_engine
 
     prepare_engine()
     torch.manual_seed(0)
@@ -221,7 +221,7 @@ def hand() -> Callable[..., Any]:
         side: int = 8,
         **head: Any,
     ) -> Any:
-        from crosskd_lab.heads import HeadTaps, Predictions, Targets
+        from crosskd_lab.heads.base import HeadTaps, Predictions, Targets
         from crosskd_lab.taps import Taps
 
         n, _, h, w = student.shape

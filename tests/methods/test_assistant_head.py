@@ -9,8 +9,8 @@ import torch
 
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
-from crosskd_lab.heads import BRANCHES
-from crosskd_lab.methods import AssistantHead
+from crosskd_lab.heads.base import BRANCHES
+from crosskd_lab.methods.assistant_head import AssistantHead
 
 FAMILIES = ("GFLHead", "RetinaHead", "FCOSHead", "ATSSHead")
 

@@ -5,7 +5,10 @@ import torch
 
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
-from crosskd_lab.methods import METHODS, PKD, CrossKD, Method, PredictionMimicking
+from crosskd_lab.methods import METHODS
+from crosskd_lab.methods.base import Method
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
+from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.taps import collect
 
 THREE = {"crosskd": CrossKD, "kd": PredictionMimicking, "pkd": PKD}

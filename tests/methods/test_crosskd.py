@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.methods import CrossKD
+from crosskd_lab.methods.crosskd import CrossKD
 from crosskd_lab.pair import Pair
 
 

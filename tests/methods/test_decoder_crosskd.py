@@ -7,8 +7,8 @@ import torch
 
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
-from crosskd_lab.methods import CrossKD, DecoderCrossKD, DecoderMimicking
-from crosskd_lab.methods.decoder_crosskd import deliver
+from crosskd_lab.methods.crosskd import CrossKD
+from crosskd_lab.methods.decoder_crosskd import DecoderCrossKD, DecoderMimicking, deliver
 from crosskd_lab.pair import Pair
 from crosskd_lab.taps import collect
 

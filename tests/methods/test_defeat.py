@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from crosskd_lab.methods import DeFeat
+from crosskd_lab.methods.defeat import DeFeat
 
 BOX = [[-4, -4, 4, 4]]  # holds the centre (0, 0) alone
 

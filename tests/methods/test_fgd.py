@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.methods import FGD
+from crosskd_lab.methods.fgd import FGD
 
 
 def test_all_four_terms_by_hand(hand):

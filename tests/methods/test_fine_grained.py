@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from crosskd_lab.methods import FineGrained
+from crosskd_lab.methods.fine_grained import FineGrained
 
 # Anchors of 8 pixels on a row at x = 0, 8, 16, 24; against this box the IoUs are 1, 1/3, 0, 0.
 BOX = [[-4, -4, 4, 4]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from crosskd_lab.methods import FitNets
+from crosskd_lab.methods.fitnets import FitNets
 
 
 def test_the_mean_over_every_cell(hand):

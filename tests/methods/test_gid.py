@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.heads import Predictions
-from crosskd_lab.methods import GID
-from crosskd_lab.methods.gid import disagreement, relation_distance
+from crosskd_lab.heads.base import Predictions
+from crosskd_lab.methods.gid import GID, disagreement, relation_distance
 
 OURS, THEIRS = torch.zeros(1, 1, 4), torch.ones(1, 1, 4)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from pytest import approx
 
-from crosskd_lab.methods import InsideGT
-from crosskd_lab.methods.inside_gt import inside_gt
+from crosskd_lab.methods.inside_gt import InsideGT, inside_gt
 
 BOX = [[0, 0, 16, 16]]
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.heads import Predictions
+from crosskd_lab.heads.base import Predictions
 from crosskd_lab.losses import distribution_kl
-from crosskd_lab.methods import LD
 from crosskd_lab.methods import ld as module
+from crosskd_lab.methods.ld import LD
 
 
 @pytest.mark.parametrize(("temperature", "expected"), [(2.0, 0.0726817), (10.0, 0.0753209)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from crosskd_lab.methods import MainRegion
+from crosskd_lab.methods.main_region import MainRegion
 
 
 def test_the_mean_over_positives(hand):

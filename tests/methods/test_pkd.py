@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.methods import PKD
+from crosskd_lab.methods.pkd import PKD
 
 
 def distance(student, teacher):

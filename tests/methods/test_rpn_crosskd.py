@@ -7,7 +7,7 @@ import torch
 
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
-from crosskd_lab.methods import RPNCrossKD
+from crosskd_lab.methods.rpn_crosskd import RPNCrossKD
 from crosskd_lab.pair import Pair
 
 

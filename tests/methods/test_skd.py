@@ -6,8 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from crosskd_lab.methods import SKD
-from crosskd_lab.methods.skd import gaussian, ssim
+from crosskd_lab.methods.skd import SKD, gaussian, ssim
 
 
 def test_constant_maps_differ_in_luminance_alone():

@@ -15,7 +15,7 @@ from pathlib import Path
 import papermill
 import pytest
 
-from crosskd_lab.book import NOTEBOOKS
+from crosskd_lab.notebook.book import NOTEBOOKS
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("jupyterlab", reason="jupyterlab is not installed")

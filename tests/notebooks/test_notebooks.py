@@ -11,23 +11,22 @@ import nbformat
 import pytest
 from PIL import Image
 
-from crosskd_lab.book import covers
-from crosskd_lab.book.maths import draw_formulas
-from crosskd_lab.book.press import execute
-from crosskd_lab.lesson.conflicts import check_ratio
-from crosskd_lab.lesson.exercises import check_align, check_gain, check_translation
-from crosskd_lab.lesson.fine_print import SWITCHES, check_keep
-from crosskd_lab.lesson.for_real import check_resume
-from crosskd_lab.lesson.imitations import check_region
-from crosskd_lab.lesson.other_heads import check_best
-from crosskd_lab.lesson.pulls import check_gini
-from crosskd_lab.lesson.the_tables import check_agreement
-from crosskd_lab.lesson.unfolding import check_split
-from crosskd_lab.lesson.what_held import check_verdict
-from crosskd_lab.lesson.which_layer import check_layers
-from crosskd_lab.lesson.your_data import check_boxes
 from crosskd_lab.methods import METHODS
-from crosskd_lab.tables import CLAIMS, measured_runs
+from crosskd_lab.notebook.book import covers, draw_formulas, execute
+from crosskd_lab.notebook.conflicts import check_ratio
+from crosskd_lab.notebook.exercises import check_align, check_gain, check_translation
+from crosskd_lab.notebook.fine_print import SWITCHES, check_keep
+from crosskd_lab.notebook.for_real import check_resume
+from crosskd_lab.notebook.imitations import check_region
+from crosskd_lab.notebook.other_heads import check_best
+from crosskd_lab.notebook.pulls import check_gini
+from crosskd_lab.notebook.the_tables import check_agreement
+from crosskd_lab.notebook.unfolding import check_split
+from crosskd_lab.notebook.what_held import check_verdict
+from crosskd_lab.notebook.which_layer import check_layers
+from crosskd_lab.notebook.your_data import check_boxes
+from crosskd_lab.report.claims import CLAIMS
+from crosskd_lab.report.results import measured_runs
 
 COVERS = covers()
 NAMES = [cover.path.stem for cover in COVERS]

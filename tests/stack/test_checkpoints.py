@@ -16,12 +16,7 @@ from mmengine.logging import HistoryBuffer
 from safetensors.torch import load_file, save_file
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.stack.checkpoints import (
-    load_from_local,
-    read_weights,
-    save_weights,
-    sha256,
-)
+from crosskd_lab.stack.checkpoints import load_from_local, read_weights, save_weights, sha256
 
 
 class Call:

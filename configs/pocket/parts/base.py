@@ -1,5 +1,5 @@
 # What all pocket detectors share, whatever their head: images, schedule, and a ResNet-18 with FPN
-# that two cores can train. Batch 16, 160-pixel scenes; crosskd_lab.experiment turns `data` and
+# that two cores can train. Batch 16, 160-pixel scenes; crosskd_lab.engine.config turns `data` and
 # `schedule` into the engine's loaders, loops and optimiser, so that one number changes it all.
 data = dict(root="data/scenes", size=160)
 schedule = dict(steps=1500, batch=16, lr=0.02, warmup=200, validate_every=500)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from crosskd_lab.stack.ops.common import vector_jacobian
+from .common import vector_jacobian
 
 
 def ms_deform_attn_forward(

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crosskd_lab.stack.ops.common import torchvision_op, vector_jacobian
+from .common import torchvision_op, vector_jacobian
 
 
 class _Geometry(NamedTuple):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crosskd_lab.stack.ops.common import vector_jacobian
+from .common import vector_jacobian
 
 
 def sigmoid_focal_loss_forward(

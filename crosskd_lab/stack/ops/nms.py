@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crosskd_lab.stack.ops.common import torchvision_op
+from .common import torchvision_op
 
 _BLOCK = 256  # rows of the IoU matrix held at once: 10 MB for 10,000 boxes
 _HARD, _LINEAR = 0, 1  # mmcv's numbers for soft-NMS methods; 2 is gaussian

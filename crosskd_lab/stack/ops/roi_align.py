@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crosskd_lab.errors import LabError
-from crosskd_lab.stack.ops.common import torchvision_op, vector_jacobian
+from ...errors import LabError
+from .common import torchvision_op, vector_jacobian
 
 _AVERAGE = 1  # mmcv's number for pool_mode="avg"; 0 is "max"
 

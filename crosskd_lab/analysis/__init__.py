@@ -1,1 +1,0 @@
-"""What the taps show: Taps in, arrays and data frames out."""

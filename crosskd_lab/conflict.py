@@ -1,0 +1,431 @@
+"""Sec. 3.1: where the assigner's target and the teacher's probability contradict each other.
+
+Found on one batch (Fig. 2), counted over a whole set with memory flat in its images (Fig. 3), at
+the cost of the assigner alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from mmdet.models.utils import unpack_gt_instances
+from mmdet.structures.bbox import bbox_overlaps
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .errors import LabError
+from .files import write_whole
+from .heads import adapter_for
+from .heads.base import BRANCHES, Levels, Predictions, Targets
+from .heads.dense import HeadAdapter
+from .maps import View, by_location, level_sizes, pixels, score_map, scores_of
+from .pair import Pair
+
+BOXES = ("teacher", "student", "exact")
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """One batch at R locations an image, finest level first, K classes.
+
+    Attributes:
+        target: ``(N, R, K)`` p^gt in [0, 1].
+        teacher: ``(N, R, K)`` the teacher's class probability.
+        label: ``(N, R)`` class of the assigned object, K for background.
+        area: ``(N, R)`` area of the assigned box in pixels² of the original image; 0: background.
+        counted: ``(N, R)`` bool, False outside the image and where the assigner ignores.
+        level: ``(R,)`` index of the pyramid level.
+    """
+
+    target: Tensor
+    teacher: Tensor
+    label: Tensor
+    area: Tensor
+    counted: Tensor
+    level: Tensor
+
+    @property
+    def positive(self) -> Tensor:
+        """``(N, R)`` bool: locations that the assigner gave to an object."""
+        return (self.label < self.target.size(-1)) & self.counted
+
+    @property
+    def discrepancy(self) -> tuple[Tensor, Tensor]:
+        """Sec. 3.1's max over classes of |p^gt - p^t|, and the class where it is: ``(N, R)``."""
+        most = (self.target - self.teacher).abs().max(-1)
+        return most.values, most.indices
+
+    def apart(self, threshold: float) -> Tensor:
+        """``(N, R)`` bool: counted locations with discrepancy > threshold."""
+        return (self.discrepancy[0] > threshold) & self.counted
+
+
+def conflict_ratio(conflict: Conflict, threshold: float) -> float:
+    """Fig. 3: locations with discrepancy > threshold, over positive locations (at least 1)."""
+    return float(conflict.apart(threshold).sum() / conflict.positive.sum().clamp(min=1))
+
+
+@torch.no_grad()
+def find_conflict(
+    pair: Pair, inputs: Tensor, data_samples: Sequence[Any], boxes: str = "teacher"
+) -> Conflict:
+    """Hold the student's assigner against the teacher on a batch.
+
+    The student's network runs only for ``boxes="student"``; otherwise its untrained weights have no
+    say in the result. Both detectors must be in evaluation mode.
+
+    Args:
+        pair: Student and teacher.
+        inputs: ``(N, 3, H, W)``, normalised.
+        data_samples: mmdet's samples with ground truth in input pixels.
+        boxes: "teacher", "student" or "exact", see above.
+
+    Raises:
+        LabError: for another word, or for an assigner that needs boxes="student".
+    """
+    if boxes not in BOXES:
+        raise LabError(f"boxes = {boxes!r} is unknown: choose one of {', '.join(BOXES)}")
+    if boxes != "student":
+        refuse_dynamic(pair.student_head)
+    truths, ignored, metas = unpack_gt_instances(data_samples)
+    teacher = pair.teacher_head.forward_towers(pair.teacher.extract_feat(inputs)).predictions
+    if boxes == "student":
+        student = pair.student_head.forward_towers(pair.student.extract_feat(inputs)).predictions
+    else:
+        student = blank_predictions(pair.student_head, teacher.cls)
+    targets = assigned(pair.student_head, student, truths, metas, ignored)
+    target = _target(pair, student, teacher, targets, metas, boxes)
+    return locate(pair.teacher_head, target, teacher, targets, metas)
+
+
+def locate(
+    teacher_head: HeadAdapter,
+    target: Tensor,
+    teacher: Predictions,
+    targets: Targets,
+    metas: Sequence[dict],
+) -> Conflict:
+    """Reduce both sides to locations.
+
+    Args:
+        teacher_head: Reads the teacher's predictions.
+        target: ``(N, P, K)`` p^gt at the student's priors.
+        teacher: The teacher's predictions.
+        targets: What the student's assigner decided.
+        metas: Per image, ``scale_factor`` (x, y) from original to input pixels.
+    """
+    levels = teacher.cls
+    scores = scores_of(teacher_head, teacher)
+    labels = torch.where(targets.positive, targets.labels, targets.num_classes)
+    label, first = by_location(labels, levels).min(-1)  # background is the highest label
+    boxes = by_location(targets.boxes, levels)
+    boxes = boxes.take_along_dim(first[..., None, None], 2).squeeze(2)
+    shrunk = boxes.new_tensor([x * y for x, y in (meta["scale_factor"] for meta in metas)])
+    area = (boxes[..., 2:] - boxes[..., :2]).prod(-1) / shrunk[:, None]
+    sizes = torch.tensor(level_sizes(levels), device=label.device)
+    return Conflict(
+        target=by_location(target, levels).amax(2),
+        teacher=by_location(scores, levels).amax(2),
+        label=label,
+        area=torch.where(label < targets.num_classes, area, 0),
+        counted=(by_location(targets.label_weights, levels) > 0).any(-1),
+        level=torch.arange(len(sizes), device=label.device).repeat_interleave(sizes),
+    )
+
+
+@torch.no_grad()
+def conflict_view(
+    pair: Pair,
+    batch: Mapping[str, Any],
+    students: Mapping[str, Any] | None = None,
+    boxes: str = "teacher",
+    image: int = 0,
+) -> View:
+    """Fig. 2 for one image of a batch: best scores of the ground truth, the teacher, any students.
+
+    Args:
+        pair: Student and teacher; the student's assigner gives the ground truth's map.
+        batch: ``inputs`` and ``data_samples``.
+        students: Trained detectors, in evaluation mode, by the titles of their maps.
+        boxes: Whose boxes quality labels come from.
+        image: Its index in the batch.
+    """
+    inputs = batch["inputs"]
+    size = (inputs.shape[-2], inputs.shape[-1])
+    found = find_conflict(pair, inputs, batch["data_samples"], boxes)
+    levels = pair.teacher.extract_feat(inputs)
+    seen = {
+        "ground truth": (pair.teacher_head, found.target),
+        "teacher": (pair.teacher_head, found.teacher),
+    }
+    for name, detector in (students or {}).items():
+        head = adapter_for(detector.bbox_head)
+        prediction = head.forward_towers(detector.extract_feat(inputs)).predictions
+        seen[name] = (head, scores_of(head, prediction))
+    maps = {
+        name: score_map(head, scores[image], levels, size).cpu().numpy()
+        for name, (head, scores) in seen.items()
+    }
+    truth = batch["data_samples"][image].gt_instances.bboxes.cpu().numpy()
+    return View(pixels(pair, inputs)[image], truth, maps)
+
+
+def _target(
+    pair: Pair,
+    student: Predictions,
+    teacher: Predictions,
+    targets: Targets,
+    metas: list[dict],
+    boxes: str,
+) -> Tensor:
+    """p^gt ``(N, P, K)`` with quality labels from the boxes that were asked for."""
+    head = pair.student_head
+    if boxes == "student":
+        return head.soft_labels(student, targets, metas)
+    one_hot = HeadAdapter.soft_labels(head, student, targets, metas)
+    if boxes == "exact" or not scores_quality(head):
+        return one_hot
+    levels = teacher.cls
+    decoded = by_location(pair.teacher_head.decode(teacher.reg, metas), levels)
+    best = by_location(scores_of(pair.teacher_head, teacher), levels).amax(-1).argmax(-1)
+    decoded = decoded.take_along_dim(best[..., None, None], 2)  # the prior that is surest
+    mine = by_location(targets.boxes, levels)
+    overlap = bbox_overlaps(decoded.expand_as(mine), mine, is_aligned=True)
+    return one_hot * overlap.flatten(1).clamp(0, 1)[..., None]
+
+
+def scores_quality(head: HeadAdapter) -> bool:
+    """Whether a head's targets depend on its boxes: its family has soft labels of its own."""
+    return type(head).soft_labels is not HeadAdapter.soft_labels
+
+
+SIZES = ("small", "medium", "large", "background")
+
+
+class ConflictHistogram:
+    """Counts of locations by level, object size, class and discrepancy.
+
+    Bin 0 holds discrepancy 0, bin k the interval ((k - 1) / B, k / B]: at the edges k / B the
+    counts of "discrepancy > threshold" are exact.
+
+    Args:
+        strides: Pixels between neighbouring locations, per level.
+        classes: Names of the K classes.
+        areas: Sides, in pixels of the original image, of the squares that part small, medium and
+            large boxes.
+        bins: B.
+    """
+
+    def __init__(
+        self,
+        strides: Sequence[int],
+        classes: Sequence[str],
+        areas: Sequence[float] = (32, 96),
+        bins: int = 100,
+    ) -> None:
+        self.strides, self.classes = tuple(strides), tuple(classes)
+        self.areas, self.bins = tuple(areas), bins
+        self.images = 0
+        shape = (len(self.strides), len(SIZES), len(self.classes))
+        self.counts: NDArray[np.int64] = np.zeros((*shape, bins + 1), np.int64)
+        self.positives: NDArray[np.int64] = np.zeros(shape, np.int64)
+
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """The edges 0, 1 / B, ..., 1 at which conflict is counted."""
+        return np.arange(self.bins + 1) / self.bins
+
+    def add(self, conflict: Conflict) -> None:
+        """Count one batch.
+
+        A conflict is filed under the size of the object at its location (or background) and under
+        the class in which the two sides differ most; a positive under its object's class.
+        """
+        discrepancy, disputed = conflict.discrepancy
+        counted, positive = conflict.counted, conflict.positive
+        edges = torch.as_tensor(self.thresholds, device=discrepancy.device)
+        bin_of = torch.bucketize(discrepancy.double(), edges).clamp(max=self.bins)
+        level = conflict.level.expand_as(conflict.label)
+        squares = torch.tensor([side**2 for side in self.areas], device=level.device)
+        size = torch.bucketize(conflict.area, squares, right=True)
+        size = torch.where(positive, size, SIZES.index("background"))
+        self.counts += _count(self.counts.shape, counted, level, size, disputed, bin_of)
+        self.positives += _count(self.positives.shape, positive, level, size, conflict.label)
+        self.images += len(conflict.label)
+
+    def frame(self) -> pd.DataFrame:
+        """The conflict ratio overall and by level, object size and class, at every threshold.
+
+        Returns:
+            Columns ``by`` (all, level, size, class), ``group``, ``threshold``, ``conflicts``
+            (locations with discrepancy > threshold), ``positives`` and ``ratio`` of the two, NaN
+            without positives. The group "background" has no positives of its own: it is held
+            against all, so that it is the share of Fig. 3's ratio which background causes.
+        """
+        levels = [f"stride {stride}" for stride in self.strides]
+        tables = [("all", ("all",), (0, 1, 2)), ("level", levels, (1, 2))]
+        tables += [("size", SIZES, (0, 2)), ("class", self.classes, (0, 1))]
+        frames = []
+        for by, groups, others in tables:
+            counts = self.counts.sum(others).reshape(len(groups), -1)
+            positives = self.positives.sum(others).reshape(-1)
+            if by == "size":
+                positives[-1] = self.positives.sum()
+            above = counts[:, ::-1].cumsum(1)[:, ::-1] - counts
+            frames += [
+                self._rows(by, group, *row)
+                for group, *row in zip(groups, above, positives, strict=True)
+            ]
+        return pd.concat(frames, ignore_index=True)
+
+    def curve(self, level: int | None = None, label: int | None = None) -> NDArray[np.float64]:
+        """The conflict ratio at every threshold, of one level, one class, both, or overall.
+
+        Args:
+            level: Index of a pyramid level.
+            label: Index of a class: conflicts *about* it over positives *of* it.
+
+        Returns:
+            ``(B + 1,)``; NaN without positives.
+        """
+        levels = slice(level, None if level is None else level + 1)
+        labels = slice(label, None if label is None else label + 1)
+        counts = self.counts[levels, :, labels].sum((0, 1, 2))
+        positives = self.positives[levels, :, labels].sum()
+        above = counts[::-1].cumsum()[::-1] - counts
+        return above / positives if positives else np.full(len(above), np.nan)
+
+    def _rows(self, by: str, group: str, above: NDArray, positives: int) -> pd.DataFrame:
+        ratio = above / positives if positives else np.full(len(above), np.nan)
+        return pd.DataFrame(
+            {
+                "by": by,
+                "group": group,
+                "threshold": self.thresholds,
+                "conflicts": above,
+                "positives": positives,
+                "ratio": ratio,
+            }
+        )
+
+    def save(self, path: str | Path, identity: str) -> None:
+        """Write the counts, whole or not at all, with what they are counts of."""
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            counts=self.counts,
+            positives=self.positives,
+            images=self.images,
+            identity=np.array(identity),
+        )
+        write_whole(path, buffer.getvalue())
+
+    def load(self, path: str | Path, identity: str) -> None:
+        """Take up saved counts.
+
+        Raises:
+            LabError: if the file cannot be read or counts something else.
+        """
+        remedy = "remove it, or name another folder"
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                found = {name: saved[name] for name in saved.files}
+            same = str(found["identity"]) == identity and found["counts"].shape == self.counts.shape
+        except Exception as error:
+            raise LabError(f"{path} cannot be read ({error}): {remedy}") from error
+        if not same:
+            raise LabError(f"{path} counts another pair, set or target: {remedy}")
+        self.counts, self.positives = found["counts"], found["positives"]
+        self.images = int(found["images"])
+
+
+def _count(shape: tuple[int, ...], mask: torch.Tensor, *indices: torch.Tensor) -> NDArray[np.int64]:
+    """How often each combination of indices occurs where ``mask`` is True."""
+    chosen = [index[mask].cpu().numpy() for index in indices]
+    flat = np.ravel_multi_index(chosen, shape)
+    return np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape)
+
+
+DYNAMIC = ("DDODHead", "PAAHead", "RTMDetHead", "TOODHead")
+"""Heads of mmdet whose assigners weigh what the student predicts."""
+
+
+class _Answered(Exception):
+    """Carries the assigner's answer past the losses that would be computed on it."""
+
+
+def assigned(
+    head: HeadAdapter,
+    predictions: Predictions,
+    truths: list[Any],
+    metas: list[dict],
+    ignored: list[Any] | None = None,
+) -> Targets:
+    """The targets of the head's own loss, which is left as soon as its assigner has answered.
+
+    Families that say themselves when that is (PAA, TOOD) compute their losses in full.
+
+    Args:
+        head: The student's.
+        predictions: Of the batch, or blank ones for an assigner that does not look at them.
+        truths: Ground truth of every image.
+        metas: Per image, as mmdet's samples have them.
+        ignored: See :meth:`HeadAdapter.detection_losses`.
+    """
+    if type(head).detection_losses is not HeadAdapter.detection_losses:
+        return head.detection_losses(predictions, truths, metas, ignored)[1]
+    assign = getattr(head.head, head.assigns)
+
+    def answer(*args: Any, **kwargs: Any) -> None:
+        raise _Answered(assign(*args, **kwargs))
+
+    object.__setattr__(head.head, head.assigns, answer)
+    try:
+        return head.detection_losses(predictions, truths, metas, ignored)[1]
+    except _Answered as carried:
+        return head.read_targets(carried.args[0], predictions, metas)
+    finally:
+        object.__delattr__(head.head, head.assigns)
+
+
+def blank_predictions(head: HeadAdapter, levels: Levels) -> Predictions:
+    """Predictions of zeros for maps of these sizes: what an assigner needs that looks at no boxes.
+
+    The number of channels comes from the head's own predictors, run on one tiny map.
+    """
+    last = {
+        branch: tuple(m.new_zeros(1, head.channels(branch, head.depth), 1, 1) for m in levels)
+        for branch in BRANCHES
+    }
+    tiny = head.predict(last)
+
+    def grow(maps: Levels) -> Levels:
+        pairs = zip(maps, levels, strict=True)
+        return tuple(m.new_zeros(len(v), m.size(1), *v.shape[-2:]) for m, v in pairs)
+
+    centerness = None if tiny.centerness is None else grow(tiny.centerness)
+    return Predictions(grow(tiny.cls), grow(tiny.reg), centerness)
+
+
+def is_dynamic(head: HeadAdapter) -> bool:
+    """Whether a head's assigner looks at predictions, so that its targets change in training."""
+    return any(kind.__name__ in DYNAMIC for kind in type(head.head).__mro__)
+
+
+def refuse_dynamic(head: HeadAdapter) -> None:
+    """Stop where an assigner needs a student that is not there.
+
+    Raises:
+        LabError: for a head whose assigner looks at predictions.
+    """
+    if is_dynamic(head):
+        raise LabError(
+            f"the assigner of {type(head.head).__name__} looks at the student's predictions and "
+            "has no targets before training: take a trained student and its own boxes"
+        )

@@ -1,0 +1,1 @@
+"""Detection sets: synthetic scenes, COCO-format files, and what can be fetched."""

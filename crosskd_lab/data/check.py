@@ -1,0 +1,429 @@
+"""Checking a COCO-format split record by record, and the split without its bad records."""
+
+from __future__ import annotations
+
+import os
+import reprlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from tqdm import tqdm
+
+from ..errors import LabError
+from .coco import (
+    Document,
+    Record,
+    Split,
+    find_split,
+    is_id,
+    is_text,
+    is_whole,
+    read_document,
+    read_pixels,
+    reads_alike,
+    shown,
+    sorted_categories,
+    write_document,
+)
+
+SLACK = 1.0  # pixels by which a box may leave its image; it is clipped
+SLIMMEST = 50  # times that an image may be longer than wide: resized, something must be left of it
+
+Fault = tuple[str, str] | None  # what is wrong with a record: kind and detail
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One bad record.
+
+    Attributes:
+        kind: what is wrong in two or three words, for counting.
+        part: the list of the document it is in, "images" or "annotations".
+        index: its position there, from 0.
+        record: the record in words.
+        detail: what is wrong with it in full.
+    """
+
+    kind: str
+    part: str
+    index: int
+    record: str
+    detail: str
+
+
+def image_problems(document: Document, split: Split, read_images: bool) -> Iterator[Problem]:
+    """The bad image records of a document, in its order, and the bad files that they name.
+
+    With `read_images` every file is decoded; without, it has to be there and not empty.
+    """
+    images = document["images"]
+    names = _names_by_id(images)
+    seen: set[int] = set()
+
+    def file_fault(image: Any) -> Fault:
+        return _image_fault(image, split.images, read_images)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        faults = threads.map(file_fault, images)
+        quiet = None if read_images else True  # None: quiet where there is no terminal
+        progress = tqdm(faults, f"check {split.name}", len(images), unit="img", disable=quiet)
+        for index, fault in enumerate(progress):
+            image = images[index]
+            fault = fault or _repeated_image(image["id"], names, seen)
+            if fault:
+                words = _image_words(image, index)
+                yield Problem(fault[0], "images", index, shown(words), shown(fault[1]))
+
+
+def box_problems(document: Document) -> Iterator[Problem]:
+    """The bad annotations of a document, in its order."""
+    images = images_by_id(document)
+    categories = {category["id"] for category in document["categories"]}
+    seen = set()
+    for index, box in enumerate(document["annotations"]):
+        fault = _box_fault(box, images, categories)
+        if not fault and is_whole(box.get("id")):
+            what = (box["id"], box["image_id"], box["category_id"], *box["bbox"])
+            if what in seen:
+                fault = "duplicate id", "it is listed twice"
+            seen.add(what)
+        if fault:
+            words = _box_words(box, index, images)
+            yield Problem(fault[0], "annotations", index, shown(words), shown(fault[1]))
+
+
+def images_by_id(document: Document) -> dict[int, Record]:
+    """The image records that have a proper id and size, by id."""
+    proper = {"id": is_whole, **_SIZE}
+    return {i["id"]: i for i in document["images"] if not _field_fault(i, proper)}
+
+
+def is_finite(value: Any) -> TypeGuard[float]:
+    """Whether a JSON value is a number that pixels are counted with."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and abs(value) < 2**31  # false for NaN
+
+
+def is_marked(box: Record, key: str) -> bool | None:
+    """Whether an annotation has the mark "iscrowd" or "ignore"; None where nobody can tell.
+
+    Some tools write marks as text, or leave them empty.
+    """
+    value = box.get(key)
+    if isinstance(value, list | dict) or value not in (None, "", "0", "1", 0, 1):
+        return None
+    return value in ("1", 1)
+
+
+def clipped(bbox: list[float], image: Record) -> list[float]:
+    """A box (x, y, width, height) without what is outside its image; the same list if nothing."""
+    x, y, width, height = bbox
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = min(x + width, image["width"]), min(y + height, image["height"])
+    if (left, top) == (x, y) and x + width <= right and y + height <= bottom:
+        return bbox
+    return [left, top, right - left, bottom - top]
+
+
+def _is_length(value: object) -> bool:
+    return is_finite(value) and value > 0
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)
+
+
+_SIZE = {"width": _is_length, "height": _is_length}
+_IMAGE = {"id": is_whole, "file_name": is_text, **_SIZE}
+_BOX = {"image_id": is_whole, "category_id": is_whole, "bbox": _is_list}
+
+
+def _field_fault(record: Any, fields: Mapping[str, Callable[[object], bool]]) -> Fault:
+    if not isinstance(record, dict):
+        return "bad record", "it is no JSON object"
+    for key, fits in fields.items():
+        if key not in record:
+            return "missing key", f'it has no "{key}"'
+        if not fits(record[key]):
+            return "bad value", f'its "{key}" is {reprlib.repr(record[key])}'
+    return None
+
+
+def _names_by_id(images: list[Any]) -> dict[int, list[str]]:
+    """The distinct file names that each image id is used for."""
+    names: dict[int, list[str]] = {}
+    for image in images:
+        if not _field_fault(image, _IMAGE):
+            known = names.setdefault(image["id"], [])
+            known += [image["file_name"]] * (image["file_name"] not in known)
+    return names
+
+
+def _repeated_image(image_id: int, names: dict[int, list[str]], seen: set[int]) -> Fault:
+    if len(names[image_id]) > 1:  # nobody can tell which of them the boxes belong to
+        return "duplicate id", f"its id stands for {' and '.join(names[image_id])}"
+    if image_id in seen:
+        return "duplicate id", "it is listed twice"
+    seen.add(image_id)
+    return None
+
+
+def _image_fault(image: Any, folder: Path, read_images: bool) -> Fault:
+    fault = _field_fault(image, _IMAGE)
+    if fault:
+        return fault
+    sides = sorted((image["width"], image["height"]))
+    if sides[1] > SLIMMEST * sides[0]:
+        said = f"{image['width']} x {image['height']} pixels"
+        return "slim image", f"of its {said} nothing is left when resized; cut it into parts"
+    path = folder / image["file_name"]
+    try:
+        if not path.is_file():
+            lacks = "is no file" if path.exists() else "does not exist"
+            return "missing image", f"{path} {lacks}"
+        if path.stat().st_size == 0:
+            return "empty image", f"{path} has no bytes"
+    except OSError as error:
+        return "missing image", f"{path} cannot be read ({error.strerror})"
+    return _pixel_fault(path, image) if read_images else None
+
+
+def _pixel_fault(path: Path, image: Record) -> Fault:
+    try:
+        height, width, _ = read_pixels(path).shape
+    except LabError as error:
+        return "unreadable image", str(error)
+    if (width, height) != (image["width"], image["height"]):
+        said = f"{image['width']} x {image['height']}"
+        return "wrong size", f"{path} is {width} x {height} pixels, the record says {said}"
+    return None
+
+
+def _box_fault(box: Any, images: dict[int, Record], categories: set[int]) -> Fault:
+    fault = _field_fault(box, _BOX)
+    if fault:
+        return fault
+    if box["image_id"] not in images:
+        said = reprlib.repr(box["image_id"])
+        return "unknown image", f"no proper image record has the id {said}"
+    if box["category_id"] not in categories:
+        return "unknown category", f"no category has the id {reprlib.repr(box['category_id'])}"
+    for key in ("iscrowd", "ignore"):
+        if is_marked(box, key) is None:
+            return "bad value", f'its "{key}" is {reprlib.repr(box[key])}, neither 0 nor 1'
+    return _extent_fault(box["bbox"], images[box["image_id"]])
+
+
+def _extent_fault(bbox: list[Any], image: Record) -> Fault:
+    said = f"its box {reprlib.repr(bbox)}"
+    if len(bbox) != 4 or not all(map(is_finite, bbox)):
+        return "bad box", f"{said} is not four finite numbers"
+    said += " (x, y, width, height)"
+    x, y, width, height = bbox
+    if width <= 0 or height <= 0:
+        return "box without area", f"{said} has no area"
+    right, bottom = x + width - image["width"], y + height - image["height"]
+    out = max(-x, -y, right, bottom)
+    inside = x < image["width"] and y < image["height"] and x + width > 0 and y + height > 0
+    if out >= SLACK or not inside:
+        size = f"{image['width']} x {image['height']}"
+        return "box outside image", f"{said} leaves the {size} image"
+    if min(clipped(bbox, image)[2:]) < 1 or max(x + width, y + height) <= 1:
+        hint = "give pixels, not shares of the image"
+        return "box below a pixel", f"{said} is too small for training; {hint}"
+    return None
+
+
+def _image_words(image: Any, index: int) -> str:
+    if _field_fault(image, {"id": is_id, "file_name": is_text}):
+        return f"images[{index}]"
+    return f"image {image['id']} ({image['file_name']})"
+
+
+def _box_words(box: Any, index: int, images: dict[int, Record]) -> str:
+    if not isinstance(box, dict):
+        return f"annotations[{index}]"
+    words = f"annotation {box['id']}" if is_id(box.get("id")) else f"annotations[{index}]"
+    image = images.get(box["image_id"]) if is_whole(box.get("image_id")) else None
+    return words + (f" on {image.get('file_name')}" if image else "")
+
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        split: what was checked.
+        problems: the bad records.
+        images, boxes: how many the annotation file has.
+        images_kept, boxes_kept: how many are left without the bad records; the boxes of an image
+            that is left out are left out with it.
+        images_seen, boxes_seen: how many of those kept a training learns from: images that have an
+            annotation, and boxes that mark no crowd.
+        repaired: how many records were put right.
+    """
+
+    split: Split
+    problems: tuple[Problem, ...]
+    images: int
+    boxes: int
+    images_kept: int
+    boxes_kept: int
+    images_seen: int
+    boxes_seen: int
+    repaired: int
+
+    def frame(self) -> pd.DataFrame:
+        """The problems as a data frame with columns file, record, kind and detail."""
+        import pandas as pd
+
+        rows = [(str(self.split.annotations), p.record, p.kind, p.detail) for p in self.problems]
+        return pd.DataFrame(rows, columns=["file", "record", "kind", "detail"])
+
+    def summary(self) -> str:
+        """One line: what the split has or what was left out of it and why, and what is used."""
+        rest = f"; {_count(self.repaired, 'record')} put right" if self.repaired else ""
+        seen = f"{_count(self.boxes_seen, 'box', 'es')} on {_count(self.images_seen, 'image')}"
+        rest += f"; training sees {seen}"
+        if crowds := self.boxes_kept - self.boxes_seen:
+            rest += f" and ignores {_count(crowds, 'crowd')}"
+        if not self.boxes_seen:
+            rest += ": nothing to learn, and no AP to measure"
+        if not self.problems:
+            has = f"{self.images} images, {self.boxes} boxes"
+            return f"{self.split.name}: {has}, no bad record{rest}"
+        kinds = Counter(problem.kind for problem in self.problems)
+        why = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        images = f"{self.images - self.images_kept} of {self.images} images"
+        boxes = f"{self.boxes - self.boxes_kept} of {self.boxes} boxes"
+        return f"{self.split.name}: left out {images} and {boxes} ({why}){rest}"
+
+
+def check(root: str | Path, split: str, skip_bad: bool = False, read_images: bool = True) -> Report:
+    """Check every record of a split.
+
+    Args:
+        root: folder of the set, in one of the layouts of `crosskd_lab.data.coco`.
+        split: "train", "val" or "test".
+        skip_bad: report bad records instead of raising.
+        read_images: also decode every image file; without, it has to be there and not empty.
+
+    Raises:
+        LabError: names the first bad record and how many more there are, unless `skip_bad`;
+            there is no such split, no image is good, or the file as a whole is wrong.
+    """
+    return checked(find_split(root, split), skip_bad, read_images)[0]
+
+
+def clean(
+    root: str | Path, split: str, out: str | Path, skip_bad: bool = True, read_images: bool = True
+) -> tuple[Split, Report]:
+    """The split fit for use: the set's own, or with a better annotation file `out`/{split}.json.
+
+    Args:
+        root: folder of the set; nothing is written there.
+        split: "train", "val" or "test".
+        out: folder for the annotation file, which is written only if it differs from the set's.
+        skip_bad: leave bad records out instead of raising.
+        read_images: as in `check`.
+
+    Raises:
+        LabError: as `check`; `out` is inside the set.
+    """
+    found = find_split(root, split)
+    report, document = checked(found, skip_bad, read_images)
+    if not report.problems and not report.repaired and reads_alike(found.annotations):
+        return found, report
+    return write_document(found, out, split, document), report
+
+
+def checked(split: Split, skip_bad: bool, read_images: bool) -> tuple[Report, Document]:
+    """`check` for a split already found; returns the report and the document put right."""
+    document = read_document(split.annotations)
+    problems = (*image_problems(document, split, read_images), *box_problems(document))
+    if problems and not skip_bad:
+        raise LabError(_complaint(split, problems))
+    good = _without(document, problems)
+    if not good["images"]:
+        raise LabError(f"{split.annotations}: no image can be used; {problems[0].detail}")
+    repaired = _put_right(good)
+    images, boxes = len(document["images"]), len(document["annotations"])
+    kept = len(good["images"]), len(good["annotations"])
+    seen = (
+        len({box["image_id"] for box in good["annotations"]}),
+        sum(not box["iscrowd"] for box in good["annotations"]),
+    )
+    return Report(split, problems, images, boxes, *kept, *seen, repaired), good
+
+
+def _count(number: int, thing: str, more: str = "s") -> str:
+    return f"{number} {thing}{more * (number != 1)}"
+
+
+def _complaint(split: Split, problems: tuple[Problem, ...]) -> str:
+    first = problems[0]
+    more = f"; {_count(len(problems) - 1, 'more bad record')}" if len(problems) > 1 else ""
+    remedy = "correct them, or give --skip-bad to leave them out"
+    return f"{split.annotations}: {first.record}: {first.detail}{more}; {remedy}"
+
+
+def _without(document: Document, problems: tuple[Problem, ...]) -> Document:
+    """A copy of the document without its bad records and without the boxes of its bad images."""
+    bad = {(problem.part, problem.index) for problem in problems}
+    good = {
+        part: [r for index, r in enumerate(document[part]) if (part, index) not in bad]
+        for part in ("images", "annotations")
+    }
+    ids = {image["id"] for image in good["images"]}
+    good["annotations"] = [box for box in good["annotations"] if box["image_id"] in ids]
+    return {**document, **good}
+
+
+def _put_right(document: Document) -> int:
+    """Replace what can be put right in a document; returns how many records changed."""
+    images = images_by_id(document)
+    ids = {i: i for i in images}
+    if not all(map(is_id, images)):
+        ids = {i: number for number, i in enumerate(images, 1)}
+    right = {
+        "images": [_right_image(image, ids) for image in document["images"]],
+        "annotations": _numbered(
+            [_right_box(box, images[box["image_id"]], ids) for box in document["annotations"]]
+        ),
+        "categories": sorted_categories(document),
+    }
+    changed = [a != b for part in right for a, b in zip(document[part], right[part], strict=True)]
+    document.update(right)
+    return sum(changed)
+
+
+def _right_image(image: Record, ids: dict[int, int]) -> Record:
+    name = Path(image["file_name"]).as_posix()  # mmengine takes a "://" for a web address
+    return {**image, "id": ids[image["id"]], "file_name": name}
+
+
+def _right_box(box: Record, image: Record, ids: dict[int, int]) -> Record:
+    bbox = clipped(box["bbox"], image)
+    area = box.get("area")
+    if not (is_finite(area) and 0 < area <= image["width"] * image["height"]):
+        area = bbox[2] * bbox[3]
+    crowd = int(bool(is_marked(box, "iscrowd") or is_marked(box, "ignore")))
+    right = {**box, "image_id": ids[box["image_id"]], "bbox": bbox, "area": area, "iscrowd": crowd}
+    if box.get("ignore"):
+        del right["ignore"]
+    return right
+
+
+def _numbered(boxes: list[Record]) -> list[Record]:
+    ids = [box.get("id") for box in boxes]
+    if all(is_id(i) and i > 0 for i in ids) and len(set(ids)) == len(ids):
+        return boxes
+    return [{**box, "id": number} for number, box in enumerate(boxes, 1)]

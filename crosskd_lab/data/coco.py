@@ -1,0 +1,221 @@
+"""COCO-format detection sets on disk: where a split is, its records, one decoder for its images."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from ..errors import LabError
+from ..files import write_whole
+
+Document = dict[str, Any]  # a parsed annotation file
+Record = dict[str, Any]  # one entry of its lists
+
+# (annotation file, image folder): ours, COCO 2017's, and one image folder for all splits.
+LAYOUTS = (
+    ("annotations/{}.json", "{}"),
+    ("annotations/instances_{}2017.json", "{}2017"),
+    ("annotations/{}.json", "images"),
+)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where a split is: its name, annotation file and image folder."""
+
+    name: str
+    annotations: Path
+    images: Path
+
+
+def find_split(root: str | Path, split: str) -> Split:
+    """Find the annotation file and the image folder of "train", "val", "test" or the like.
+
+    Raises:
+        LabError: no layout of `LAYOUTS` fits (the line lists what was looked for), or a folder
+            may not be read.
+    """
+    root = Path(root)
+    tried = []
+    try:
+        if not root.is_dir():
+            raise LabError(f"{root} is no folder; give the folder of a COCO-format set")
+        for layout in LAYOUTS:
+            annotations, images = (root / part.format(split) for part in layout)
+            if annotations.is_file() and images.is_dir():
+                return Split(split, annotations, images)
+            tried.append(f"{layout[0].format(split)} with {layout[1].format(split)}/")
+    except OSError as error:
+        raise LabError(f"{root} cannot be read ({error.strerror}); check the path") from error
+    raise LabError(f"{root} has no {split} split; looked for {', '.join(tried)}")
+
+
+def find_splits(root: str | Path) -> list[Split]:
+    """The splits among train, val and test that a folder has.
+
+    Raises:
+        LabError: it has none.
+    """
+    found, missing = [], []
+    for name in ("train", "val", "test"):
+        try:
+            found.append(find_split(root, name))
+        except LabError as error:
+            missing.append(error)
+    if not found:
+        raise missing[0]
+    return found
+
+
+def read_document(annotations: str | Path) -> Document:
+    """Parse an annotation file and check what every use of it needs.
+
+    Returns:
+        The document with lists "images" and "annotations" of unchecked entries, and a list
+        "categories" that is not empty and has distinct "id" (`is_id`) and "name" (`is_name`).
+
+    Raises:
+        LabError: the file is missing, no valid JSON or not such a document.
+    """
+    path = Path(annotations)
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise LabError(f"{path} cannot be read ({error.strerror}); check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise LabError(f"{path} is not valid JSON ({error}); fetch or export it again") from error
+    if not isinstance(document, dict):
+        raise LabError(f"{path} holds no JSON object; give a COCO annotation file")
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(document.get(key), list):
+            raise LabError(f'{path} has no list "{key}"; give a COCO annotation file')
+    _check_categories(path, document["categories"])
+    if not document["images"]:
+        raise LabError(f"{path} lists no images; give a set that has some")
+    return document
+
+
+def read_classes(annotations: str | Path) -> tuple[str, ...]:
+    """The class names of an annotation file in the order of their category ids.
+
+    Raises:
+        LabError: as `read_document`.
+    """
+    return tuple(c["name"] for c in sorted_categories(read_document(annotations)))
+
+
+def reads_alike(annotations: Path) -> bool:
+    """Whether every reader of JSON understands a file alike: ASCII without a mark in front.
+
+    COCO's tools take the encoding of the terminal and know no byte order mark.
+    """
+    raw = annotations.read_bytes()
+    return raw.isascii() and json.detect_encoding(raw) == "utf-8"
+
+
+def sorted_categories(document: Document) -> list[Record]:
+    """The categories of a document in the order of their ids."""
+    return sorted(document["categories"], key=lambda category: category["id"])
+
+
+def is_whole(value: object) -> bool:
+    """Whether a JSON value is a whole number (true and false are not)."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_id(value: Any) -> TypeGuard[int]:
+    """Whether a JSON value is an id that every number type of COCO's tools holds exactly."""
+    return is_whole(value) and abs(value) < 2**53
+
+
+def is_text(value: object) -> bool:
+    """Whether a JSON value is a text that is not empty."""
+    return isinstance(value, str) and bool(value)
+
+
+def is_name(value: object) -> bool:
+    """Whether a JSON value is a text that can be written and drawn in one line."""
+    return is_text(value) and not any(unicodedata.category(c) in ("Cc", "Cs") for c in str(value))
+
+
+def shown(text: str) -> str:
+    """A text from a file as a part of one line: odd characters escaped, the middle of much cut."""
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return text if len(text) <= 400 else f"{text[:200]}...{text[-190:]}"
+
+
+def write_document(split: Split, out: str | Path, stem: str, document: Document) -> Split:
+    """Write a changed document of a split as `out`/{stem}.json; returns the split with that file.
+
+    Raises:
+        LabError: `out` is inside the set, where nothing is ever written.
+    """
+    out = Path(out)
+    own = {folder.resolve() for folder in (split.images, split.annotations.parent)}
+    if own & {out.resolve(), *out.resolve().parents}:
+        raise LabError(f"{out} is inside the data set; give a folder elsewhere")
+    write_whole(out / f"{stem}.json", json.dumps(document, separators=(",", ":")) + "\n")
+    return Split(split.name, out / f"{stem}.json", split.images)
+
+
+def _check_categories(path: Path, categories: list[Any]) -> None:
+    if not categories:
+        raise LabError(f"{path} lists no categories; give a set that names its classes")
+    for key, fits in (("id", is_id), ("name", is_name)):
+        seen = set()
+        for position, category in enumerate(categories):
+            value = category.get(key) if isinstance(category, dict) else None
+            if not fits(value):
+                raise LabError(f'{path}: categories[{position}] has no proper "{key}"; give one')
+            if value in seen:
+                raise LabError(f"{path}: two categories have the {key} {value!r}; rename one")
+            seen.add(value)
+
+
+_ORIENTATION = 0x0112  # the EXIF tag; 1: upright
+
+
+def read_pixels(path: Path) -> NDArray[np.uint8]:
+    """The pixels (H, W, 3) RGB that a training gets from an image file.
+
+    Raises:
+        LabError: OpenCV cannot decode the file or would not turn it upright, or it is cut short
+            (Pillow tells; OpenCV may fill the rest with grey).
+    """
+    import cv2  # not above: whoever only reads records does without it
+
+    name = shown(str(path))
+    cv2.utils.logging.setLogLevel(0)  # what it would print is in our line
+    try:
+        with Image.open(path) as picture:
+            picture.draft(None, (1, 1))  # all of a JPEG's bytes are read, few of its pixels made
+            picture.load()
+            turn = picture.getexif().get(_ORIENTATION, 1)
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    # Decoders raise whatever they stumble over, so any error means a file that cannot be used.
+    except Exception as error:
+        raise LabError(f"{name} cannot be decoded ({error})") from error
+    if pixels is None:
+        raise LabError(
+            f"{name} cannot be decoded by OpenCV, which training uses; save it as PNG or JPEG"
+        )
+    if turn != 1 and not np.array_equal(_upright(data, turn), pixels):
+        raise LabError(f"{name} would be trained on unturned, its EXIF says turn; save it upright")
+    return np.asarray(pixels[..., ::-1], dtype=np.uint8)
+
+
+def _upright(data: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
+    import cv2
+
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    picture = Image.fromarray(np.asarray(cv2.imdecode(data, flags)))
+    picture.getexif()[_ORIENTATION] = turn
+    return np.asarray(ImageOps.exif_transpose(picture))

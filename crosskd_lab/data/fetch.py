@@ -1,0 +1,241 @@
+"""Getting what the lab does not ship: COCO 2017, and the public teachers of MMDetection's zoo."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ..configs import PUBLIC, TEACHERS, ZOO, local_file
+from ..errors import LabError
+from ..stack.download import check_sum, download, require_room
+
+_BLOCK = 4096  # bytes; what the least file takes of a disk
+
+
+def extract(archive: str | Path, root: str | Path, folder: str, limit: int = 0) -> Path:
+    """Unpack the one folder ``folder`` that a zip file holds to ``root``/``folder``.
+
+    All members are examined before the first byte is written. The folder appears when it is whole:
+    every member's CRC-32 has been checked by then.
+
+    Args:
+        archive: The zip file.
+        root: Where the folder comes to be.
+        folder: Its name.
+        limit: Most bytes that may come out; by default twenty times the zip file's.
+
+    Raises:
+        LabError: the folder exists, the file is damaged or no zip file, a member would leave the
+            folder or is a link or a device, more would come out than the limit, or the disk has no
+            room for it.
+    """
+    archive, root = Path(archive), Path(root)
+    target, draft = root / folder, root / f".{folder}.part"
+    if target.exists():
+        raise LabError(f"{target} exists: move it away, or unpack elsewhere")
+    root.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(draft, ignore_errors=True)  # of a run that was killed
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            members = packed.infolist()
+            for member in members:
+                _refuse(archive, member, folder)
+            limit = limit or max(20 * archive.stat().st_size, 2**20)
+            size = sum(max(member.file_size, _BLOCK) for member in members)
+            if size > limit:
+                raise LabError(
+                    f"{archive} unpacks to {size / 1e9:.3g} GB and {folder} has no more than "
+                    f"{limit / 1e9:.3g} GB: it is another archive; nothing was unpacked"
+                )
+            require_room(root, size, f"what {archive} holds")
+            packed.extractall(draft)
+        if not (draft / folder).is_dir():
+            raise LabError(f"{archive} holds no folder {folder}: it is another archive")
+        os.replace(draft / folder, target)
+    except LabError:
+        raise
+    except OSError as error:
+        raise LabError(
+            f"{archive} cannot be unpacked to {root} ({error.strerror or error}): free some space, "
+            "or choose another folder"
+        ) from error
+    except Exception as error:  # a flipped byte makes the unpacker raise whatever it stumbles on
+        raise LabError(f"{archive} is damaged ({error}): remove it and fetch it again") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def _refuse(archive: Path, member: zipfile.ZipInfo, folder: str) -> None:
+    """Raise LabError for a member that is not a plain file or folder inside ``folder``."""
+    name = PurePosixPath(member.orig_filename.replace("\\", "/"))
+    inside = not name.is_absolute() and ".." not in name.parts and name.parts[:1] == (folder,)
+    # The type bits of a Unix mode; zip files from elsewhere leave them zero.
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if not inside or kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise LabError(
+            f"{archive} is not safe: {member.orig_filename!r} is no plain file inside {folder}/; "
+            "nothing was unpacked: get the archive from its publisher"
+        )
+
+
+MIRROR = "http://images.cocodataset.org"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One zip file of COCO 2017.
+
+    Attributes:
+        path: Below the mirror.
+        folder: What it unpacks to.
+        gigabytes: About its size, as the publisher says; photographs do not get smaller in a zip.
+        images: How many photographs the folder has.
+    """
+
+    path: str
+    folder: str
+    gigabytes: float
+    images: int = 0
+
+    @property
+    def limit(self) -> int:
+        """Bytes that neither the zip file nor what it unpacks to comes near."""
+        return int(1.5e9 * self.gigabytes) + 2**20
+
+
+IMAGES = {
+    "train": Part("zips/train2017.zip", "train2017", 19.5, 118287),
+    "val": Part("zips/val2017.zip", "val2017", 1.0, 5000),
+}
+ANNOTATIONS = Part("annotations/annotations_trainval2017.zip", "annotations", 0.8)
+
+
+def get_coco(
+    root: str | Path,
+    splits: Sequence[str] = ("train", "val"),
+    source: str | Path | None = None,
+    mirror: str = MIRROR,
+) -> Path:
+    """COCO 2017 in ``root``: ``annotations/``, ``train2017/``, ``val2017/``; what is there is kept.
+
+    Args:
+        root: The set's folder.
+        splits: "train", "val" or both.
+        source: A folder with the zip files; then nothing is fetched, and they stay.
+        mirror: Address with the same paths as the publisher's.
+
+    Raises:
+        LabError: for an unknown split, an incomplete folder, and as ``download`` and ``extract``.
+    """
+    root = Path(root)
+    if unknown := set(splits) - set(IMAGES):
+        raise LabError(f"COCO has no split {sorted(unknown)[0]!r} here: choose train or val")
+    parts = [ANNOTATIONS, *(IMAGES[split] for split in splits)]
+    missing = [part for part in parts if not _complete(root, part, splits)]
+    if source is not None:
+        _require_files(Path(source), missing)
+    root.mkdir(parents=True, exist_ok=True)
+    # Beside a zip file that is fetched there is what comes out of it.
+    needed = sum(part.gigabytes * (1 if source else 2) for part in missing)
+    require_room(root, int(needed * 1e9), "COCO 2017")
+    for part in missing:
+        name = Path(part.path).name
+        archive = Path(source) / name if source else root / name
+        if source is None:
+            download(f"{mirror.rstrip('/')}/{part.path}", archive, limit=part.limit)
+        extract(archive, root, part.folder, part.limit)
+        if not _complete(root, part, splits):
+            raise LabError(f"{archive} is another archive: it lacks files of {part.folder}")
+        if source is None:
+            archive.unlink()
+    return root
+
+
+def _complete(root: Path, part: Part, splits: Sequence[str]) -> bool:
+    """Whether the folder is there in whole.
+
+    Raises:
+        LabError: it is there in part.
+    """
+    folder = root / part.folder
+    if not folder.exists():
+        return False
+    if part is ANNOTATIONS:
+        wanted = [f"instances_{split}2017.json" for split in splits]
+        lacks = [name for name in wanted if not (folder / name).is_file()]
+        if lacks:
+            raise LabError(f"{folder} lacks {', '.join(lacks)}: move it away, then run this again")
+        return True
+    found = sum(1 for _ in folder.glob("*.jpg"))
+    if found != part.images:
+        raise LabError(
+            f"{folder} has {found} photographs of {part.images}: move it away, then run this again"
+        )
+    return True
+
+
+def _require_files(source: Path, parts: Sequence[Part]) -> None:
+    lacks = [name for p in parts if not (source / (name := Path(p.path).name)).is_file()]
+    if lacks:
+        raise LabError(f"{source} lacks {', '.join(lacks)}: put them there, or leave out --from")
+
+
+def get_teacher(
+    name: str,
+    folder: str | Path = TEACHERS,
+    source: str | Path | None = None,
+    mirror: str = ZOO,
+) -> Path:
+    """The file of a public teacher, fetched unless it is there, and checked either way.
+
+    Nothing of the file is executed or even unpickled here; whoever loads it later reads weights
+    only (``crosskd_lab.stack.checkpoints``).
+
+    Args:
+        name: Of ``PUBLIC``.
+        folder: Where to keep it.
+        source: A folder that has the file; then nothing is fetched, and the file is copied.
+        mirror: Address with the same paths as the model zoo's ``mmdetection/v2.0``.
+
+    Raises:
+        LabError: for an unknown name, another checksum, and as ``download``.
+    """
+    target = local_file(name, folder)
+    sha256 = digits(target.name)
+    if source is None or target.is_file():
+        path = PUBLIC[name].removeprefix(ZOO)
+        return download(mirror.rstrip("/") + path, target, sha256)
+    given = Path(source) / target.name
+    if not given.is_file():
+        raise LabError(f"{source} has no {target.name}: put it there, or leave out --from")
+    check_sum(given, sha256)
+    draft = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(given, draft)
+        os.replace(draft, target)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise LabError(
+            f"{target} cannot be written ({error.strerror or error}): free some space"
+        ) from error
+    return target
+
+
+def digits(name: str) -> str:
+    """The eight digits of a SHA-256 at the end of a file name of the model zoo, ``x-dd12f847.pth``.
+
+    Raises:
+        LabError: it has none.
+    """
+    found = re.search(r"-([0-9a-f]{8})\.pth$", name)
+    if not found:
+        raise LabError(f"{name} names no checksum: give a file of MMDetection's model zoo")
+    return found[1]

@@ -1,0 +1,176 @@
+"""A few images of a COCO-format split: as a smaller set, as records, as a picture with boxes."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from ..errors import LabError
+from .check import checked
+from .coco import (
+    Document,
+    Record,
+    Split,
+    find_split,
+    read_pixels,
+    shown,
+    sorted_categories,
+    write_document,
+)
+
+# Okabe and Ito's palette, told apart with any colour vision (https://jfly.uni-koeln.de/color/),
+# without its black. A class takes the colour of its position; names tell apart what repeats.
+PALETTE = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
+Colour = tuple[int, int, int]
+TILE = 320  # longer side of an image in a contact sheet, pixels
+_CAPTION, _GAP, _FONT = 20, 6, 13
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image and its boxes.
+
+    Attributes:
+        path: the image file.
+        boxes: (k, 4) as (x, y, width, height) in pixels.
+        labels: (k,) positions in the classes in order of category ids.
+        names: the k class names.
+    """
+
+    path: Path
+    boxes: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    names: tuple[str, ...]
+
+
+def subset(split: Split, out: str | Path, count: int, seed: int = 0) -> Split:
+    """Write the annotations of `count` good images as `out`/{split}_{count}_{seed}.json.
+
+    Fewer images of a seed are a part of more of them. The image files stay where they are.
+
+    Returns:
+        The split with the new annotation file.
+
+    Raises:
+        LabError: the split has fewer good images, or `out` is inside the set.
+    """
+    document = _chosen(split, count, seed)
+    return write_document(split, out, f"{split.name}_{count}_{seed}", document)
+
+
+def sample(root: str | Path, split: str, count: int = 12, seed: int = 0) -> list[Sample]:
+    """`count` good images of a split, chosen by `seed`, with their boxes.
+
+    Raises:
+        LabError: there is no such split, or it has fewer good images.
+    """
+    found = find_split(root, split)
+    document = _chosen(found, count, seed)
+    labels = {c["id"]: k for k, c in enumerate(sorted_categories(document))}
+    names = {c["id"]: c["name"] for c in document["categories"]}
+    samples = []
+    for image in document["images"]:
+        boxes = [box for box in document["annotations"] if box["image_id"] == image["id"]]
+        samples.append(
+            Sample(
+                found.images / image["file_name"],
+                np.array([box["bbox"] for box in boxes], dtype=np.float64).reshape(-1, 4),
+                np.array([labels[box["category_id"]] for box in boxes], dtype=np.int64),
+                tuple(names[box["category_id"]] for box in boxes),
+            )
+        )
+    return samples
+
+
+def draw_samples(root: str | Path, split: str, count: int = 12, seed: int = 0) -> NDArray[np.uint8]:
+    """A contact sheet of `count` images with their boxes and class names.
+
+    Returns:
+        The sheet (H, W, 3) RGB.
+
+    Raises:
+        LabError: as `sample`, or an image cannot be decoded.
+    """
+    tiles = [_tile(one) for one in sample(root, split, count, seed)]
+    columns = math.ceil(math.sqrt(count))
+    rows = [tiles[start : start + columns] for start in range(0, count, columns)]
+    heights = [max(tile.height for tile in row) + _GAP for row in rows]
+    size = columns * (TILE + _GAP) + _GAP, sum(heights) + _GAP
+    sheet = Image.new("RGB", size, "white")
+    for k, row in enumerate(rows):
+        for column, tile in enumerate(row):
+            sheet.paste(tile, (column * (TILE + _GAP) + _GAP, sum(heights[:k]) + _GAP))
+    return np.asarray(sheet)
+
+
+def _chosen(split: Split, count: int, seed: int) -> Document:
+    """The good records of a split for `count` images, in an order of images by chance."""
+    _, document = checked(split, skip_bad=True, read_images=False)
+    images = document["images"]
+    if not 1 <= count <= len(images):
+        has = f"{split.annotations} has {len(images)} that can be used"
+        raise LabError(f"{count} images were asked for; {has}; give 1 to {len(images)}")
+
+    def rank(image: Record) -> bytes:  # of the id and the seed alone, so it stays the same for ever
+        return hashlib.sha256(f"{seed} {image['id']}".encode()).digest()
+
+    document["images"] = sorted(images, key=rank)[:count]
+    ids = {image["id"] for image in document["images"]}
+    document["annotations"] = [box for box in document["annotations"] if box["image_id"] in ids]
+    return document
+
+
+def _tile(one: Sample) -> Image.Image:
+    picture = Image.fromarray(read_pixels(one.path))
+    scale = TILE / max(picture.size)
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    tile = Image.new("RGB", (TILE, height + _CAPTION), "white")
+    tile.paste(picture.resize((width, height), Image.Resampling.BICUBIC))
+    draw = ImageDraw.Draw(tile)
+    draw.text((2, height + 2), shown(one.path.name), fill="black", font=_font())
+    order = np.argsort(-one.boxes[:, 2] * one.boxes[:, 3])  # small boxes on top, names above all
+    for k in order:
+        _draw_box(draw, one.boxes[k] * scale, _colour(one.labels[k]))
+    for k in order:
+        _draw_name(draw, one.boxes[k] * scale, _colour(one.labels[k]), one.names[k], width)
+    return tile
+
+
+def _font() -> Any:
+    return ImageFont.load_default(_FONT)
+
+
+def _colour(label: int) -> Colour:
+    return PALETTE[label % len(PALETTE)]
+
+
+def _draw_box(draw: ImageDraw.ImageDraw, box: NDArray[np.float64], colour: Colour) -> None:
+    x0, y0, x1, y1 = box[0], box[1], box[0] + box[2], box[1] + box[3]
+    draw.rectangle((x0 - 2, y0 - 2, x1 + 1, y1 + 1), outline="black", width=4)
+    draw.rectangle((x0 - 1, y0 - 1, x1, y1), outline=colour, width=2)
+
+
+def _draw_name(
+    draw: ImageDraw.ImageDraw, box: NDArray[np.float64], colour: Colour, name: str, width: int
+) -> None:
+    """The class name above the box, or inside where there is no room, on the class's colour."""
+    _, _, right, bottom = _font().getbbox(name)
+    x = min(max(box[0] - 2, 0), max(0, width - right - 4))
+    y = box[1] - bottom - 4 if box[1] >= bottom + 4 else box[1]
+    draw.rectangle((x, y, x + right + 4, y + bottom + 3), fill=colour)
+    draw.text((x + 2, y + 1), name, fill="black" if colour[1] > 115 else "white", font=_font())

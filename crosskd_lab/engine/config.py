@@ -1,0 +1,242 @@
+"""From a few lines of configuration to everything that the engine needs.
+
+An experiment names a *detector config* for its student (any mmdet config, or one of ours), a
+teacher and a list of methods; all that it does not say, the student's own config decides. A
+detector config alone is an experiment without a teacher. Configs that carry ``data`` and
+``schedule`` (ours do) get their loaders, loops and optimiser from ``schedule``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from ..classes import class_names, match_classes, trained_classes
+from ..configs import (
+    RANDOM,
+    detector_of,
+    innermost,
+    read_config,
+    set_classes,
+    teacher_file,
+    with_student,
+)
+from ..data.check import clean
+from ..data.coco import Split, read_classes
+from ..data.scene_sets import data_checksum
+from ..errors import LabError
+from ..files import PROJECT
+from .hooks import need_checkpoint
+from .schedule import engine_settings
+from .settings import MADE_FROM, changed, check_applied, check_read, replace, within
+
+SET_KEYS = ("pipeline", "filter_cfg", "test_mode", "backend_args", "return_classes")
+"""What a set of another folder keeps of the one whose place it takes."""
+
+
+def load_experiment(
+    name: str | Path,
+    settings: Mapping[str, Any] | None = None,
+    data: str | Path | None = None,
+    seed: int | None = None,
+    skip_bad: bool = False,
+) -> Config:
+    """Read an experiment and complete it.
+
+    Args:
+        name: A config file, or its path below ``configs/`` without the suffix
+            (``pocket/crosskd``), or the ``config.py`` of a run.
+        settings: Dotted keys and values that replace the config's, such as
+            ``{"schedule.steps": 400, "methods.0.i": 2}``.
+        data: Folder of a COCO-format set instead of the config's; its classes replace the
+            config's too.
+        seed: Seed of weights, order and augmentation; 0, or that of a run whose config is named.
+        skip_bad: Leave broken records of the set out (and say so) instead of refusing it.
+
+    Returns:
+        A config from which :func:`crosskd_lab.engine.train.train` can start.
+
+    Raises:
+        LabError: for an unknown config, key or data folder.
+    """
+    cfg, settings = read_config(name), dict(settings or {})
+    check_read(settings)  # before any data is
+    if (cfg.get("train_cfg") or {}).get("type") == "DrawLoop":
+        return _once_more(cfg, settings, data, seed)
+    if data is not None and "data.root" in settings:
+        raise LabError("--data and --set data.root name two sets: give one of them")
+    if _is_run(settings.get("teacher.checkpoint")):  # which brings its own config
+        settings.setdefault("teacher.config", settings["teacher.checkpoint"])
+    said, seed = cfg, seed or 0
+    replace(cfg, first := _of(settings, "student", "settings"))
+    cfg = with_student(cfg) if "student" in cfg else cfg
+    settings = {key: value for key, value in settings.items() if key not in first}
+    replace(cfg, _of(settings, *MADE_FROM) if "schedule" in cfg else settings)
+    cfg.randomness = dict(seed=seed)
+    if "schedule" not in cfg:
+        _keep_schedule(cfg, data, skip_bad)
+    else:
+        if data is not None:
+            cfg.setdefault("data", ConfigDict(size=160)).root = str(data)
+        _name_classes(cfg, skip_bad)
+    if "methods" in cfg:
+        _add_teacher(cfg)
+    engine = {}
+    if "schedule" in cfg:
+        engine = engine_settings(cfg.data, cfg.schedule, seed)
+        cfg.merge_from_dict(engine)
+        if "student" in said:  # what it says of the engine itself goes beyond the schedule
+            cfg.merge_from_dict({key: said[key] for key in said if key in engine})
+    _finish(cfg, settings, engine)
+    return cfg
+
+
+def _of(settings: Mapping[str, Any], *places: str) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if within(key, *places)}
+
+
+def _finish(cfg: Config, settings: dict[str, Any], engine: dict[str, Any]) -> None:
+    """Lay over what is said of entries that others were made into, and see that all holds."""
+    replace(cfg, {k: v for k, v in settings.items() if not within(k, *MADE_FROM)})
+    check_applied(cfg, settings, engine)
+
+
+def _keep_schedule(cfg: Config, data: str | Path | None, skip_bad: bool) -> None:
+    """mmdet's own loaders, epochs and optimiser, measured and logged as all of our runs are.
+
+    Args:
+        cfg: A stock detector's config, or an experiment with such a student (the paper's recipes).
+        data: Folder of a COCO-format set instead of the config's; the files, the classes and the
+            heads become its own.
+        skip_bad: As for :func:`load_experiment`.
+    """
+    if "train_dataloader" not in cfg:
+        raise LabError(f"{cfg.filename} has neither a schedule nor mmdet's train_dataloader")
+    loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
+    if data is not None:
+        train, val = (sound_split(Path(data), split, skip_bad) for split in ("train", "val"))
+        classes = read_classes(train.annotations)
+        for loader, split in zip(loaders, (train, val, val), strict=True):
+            take_place(loader.dataset, split, classes)
+    names = class_names(cfg)
+    sets = [innermost(loader.dataset) for loader in loaders]
+    for dataset in sets:
+        if names and dataset.type == "CocoDataset":
+            dataset.type, dataset.metainfo = "NamedSet", dict(classes=tuple(names))
+    if names:
+        set_classes(cfg.model, len(names))
+    truth = Path(sets[1].get("data_root") or "") / sets[1].ann_file
+    cfg.val_evaluator = cfg.test_evaluator = ConfigDict(type="BoxAP", annotations=str(truth))
+    cfg.custom_imports = dict(imports=["crosskd_lab.engine.train"], allow_failed_imports=False)
+
+
+def take_place(dataset: Any, split: Split, classes: Sequence[str]) -> None:
+    """Let a ``dataset`` dict of mmdet read this split, in whatever repeats or mixes it."""
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    before = innermost(dataset)
+    kept = {key: before[key] for key in SET_KEYS if key in before}
+    dataset.clear()
+    dataset.update(
+        type="NamedSet",
+        ann_file=str(split.annotations),
+        data_prefix=dict(img=str(split.images)),
+        metainfo=dict(classes=tuple(classes)),
+        **kept,
+    )
+
+
+def _once_more(
+    cfg: Config, settings: dict[str, Any], data: str | Path | None, seed: int | None
+) -> Config:
+    """The completed config of a run, as it was or with other numbers in it.
+
+    What follows from numbers that change is made anew; all else that was said of the engine stays.
+    """
+    if data is not None or _of(settings, "data.root", "data.classes", "data.train", "data.val"):
+        raise LabError(
+            f"{cfg.filename} has its data in it: name the experiment's own config for other data"
+        )
+    before = engine_settings(cfg.data, cfg.schedule, cfg.randomness.seed)
+    replace(cfg, settings)
+    if seed is not None:
+        cfg.randomness = dict(seed=seed)
+    engine = engine_settings(cfg.data, cfg.schedule, cfg.randomness.seed)
+    cfg.merge_from_dict(changed(before, engine))
+    _finish(cfg, settings, engine)
+    return cfg
+
+
+def sound_split(root: Path, split: str, skip_bad: bool) -> Split:
+    """A split of a set, checked, and without its bad records where they are to be left out.
+
+    Args:
+        root: The set's folder.
+        split: "train", "val" or "test".
+        skip_bad: Leave broken records out (and say so) instead of refusing the set.
+
+    Raises:
+        LabError: for a set that cannot be used.
+    """
+    cache = PROJECT / "data" / "cache" / data_checksum(root)
+    sound, report = clean(root, split, cache, skip_bad=skip_bad)
+    if report.problems or report.repaired:
+        print(report.summary())
+    return sound
+
+
+def _name_classes(cfg: Config, skip_bad: bool) -> None:
+    """Check the set, and take the classes from its annotation file, the one place that has them."""
+    root = Path(cfg.data.root)
+    root = root if root.exists() or root.is_absolute() else PROJECT / root
+    cfg.data.root = str(root)
+    for split in ("train", "val"):
+        sound = sound_split(root, split, skip_bad)
+        cfg.data[split] = {"annotations": str(sound.annotations), "images": str(sound.images)}
+    classes = read_classes(cfg.data.train.annotations)
+    cfg.data.classes = list(classes)
+    set_classes(cfg.model, len(classes))
+
+
+def _add_teacher(cfg: Config) -> None:
+    """Wrap the student's model and the teacher into the Distiller that trains."""
+    teacher = dict(cfg.pop("teacher", {}))
+    if "config" not in teacher or "checkpoint" not in teacher:
+        raise LabError(
+            "an experiment with methods needs teacher = dict(config=..., checkpoint=...)"
+        )
+    built, checkpoint = detector_of(read_config(teacher["config"])), str(teacher["checkpoint"])
+    checkpoint = (
+        str(need_checkpoint(checkpoint)) if _is_run(checkpoint) else teacher_file(checkpoint)
+    )
+    ours, theirs = class_names(cfg), teacher.get("classes") or trained_classes(built, checkpoint)
+    if ours and theirs:
+        match_classes(ours, theirs)  # before weights of other shapes are met
+    if ours:
+        set_classes(built.model, len(ours))
+    teacher |= dict(config=built.model, checkpoint=checkpoint, classes=theirs)
+    cfg.model = ConfigDict(
+        type="Distiller",
+        student=cfg.model,
+        teacher=teacher,
+        methods=[_by_name(method) for method in cfg.pop("methods")],
+        tap=cfg.pop("tap", "post_relu"),
+        classes=ours,
+    )
+
+
+def _is_run(checkpoint: Any) -> bool:
+    return checkpoint not in (None, RANDOM) and os.path.isdir(str(checkpoint))
+
+
+def _by_name(method: Mapping[str, Any]) -> dict[str, Any]:
+    """A method entry with its class as a dotted name, so that the config can be written down."""
+    entry = {k: _by_name(v) if isinstance(v, Mapping) else v for k, v in method.items()}
+    kind = entry.get("type")
+    if isinstance(kind, type):
+        entry["type"] = f"{kind.__module__}.{kind.__qualname__}"
+    return entry

@@ -1,0 +1,283 @@
+"""What a run does beside training: guard losses, keep metrics and checkpoints, say how it ended."""
+
+from __future__ import annotations
+
+import math
+import re
+import signal
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import get_rank, get_world_size, is_main_process
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+
+from ..errors import LabError
+from ..files import write_whole
+from ..pair import without_prefixes
+from .record import RECORD, append_metrics, finish_record, read_record, trim_metrics
+
+PEER_WORDS = ("gloo", "nccl", "connection closed by peer", "connection reset by peer")
+
+
+def record_stop(folder: str | Path, reason: str) -> None:
+    """Close the record of a run that could have gone on.
+
+    The first process writes it, and never over a failure that another one has written: that one's
+    end is what this one met.
+    """
+    folder = Path(folder)
+    if not is_main_process() or not (folder / RECORD).exists():
+        return
+    if read_record(folder)["status"] == "running":
+        finish_record(folder, "stopped", reason=reason)
+
+
+def record_fault(folder: str | Path, error: BaseException) -> None:
+    """Close the record of a run that met an error, in whichever of its processes.
+
+    A fault of its own makes it "failed", and it would only fail again; a lost peer makes it
+    "stopped".
+    """
+    folder = Path(folder)
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    if get_world_size() > 1 and peer_was_lost(error):
+        record_stop(folder, lines[0])
+    elif (folder / RECORD).exists():
+        where = "" if is_main_process() else f" (process {get_rank()} of {get_world_size()})"
+        finish_record(folder, "failed", reason=lines[0] + where)
+
+
+def peer_was_lost(error: BaseException) -> bool:
+    """Whether an error only says that another process is gone or cannot be reached."""
+    if isinstance(error, torch.distributed.DistError):
+        return True
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(word in said for word in PEER_WORDS)
+
+
+@contextmanager
+def terminated_as_exit() -> Iterator[None]:
+    """A polite kill (SIGTERM) ends a run as Ctrl-C does, with its record closed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+WHOLE = "whole"
+"""Name of the storage backend by which mmengine writes checkpoints."""
+
+_SAVED = re.compile(r"(iter|epoch)_(\d+)\.pth")
+
+
+class WholeFiles(LocalBackend):
+    """mmengine's local files, but a kill while one is written leaves no part of it."""
+
+    def put(self, obj: Any, filepath: str | Path) -> None:
+        """Write bytes to a file."""
+        Path(filepath).parent.mkdir(parents=True, exist_ok=True)
+        write_whole(filepath, bytes(obj))
+
+
+register_backend(WHOLE, WholeFiles, force=True)
+
+
+def last_checkpoint(folder: str | Path) -> Path | None:
+    """The newest whole checkpoint of a run's folder, None before the first.
+
+    By the number in its name: mmengine's own note of it holds a path that ends with a move. A file
+    that a broken disk has cut short is passed over.
+    """
+    saved = [path for path in _files(folder) if _SAVED.fullmatch(path.name)]
+    newest_first = sorted(saved, key=saved_step, reverse=True)
+    return next((path for path in newest_first if zipfile.is_zipfile(path)), None)
+
+
+def need_checkpoint(folder: str | Path) -> Path:
+    """The newest whole checkpoint of a run's folder; LabError before the first."""
+    if newest := last_checkpoint(folder):
+        return newest
+    raise LabError(f"{folder} holds no checkpoint: name a run that has saved one")
+
+
+def saved_step(checkpoint: str | Path | None) -> int:
+    """The step in a checkpoint's name; 0 for none."""
+    match = _SAVED.fullmatch(Path(checkpoint or "").name)
+    return int(match[2]) if match else 0
+
+
+def _files(folder: str | Path) -> list[Path]:
+    return list(Path(folder).iterdir()) if Path(folder).is_dir() else []
+
+
+Listener = Callable[[dict[str, Any]], None]
+
+
+def bare(model: Any) -> Any:
+    """The model inside a distributed wrapper, or the model itself."""
+    return model.module if is_model_wrapper(model) else model
+
+
+@HOOKS.register_module()
+class LossGuard(Hook):
+    """Stops a run at the first number that is not finite, before a checkpoint can keep it."""
+
+    priority = "VERY_HIGH"
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Raise LabError naming the loss term and the step."""
+        losses = {name: value for name, value in _numbers(outputs).items() if "loss" in name}
+        for name in sorted(losses, key="loss".__eq__):  # the sum last: its culprit is a term
+            if not math.isfinite(losses[name]):
+                raise LabError(_stopped(runner, f"{name} is {losses[name]}"))
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Raise LabError naming a weight: a step with finite losses can still overflow one."""
+        for name, weight in checkpoint["state_dict"].items():
+            if not weight.isfinite().all():
+                raise LabError(_stopped(runner, f"weight {name} is no longer finite"))
+
+
+def _stopped(runner: Any, what: str) -> str:
+    """What happened, what is left of the run, and how to go on from there."""
+    kept = last_checkpoint(runner.work_dir)
+    step = f"step {runner.iter + 1}: {what}; "
+    if kept is None:
+        return (
+            f"{step}the run stops before its first checkpoint: start another with a lower "
+            "schedule.lr, or a smaller weight of that loss"
+        )
+    return (
+        f"{step}the run stops, its last good checkpoint is {kept}: go on from there in another "
+        f"folder with a lower rate, --set load_from={kept} --set schedule.lr=... --out ..."
+    )
+
+
+@HOOKS.register_module()
+class MethodState(Hook):
+    """Keeps methods' trainable parts resumable while saved students stay stock.
+
+    They travel beside the state dict, not in it, with the id of the teacher they learnt from.
+    """
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Move ``methods.*`` out of the student's state dict."""
+        weights = checkpoint["state_dict"]
+        own = [key for key in weights if key.startswith("methods.")]
+        checkpoint["distillation"] = {
+            "methods": {key: weights.pop(key) for key in own},
+            "teacher": _teacher_id(runner.model),
+        }
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Move them back, if this run has the same ones; refuse weights that do not fit.
+
+        mmengine itself would pass over what does not fit with a line in its log.
+
+        Raises:
+            LabError: if the detector's weights are not exactly these, or a run would be resumed
+                with another teacher.
+        """
+        kept = checkpoint.get("distillation", {})
+        then, now = kept.get("teacher"), _teacher_id(runner.model)
+        if runner._resume and then and now and then.get("sha256") != now.get("sha256"):
+            raise LabError(
+                f"this run learnt from teacher {then['checkpoint']} (sha256 {then['sha256']}), and "
+                f"{now['checkpoint']} is another file: put the first one back or start a new run"
+            )
+        weights = checkpoint.get("state_dict", checkpoint)
+        own = {name: value.shape for name, value in bare(runner.model).state_dict().items()}
+        parts = {name for name in own if name.startswith("methods.")}
+        stock = {name: own[name] for name in own.keys() - parts}
+        bare_names, said = without_prefixes(weights, stock)
+        if said and runner.rank == 0:
+            print(f"the checkpoint: {said}", file=sys.stderr)
+        weights.clear()
+        weights.update(bare_names)
+        _expect_shapes(weights, stock)
+        methods = kept.get("methods", {})
+        if methods.keys() == parts and all(methods[name].shape == own[name] for name in parts):
+            weights.update(methods)
+
+
+def _expect_shapes(weights: dict[str, Any], expected: dict[str, Any]) -> None:
+    wrong = sorted(weights.keys() ^ expected.keys())
+    wrong += sorted(k for k in weights.keys() & expected.keys() if weights[k].shape != expected[k])
+    if wrong:
+        raise LabError(
+            f"the checkpoint does not fit the detector: {wrong[0]} is missing, left over or of "
+            f"another shape ({len(wrong)} such weights): name one of the same config"
+        )
+
+
+@HOOKS.register_module()
+class RunMetrics(Hook):
+    """Writes the run's metrics and tells listeners of every row.
+
+    Args:
+        every: Steps between rows of training losses.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, every: int = 10) -> None:
+        self.every = every
+        self.listeners: list[Listener] = []
+        self._clock = 0.0
+
+    def before_train(self, runner: Any) -> None:
+        """Drop the rows that a resumed run is about to write again."""
+        if runner.rank == 0:
+            trim_metrics(runner.work_dir, runner.iter)
+        self._clock = time.perf_counter()
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Every so many steps: each loss, the rate and the seconds a step."""
+        step = runner.iter + 1
+        if step % self.every:
+            return
+        now = time.perf_counter()
+        row = _numbers(outputs)
+        row |= {"lr": max(runner.optim_wrapper.get_lr()["lr"])}
+        row |= {"seconds_per_step": (now - self._clock) / self.every}
+        self._clock = now
+        self._tell(runner, {"step": step, "kind": "train", **row})
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """After a validation: AP and whatever other hooks have measured."""
+        row = {k: v for k, v in (metrics or {}).items() if v is not None and v >= 0}
+        self._tell(runner, {"step": runner.iter, "kind": "val", **row})
+        self._clock = time.perf_counter()
+
+    def _tell(self, runner: Any, row: dict[str, Any]) -> None:
+        if runner.rank == 0:
+            append_metrics(runner.work_dir, row)
+        for listener in self.listeners:
+            listener(row)
+
+
+def _numbers(outputs: Any) -> dict[str, float]:
+    return {name: float(value.detach()) for name, value in (outputs or {}).items()}
+
+
+def _teacher_id(model: Any) -> dict[str, Any] | None:
+    pair = getattr(bare(model), "pair", None)
+    return pair.teacher_id if pair is not None else None

@@ -1,0 +1,342 @@
+"""What a validation measures: COCO's AP, and Fig. 6's distances to teacher and truth."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from typing import Any
+
+import pandas as pd
+import torch
+from mmdet.models.utils import unpack_gt_instances
+from mmdet.registry import METRICS
+from mmengine.dataset import pseudo_collate
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from torch import Tensor
+
+from ..classes import category_ids
+from ..conflict import assigned, is_dynamic
+from ..heads.base import Predictions, Targets
+from ..heads.dense import HeadAdapter
+from ..pair import Pair
+from .hooks import bare
+
+NAMES = ("AP", "AP50", "AP75", "APS", "APM", "APL")
+
+
+def average_precision(
+    truth: COCO, detections: list[dict], areas: tuple[float, float] = (32, 96)
+) -> dict[str, float]:
+    """COCO AP of a list of detections.
+
+    Args:
+        truth: The annotations.
+        detections: COCO's result format: image_id, category_id, bbox (xywh), score.
+        areas: Sides, in pixels, of the squares that part small, medium and large objects.
+
+    Returns:
+        The names in ``NAMES`` in points (0 ... 100), without those that cannot be measured because
+        no object has such an area.
+    """
+    with redirect_stdout(io.StringIO()):
+        if detections:
+            found = truth.loadRes(detections)
+        else:  # which loadRes cannot read
+            found = COCO()
+            found.dataset = {**truth.dataset, "annotations": []}
+            found.createIndex()
+        evaluation = COCOeval(truth, found, "bbox")
+        small, large = (side**2 for side in areas)
+        evaluation.params.areaRng = [[0, 1e10], [0, small], [small, large], [large, 1e10]]
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    values = zip(NAMES, evaluation.stats[:6].tolist(), strict=True)
+    return {name: 100 * value for name, value in values if value >= 0}
+
+
+@METRICS.register_module()
+class BoxAP(BaseMetric):
+    """AP of a detector on a COCO-format set.
+
+    Args:
+        annotations: The annotation file.
+        areas: See :func:`average_precision`.
+    """
+
+    default_prefix = None
+
+    def __init__(self, annotations: str, areas: Sequence[float] = (32, 96), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        with redirect_stdout(io.StringIO()):
+            self.truth = COCO(annotations)
+        self.file = annotations
+        self.areas = (areas[0], areas[1])
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keep what was found in each image, in the image's own pixels."""
+        for sample in data_samples:
+            found = sample["pred_instances"]
+            boxes = found["bboxes"].cpu().clone()
+            boxes[:, 2:] -= boxes[:, :2]
+            labels, scores = found["labels"].tolist(), found["scores"].tolist()
+            self.results.append((sample["img_id"], boxes.tolist(), labels, scores))
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """AP over all images."""
+        ids = category_ids(self.dataset_meta["classes"], self.truth.dataset, self.file)
+        detections = [
+            dict(image_id=image, category_id=ids[label], bbox=box, score=score)
+            for image, boxes, labels, scores in results
+            for box, label, score in zip(boxes, labels, scores, strict=True)
+            if ids[label] is not None  # of a class that the set does not judge
+        ]
+        return average_precision(self.truth, detections, self.areas)
+
+
+def l1_distance(scores: Tensor, reference: Tensor, num_pos: float) -> float:
+    """L1 distance between two score maps, per positive location.
+
+    The sum of absolute differences over locations and classes, divided by the number of
+    positives. The paper plots an 'average L1 distance' without naming its denominator; a mean over
+    all locations would be the same curve on a scale that shrinks with the share of background.
+
+    Args:
+        scores: ``(N, P, K)`` in [0, 1].
+        reference: ``(N, P, K)`` in [0, 1].
+        num_pos: Positive locations in the batch; 0 counts as 1.
+    """
+    return float((scores - reference).abs().sum() / max(num_pos, 1.0))
+
+
+def l1_parts(scores: Tensor, reference: Tensor, positive: Tensor) -> tuple[float, float]:
+    """The sum of absolute differences at positive locations, and that at all others.
+
+    Together they are what :func:`l1_distance` adds up. Background is nearly all of an image, and
+    its target is 0 in every class: the second sum is the student's scores there, so a student that
+    scores background low has a small distance wherever the objects are.
+
+    Args:
+        scores: ``(N, P, K)`` in [0, 1].
+        reference: ``(N, P, K)`` in [0, 1].
+        positive: ``(N, P)``, boolean: which locations the student's assigner made positive.
+    """
+    apart = (scores - reference).abs().sum(-1)
+    return float(apart[positive].sum()), float(apart[~positive].sum())
+
+
+class ScoreDistances:
+    """Measures L1(p^s, p^t) and L1(p^s, p^gt) on a fixed sample of images.
+
+    The teacher is frozen, so its scores are computed once and kept. So is the answer of an
+    assigner that looks at no predictions.
+
+    Args:
+        pair: Student and teacher.
+        batches: Preprocessed batches, each ``dict(inputs, data_samples)`` with ground truth in
+            input pixels.
+    """
+
+    def __init__(self, pair: Pair, batches: Sequence[dict[str, Any]]) -> None:
+        self.pair, self.batches = pair, batches
+        self.teacher_scores: list[Tensor] = []
+        self.targets: list[Targets | None] = [None] * len(batches)
+
+    @torch.no_grad()
+    def measure(self, prediction: Sequence[Predictions | None] = ()) -> dict[str, float]:
+        """``l1_teacher`` and ``l1_truth``, each per positive location, over all batches.
+
+        Args:
+            prediction: The student's on every batch where they are known already; where one is
+                None, or by default, the student is run.
+
+        ``l1_truth`` is the sum of ``l1_truth_positive``, at positive locations, and
+        ``l1_truth_background``, at all others; both are divided by the number of positives.
+
+        The student is read in the mode it is in; call it in evaluation mode. Heads with unlike
+        numbers of priors a location are compared at locations, by their priors' largest scores;
+        ``l1_teacher`` is left out where their levels differ, and nothing is measured without a
+        positive location.
+        """
+        if not self.teacher_scores:
+            self.teacher_scores = [
+                _scores(self.pair.teacher, self.pair.teacher_head, batch) for batch in self.batches
+            ]
+        head = self.pair.student_head
+        to_teacher = at_positives = at_background = positives = 0.0
+        comparable = True
+        known = prediction or [None] * len(self.batches)
+        for k, teacher in enumerate(self.teacher_scores):
+            scores, truth, targets = self._look(k, known[k])
+            positive = targets.positive
+            sides = scores, teacher
+            if scores.shape != teacher.shape:
+                sides = _by_location(scores, head), _by_location(teacher, self.pair.teacher_head)
+            comparable = comparable and sides[0].shape == sides[1].shape
+            if comparable:
+                to_teacher += l1_distance(*sides, 1)
+            parts = l1_parts(scores, truth, positive)
+            at_positives, at_background = at_positives + parts[0], at_background + parts[1]
+            positives += float(positive.sum())
+        if not positives:
+            return {}
+        count = positives
+        measured = {
+            "l1_truth": (at_positives + at_background) / count,
+            "l1_truth_positive": at_positives / count,
+            "l1_truth_background": at_background / count,
+        }
+        return {"l1_teacher": to_teacher / count, **measured} if comparable else measured
+
+    def _look(self, k: int, prediction: Predictions | None) -> tuple[Tensor, Tensor, Targets]:
+        """Scores, truth and targets of one batch; targets that cannot change are kept."""
+        found = look(self.pair, self.batches[k], prediction, self.targets[k])
+        if found[2].quality is None and not is_dynamic(self.pair.student_head):
+            self.targets[k] = found[2]
+        return found
+
+
+@torch.no_grad()
+def look(
+    pair: Pair,
+    batch: dict[str, Any],
+    prediction: Predictions | None = None,
+    targets: Targets | None = None,
+) -> tuple[Tensor, Tensor, Targets]:
+    """The student's scores p^s, the targets p^gt that its assigner gives, and all else it says.
+
+    Args:
+        pair: Its student is read in the mode it is in.
+        batch: Preprocessed, ``dict(inputs, data_samples)`` with ground truth in input pixels.
+        prediction: The student's predictions on it; by default the student is run.
+        targets: The assigner's answer; by default it is asked.
+
+    Returns:
+        ``(N, P, K)`` and ``(N, P, K)`` in [0, 1], and the targets.
+    """
+    head = pair.student_head
+    truths, ignored, metas = unpack_gt_instances(batch["data_samples"])
+    prediction = (
+        prediction or head.forward_towers(pair.student.extract_feat(batch["inputs"])).predictions
+    )
+    targets = targets or assigned(head, prediction, truths, metas, ignored)
+    return (
+        head.flat_cls(prediction).sigmoid(),
+        head.soft_labels(prediction, targets, metas),
+        targets,
+    )
+
+
+def score_scaling(
+    scores: Tensor, truth: Tensor, positive: Tensor, factors: Sequence[float]
+) -> pd.DataFrame:
+    """L1(p^s, p^gt) and its parts if every score were multiplied by a factor.
+
+    Average precision asks only in which order detections come, and a common factor changes no
+    order; so whatever changes here is nothing that AP would see.
+
+    Args:
+        scores: ``(N, P, K)`` in [0, 1].
+        truth: ``(N, P, K)`` in [0, 1].
+        positive: ``(N, P)``, boolean.
+        factors: From 0 to 1.
+
+    Returns:
+        A row a factor: ``factor, l1_truth, l1_truth_positive, l1_truth_background``, per positive.
+    """
+    count = max(float(positive.sum()), 1.0)
+    rows = []
+    for factor in factors:
+        own, background = l1_parts(factor * scores, truth, positive)
+        rows.append((factor, (own + background) / count, own / count, background / count))
+    parts = ["l1_truth", "l1_truth_positive", "l1_truth_background"]
+    return pd.DataFrame(rows, columns=["factor", *parts])
+
+
+def _by_location(scores: Tensor, head: HeadAdapter) -> Tensor:
+    """The largest score of a location's priors, ``(N, P / A, K)``."""
+    return scores.unflatten(1, (-1, head.anchors)).amax(2)
+
+
+def _scores(detector: Any, head: HeadAdapter, batch: dict[str, Any]) -> Tensor:
+    predictions = head.forward_towers(detector.extract_feat(batch["inputs"])).predictions
+    return head.flat_cls(predictions).sigmoid()
+
+
+@HOOKS.register_module()
+class Distances(Hook):
+    """Adds ``l1_teacher`` and ``l1_truth`` on the first validation images to the metrics.
+
+    With the latter come its two parts, ``l1_truth_positive`` and ``l1_truth_background``. The
+    student is not run a second time: its head is listened to while the validation runs it (in one
+    process, where the first batches hold the first images, and for heads whose outputs are their
+    predictions as they stand).
+
+    Does nothing for a model without a teacher, or whose head is not dense.
+
+    Args:
+        images: How many validation images to measure on, to be rounded up to whole batches.
+    """
+
+    priority = "NORMAL"  # before RunMetrics writes the row
+
+    def __init__(self, images: int = 64) -> None:
+        self.images = images
+        self._distances: ScoreDistances | None = None
+        self._said: list[Predictions] = []
+        self._ear: Any = None
+
+    def before_val_epoch(self, runner: Any) -> None:
+        """Begin to listen to the student's head."""
+        self._stop_listening()
+        self._said = []
+        pair = _dense_pair(runner)
+        if pair is None or runner.distributed:
+            return
+        if type(pair.student_head).outputs is HeadAdapter.outputs:
+            self._ear = pair.student_head.head.register_forward_hook(self._listen)
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Measure, on the model that has just been validated (in evaluation mode)."""
+        self._stop_listening()
+        pair = _dense_pair(runner)
+        if pair is None or metrics is None:
+            return
+        if self._distances is None:
+            self._distances = self._begin(runner, pair)
+        batches = self._distances.batches
+        sizes = [len(batch["data_samples"]) for batch in batches]
+        heard = self._said[: len(batches)]
+        fits = [len(prediction.cls[0]) for prediction in heard] == sizes
+        metrics.update(self._distances.measure(heard if fits else ()))
+        self._said = []
+
+    def _begin(self, runner: Any, pair: Any) -> ScoreDistances:
+        loader, model = runner.val_loop.dataloader, bare(runner.model)
+        count, size = min(self.images, len(loader.dataset)), loader.batch_size or 1
+        count = min(-(-count // size) * size, len(loader.dataset))
+        samples = [loader.dataset[i] for i in range(count)]
+        batches = [samples[i : i + size] for i in range(0, count, size)]
+        return ScoreDistances(
+            pair, [model.data_preprocessor(pseudo_collate(batch)) for batch in batches]
+        )
+
+    def _listen(self, head: Any, given: Any, prediction: Any) -> None:
+        if sum(len(one.cls[0]) for one in self._said) < self.images:
+            self._said.append(Predictions(*map(tuple, prediction)))
+
+    def _stop_listening(self) -> None:
+        if self._ear is not None:
+            self._ear.remove()
+            self._ear = None
+
+
+def _dense_pair(runner: Any) -> Any:
+    """The pair of a model that distils a dense head; None for any other model."""
+    pair = getattr(bare(runner.model), "pair", None)
+    return pair if pair is not None and pair.student_head.family == "dense" else None

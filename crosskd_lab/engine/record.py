@@ -1,0 +1,372 @@
+"""A run is a folder: its config as used, its record, and ``metrics.jsonl``, one object a line."""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import LabError, tell_once
+from ..files import portable_path, read_json, unwritable, write_whole
+from .provenance import code_version, machine, package_versions
+
+METRICS = "metrics.jsonl"
+LARGEST = 2**53  # of the integers that are the same as floats
+
+
+def append_metrics(folder: str | Path, row: Mapping[str, Any]) -> None:
+    """Appends one row and flushes it.
+
+    Args:
+        row: ``step`` (an integer) and any other names, to finite numbers, strings or None. A
+            value that does not exist, such as the AP of small boxes where there are none, is None.
+
+    Raises:
+        LabError: no integer ``step``, a value that is none of these (NaN, a tensor ...), or a
+            full disk.
+    """
+    _check_step(row.get("step"))
+    line = json.dumps({name: _plain(name, value) for name, value in row.items()})
+    path = Path(folder) / METRICS
+    _mend(path)
+    try:
+        with path.open("a") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def trim_metrics(folder: str | Path, step: int) -> None:
+    """Drops the rows beyond ``step``, so that a run resumed from there does not repeat them."""
+    path = Path(folder) / METRICS
+    if path.exists():
+        rows = [row for row in _rows(path) if row["step"] <= step]
+        write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def read_metrics(folder: str | Path) -> pd.DataFrame:
+    """The metrics of a run, one row an appended row, NaN where a row lacks a column.
+
+    Empty where the run has logged nothing yet.
+
+    Raises:
+        LabError: no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise LabError(f"there is no run {folder}: name a folder that a run wrote")
+    path = Path(folder) / METRICS
+    return pd.DataFrame(_rows(path) if path.exists() else [])
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The rows in order of their steps, one of a kind a step."""
+    lines = path.read_text("utf-8", "replace").splitlines(keepends=True)
+    if lines and not _is_whole(lines[-1]):
+        lines.pop()
+    rows = {}
+    for number, line in enumerate(lines, start=1):
+        if row := _row(line):
+            rows[row.get("kind"), row["step"]] = row
+        else:
+            tell_once(f"{path}, line {number} is no row with a step: it is passed over")
+    return sorted(rows.values(), key=lambda row: row["step"])
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    """A line's row; None where it could not have been written here."""
+    try:
+        row = json.loads(line)
+        _check_step(row["step"])
+        return {name: _plain(name, value) for name, value in row.items()}
+    except (LabError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
+
+
+def _is_whole(line: str) -> bool:
+    """Whether a last line is all there: a cut object, wherever it is cut, is never valid JSON."""
+    try:
+        return line.endswith("\n") or isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _mend(path: Path) -> None:
+    """Ends the file with a whole line, dropping what a kill left of one."""
+    text = path.read_text("utf-8", "replace") if path.exists() else ""
+    if text and not text.endswith("\n"):
+        whole, newline, rest = text.rpartition("\n")
+        write_whole(path, whole + newline + (rest + "\n" if _is_whole(rest) else ""))
+
+
+def _check_step(step: Any) -> None:
+    if not isinstance(step, numbers.Integral) or abs(int(step)) >= LARGEST:
+        raise LabError(f"a row of metrics needs an integer 'step', got {step!r}")
+
+
+def _plain(name: str, value: Any) -> float | int | str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, numbers.Integral):
+        if abs(int(value)) < LARGEST:
+            return int(value)
+    elif isinstance(value, numbers.Real) and math.isfinite(value):
+        return float(value)
+    raise LabError(f"metric {name!r} is {value!r}: give a finite number, a string or None")
+
+
+__all__ = [
+    "append_metrics",
+    "find_runs",
+    "finish_record",
+    "method_name",
+    "read_metrics",
+    "read_record",
+    "runs_frame",
+    "start_record",
+    "trim_metrics",
+]
+
+SCHEMA = 1
+RECORD, CONFIG = "record.json", "config.py"
+ENDINGS = ("done", "stopped", "failed")
+# What a table calls a method when its class has a longer name.
+SHORT_NAMES = {"PredictionMimicking": "KD"}
+
+
+def start_record(
+    folder: str | Path,
+    *,
+    command: list[str],
+    config: str,
+    seed: int,
+    data: dict,
+    teacher: dict | None,
+    methods: list[dict] | None,
+    extra: dict | None = None,
+    resume: bool = False,
+) -> None:
+    """Writes ``config.py`` and then ``record.json`` with status "running".
+
+    Args:
+        folder: the run's folder, made if missing.
+        command: the words of the command line that started the run.
+        config: the whole configuration as text, as used.
+        seed: the run's seed.
+        data: at least ``path`` and ``checksum`` of the data set.
+        teacher: at least ``name`` and ``sha256``, or None where nobody teaches.
+        methods: the distillation methods as in the config, each with its ``type``; None or an
+            empty list is the student alone.
+        extra: anything else worth keeping, such as ``{"gpus": ["NVIDIA H200"]}``.
+        resume: go on with the run already in ``folder``. Its record keeps its beginning and
+            gains a line under ``resumed``; config, seed, data and teacher must be the same.
+
+    Raises:
+        LabError: ``folder`` holds a run and ``resume`` is False; it holds none, or another one,
+            and ``resume`` is True; ``data`` or ``teacher`` lacks a key.
+    """
+    folder = Path(folder)
+    _require(data, "data", "path", "checksum")
+    if teacher is not None:
+        _require(teacher, "teacher", "name", "sha256")
+    command = [portable_path(word) for word in command]
+    if resume:
+        _continue_record(folder, command, config, seed, data, teacher)
+        return
+    if (folder / RECORD).exists():
+        raise LabError(f"{folder} holds a run already: resume it or choose another folder")
+    record = {
+        "schema": SCHEMA,
+        "created": _now(),
+        "status": "running",
+        "command": command,
+        "git": code_version(),
+        "versions": package_versions(),
+        "machine": machine(),
+        "seed": int(seed),
+        "data": _portable(data),
+        "teacher": teacher and _portable(teacher),
+        "methods": methods or [],
+        "extra": extra or {},
+        "resumed": [],
+    }
+    write_whole(folder / CONFIG, config)
+    _write_record(folder, record)
+
+
+def _continue_record(
+    folder: Path, command: list[str], config: str, seed: int, data: dict, teacher: dict | None
+) -> None:
+    record = read_record(folder)
+    pairs = {
+        **_differences((folder / CONFIG).read_text("utf-8"), config),
+        "seed": (record["seed"], int(seed)),
+        "data (checksum)": (record["data"]["checksum"], data["checksum"]),
+        "teacher (sha256)": tuple(
+            (one or {}).get("sha256") for one in (record["teacher"], teacher)
+        ),
+    }
+    others = [f"{key} was {was!r}, now {now!r}" for key, (was, now) in pairs.items() if was != now]
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        raise LabError(
+            f"{folder} was started otherwise: {'; '.join(others[:3])}{more}: say the same again, "
+            "or choose another folder"
+        )
+    for ending in ("finished", "results", "reason"):
+        record.pop(ending, None)
+    record["resumed"].append({"at": _now(), "command": command, "git": code_version()})
+    _write_record(folder, {**record, "status": "running"})
+
+
+def _differences(before: str, after: str) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys whose values differ between two configs' texts; what was set comes first."""
+    if before == after:
+        return {}
+    from mmengine.config import Config  # which brings torch
+
+    from .settings import MADE_FROM
+
+    was, now = (_leaves(Config.fromstring(text, ".py").to_dict()) for text in (before, after))
+    keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+    keys.sort(key=lambda key: key.split(".")[0] not in MADE_FROM)  # the others follow from these
+    return {key: (was.get(key), now.get(key)) for key in keys}
+
+
+def _leaves(tree: Any, above: str = "") -> dict[str, Any]:
+    """Every single value of a tree by its dotted key."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        deeper = isinstance(value, dict | list | tuple) and value
+        found |= _leaves(value, f"{above}{key}.") if deeper else {f"{above}{key}": value}
+    return found
+
+
+def finish_record(
+    folder: str | Path, status: str, results: dict | None = None, reason: str | None = None
+) -> None:
+    """Closes a record with how the run ended, "done", "stopped" or "failed", and its results.
+
+    Args:
+        results: flat, e.g. ``{"AP": 38.7, "AP50": 56.3}``, AP in points from 0 to 100. NaN, as
+            for the AP of small boxes where there are none, is kept as None.
+        reason: one line on why a run did not get to its end.
+    """
+    if status not in ENDINGS:
+        raise LabError(f"a run ends as one of {', '.join(ENDINGS)}, not as {status!r}")
+    record = read_record(folder)
+    record |= {"status": status, "finished": _now(), "reason": reason}
+    record["results"] = results and {name: _or_none(value) for name, value in results.items()}
+    _write_record(Path(folder), record)
+
+
+def read_record(folder: str | Path) -> dict[str, Any]:
+    """The record of a run.
+
+    Raises:
+        LabError: no record there, broken JSON, or a schema that this version does not know.
+    """
+    path = Path(folder) / RECORD
+    if not path.is_file():
+        raise LabError(f"{folder} is no run: it has no {RECORD}")
+    record = read_json(path, "restore it or delete the run")
+    if record.get("schema") != SCHEMA:
+        raise LabError(f"{path} is not of schema {SCHEMA}: read it with the version that wrote it")
+    return record
+
+
+def find_runs(root: str | Path) -> list[Path]:
+    """The folders at or below ``root`` that hold a record, sorted; none where ``root`` is not."""
+    return sorted(path.parent for path in Path(root).rglob(RECORD))
+
+
+def runs_frame(root: str | Path) -> pd.DataFrame:
+    """One row a run below ``root``, its results and the single values of ``extra`` as columns.
+
+    ``data`` is the data set's checksum, ``run`` the folder relative to ``root``. A run whose record
+    is broken is told and has the status "broken"; it hides no other.
+    """
+    root = Path(root)
+    return pd.DataFrame([_run_row(root, folder) for folder in find_runs(root)])
+
+
+def method_name(methods: list[dict[str, Any]] | None) -> str:
+    """What tables call a list of methods: "none", "KD", "CrossKD", "CrossKD+PKD" ..."""
+    return "+".join(_type_name(method) for method in methods or []) or "none"
+
+
+def _run_row(root: Path, folder: Path) -> dict[str, Any]:
+    run = folder.relative_to(root).as_posix()
+    try:
+        return {"run": run} | _told_of(read_record(folder))
+    except (LabError, LookupError, TypeError, AttributeError, ValueError) as error:
+        tell_once(str(error) if isinstance(error, LabError) else f"{folder / RECORD} lacks {error}")
+        return {"run": run, "status": "broken"}
+
+
+def _told_of(record: dict[str, Any]) -> dict[str, Any]:
+    teacher, git, methods = record["teacher"] or {}, record["git"], record["methods"]
+    row: dict[str, Any] = {"method": method_name(methods), "options": _options(methods)}
+    row |= {name: record[name] for name in ("seed", "status", "created")}
+    row |= {"data": record["data"]["checksum"], "teacher": teacher.get("name")}
+    row |= {"commit": git["commit"], "dirty": git["dirty"]}
+    row |= {name: value for name, value in record["extra"].items() if np.isscalar(value)}
+    return row | (record.get("results") or {})
+
+
+def _type_name(method: dict) -> str:
+    name = getattr(method["type"], "__name__", str(method["type"])).rpartition(".")[2]
+    return SHORT_NAMES.get(name, name)
+
+
+def _options(methods: list[dict]) -> str:
+    """The settings that a config spelled out, e.g. "CrossKD(i=2)"; defaults are not repeated."""
+    spelled = []
+    for method in methods:
+        settings = ", ".join(f"{key}={value}" for key, value in method.items() if key != "type")
+        spelled += [f"{_type_name(method)}({settings})"] if settings else []
+    return "+".join(spelled)
+
+
+def _require(given: dict, name: str, *keys: str) -> None:
+    missing = [key for key in keys if not given.get(key)]
+    if missing:
+        raise LabError(f"the record of {name} lacks {' and '.join(missing)}: a run must name both")
+
+
+def _portable(named: dict) -> dict:
+    """Without the machine's own folders: a teacher's name may be the path of its checkpoint."""
+    return {
+        key: portable_path(value) if isinstance(value, (str, Path)) else value
+        for key, value in named.items()
+    }
+
+
+def _or_none(value: Any) -> Any:
+    return None if isinstance(value, (float, np.floating)) and not np.isfinite(value) else value
+
+
+def _write_record(folder: Path, record: dict) -> None:
+    text = json.dumps(record, indent=2, default=_plain_object, allow_nan=False)
+    write_whole(folder / RECORD, text + "\n")
+
+
+def _plain_object(value: Any) -> Any:
+    """What JSON lacks: classes by their dotted name, paths as text, numpy's numbers as numbers."""
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, Path):
+        return value.as_posix()
+    if isinstance(value, np.generic):
+        return value.item()
+    raise LabError(f"a record cannot hold {value!r}: give text, numbers, lists or dicts of them")
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

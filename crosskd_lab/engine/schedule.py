@@ -1,0 +1,196 @@
+"""Loaders, loops and optimiser of the pocket scale, from a handful of numbers.
+
+``data``: size (longer side, pixels), classes, annotations and images of each split.
+``schedule``: steps, batch, lr, warmup, validate_every; optimizer and clip (largest norm of the
+gradient) where they are not SGD and 35; shares, what parts of a model (a word of their weights'
+names) take of the rate. Milestones follow the paper's 1x schedule: a tenth of the rate after 8/12
+and another tenth after 11/12 of the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import LabError
+
+DATA = ("root", "size", "classes", "train", "val", "areas")
+SCHEDULE = ("steps", "batch", "lr", "warmup", "validate_every", "optimizer", "clip", "shares")
+DECIDED = {
+    "train_cfg.max_iters": "schedule.steps",
+    "train_cfg.val_interval": "schedule.validate_every",
+    "default_hooks.checkpoint.interval": "schedule.validate_every",
+    "train_dataloader.batch_size": "schedule.batch",
+    "val_dataloader.batch_size": "schedule.batch",
+    "optim_wrapper.optimizer.lr": "schedule.lr",
+    "optim_wrapper.clip_grad.max_norm": "schedule.clip",
+}
+"""Numbers of the engine that follow from ours: said in one place, so that rates, records and bars
+agree with them."""
+
+MOST = 10**9
+SGD = dict(type="SGD", momentum=0.9, weight_decay=1e-4)
+META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")
+
+
+def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: int) -> dict:
+    """Everything but the model, in mmengine's words.
+
+    Args:
+        data: size in pixels, classes; train and val, each with annotations and images.
+        schedule: steps, batch (images a step), lr (at that batch), warmup (steps),
+            validate_every (steps).
+        seed: Decides order and augmentation.
+
+    Raises:
+        LabError: for an entry that is unknown, missing, or no number that makes sense.
+    """
+    _known("data", data, DATA, "size")
+    _known("schedule", schedule, SCHEDULE, "steps", "batch", "lr", "warmup", "validate_every")
+    steps, batch = whole(schedule, "schedule.steps"), whole(schedule, "schedule.batch", most=10**5)
+    every = min(whole(schedule, "schedule.validate_every"), steps)
+    warmup = whole(schedule, "schedule.warmup", least=0)
+    optimizer, areas = schedule.get("optimizer", SGD), data.get("areas", (20, 40))
+    if not isinstance(optimizer, Mapping) or "type" not in optimizer or "lr" in optimizer:
+        raise LabError(
+            f"schedule.optimizer is {_shown(optimizer)}: give a dict with its type, such as "
+            f"{SGD}; the rate is schedule.lr"
+        )
+    if not _rise(areas):
+        raise LabError(f"data.areas is {_shown(areas)}: give two rising sides in pixels: (20, 40)")
+    shares = _shares(schedule)
+    loader = dict(batch_size=batch, num_workers=0, persistent_workers=False)
+    val_loader = dict(
+        **loader,
+        sampler=dict(type="DefaultSampler", shuffle=False),
+        dataset=split_dataset(data, "val", train=False),
+    )
+    metric = dict(type="BoxAP", annotations=data["val"]["annotations"], areas=areas)
+    return dict(
+        default_scope="mmdet",
+        custom_imports=dict(imports=["crosskd_lab.engine.train"], allow_failed_imports=False),
+        train_dataloader=dict(
+            _delete_=True,
+            **loader,
+            sampler=dict(type="DrawSampler"),
+            dataset=dict(type="Draws", seed=seed, dataset=split_dataset(data, "train", train=True)),
+        ),
+        val_dataloader=dict(_delete_=True, **val_loader),
+        test_dataloader=dict(_delete_=True, **val_loader),
+        val_evaluator=dict(_delete_=True, **metric),
+        test_evaluator=dict(_delete_=True, **metric),
+        train_cfg=dict(_delete_=True, type="DrawLoop", max_iters=steps, val_interval=every),
+        val_cfg=dict(_delete_=True, type="ValLoop"),
+        test_cfg=dict(_delete_=True, type="TestLoop"),
+        optim_wrapper=dict(
+            _delete_=True,
+            type="OptimWrapper",
+            optimizer=dict(optimizer, lr=number(schedule, "schedule.lr")),
+            clip_grad=dict(max_norm=number(schedule, "schedule.clip", 35), norm_type=2),
+            paramwise_cfg=dict(custom_keys=shares) if shares else None,
+        ),
+        param_scheduler=_rates(steps, warmup),
+        default_hooks=dict(
+            _delete_=True,
+            timer=dict(type="IterTimerHook"),
+            param_scheduler=dict(type="ParamSchedulerHook"),
+            checkpoint=dict(
+                type="CheckpointHook", by_epoch=False, interval=every, max_keep_ckpts=2
+            ),
+            sampler_seed=dict(type="DistSamplerSeedHook"),
+        ),
+        custom_hooks=[dict(type="LossGuard"), dict(type="MethodState"), dict(type="RunMetrics")],
+        log_processor=dict(by_epoch=False),
+        auto_scale_lr=dict(enable=False, base_batch_size=batch),
+    )
+
+
+def _rates(steps: int, warmup: int) -> list[dict]:
+    rise = dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0)
+    falls = [steps * 8 // 12, steps * 11 // 12]
+    return [
+        *([dict(rise, end=min(warmup, steps))] if warmup else []),
+        dict(type="MultiStepLR", by_epoch=False, milestones=falls, gamma=0.1),
+    ]
+
+
+def number(numbers: Mapping[str, Any], name: str, default: float | None = None) -> Any:
+    """An entry such as ``schedule.lr``, from 0 to a thousand millions, as it is.
+
+    Raises:
+        LabError: for anything else.
+    """
+    value = numbers.get(name.rpartition(".")[2], default)
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not plain or not 0 <= value <= MOST:
+        raise LabError(f"{name} is {_shown(value)}: give a number from 0 to {MOST:,}")
+    return value
+
+
+def whole(numbers: Mapping[str, Any], name: str, least: int = 1, most: int = MOST) -> int:
+    """An entry such as ``schedule.steps``, a whole number from ``least`` to ``most``.
+
+    Raises:
+        LabError: for anything else; 2.5 is not cut down to 2.
+    """
+    value: Any = numbers.get(name.rpartition(".")[2])
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not plain or not least <= value <= most or value != int(value):
+        raise LabError(f"{name} is {_shown(value)}: give a whole number from {least} to {most:,}")
+    return int(value)
+
+
+def _shares(schedule: Mapping[str, Any]) -> dict[str, dict]:
+    shares = schedule.get("shares") or {}
+    if not isinstance(shares, Mapping):
+        raise LabError(f"schedule.shares is {_shown(shares)}: give a dict such as {{'neck': 0.1}}")
+    return {part: dict(lr_mult=number(shares, f"schedule.shares.{part}")) for part in shares}
+
+
+def _rise(areas: Any) -> bool:
+    plain = isinstance(areas, (tuple, list)) and [type(side) in (int, float) for side in areas]
+    return plain == [True, True] and 0 < areas[0] < areas[1]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+def _known(name: str, entry: Any, known: tuple[str, ...], *needed: str) -> None:
+    """Refuse an entry that nothing would read, as a misspelt one, and one that lacks a number."""
+    if not isinstance(entry, Mapping):
+        raise LabError(f"{name} is {_shown(entry)}: give a dict of {', '.join(known)}")
+    for key in entry:
+        if key not in known:
+            raise LabError(f"{name}.{key} is unknown: {name} has {', '.join(known)}")
+    for key in needed:
+        if key not in entry:
+            raise LabError(f"{name} lacks {key}: the config must say {name}.{key}")
+
+
+def split_dataset(data: Mapping[str, Any], split: str, train: bool) -> dict:
+    """The config of one split's set, labelled by the names of ``data["classes"]``.
+
+    Args:
+        data: size, classes, and ``data[split]`` with annotations and images.
+        split: Its name.
+        train: Flip at random and leave out images without boxes.
+    """
+    size = whole(data, "data.size", most=10_000)
+    pipeline = [
+        dict(type="LoadImageFromFile"),
+        dict(type="LoadAnnotations", with_bbox=True),
+        dict(type="Resize", scale=(size, size), keep_ratio=True),
+        *([dict(type="RandomFlip", prob=0.5)] if train else []),
+        dict(type="PackDetInputs", meta_keys=META),
+    ]
+    return dict(
+        type="NamedSet",
+        ann_file=data[split]["annotations"],
+        data_prefix=dict(img=data[split]["images"]),
+        metainfo=dict(classes=tuple(data["classes"])),
+        filter_cfg=dict(filter_empty_gt=True, min_size=1) if train else None,
+        test_mode=not train,
+        pipeline=pipeline,
+    )

@@ -1,0 +1,145 @@
+"""Settings on a config, ``--set KEY=VALUE``: each is applied or refused, none is ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from ..errors import LabError
+from .schedule import DECIDED
+
+MADE_FROM = ("student", "settings", "teacher", "methods", "tap", "model", "data", "schedule")
+"""Entries from which the others are made; a setting of any other is applied after that."""
+MAY_BE_NEW = ("vis_backends", "fast", "precision")
+"""Entries that a config need not have."""
+RESOLVED = ("teacher", "teacher.config", "teacher.checkpoint", "data.root")
+"""Names that stand for what they are read to, so that a completed config says them otherwise."""
+GROWING = ("schedule", "data", "teacher", "default_hooks", "randomness")
+"""Entries that may gain a key: who reads them refuses one that it does not know."""
+READ = (
+    *MADE_FROM,
+    *("train_dataloader", "train_cfg", "val_dataloader", "val_cfg", "val_evaluator"),
+    *("optim_wrapper", "param_scheduler", "auto_scale_lr", "randomness", "load_from"),
+    *("default_hooks", "custom_hooks", "custom_imports", "default_scope", "env_cfg"),
+    *("log_processor", "log_level", "vis_backends", "activation_checkpointing"),
+    *("fast", "precision"),
+)
+"""Entries that a training reads; mmdet's files say more, to build these from."""
+NOT_TESTED = "a training does not test; 'crosskd-lab eval' does, as data and schedule say"
+ELSEWHERE = {
+    "randomness.seed": "say --seed",
+    "resume": "say --resume",
+    "visualizer": "say vis_backends",
+    **dict.fromkeys(("test_dataloader", "test_cfg", "test_evaluator"), NOT_TESTED),
+}
+"""Entries by which nothing would change, and what to do instead."""
+
+
+def within(key: str, *places: str) -> bool:
+    """Whether a dotted key is one of these entries or lies below one."""
+    return any(f"{key}.".startswith(f"{place}.") for place in places)
+
+
+def check_read(settings: Iterable[str]) -> None:
+    """Raise LabError for a key that no training reads, whatever its config."""
+    for key in settings:
+        if why := next((ELSEWHERE[place] for place in ELSEWHERE if within(key, place)), None):
+            raise LabError(f"--set {key} would change nothing: {why}")
+        if key.partition(".")[0] not in READ:
+            raise LabError(f"--set {key}: the config's entries are {', '.join(sorted(READ))}")
+
+
+def replace(cfg: Config, settings: Mapping[str, Any]) -> None:
+    """Put values at dotted keys, such as ``{"schedule.steps": 400, "methods.0.i": 2}``.
+
+    Raises:
+        LabError: for a key that the config does not have and nothing would read, or one by which
+            nothing would change.
+    """
+    check_read(settings)
+    for key, value in settings.items():
+        node: Any = cfg
+        *parents, last = key.split(".")
+        first = key.partition(".")[0]
+        if first not in cfg and key not in MAY_BE_NEW:
+            entries = sorted(entry for entry in cfg if entry in READ)
+            raise LabError(f"--set {key}: the config's entries are {', '.join(entries)}")
+        for part in parents:
+            node = _below(node, part)
+            if node is None:
+                raise LabError(f"--set {key}: the config has no {part!r} there")
+        if isinstance(node, Mapping) and last not in node and not _may_gain(parents, node):
+            raise LabError(f"--set {key}: no {last!r} is read there, but {', '.join(sorted(node))}")
+        for kind, said in ((Mapping, "a dict"), ((list, tuple), "a list")):
+            if isinstance(_below(node, last), kind) and not isinstance(value, (kind, type(None))):
+                raise LabError(f"--set {key}={value!r}: give {said}, or name an entry below it")
+        try:
+            node[int(last) if isinstance(node, list) else last] = value
+        except (TypeError, ValueError, IndexError) as error:
+            raise LabError(f"--set {key}: the config has no {last!r} there") from error
+
+
+def check_applied(cfg: Config, settings: Mapping[str, Any], engine: Mapping[str, Any]) -> None:
+    """Refuse a completed config that does not say what was set.
+
+    Args:
+        cfg: The config from which training will start.
+        settings: What was set.
+        engine: What the schedule made; empty where mmdet's own loops train.
+
+    Raises:
+        LabError: naming the setting, and the one that decides where it is known.
+    """
+    for key, ours in DECIDED.items():
+        now, due = value_at(cfg, key), value_at(engine, key)
+        if engine and now != due:
+            raise LabError(f"{key} = {now!r} is decided by {ours} ({due!r}): change that instead")
+    for key, value in settings.items():
+        found = [value_at(cfg, place) for place in (key, _moved(key))]
+        if key not in RESOLVED and value not in found:
+            made = next((one for one in found if one is not None), None)
+            raise LabError(
+                f"--set {key}={value!r} would change nothing: the data or another setting makes "
+                f"it {made!r}"
+            )
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a tree of dicts that differs from another; anything else counts as one value."""
+    found = {}
+    for key, value in after.items():
+        was = before.get(key)
+        if isinstance(value, Mapping) and isinstance(was, Mapping):
+            if below := changed(was, value):
+                found[key] = below
+        elif value != was:
+            found[key] = value
+    return found
+
+
+def value_at(tree: Any, key: str) -> Any:
+    """The entry of a dotted key; None where there is none."""
+    for part in key.split("."):
+        tree = _below(tree, part)
+    return tree
+
+
+def _below(node: Any, part: str) -> Any:
+    try:
+        return node[int(part)] if isinstance(node, (list, tuple)) else node[part]
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def _may_gain(parents: list[str], node: Mapping[str, Any]) -> bool:
+    """Whether a new entry has a reader that refuses unknown ones: a class, a loader, the lab."""
+    place = ".".join(parents)
+    return "type" in node or place in GROWING or place.endswith("_dataloader")
+
+
+def _moved(key: str) -> str:
+    """Where an entry of an experiment has gone when student and teacher are one model."""
+    first, _, rest = key.partition(".")
+    return f"model.student.{rest}".strip(".") if first == "model" else f"model.{key}"

@@ -1,0 +1,402 @@
+"""A run from its config to its record: the engine is mmengine's Runner.
+
+Importing this registers everything that configs name by string."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import ContextDecorator, nullcontext, redirect_stdout
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import is_main_process
+from mmengine.registry import VISBACKENDS, WEIGHT_INITIALIZERS
+from mmengine.runner import Runner
+from torch import nn
+from torch.distributed.rendezvous import rendezvous
+from tqdm.auto import tqdm
+
+from ..configs import PlainConfig, config_text, innermost
+from ..data.scene_sets import data_checksum
+from ..distiller import Distiller  # noqa: F401  (configs name it by string)
+from ..errors import LabError
+from ..files import PROJECT, sole_writer
+from ..pair import load_in_full
+from ..stack.weights import register_checkpoint_loader
+from . import draws, metrics  # noqa: F401  (configs name their classes by string)
+from .fast import quicken
+from .hooks import (
+    WHOLE,
+    Listener,
+    RunMetrics,
+    bare,
+    last_checkpoint,
+    record_fault,
+    record_stop,
+    terminated_as_exit,
+)
+from .record import RECORD, finish_record, read_metrics, start_record
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class WholeBackbone:
+    """Initialiser ``dict(type="WholeBackbone", checkpoint=FILE)`` for a detector's backbone.
+
+    mmengine's own ``Pretrained`` passes over keys that do not fit; this one raises LabError.
+    mmengine initialises a module's parts after the module itself, except for the initialiser of
+    that name; so the parts are told here that they have been.
+
+    Args:
+        checkpoint: Safetensors or weights-only file with the backbone's own keys; relative paths
+            count from the project's folder.
+    """
+
+    def __init__(self, checkpoint: str) -> None:
+        path = Path(checkpoint)
+        self.checkpoint = path if path.exists() or path.is_absolute() else PROJECT / path
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load the file into ``module``, and let nothing initialise its parts after that."""
+        load_in_full(module, self.checkpoint)
+        for part in module.modules():
+            if hasattr(part, "init_weights"):
+                part.is_init = True  # type: ignore[assignment]
+
+
+PLAIN = "LocalVisBackend"
+PACKAGES = {
+    "TensorboardVisBackend": "tensorboard",
+    "WandbVisBackend": "wandb",
+    "MLflowVisBackend": "mlflow",
+    "ClearMLVisBackend": "clearml",
+    "NeptuneVisBackend": "neptune",
+    "DVCLiveVisBackend": "dvclive",
+    "AimVisBackend": "aim",
+}
+"""Of mmengine's backends: what each needs installed."""
+
+
+def visualizer(cfg: Config) -> dict[str, Any] | None:
+    """The entry from which mmengine's Runner makes what its scalars go to; None for its own.
+
+    Args:
+        cfg: A completed config.
+
+    Raises:
+        LabError: for a backend that mmengine does not know, or whose package is not installed.
+    """
+    asked = loggers(cfg)
+    if not asked:
+        return None
+    return dict(type="mmengine.Visualizer", vis_backends=[dict(type=PLAIN), *asked])
+
+
+def loggers(cfg: Config) -> list[dict[str, Any]]:
+    """The backends that a config asks for beside the plain file; see :func:`visualizer`."""
+    named = cfg.get("vis_backends") or []
+    if not all(isinstance(one, Mapping) and "type" in one for one in _listed(named)):
+        raise LabError(
+            f"vis_backends is a list such as [{{'type': 'WandbVisBackend'}}], got {named!r}"
+        )
+    asked = [dict(one) for one in _listed(named) if one["type"] != PLAIN]
+    for one in asked:
+        _check(str(one["type"]))
+    return asked
+
+
+def _listed(named: Any) -> list[Any]:
+    return list(named) if isinstance(named, (list, tuple)) else [named]
+
+
+def _check(kind: str) -> None:
+    if VISBACKENDS.get(kind) is None:
+        known = ", ".join(sorted(PACKAGES))
+        raise LabError(f"vis_backends: mmengine has no {kind!r}; it has {known}")
+    package = PACKAGES.get(kind.rpartition(".")[2])
+    spec = find_spec(package) if package else None
+    if package and (
+        spec is None or spec.origin is None
+    ):  # a mere folder of that name has no origin
+        extra = f"'crosskd-lab[{package}]'" if package == "tensorboard" else package
+        raise LabError(f"{kind} needs a package that is not installed: pip install {extra}")
+
+
+class StepBar:
+    """A listener for :func:`crosskd_lab.engine.train.train` that draws one bar.
+
+    Args:
+        steps: Last step of the run.
+        title: What is being trained.
+        begun: Steps that were done before, when a run is resumed; they do not count as speed.
+    """
+
+    def __init__(self, steps: int, title: str, begun: int = 0) -> None:
+        self.bar = tqdm(total=steps, desc=title, unit="step", dynamic_ncols=True, initial=begun)
+        self.shown: dict[str, str] = {}
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        """Move to a row's step."""
+        self.bar.update(row["step"] - self.bar.n)
+        if row["kind"] == "val" and "AP" in row:
+            self.shown["AP"] = f"{row['AP']:.1f}"
+        elif "loss" in row:
+            self.shown["loss"] = f"{row['loss']:.2f}"
+        self.bar.set_postfix(self.shown)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self.bar.close()
+
+
+HOOKS = ("LossGuard", "MethodState", "RunMetrics", "Distances")
+
+
+def train(
+    cfg: Config,
+    folder: str | Path,
+    resume: bool = False,
+    command: Sequence[str] = (),
+    listeners: Sequence[Listener] = (),
+    extra: dict[str, Any] | None = None,
+) -> dict[str, float]:
+    """Train an experiment into a run folder.
+
+    Args:
+        cfg: A completed config, see :func:`crosskd_lab.engine.config.load_experiment`.
+        folder: The run's folder; holds config, record, metrics, log and checkpoints.
+        resume: Go on from the folder's last checkpoint (from the start if it has none yet).
+        command: The command line, for the record.
+        listeners: Called with every row of metrics as it is written.
+        extra: More entries for the record.
+
+    Returns:
+        The last validation's metrics, AP in points.
+
+    Raises:
+        LabError: for a folder that holds another run, or that another process writes into; for a
+            loss that is not finite, and everything that building the experiment can find.
+    """
+    folder = Path(folder)
+    # the first process holds the folder for all of its run
+    with nullcontext() if _rank() else sole_writer(folder):
+        if not _rank() and resume != (folder / RECORD).exists():
+            raise LabError(
+                f"{folder} holds no run to resume: leave --resume out to start it"
+                if resume
+                else f"{folder} holds a run already: give --resume to go on, or another --out"
+            )
+        prepare_engine()
+        runner = build_runner(cfg, folder)
+        _record_start(runner, cfg, folder, resume, command, extra)
+        if resume and (newest := last_checkpoint(folder)):
+            runner._resume, runner._load_from = True, str(newest)
+        next(hook for hook in runner.hooks if isinstance(hook, RunMetrics)).listeners += listeners
+        try:
+            with terminated_as_exit():
+                runner.train()
+        except (KeyboardInterrupt, SystemExit):
+            record_stop(folder, "interrupted")
+            raise
+        except Exception as error:
+            record_fault(folder, error)
+            raise
+        results = _last_validation(folder)
+        if is_main_process():
+            finish_record(folder, "done", results=results)
+        return results
+
+
+def build_runner(cfg: Config, folder: str | Path) -> Runner:
+    """mmengine's Runner for a completed config, quiet on the terminal, its log in the folder."""
+    cfg = PlainConfig(cfg.to_dict())
+    own = [hook["type"] for hook in cfg.get("custom_hooks", [])]
+    cfg.custom_hooks = [
+        *cfg.get("custom_hooks", []),
+        *(dict(type=hook) for hook in HOOKS if hook not in own),
+    ]
+    cfg.work_dir = str(folder)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # torchrun started us with others
+        cfg.launcher = "pytorch"
+        if not torch.cuda.is_available():  # mmengine's own way needs GPUs
+            cfg.model_wrapper_cfg = dict(
+                type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
+            )
+            _meet()
+    cfg.visualizer = visualizer(cfg)
+    cfg.experiment_name = Path(folder).name or "run"
+    cfg.default_hooks.checkpoint.backend_args = dict(backend=WHOLE)
+    try:
+        with quiet(), redirect_stdout(io.StringIO()):  # pycocotools chatters
+            runner = _Runner.from_cfg(cfg)
+            _build(runner)
+    except (LabError, OSError):
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise LabError(
+            f"the engine cannot build what the config says ({said}): correct that entry"
+        ) from error
+    if runner.val_loop is not None:
+        for metric in runner.val_loop.evaluator.metrics:
+            # where processes put their parts together; else it would be the folder we stand in
+            metric.collect_dir = str(Path(folder) / "collected")
+    settle(bare(runner.model))
+    _choose_form(bare(runner.model), cfg)
+    for handler in runner.logger.handlers:
+        if not isinstance(handler, logging.FileHandler):
+            handler.setLevel(logging.ERROR)
+    return runner
+
+
+def _choose_form(model: Any, cfg: Config) -> None:
+    """The fast form of the step, unless the config says ``fast=False``; and its precision."""
+    fast, precision = cfg.get("fast", True), cfg.get("precision", "fp32")
+    if getattr(model, "pair", None) is not None and fast:
+        quicken(model, precision)
+    elif precision != "fp32":
+        raise LabError(
+            f"precision={precision} is for a student and a teacher in their fast form: leave "
+            "fast=False out and name methods, or train in fp32"
+        )
+
+
+def _build(runner: Runner) -> None:
+    """Build all that mmengine would build at the first step, in its order: bad entries show now."""
+    _ = runner.train_loop, runner.val_loop
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
+    runner.auto_scale_lr = None  # done
+    if runner.param_schedulers is not None:
+        runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+
+
+def _meet() -> None:
+    """Join the other processes by gloo, at an address book of this attempt's own.
+
+    After a restart, torchrun's still holds where the processes before were to be found.
+    """
+    if torch.distributed.is_initialized():
+        return
+    store, rank, world = next(rendezvous("env://"))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    own = torch.distributed.PrefixStore(f"attempt {attempt}", store)
+    torch.distributed.init_process_group("gloo", store=own, rank=rank, world_size=world)
+
+
+class _Runner(Runner):
+    """mmengine's, without its second copy of the config (the record has the one as used)."""
+
+    def dump_config(self) -> None:
+        pass
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
+        with redirect_stdout(io.StringIO()):  # it prints what it loads
+            return super().load_checkpoint(*args, **kwargs)
+
+
+def settle(model: Any) -> Any:
+    """Put a detector on the device and in the memory order in which it runs fastest."""
+    model.to(get_device())
+    if not torch.cuda.is_available():  # oneDNN's convolutions are a fifth faster in this order
+        model.to(memory_format=torch.channels_last)
+    return model
+
+
+def prepare_engine() -> None:
+    """Register mmdet's modules and the lab's checkpoint reader with mmengine, once."""
+    from mmdet.utils import register_all_modules
+
+    register_all_modules(init_default_scope=False)
+    register_checkpoint_loader()
+
+
+class quiet(ContextDecorator):
+    """Keep mmengine's start-up chatter (environment, hooks, initial weights) off the terminal."""
+
+    def __enter__(self) -> None:
+        self._level = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        warnings.simplefilter("ignore")
+
+    def __exit__(self, *exc: Any) -> None:
+        self._warnings.__exit__(*exc)
+        logging.disable(self._level)
+
+
+def _record_start(
+    runner: Runner,
+    cfg: Config,
+    folder: Path,
+    resume: bool,
+    command: Sequence[str],
+    extra: dict[str, Any] | None,
+) -> None:
+    if not is_main_process():
+        return
+    pair = getattr(bare(runner.model), "pair", None)
+    teacher = None
+    if pair is not None:
+        teacher = {
+            "name": pair.teacher_id["checkpoint"],
+            "sha256": pair.teacher_id["sha256"] or "random",
+        }
+    root = cfg.get("data", {}).get("root") or _image_root(cfg)
+    start_record(
+        folder,
+        command=list(command),
+        config=config_text(cfg),
+        seed=int(runner.seed),
+        data={"path": str(root), "checksum": data_checksum(root) if root else None},
+        teacher=teacher,
+        methods=_methods(cfg),
+        extra={
+            "gpus": _gpus(),
+            "threads": torch.get_num_threads(),
+            "precision": cfg.get("precision", "fp32"),
+            "fast": pair is not None and bool(cfg.get("fast", True)),
+            "steps": runner.max_iters,  # epochs are steps once the set has been read
+            **(extra or {}),
+        },
+        resume=resume,
+    )
+
+
+def _image_root(cfg: Config) -> Path | None:
+    """The folder that holds the training images' one, where mmdet's loader is all that names it."""
+    dataset = innermost(cfg.get("train_dataloader", {}).get("dataset", {}))
+    root, images = dataset.get("data_root") or "", (dataset.get("data_prefix") or {}).get("img")
+    return (Path(root) / images).parent if images else Path(root) if root else None
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0"))
+
+
+def _last_validation(folder: Path) -> dict[str, float]:
+    """Read from the log, so that resuming a run that is over gives its results again."""
+    rows = read_metrics(folder)
+    rows = rows[rows["kind"] == "val"] if len(rows) else rows
+    if not len(rows):
+        return {}
+    return rows.iloc[-1].dropna().drop(["step", "kind"]).to_dict()
+
+
+def _methods(cfg: Config) -> list[dict] | None:
+    methods = cfg.model.get("methods")
+    if methods is None:
+        return None
+    return [{**method, "type": method["type"].rpartition(".")[2]} for method in methods]
+
+
+def _gpus() -> list[str]:
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

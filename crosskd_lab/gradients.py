@@ -1,0 +1,385 @@
+"""Fig. 5: where each loss pulls at the student's features, how focused, how deep, against whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from .heads.base import BRANCHES, Levels
+from .heads.dense import HeadAdapter
+from .maps import View, centres, on_image, pixels
+from .methods.base import Method, levels_of
+from .pair import Pair
+from .taps import Taps, collect
+
+DETECTION = "detection"
+
+Terms = dict[str, dict[str, Tensor]]
+"""``terms[source][name]``: a source is "detection" or a method's name; names are the log's."""
+
+
+def loss_terms(taps: Taps, detection: Mapping[str, Any], methods: Mapping[str, Method]) -> Terms:
+    """Every named loss of one batch, on the same taps, by the source that gives it.
+
+    Args:
+        taps: The batch, collected with gradients on.
+        detection: The student's own losses, as :func:`crosskd_lab.taps.collect` returns them.
+        methods: Methods by the names that the results shall have.
+    """
+    own = {name: _scalar(value) for name, value in detection.items() if "loss" in name}
+    return {DETECTION: own, **{name: method.losses(taps) for name, method in methods.items()}}
+
+
+def gradient(loss: Tensor, levels: Levels) -> Levels:
+    """d loss / d feature on every level, ``(N, C, H, W)``; zeros where the loss does not reach."""
+    if not loss.requires_grad:
+        return tuple(torch.zeros_like(feature) for feature in levels)
+    return torch.autograd.grad(loss, levels, retain_graph=True, materialize_grads=True)
+
+
+def gradients(taps: Taps, terms: Terms, where: str = "neck", i: int = 0) -> dict[str, Levels]:
+    """The gradient of each source's whole loss with respect to one of the student's features.
+
+    Args:
+        taps: The batch.
+        terms: See :func:`loss_terms`.
+        where: "neck", or "cls" or "reg" for f_i of that tower.
+        i: Layer of the tower, 0 ... depth.
+    """
+    feature, _ = levels_of(taps, where, i)
+    return {
+        source: gradient(torch.stack([*losses.values()]).sum(), feature)
+        for source, losses in terms.items()
+    }
+
+
+def energy(gradient: Levels) -> Levels:
+    """|g| summed over channels: per level ``(N, H, W)``."""
+    return tuple(g.detach().abs().sum(1) for g in gradient)
+
+
+def energy_map(taps: Taps, gradient: Levels, image: int, size: tuple[int, int]) -> Tensor:
+    """Fig. 5: the energy on one image, ``(H, W)``, all levels on top of each other.
+
+    A location's energy is shared among its pixels, so that the map sums up to the whole energy and
+    coarse levels do not count more than they hold.
+
+    Args:
+        taps: Of the batch.
+        gradient: With respect to one feature.
+        image: Index in the batch.
+        size: H and W in pixels.
+    """
+    values = [level[image] for level in energy(gradient)]
+    where = centres(taps.student_head, taps.student.predictions.cls)
+    return on_image(values, where, size, share=True).sum(0)
+
+
+def energy_cells(taps: Taps, gradient: Levels) -> Tensor:
+    """The energy of all levels on top of each other, at the finest level's locations: ``(N, R_0)``.
+
+    As in :func:`energy_map`, a coarse location's energy is shared among the cells under it, so that
+    it counts as spread over them and not as one peak among many fine locations.
+    """
+    where = centres(taps.student_head, taps.student.predictions.cls)
+    height, width = where[0].shape[:2]
+    first, last = where[0][0, 0], where[0][-1, -1]
+    steps = first.new_tensor([max(width - 1, 1), max(height - 1, 1)])
+    step = torch.where(last > first, (last - first) / steps, 1.0)
+    cells = [(part - first) / step + 0.5 for part in where]  # the middle of cell k is at k + 0.5
+    images = zip(*energy(gradient), strict=True)
+    laid = [on_image(values, cells, (height, width), share=True).sum(0) for values in images]
+    return torch.stack(laid).flatten(1)
+
+
+def inside_boxes(taps: Taps) -> Tensor:
+    """``(N, R)`` bool: locations whose centre lies in a ground-truth box, finest level first."""
+    parts = centres(taps.student_head, taps.student.predictions.cls)
+    points = torch.cat([part.flatten(0, 1) for part in parts])
+    inside = []
+    for truth in taps.gt_instances:
+        low, high = truth.bboxes[:, None, :2], truth.bboxes[:, None, 2:]
+        inside.append(((points >= low) & (points <= high)).all(-1).any(0))
+    return torch.stack(inside)
+
+
+def gini(values: Tensor) -> Tensor:
+    """Gini coefficient of non-negative values along the last axis.
+
+    0 where all are equal, (n - 1) / n where one holds everything; NaN where there is nothing.
+
+    Args:
+        values: ``(..., n)``.
+
+    Returns:
+        ``(...,)``.
+    """
+    n = values.size(-1)
+    ranked = values.double().sort(-1).values
+    rank = torch.arange(1, n + 1, dtype=ranked.dtype, device=values.device)
+    return ((2 * rank - n - 1) * ranked).sum(-1) / (n * ranked.sum(-1))
+
+
+def cosine(a: Levels, b: Levels) -> Tensor:
+    """Cosine between two gradients of one feature, image by image: ``(N,)``; NaN where one is 0.
+
+    Negative values are conflict in gradient space: a step along one loss undoes the other's.
+    """
+    one, other = (torch.cat([g.flatten(1) for g in levels], 1).double() for levels in (a, b))
+    lengths = one.norm(dim=1) * other.norm(dim=1)
+    return (one * other).sum(1) / lengths  # 0 / 0 is nan, on purpose
+
+
+def concentration(taps: Taps, found: Mapping[str, Levels]) -> pd.DataFrame:
+    """How focused every source's gradient is, and how it stands to the detection loss's.
+
+    Args:
+        taps: The batch.
+        found: Gradients by source with respect to one feature, "detection" among them.
+
+    Returns:
+        A row an image and source: ``image`` (its id), ``loss`` (the source), ``inside`` (share of
+        energy inside ground-truth boxes), ``area`` (share of locations there: what a gradient
+        without focus would have), ``gini`` of the energy over the image (:func:`energy_cells`),
+        ``cosine`` with the detection gradient; NaN where the gradient is zero.
+    """
+    inside = inside_boxes(taps)
+    ids = [meta.get("img_id", index) for index, meta in enumerate(taps.metas)]
+    frames = []
+    for source, gradient in found.items():
+        flat = torch.cat([level.flatten(1) for level in energy(gradient)], 1).double()
+        columns = {
+            "inside": (flat * inside).sum(1) / flat.sum(1),
+            "area": inside.double().mean(1),
+            "gini": gini(energy_cells(taps, gradient)),
+            "cosine": cosine(gradient, found[DETECTION]),
+        }
+        values = {name: column.tolist() for name, column in columns.items()}
+        frames.append(pd.DataFrame({"image": ids, "loss": source, **values}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def measure_gradients(
+    pair: Pair,
+    batches: Iterable[Mapping[str, Any]],
+    methods: Mapping[str, Method],
+    places: Sequence[tuple[str, int]] = (("neck", 0),),
+    tap: str = "post_relu",
+) -> pd.DataFrame:
+    """:func:`concentration` over a set, with columns ``where`` and ``i`` for the feature.
+
+    The student is read in the mode it is in; in training mode its batch norms would learn. Means
+    with 95 % intervals over images: ``tables.summarise(frame, ["where", "i", "loss"], "gini")``.
+
+    Args:
+        pair: Student and teacher.
+        batches: Preprocessed, each ``dict(inputs, data_samples)`` with ground truth.
+        methods: Methods by name.
+        places: Features as (where, i), see :func:`gradients`.
+        tap: Where f_i is read.
+    """
+    frames = []
+    for batch in batches:
+        with torch.enable_grad():
+            taps, detection = collect(pair, batch["inputs"], batch["data_samples"], tap)
+            terms = loss_terms(taps, detection, methods)
+            for where, i in places:
+                frame = concentration(taps, gradients(taps, terms, where, i))
+                frame.insert(1, "where", where)
+                frame.insert(2, "i", i)
+                frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def gradient_view(
+    pair: Pair,
+    batch: Mapping[str, Any],
+    methods: Mapping[str, Method],
+    where: str = "neck",
+    i: int = 0,
+    image: int = 0,
+) -> View:
+    """Fig. 5 for one image of a batch: the energy map of every source at one feature."""
+    inputs, samples = batch["inputs"], batch["data_samples"]
+    with torch.enable_grad():
+        taps, detection = collect(pair, inputs, samples)
+        found = gradients(taps, loss_terms(taps, detection, methods), where, i)
+    size = (inputs.shape[-2], inputs.shape[-1])
+    maps = {name: energy_map(taps, g, image, size).cpu().numpy() for name, g in found.items()}
+    return View(pixels(pair, inputs)[image], taps.gt_instances[image].bboxes.cpu().numpy(), maps)
+
+
+def term_views(
+    pair: Pair,
+    batch: Mapping[str, Any],
+    methods: Mapping[str, Method],
+    places: Sequence[tuple[str, int]],
+    image: int = 0,
+) -> dict[tuple[str, int], View]:
+    """:func:`gradient_view` of every single term, at several features, from one forward pass.
+
+    Returns:
+        By place, with a map for every source as a whole (its name) and for each of its terms
+        (``"CrossKD: loss_crosskd_cls"``).
+    """
+    inputs = batch["inputs"]
+    size, views = (inputs.shape[-2], inputs.shape[-1]), {}
+    with torch.enable_grad():
+        taps, detection = collect(pair, inputs, batch["data_samples"])
+        terms = loss_terms(taps, detection, methods)
+        named = {source: torch.stack([*losses.values()]).sum() for source, losses in terms.items()}
+        for source, losses in terms.items():
+            named |= {f"{source}: {name}": loss for name, loss in losses.items()}
+        for where, i in places:
+            feature, _ = levels_of(taps, where, i)
+            maps = {
+                name: energy_map(taps, gradient(loss, feature), image, size).cpu().numpy()
+                for name, loss in named.items()
+            }
+            boxes = taps.gt_instances[image].bboxes.cpu().numpy()
+            views[where, i] = View(pixels(pair, inputs)[image], boxes, maps)
+    return views
+
+
+def _scalar(value: Any) -> Tensor:
+    return torch.stack(list(value)).sum() if isinstance(value, (list, tuple)) else value
+
+
+PREDICTORS = "predictors"
+
+
+def layers_of(detector: Any, head: HeadAdapter) -> dict[str, list[nn.Parameter]]:
+    """A dense detector's trained weights by the part that they belong to, from image to prediction.
+
+    Args:
+        detector: The detector that the head belongs to.
+        head: Its adapter.
+
+    Returns:
+        "backbone", "neck", "cls 1" ... "cls n", "reg 1" ... "reg n" (hidden convs in the paper's
+        count: layer k makes f_k) and "predictors", all that is left of the head. A conv that both
+        towers or several levels share is filed where it comes first.
+    """
+    parts = {name: list(getattr(detector, name).parameters()) for name in ("backbone", "neck")}
+    taken: set[int] = set()
+    for branch in BRANCHES:
+        towers = [head.tower(branch, level) for level in range(len(head.strides))]
+        for k, convs in enumerate(zip(*towers, strict=True), 1):
+            parts[f"{branch} {k}"] = _fresh((p for c in convs for p in c.parameters()), taken)
+    parts[PREDICTORS] = _fresh(head.head.parameters(), taken)
+    return {name: [p for p in own if p.requires_grad] for name, own in parts.items()}
+
+
+def reach(pair: Pair, loss: Tensor) -> pd.DataFrame:
+    """How strongly a loss pulls at every part of the student.
+
+    Args:
+        pair: Student and teacher.
+        loss: A scalar, computed from the student with gradients on.
+
+    Returns:
+        ``part``, as :func:`layers_of` names it, and ``norm``, the gradient's Euclidean length over
+        the part's weights; exactly 0 where the loss does not reach.
+    """
+    parts = layers_of(pair.student, pair.student_head)
+    weights = [p for own in parts.values() for p in own]
+    found = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+    squares = iter(0.0 if g is None else g.double().square().sum().item() for g in found)
+    norms = [sum(next(squares) for _ in own) ** 0.5 for own in parts.values()]
+    return pd.DataFrame({"part": list(parts), "norm": norms})
+
+
+def _fresh(weights: Iterable[nn.Parameter], taken: set[int]) -> list[nn.Parameter]:
+    """Those that are not taken yet; they are then."""
+    fresh = []
+    for weight in weights:
+        if id(weight) not in taken:
+            taken.add(id(weight))
+            fresh.append(weight)
+    return fresh
+
+
+REGION, PULL = "weights S(r)", "gradient at the neck"
+
+
+def weight_map(taps: Taps, method: Method, image: int, size: tuple[int, int]) -> Tensor:
+    """S(r) of a method on one image, ``(H, W)``, all levels on top of each other.
+
+    A location's weight is spread over the stride by stride pixels that it stands for, so that the
+    map's sum is that of S(r) over r, and a method that weighs all alike has the same everywhere.
+
+    Args:
+        taps: Of the batch.
+        method: One that is attached to the pair.
+        image: Index in the batch.
+        size: H and W in pixels.
+    """
+    levels = zip(method.region_map(taps), taps.teacher_head.strides, strict=True)
+    values = [level[image] / stride**2 for level, stride in levels]
+    where = centres(taps.teacher_head, taps.teacher.neck)
+    return on_image(values, where, size).sum(0)
+
+
+def method_views(
+    pair: Pair, batch: Mapping[str, Any], methods: Mapping[str, Method], image: int = 0
+) -> dict[str, View]:
+    """Region and gradient of every method on one image of a batch, from one forward pass.
+
+    Args:
+        pair: Student and teacher.
+        batch: ``inputs`` and ``data_samples`` with ground truth.
+        methods: Attached to the pair, by the names that the views shall have.
+        image: Index in the batch.
+
+    Returns:
+        By name, with two maps: :data:`REGION`, and :data:`PULL`, the energy of the gradient at the
+        student's neck.
+    """
+    inputs = batch["inputs"]
+    size = (inputs.shape[-2], inputs.shape[-1])
+    with torch.enable_grad():
+        taps, detection = collect(pair, inputs, batch["data_samples"])
+        found = gradients(taps, loss_terms(taps, detection, methods))
+    picture = pixels(pair, inputs)[image]
+    boxes = taps.gt_instances[image].bboxes.cpu().numpy()
+    views = {}
+    for name, method in methods.items():
+        region = weight_map(taps, method, image, size).detach().cpu().numpy()
+        pull = energy_map(taps, found[name], image, size).cpu().numpy()
+        views[name] = View(picture, boxes, {REGION: region, PULL: pull})
+    return views
+
+
+def weight_shares(
+    pair: Pair, batch: Mapping[str, Any], methods: Mapping[str, Method]
+) -> pd.DataFrame:
+    """How much of every method's weight and gradient lies inside boxes: a row an image and method.
+
+    Returns:
+        ``image``, ``method``; ``chosen``, the share of locations with any weight; ``weight`` and
+        ``pull``, the shares of S(r) and of the gradient's energy at locations inside boxes, NaN
+        where there is none; ``area``, the share of locations there; ``cosine`` of the gradient
+        with the detection loss's.
+    """
+    with torch.enable_grad():
+        taps, detection = collect(pair, batch["inputs"], batch["data_samples"])
+        found = gradients(taps, loss_terms(taps, detection, methods))
+    pulls = concentration(taps, found).rename(columns={"loss": "method", "inside": "pull"})
+    points = torch.cat([c.flatten(0, 1) for c in centres(taps.teacher_head, taps.teacher.neck)])
+    rows = []
+    for name, method in methods.items():
+        weights = torch.cat([level.flatten(1) for level in method.region_map(taps)], 1).double()
+        for index, truth in enumerate(taps.gt_instances):
+            low, high = truth.bboxes[:, None, :2], truth.bboxes[:, None, 2:]
+            inside = ((points >= low) & (points <= high)).all(-1).any(0)
+            own = weights[index]
+            share = float((own * inside).sum() / own.sum())  # 0 / 0 is nan, on purpose
+            rows.append({"method": name, "chosen": float((own > 0).double().mean())})
+            rows[-1] |= {"image": taps.metas[index].get("img_id", index), "weight": share}
+    return pd.DataFrame(rows).merge(
+        pulls[["image", "method", "pull", "area", "cosine"]], on=["image", "method"]
+    )[["image", "method", "chosen", "weight", "pull", "area", "cosine"]]

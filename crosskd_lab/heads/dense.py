@@ -1,0 +1,457 @@
+"""How the lab reads a dense head: locations, the walk of its towers, its own losses and targets.
+
+A head of a new kind subclasses :class:`HeadAdapter` and says only what it does differently; the
+walk equals the head's own forward to the bit."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from mmdet.models.utils import unpack_gt_instances
+from torch import Tensor, nn
+
+from ..errors import LabError
+from ..losses import full_precision, kd_quality_focal
+from .base import (
+    BRANCHES,
+    TAPS,
+    HeadFamily,
+    HeadTaps,
+    Levels,
+    Predictions,
+    Targets,
+    Towers,
+    record_calls,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+SIZES_KEPT = 32
+
+
+def of_sizes(build: Callable[[Any, Levels], Tensor]) -> Callable[[Any, Levels], Tensor]:
+    """Keep what follows from the maps' sizes alone: made anew, it would wait for the GPU."""
+
+    @wraps(build)
+    def kept(self: Any, levels: Levels) -> Tensor:
+        sizes = [m.shape[-2:] for m in levels]
+        key = (build.__name__, id(self._priors), self.levels, levels[0].device, *sizes)
+        if key not in self._kept:
+            if len(self._kept) >= SIZES_KEPT:
+                self._kept.clear()
+            self._kept[key] = build(self, levels)
+        return self._kept[key]
+
+    return kept
+
+
+class Locations:
+    """The levels of a dense head, all of them or some.
+
+    Args:
+        head: A dense head of mmdet.
+    """
+
+    def __init__(self, head: nn.Module) -> None:
+        self.head: Any = head
+        self.levels: tuple[int, ...] | None = None
+        self._kept: dict[Any, Tensor] = {}
+
+    def only(self, levels: Sequence[int]) -> Self:
+        """This adapter reading some of the head's levels, by their indices, and no others."""
+        view = copy.copy(self)
+        view.levels = tuple(levels)
+        return view
+
+    def _numbered(self, maps: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+        """Each map with the index of its level in the head."""
+        maps = tuple(maps)  # of a branch that is left out there are none
+        every = self.levels is None or not maps
+        return zip(range(len(maps)) if every else self.levels or (), maps, strict=True)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels between neighbouring locations, per level."""
+        steps = [int(s[0] if isinstance(s, tuple) else s) for s in self._priors.strides]
+        return tuple(steps if self.levels is None else (steps[level] for level in self.levels))
+
+    @property
+    def anchors(self) -> int:
+        """A, the number of priors at a location."""
+        return int(self._priors.num_base_priors[0])
+
+    @property
+    def _priors(self) -> Any:
+        return self.head.prior_generator
+
+    @of_sizes
+    def priors(self, levels: Levels) -> Tensor:
+        """Anchors ``(P, 4)`` xyxy, or points ``(P, 2)``, in input pixels, for maps of this size."""
+        return torch.cat(
+            [
+                self._priors.single_level_grid_priors(m.shape[-2:], level, device=m.device)
+                for level, m in self._numbered(levels)
+            ]
+        )
+
+    @of_sizes
+    def cells(self, levels: Levels) -> Tensor:
+        """Left and top edge ``(P, 2)``, in input pixels, of the cell that every prior stands in."""
+        found = []
+        for (height, width), stride in zip(
+            (m.shape[-2:] for m in levels), self.strides, strict=True
+        ):
+            at = (torch.arange(n, device=levels[0].device) * stride for n in (height, width))
+            y, x = torch.meshgrid(*at, indexing="ij")
+            found.append(torch.stack([x, y], -1).view(-1, 1, 2).expand(-1, self.anchors, -1))
+        return torch.cat([cell.reshape(-1, 2) for cell in found])
+
+    @of_sizes
+    def centres(self, levels: Levels) -> Tensor:
+        """Centre ``(P, 2)`` of every prior, x and y in input pixels."""
+        priors = self.priors(levels)
+        return priors if priors.size(-1) == 2 else (priors[:, :2] + priors[:, 2:]) / 2
+
+    def boxes_around(self, edges: Tensor, levels: Levels, in_strides: bool) -> Tensor:
+        """Boxes from distances to the left, top, right and bottom edge, ``(N, P, 4)`` xyxy pixels.
+
+        Args:
+            edges: ``(N, P, 4)``, in strides of their levels or in pixels.
+            levels: Maps that give the levels' sizes.
+            in_strides: The unit of ``edges``.
+        """
+        centre = self.centres(levels)
+        if in_strides:
+            edges = edges * self.stride_of_priors(levels)[:, None]
+        return torch.cat([centre - edges[..., :2], centre + edges[..., 2:]], -1)
+
+    @of_sizes
+    def stride_of_priors(self, levels: Levels) -> Tensor:
+        """The stride in pixels at every prior, ``(P,)``."""
+        steps = torch.tensor(self.strides, dtype=torch.float32, device=levels[0].device)
+        return steps.repeat_interleave(torch.tensor(self.counts(levels), device=steps.device))
+
+    def counts(self, levels: Levels) -> list[int]:
+        """Number of priors of each level, for one image."""
+        return [m.shape[-2] * m.shape[-1] * self.anchors for m in levels]
+
+    def flat(self, levels: Levels, last: int) -> Tensor:
+        """``(N, A * last, H_l, W_l)`` per level to ``(N, P, last)``, mmdet's order of priors.
+
+        Half precision ends here: distances and decoding are in float32.
+        """
+        if levels[0].dtype in (torch.float16, torch.bfloat16):
+            levels = tuple(m.float() for m in levels)
+        return torch.cat(
+            [m.permute(0, 2, 3, 1).reshape(m.size(0), -1, last) for m in levels], dim=1
+        )
+
+
+def by_image(levels: Sequence[Tensor], images: int) -> Tensor:
+    """``(N, P, ...)`` from one ``(N * P_l, ...)`` a level, as point heads of mmdet give targets."""
+    return torch.cat([level.view(images, -1, *level.shape[1:]) for level in levels], 1)
+
+
+class TowerHead(Locations, HeadFamily):
+    """The towers of a dense head and the predictors on top of them.
+
+    Args:
+        head: A dense head of mmdet. It is never changed.
+
+    Attributes:
+        class_order: Where the classes that this adapter speaks of stand among the head's; None if
+            they are the head's own. It is how a teacher answers in the student's order.
+
+    Raises:
+        LabError: where the head is built in a way that the walk cannot reproduce.
+    """
+
+    one_tower: ClassVar[bool] = False  # whether both branches have the same hidden layers
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__(head)
+        self.class_order: list[int] | None = None
+        if not getattr(head, "use_sigmoid_cls", True):
+            raise LabError(
+                f"{type(head).__name__} scores classes by softmax, the lab's losses need sigmoid "
+                "scores: set use_sigmoid=True in its loss_cls"
+            )
+        for branch in BRANCHES:
+            for conv in self.tower(branch, 0):
+                if getattr(conv, "order", None) != ("conv", "norm", "act"):
+                    raise LabError(
+                        f"{type(head).__name__}: hidden layer {type(conv).__name__} of "
+                        f"the {branch} tower is not a conv-norm-act ConvModule; write an adapter "
+                        "for this head"
+                    )
+
+    @property
+    def rectify(self) -> Callable[[Tensor], Tensor]:
+        """What an aligned f_i passes on its way in: ReLU where the hidden convs have it.
+
+        Other activations (RTMDet's SiLU) would change a feature that has passed them already.
+        """
+        return F.relu if isinstance(self._activation, nn.ReLU) else _untouched
+
+    @property
+    def _activation(self) -> Any:
+        tower = self.tower("cls", 0)
+        return tower[0].activate if len(tower) and tower[0].with_activation else None
+
+    # --- the towers -------------------------------------------------------------------------
+    def tower(self, branch: str, level: int) -> Sequence[Any]:
+        """The hidden convs C_1 ... C_{n-1} of a branch at a level (shared by all levels here)."""
+        return self.head.cls_convs if branch == "cls" else self.head.reg_convs
+
+    @property
+    def depth(self) -> int:
+        """Number of hidden convs, n - 1 of sec. 3.2: f_i exists for i = 0 ... depth."""
+        return len(self.tower("cls", 0))
+
+    def channels(self, branch: str, i: int) -> int:
+        """Channels of f_i."""
+        self.check_layer(i)
+        tower = self.tower(branch, 0)
+        return int(tower[i - 1].conv.out_channels if i else self.head.in_channels)
+
+    def forward_towers(self, neck: Levels, tap: str = "post_relu") -> HeadTaps:
+        """Every f_i of both towers and the predictions, from the neck's features (sec. 3.2).
+
+        Args:
+            neck: Per level ``(N, C, H, W)``.
+            tap: Whether f_i (i >= 1) is read after the activation or before it. The authors meant
+                the latter, but an in-place ReLU made theirs the former.
+
+        Returns:
+            Taps whose tensors no later layer changes. The predictions equal ``head.forward`` to
+            the bit (heads that act differently in training and evaluation: as in training).
+        """
+        if tap not in TAPS:
+            raise LabError(f"tap = {tap!r} is unknown: choose one of {', '.join(TAPS)}")
+        if tap == "pre_relu" and self.rectify is not F.relu:
+            raise LabError(
+                f"{type(self.head).__name__} activates by {type(self._activation).__name__}: "
+                'tap="pre_relu" is for heads of ReLU, leave it at post_relu'
+            )
+        towers: Towers = {}
+        last: dict[str, Levels] = {}
+        for branch in BRANCHES:
+            if self.one_tower and towers:
+                towers[branch], last[branch] = towers[BRANCHES[0]], last[BRANCHES[0]]
+                continue
+            climbs = [self._climb(branch, level, f, tap) for level, f in self._numbered(neck)]
+            towers[branch] = tuple(zip(*(reached for reached, _ in climbs), strict=True))
+            last[branch] = tuple(top for _, top in climbs)
+        return HeadTaps(tuple(neck), towers, self.predict(last))
+
+    def _climb(
+        self, branch: str, level: int, feature: Tensor, tap: str
+    ) -> tuple[list[Tensor], Tensor]:
+        """The f_i of one level, and what its last conv hands to the predictor."""
+        reached = [feature]
+        for conv in self.tower(branch, level):
+            if tap == "pre_relu" and conv.with_activation:
+                before = conv(feature, activate=False)
+                feature = conv.activate(before.clone())  # may act in place: spare what is kept
+                reached.append(before)
+            else:
+                feature = conv(feature)
+                reached.append(feature)
+        return reached, feature
+
+    def forward_from(self, branch: str, features: Levels, i: int) -> Levels:
+        """Run hidden convs i+1 ... depth on features that stand for f_i.
+
+        Args:
+            branch: "cls" or "reg".
+            features: Per level ``(N, C, H, W)``, as conv i+1 expects its input.
+            i: 0 ... depth.
+
+        Raises:
+            LabError: if i is out of range; the message names the range.
+        """
+        self.check_layer(i)
+        out = []
+        for level, feature in self._numbered(features):
+            for conv in self.tower(branch, level)[i:]:
+                feature = conv(feature)
+            out.append(feature)
+        return tuple(out)
+
+    def predict(self, last: dict[str, Levels]) -> Predictions:
+        """Apply C_n, the predictors, to the last hidden features of the given branches.
+
+        Args:
+            last: ``last[branch][level]``. A branch that is left out gives no predictions.
+        """
+        cls, reg = self.predict_branches(last)
+        return Predictions(
+            cls=tuple(self._in_order(scores) for scores in cls),
+            reg=tuple(reg),
+            centerness=self.predict_centerness(last),
+        )
+
+    def _in_order(self, scores: Tensor) -> Tensor:
+        """``(N, A * K, H, W)`` with the classes in the order that this adapter speaks of."""
+        if self.class_order is None:
+            return scores
+        by_class = scores.unflatten(1, (self.anchors, self.num_classes))
+        return by_class[:, :, self.class_order].flatten(1, 2)
+
+    def predict_branches(self, last: dict[str, Levels]) -> tuple[Iterable[Tensor], ...]:
+        """Class and box outputs per level; heads whose branches need each other override it."""
+        cls, reg = self._numbered(last.get("cls", ())), self._numbered(last.get("reg", ()))
+        return (
+            (self.predict_cls(level, feature) for level, feature in cls),
+            (self.predict_reg(level, feature) for level, feature in reg),
+        )
+
+    def predict_cls(self, level: int, feature: Tensor) -> Tensor:
+        """Class logits ``(N, A * K, H, W)`` of one level."""
+        raise NotImplementedError
+
+    def predict_reg(self, level: int, feature: Tensor) -> Tensor:
+        """Box outputs ``(N, A * R, H, W)`` of one level."""
+        raise NotImplementedError
+
+    def predict_centerness(self, last: dict[str, Levels]) -> Levels | None:
+        """Centerness logits per level, None for heads without them."""
+        return None
+
+
+def _untouched(feature: Tensor) -> Tensor:
+    return feature
+
+
+DetectionLosses = Callable[
+    [Predictions, list[Any], list[dict], list[Any] | None], tuple[dict[str, Any], Targets]
+]
+
+
+class HeadAdapter(TowerHead):
+    """Reads one dense head. Subclasses say only what their family does differently.
+
+    Args:
+        head: A dense head of mmdet. It is never changed.
+
+    Raises:
+        LabError: where the head is built in a way that the walk cannot reproduce.
+    """
+
+    assigns: ClassVar[str] = "get_targets"  # the head's method that runs the assigner
+    fast: DetectionLosses | None = None
+    """The fast form of :meth:`detection_losses`, where the engine has put one."""
+
+    # --- one step ------------------------------------------------------------------------------
+    def student_step(
+        self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str
+    ) -> tuple[HeadTaps, dict[str, Any], Targets]:
+        """Walk once; the detection loss is the head's own, on those predictions."""
+        walked = self.forward_towers(detector.extract_feat(inputs), tap)
+        truths, ignored, metas = unpack_gt_instances(data_samples)
+        detect = self.fast or self.detection_losses
+        return walked, *detect(walked.predictions, truths, metas, ignored)
+
+    def teacher_step(
+        self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str, student: HeadTaps
+    ) -> HeadTaps:
+        """Walk once."""
+        return self.forward_towers(detector.extract_feat(inputs), tap)
+
+    # --- the head's own losses and targets ----------------------------------------------------
+    def detection_losses(
+        self,
+        predictions: Predictions,
+        gt_instances: list[Any],
+        metas: list[dict],
+        ignored: list[Any] | None = None,
+    ) -> tuple[dict[str, Any], Targets]:
+        """The head's own ``loss_by_feat`` and the targets that its assigner made on the way.
+
+        The assigner runs once: its result is overheard, not asked for again.
+
+        Args:
+            predictions: The student's.
+            gt_instances: Per image, ``bboxes`` ``(G, 4)`` and ``labels`` ``(G,)``.
+            metas: Per image.
+            ignored: Per image None or ``bboxes`` (crowds) on which assigners with an
+                ``ignore_iof_thr`` above 0 leave priors out; None where no image has any.
+        """
+        # mmdet's losses write float32 overlaps into tensors of the scores' kind
+        outputs = ([full_precision(m) for m in maps] for maps in self.outputs(predictions))
+        device = predictions.cls[0].device.type
+        with (
+            record_calls(self.head, self.assigns) as assigner_output,
+            torch.autocast(device, enabled=False),
+        ):
+            losses = self.head.loss_by_feat(*outputs, gt_instances, metas, ignored)
+        return losses, self.read_targets(assigner_output[0], predictions, metas)
+
+    def outputs(self, predictions: Predictions) -> list[Levels]:
+        """What ``head.forward`` gives in training and ``loss_by_feat`` takes, in its order."""
+        beside = () if predictions.centerness is None else (predictions.centerness,)
+        return [predictions.cls, predictions.reg, *beside]
+
+    def counted(self, targets: Targets) -> Targets:
+        """Targets with the number of their positives: averaged over processes, at least 1."""
+        count = self.mean_over_processes(targets.positive.sum(), targets.boxes)
+        return replace(targets, num_pos=count.clamp(min=1))
+
+    def read_targets(
+        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
+    ) -> Targets:
+        """Turn what ``head.get_targets`` returned into :class:`Targets`."""
+        raise NotImplementedError
+
+    def soft_labels(self, predictions: Predictions, targets: Targets, metas: list[dict]) -> Tensor:
+        """The classification target p^gt at every prior, ``(N, P, K)`` in [0, 1].
+
+        One-hot at positives; heads that score localisation quality put the IoU there instead.
+        """
+        value = targets.positive.float() if targets.quality is None else targets.quality
+        return self.one_hot(targets) * value[..., None]
+
+    def one_hot(self, targets: Targets) -> Tensor:
+        """Whether each class is that of the prior, ``(N, P, K)`` bool."""
+        classes = torch.arange(self.num_classes, device=targets.labels.device)
+        return targets.labels[..., None] == classes  # F.one_hot looks into the labels, and waits
+
+    # --- flat views and distances ---------------------------------------------------------------
+    @property
+    def num_classes(self) -> int:
+        """K, the length of a location's class vector (sigmoid heads: no background entry)."""
+        return int(self.head.cls_out_channels)
+
+    def flat_cls(self, predictions: Predictions) -> Tensor:
+        """Class logits ``(N, P, K)``."""
+        return self.flat(predictions.cls, self.num_classes)
+
+    def cls_distance(
+        self, prediction: Predictions, target: Predictions, beta: float | None
+    ) -> Tensor:
+        """Quality focal loss towards the teacher's scores (sec. 3.3), ``(N, P)``."""
+        soft_label = self.flat_cls(target).sigmoid()
+        beta = self.defaults.beta if beta is None else beta
+        return kd_quality_focal(self.flat_cls(prediction), soft_label, beta)
+
+    def reg_distance(
+        self, prediction: Predictions, target: Predictions, metas: list[dict]
+    ) -> Tensor:
+        """:meth:`box_distance` of what both say, ``(N, P)``."""
+        return self.box_distance(prediction.reg, target.reg, metas)
+
+    def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
+        """D_pred of the regression branch per prior, ``(N, P)``, in this head's box coding."""
+        raise NotImplementedError
+
+    def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
+        """Boxes ``(N, P, 4)``, xyxy in input pixels, not clipped to the image."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""What several notebooks share: students, galleries, checks of exercises, the book."""

@@ -1,0 +1,319 @@
+"""The notebooks as a book: executed in order, rendered to pages that need no network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nbformat
+import papermill  # type: ignore[import-untyped]
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.mathtext import MathTextParser
+from nbconvert import HTMLExporter
+from nbconvert.filters import markdown2html
+from papermill.exceptions import PapermillExecutionError  # type: ignore[import-untyped]
+
+from ..errors import LabError
+from ..files import PACKAGE, PROJECT, open_folder, write_whole
+
+# Code, fenced or inline, comes first: dollars in it are no formulas.
+_PIECES = re.compile(r"(```.*?```|`[^`\n]*`)|\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
+_SIZE = 12.0  # points; all lengths are given to the page relative to its own letters
+
+
+def draw_formulas(markdown: str) -> str:
+    """Replace ``$...$`` and ``$$...$$`` by pictures whose alternative text is the formula.
+
+    Raises:
+        LabError: naming a formula that matplotlib's mathtext does not know.
+    """
+
+    def drawn(match: re.Match[str]) -> str:
+        code, display, inline = match.groups()
+        if code is not None:
+            return code
+        formula = " ".join((display or inline).split())
+        picture = formula_image(formula)
+        return f'<span class="display-formula">{picture}</span>' if display else picture
+
+    return _PIECES.sub(drawn, markdown)
+
+
+@cache
+def formula_image(formula: str) -> str:
+    """One formula as an ``<img>`` that sits on the line of its text.
+
+    Raises:
+        LabError: if matplotlib's mathtext cannot set it.
+    """
+    font = FontProperties(size=_SIZE, math_fontfamily="cm")
+    try:
+        parsed = MathTextParser("path").parse(f"${formula}$", dpi=72, prop=font)
+    except ValueError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise LabError(f"the formula ${formula}$ cannot be drawn: {reason}") from error
+    width, height, depth = parsed[:3]
+    figure = Figure(figsize=(width / 72, height / 72))
+    figure.text(0, depth / height, f"${formula}$", fontproperties=font)
+    out = io.BytesIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    data = base64.b64encode(out.getvalue()).decode()
+    style = (
+        f"width:{width / _SIZE:.3f}em;height:{height / _SIZE:.3f}em;"
+        f"vertical-align:{-depth / _SIZE:.3f}em"
+    )
+    source = f"data:image/svg+xml;base64,{data}"
+    alternative = html.escape(formula, quote=True)
+    return f'<img class="formula" alt="{alternative}" style="{style}" src="{source}">'
+
+
+NOTEBOOKS = PROJECT / "notebooks"
+
+
+class Cover(NamedTuple):
+    """A notebook's file, title and first paragraph (Markdown, on one line)."""
+
+    path: Path
+    title: str
+    paragraph: str
+
+    @property
+    def page(self) -> str:
+        """File name of its page."""
+        return f"{self.path.stem}.html"
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A notebook that was executed.
+
+    Attributes:
+        cover: The notebook, its title and first paragraph.
+        seconds: How long it ran.
+        error: "cell 7: LabError: ..." where it failed, else None.
+    """
+
+    cover: Cover
+    seconds: float = 0.0
+    error: str | None = None
+
+    @property
+    def page(self) -> str:
+        """File name of its page."""
+        return self.cover.page
+
+
+def covers(notebooks: str | Path = NOTEBOOKS) -> list[Cover]:
+    """The covers of all notebooks of a folder, in the order of their file names.
+
+    Raises:
+        LabError: for a folder without notebooks, or a notebook that cannot be read or begins
+            without a title.
+    """
+    paths = sorted(Path(notebooks).glob("*.ipynb"))
+    if not paths:
+        raise LabError(f"{notebooks} holds no notebooks: give the folder that does")
+    return [read_cover(path) for path in paths]
+
+
+def chosen(book: Sequence[Cover], only: Sequence[str] = ()) -> list[Cover]:
+    """Those whose file names begin with one of some words, in the book's order; all for none.
+
+    Raises:
+        LabError: for a word that begins no name; the message lists what there is.
+    """
+    for word in only:
+        if not word or not any(cover.path.name.startswith(word) for cover in book):
+            numbers = ", ".join(cover.path.stem.split("_")[0] for cover in book)
+            raise LabError(f"no notebook begins with {word!r}: choose among {numbers}")
+    return [c for c in book if not only or c.path.name.startswith(tuple(only))]
+
+
+def read_cover(path: Path) -> Cover:
+    """Title and first paragraph of one notebook.
+
+    Raises:
+        LabError: as `covers`.
+    """
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except Exception as error:
+        raise LabError(f"{path} cannot be read as a notebook: {error}") from error
+    first = notebook.cells[0] if notebook.cells else None
+    if first is None or first.cell_type != "markdown" or not first.source.startswith("# "):
+        raise LabError(f"{path}: the first cell must be Markdown that begins with '# Title'")
+    title, _, rest = first.source.partition("\n")
+    paragraph = rest.strip().split("\n\n")[0]
+    return Cover(path, title[2:].strip(), " ".join(paragraph.split()))
+
+
+STYLE = PACKAGE / "notebook" / "templates" / "book.css"
+TITLE = "CrossKD Lab"
+
+
+def contents(book: Sequence[Cover], made: Sequence[Chapter], scale: str, out: Path) -> str:
+    """The first page.
+
+    Args:
+        book: All notebooks.
+        made: Those that this build has executed so far.
+        scale: At which.
+        out: Where pages of an earlier build may lie.
+    """
+    done = {chapter.cover.path: chapter for chapter in made}
+    entries = []
+    for cover in book:
+        if chapter := done.get(cover.path):
+            failed = chapter.error and f"Failed at {html.escape(chapter.error)}"
+            entries.append(_entry(cover, failed or "", "failed"))
+        elif (out / cover.page).is_file():
+            entries.append(_entry(cover, "from an earlier build", "earlier"))
+        else:
+            number = cover.path.stem.split("_")[0]
+            entries.append(
+                f'<li class="to-come">{html.escape(cover.title)}'
+                f"<p>not made yet: <code>crosskd-lab book {html.escape(number)}</code></p></li>"
+            )
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{TITLE}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE.read_text()}</style></head>\n<body><h1>{TITLE}</h1>\n"
+        f"<p>The notebooks, executed in this order at scale {html.escape(scale)}.</p>\n"
+        f'<ol class="contents" start="0">\n{chr(10).join(entries)}\n</ol></body></html>\n'
+    )
+
+
+def _entry(cover: Cover, remark: str, kind: str) -> str:
+    asked = markdown2html(draw_formulas(cover.paragraph))
+    remark = f'<p class="{kind}">{remark}</p>' if remark else ""
+    return f'<li><a href="{cover.page}">{html.escape(cover.title)}</a>{asked}{remark}</li>'
+
+
+TEMPLATES = PACKAGE / "notebook" / "templates"
+# What a page shows of an output: pictures before text, and no widgets, which need a kernel.
+RICHEST_FIRST = ["text/html", "text/markdown", "image/svg+xml", "image/png", "text/plain"]
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def build_book(
+    out: str | Path,
+    scale: str = "cpu",
+    notebooks: str | Path = NOTEBOOKS,
+    parameters: dict[str, Any] | None = None,
+    only: Sequence[str] = (),
+    listener: Callable[[Chapter, int, int], None] | None = None,
+) -> list[Chapter]:
+    """Execute all notebooks of a folder in order and render them into ``out``.
+
+    A notebook that fails gets a page up to its error; the others are made all the same. The table
+    of contents is there from the beginning and names what is still to come; pages of an earlier
+    build stay in it.
+
+    Args:
+        out: Folder of ``index.html``, the pages and the executed notebooks.
+        scale: "smoke", "cpu" or "gpu", given to every notebook.
+        notebooks: Folder of the notebooks.
+        parameters: More values for the notebooks' parameters.
+        only: Which notebooks, by how their names begin ("04"); all by default.
+        listener: Called with each chapter as it is done, its number from 1, and how many there are.
+
+    Raises:
+        LabError: as :func:`covers` and :func:`chosen`, or for a folder that cannot be written.
+    """
+    book = covers(notebooks)
+    wanted = chosen(book, only)
+    out = open_folder(out)
+    chapters: list[Chapter] = []
+    write_whole(out / "index.html", contents(book, chapters, scale, out))
+    for number, cover in enumerate(wanted, 1):
+        chapter = execute(cover, out, {"scale": scale, **(parameters or {})})
+        page = render(out / cover.path.name, _navigation(book, book.index(cover)))
+        write_whole(out / chapter.page, page)
+        chapters.append(chapter)
+        write_whole(out / "index.html", contents(book, chapters, scale, out))
+        if listener:
+            listener(chapter, number, len(wanted))
+    return chapters
+
+
+def execute(cover: Cover, out: Path, parameters: dict[str, Any]) -> Chapter:
+    """Run one notebook in a fresh kernel, in its own folder, and keep it in ``out``."""
+    target = out / cover.path.name
+    draft = target.with_name(f".{cover.path.stem}.part.ipynb")
+    began, error = time.monotonic(), None
+    try:
+        papermill.execute_notebook(
+            str(cover.path),
+            str(draft),
+            parameters=parameters,
+            kernel_name="python3",
+            language="python",
+            cwd=str(cover.path.parent),
+            progress_bar=sys.stderr.isatty(),
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],  # it warns of local TCP
+        )
+    except PapermillExecutionError as failed:
+        error = f"cell {failed.cell_index}: {failed.ename}: {failed.evalue.splitlines()[0]}"
+    os.replace(draft, target)
+    return Chapter(cover, time.monotonic() - began, error)
+
+
+def render(executed: Path, navigation: str) -> str:
+    """One executed notebook as a page that fetches nothing.
+
+    Raises:
+        LabError: for a formula that cannot be drawn, naming the notebook.
+    """
+    notebook = nbformat.read(executed, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _needs_kernel(output)]
+            continue
+        try:
+            cell.source = draw_formulas(cell.source)
+        except LabError as error:
+            raise LabError(f"{executed.name}: {error}") from error
+    exporter = HTMLExporter(
+        template_file=str(TEMPLATES / "chapter.html.j2"),
+        extra_template_basedirs=[str(TEMPLATES)],
+        exclude_anchor_links=True,
+    )
+    exporter.config.NbConvertBase.display_data_priority = RICHEST_FIRST
+    style = (TEMPLATES / "book.css").read_text()
+    book = {"style": style, "navigation": navigation}
+    page, _ = exporter.from_notebook_node(notebook, resources={"book": book})
+    return page.replace('.ipynb"', '.html"')
+
+
+def _needs_kernel(output: Any) -> bool:
+    """Whether an output is a widget without a picture of itself, such as a progress bar.
+
+    A bar that has been closed leaves an output of nothing.
+    """
+    if "data" not in output:
+        return False
+    kinds = set(output["data"])
+    return not kinds or (WIDGET in kinds and not kinds & set(RICHEST_FIRST[:-1]))
+
+
+def _navigation(book: list[Cover], place: int) -> str:
+    """Links to the chapter before, the contents and the chapter after."""
+
+    def link(cover: Cover, text: str) -> str:
+        return f'<a href="{cover.path.stem}.html">{text.format(html.escape(cover.title))}</a>'
+
+    before = link(book[place - 1], "← {}") if place else "<span></span>"
+    after = link(book[place + 1], "{} →") if place + 1 < len(book) else "<span></span>"
+    return f'<nav class="book">{before}<a href="index.html">Contents</a>{after}</nav>'

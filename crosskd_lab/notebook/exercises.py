@@ -1,0 +1,143 @@
+"""Judges of what the learner wrote. Each takes the learner's function and answers in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ..report.page import final_rows
+from .judge import Wrong, verdict
+
+
+@verdict
+def check_align(align: Callable[[Tensor, Tensor], Tensor]) -> str:
+    """Whether ``align(student, teacher)`` gives each channel the teacher's mean and deviation.
+
+    Args:
+        align: Takes two maps ``(N, C, H, W)`` and returns one.
+    """
+    chance = torch.Generator().manual_seed(0)
+    student = torch.randn(2, 3, 4, 5, generator=chance) * 2 + 1
+    teacher = torch.randn(2, 3, 4, 5, generator=chance) * torch.tensor([1.0, 3, 5])[:, None, None]
+    student.requires_grad_(True)
+    before = student.detach().clone()
+    aligned = align(student, teacher)
+    _check_map(aligned, student, before)
+    for name, dims in (("mean", (0, 2, 3)), ("standard deviation", (0, 2, 3))):
+        measure = Tensor.mean if name == "mean" else Tensor.std
+        ours, theirs = measure(aligned, dim=dims), measure(teacher, dim=dims)
+        if not torch.allclose(ours, theirs, atol=1e-3):
+            raise Wrong(
+                f"the {name} of channel 0 is {ours[0]:.3f} and the teacher's is {theirs[0]:.3f}; "
+                "take each channel's over batch, height and width"
+            )
+    _check_affine(aligned, before)
+    return "every channel has the teacher's mean and deviation, and is still the student's map"
+
+
+def _check_map(aligned: Any, student: Tensor, before: Tensor) -> None:
+    if not isinstance(aligned, Tensor) or aligned.shape != student.shape:
+        got = tuple(aligned.shape) if isinstance(aligned, Tensor) else type(aligned).__name__
+        raise Wrong(f"return a tensor of the student's shape {tuple(student.shape)}, not {got}")
+    if not torch.equal(student, before):
+        raise Wrong("the student's map was changed in place; return a new one")
+    if not aligned.requires_grad:
+        raise Wrong("no gradient reaches the student's map; do not detach it")
+
+
+def _check_affine(aligned: Tensor, student: Tensor) -> None:
+    flat = [f.detach().transpose(0, 1).flatten(1) for f in (aligned, student)]
+    for channel in range(len(flat[0])):
+        r = torch.corrcoef(torch.stack([f[channel] for f in flat]))[0, 1]
+        if r < 0.999:
+            raise Wrong(f"channel {channel} is no longer the student's: shift and scale it only")
+
+
+RACE = pd.DataFrame(
+    [
+        ("none", 0, 100, 4.0),
+        ("none", 0, 200, 10.0),
+        ("none", 1, 100, 6.0),
+        ("none", 1, 200, 14.0),
+        ("CrossKD", 0, 100, 20.0),
+        ("CrossKD", 0, 200, 17.0),
+        ("CrossKD", 1, 100, 21.0),
+        ("CrossKD", 1, 200, 19.0),
+        ("CrossKD", 2, 100, 60.0),
+        ("CrossKD", 2, 200, 60.0),
+    ],
+    columns=["method", "seed", "step", "AP"],
+)
+"""A race made up for `check_gain`: seed 2 has no student without distillation beside it."""
+
+
+@verdict
+def check_gain(gain: Callable[[pd.DataFrame, str], float]) -> str:
+    """Whether ``gain(curves, method)`` is the mean over seeds of AP(method) - AP(none) at the end.
+
+    Args:
+        gain: Takes a frame with columns method, seed, step, AP (points), and a method's name.
+    """
+    got = gain(RACE.copy(), "CrossKD")
+    hints = {
+        8.0: "that takes the best step or the mean of steps; take the last step alone",
+        20.0: "seed 2 has no partner among 'none'; compare only seeds that both methods have",
+    }
+    if not isinstance(got, (int, float)):
+        raise Wrong(f"return one number, not {type(got).__name__}")
+    if abs(got - 6.0) > 1e-6:
+        hint = hints.get(round(float(got), 3), "take the last step, subtract seed by seed, average")
+        raise Wrong(f"for the made-up race it gives {got:g} points; {hint}")
+    return "7 points under seed 0 and 5 under seed 1 make 6 on average"
+
+
+@verdict
+def check_translation(pick: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> str:
+    """Whether ``pick(scores, boxes)`` gives each location its best-scored anchor.
+
+    Args:
+        pick: Takes scores ``(L, A, K)`` and boxes ``(L, A, 4)``; returns scores ``(L, K)`` and
+            boxes ``(L, 4)``.
+    """
+    scores = torch.tensor([[[0.3, 0.2], [0.1, 0.6]], [[0.5, 0.4], [0.46, 0.46]]])
+    boxes = torch.arange(16.0).view(2, 2, 4)
+    got = pick(scores.clone(), boxes.clone())
+    if not isinstance(got, tuple) or [tuple(g.shape) for g in got] != [(2, 2), (2, 4)]:
+        raise Wrong("return two tensors, scores (L, K) and boxes (L, 4)")
+    chosen, box = got
+    if torch.allclose(chosen, scores.amax(1)) and not torch.allclose(
+        chosen, scores[[0, 1], [1, 0]]
+    ):
+        raise Wrong("each class took its own best anchor; one anchor must speak for a location")
+    if torch.allclose(chosen, scores[[0, 1], [1, 1]]) or torch.allclose(chosen, scores.mean(1)):
+        raise Wrong("the best anchor is the one with the largest score of any class")
+    if not torch.allclose(chosen, scores[[0, 1], [1, 0]]):
+        raise Wrong("take at each location the anchor whose largest score over classes is largest")
+    if not torch.allclose(box, boxes[[0, 1], [1, 0]]):
+        raise Wrong("the scores are right; the boxes must be those of the same anchors")
+    return "one anchor a location speaks, with its scores and its box; the others teach nothing"
+
+
+def judge_guess(guess: Mapping[str, int], curves: pd.DataFrame) -> str:
+    """How many pairs of methods a guess put in the order in which their students ended.
+
+    Args:
+        guess: Method to place, 1 for the lowest final AP.
+        curves: Columns method, seed, step, AP, as a race gives them.
+    """
+    ends = final_rows(curves).groupby("method")["AP"].mean()
+    missing = [method for method in ends.index if method not in guess]
+    if missing:
+        return f"Your guess leaves out {', '.join(missing)}: give every method a place."
+    pairs = [(a, b) for a, b in combinations(ends.index, 2) if abs(ends[a] - ends[b]) >= 0.05]
+    if not pairs:
+        return "All students ended alike: this race has no order to guess."
+    wrong = [(a, b) for a, b in pairs if (guess[a] < guess[b]) != (ends[a] < ends[b])]
+    text = f"{len(pairs) - len(wrong)} of {len(pairs)} pairs are in the order of this race."
+    told = [f"{min(p, key=ends.get)} ended below {max(p, key=ends.get)}" for p in wrong]
+    return f"{text} Other than you guessed, {'; '.join(told)}." if wrong else text

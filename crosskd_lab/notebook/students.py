@@ -1,0 +1,172 @@
+"""Students for a lesson: briefly trained from the shared start, or taken from your own race."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from ..data.scene_sets import write_scenes
+from ..distiller import Distiller
+from ..engine.config import load_experiment
+from ..engine.evaluate import find_saved
+from ..engine.train import prepare_engine, quiet
+from ..errors import LabError
+from ..files import PROJECT
+from ..pair import Pair, load_in_full
+from ..runs.race import TEACHER, race_scenes
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much a lesson trains at a scale: steps of a student, images a step."""
+
+    steps: int
+    batch: int
+
+
+TABLE = "race.csv"  # what a race writes when all its students are done
+EFFORTS = {"smoke": Effort(4, 4), "cpu": Effort(60, 16), "gpu": Effort(600, 16)}
+
+
+@dataclass(frozen=True)
+class Student:
+    """A student beside its teacher, ready to be looked at.
+
+    Attributes:
+        name: "none" for one that learnt from annotations alone, or its method's config name.
+        pair: Student and teacher, both in evaluation mode.
+        config: The experiment that made it.
+        origin: Where its weights come from, in words.
+    """
+
+    name: str
+    pair: Pair
+    config: Config
+    origin: str
+
+
+def effort(scale: str) -> Effort:
+    """How much to train at a scale.
+
+    Raises:
+        LabError: for a scale that is none of smoke, cpu, gpu.
+    """
+    if scale not in EFFORTS:
+        raise LabError(f"scale = {scale!r} is unknown: choose one of {', '.join(EFFORTS)}")
+    return EFFORTS[scale]
+
+
+def lesson_scenes(scale: str) -> Path:
+    """The scenes of a lesson, drawn if they are not there yet: the race's own, or a tiny set."""
+    effort(scale)
+    if scale != "smoke":
+        return race_scenes()
+    return write_scenes(PROJECT / "data" / "cache" / "smoke_scenes", 160, 24, 16, processes=1)
+
+
+def train_student(
+    method: str,
+    scale: str,
+    data: str | Path | None = None,
+    teacher: str = TEACHER,
+    race: str | Path | None = None,
+) -> Student:
+    """A student of ``configs/pocket/<method>.py``, from your race if that is finished.
+
+    Args:
+        method: "none", "kd", "crosskd" ...
+        scale: "smoke", "cpu" or "gpu".
+        data: COCO-format folder; the lesson's scenes by default.
+        teacher: A shipped teacher's name, a checkpoint of the same config, or "random".
+        race: Folder of a race whose ``<method>-s0`` is taken if the race is finished and it fits.
+
+    Raises:
+        LabError: for an unknown method or scale, and whatever building the pair can refuse.
+    """
+    wanted = effort(scale)
+    prepare_engine()
+    init_default_scope("mmdet")
+    settings = {"teacher.checkpoint": teacher, "schedule.batch": wanted.batch}
+    with quiet():
+        cfg = load_experiment(f"pocket/{method}", settings, data or lesson_scenes(scale))
+    model = _build(cfg)
+    origin = _from_race(model, Path(race) / f"{method}-s0") if race and data is None else None
+    if origin is None:
+        _train(model, cfg, wanted.steps, method)
+        origin = f"{wanted.steps} steps of {wanted.batch} images, just now"
+    model.eval()
+    return Student(method, model.pair, cfg, origin)
+
+
+def checkpoint_of(teacher: str) -> str:
+    """What :func:`train_student` takes for a teacher: a run's folder stands for its last weights.
+
+    Raises:
+        LabError: for a run that has saved none yet.
+    """
+    return str(find_saved(teacher).checkpoint) if Path(teacher).is_dir() else teacher
+
+
+def held_out(student: Student, count: int = 8) -> dict[str, Any]:
+    """The first ``count`` held-out images as the detectors get them.
+
+    Returns:
+        ``inputs`` ``(count, 3, H, W)``, normalised and padded, and mmdet's ``data_samples``.
+    """
+    with redirect_stdout(io.StringIO()):  # pycocotools tells how fast it is
+        dataset = DATASETS.build(student.config.val_dataloader.dataset)
+    samples = [dataset[i] for i in range(min(count, len(dataset)))]
+    return student.pair.student.data_preprocessor(pseudo_collate(samples))
+
+
+def _build(cfg: Config) -> Distiller:
+    """The experiment's model with its starting weights, on the best device."""
+    torch.manual_seed(cfg.randomness.seed)
+    with quiet():
+        model = MODELS.build(cfg.model)
+        model.init_weights()
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _train(model: Distiller, cfg: Config, steps: int, name: str) -> None:
+    """Train for a few steps, with three lines of progress."""
+    with quiet(), redirect_stdout(io.StringIO()):
+        loader = Runner.build_dataloader(cfg.train_dataloader, seed=cfg.randomness.seed)
+        optimiser = build_optim_wrapper(model, cfg.optim_wrapper)
+    model.train()
+    for step, data in enumerate(islice(loader, steps), 1):
+        for group in optimiser.param_groups:  # warm up over the first third, as real runs do
+            group["lr"] = cfg.schedule.lr * min(1.0, 3 * step / steps)
+        losses = model.train_step(data, optimiser)
+        if step == steps or step % max(1, steps // 3) == 0:
+            loss = losses["loss"].item()
+            print(f"{name}: step {step} of {steps}, loss {loss:.2f}", flush=True)
+
+
+def _from_race(model: Distiller, folder: Path) -> str | None:
+    """Load the last checkpoint of a finished race's run; None where there is none that fits.
+
+    Of a race that still runs nothing is taken: its students would have trained unequally long.
+    """
+    if not (folder.parent / TABLE).is_file() or not (folder / "record.json").is_file():
+        return None
+    kept = sorted(folder.glob("iter_*.pth"), key=lambda path: int(path.stem[5:]))
+    if not kept:
+        return None
+    try:
+        load_in_full(model, kept[-1])
+    except LabError:  # a race of another student
+        return None
+    return f"your race, run {folder.name}, {kept[-1].stem[5:]} steps"

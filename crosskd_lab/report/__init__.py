@@ -1,0 +1,1 @@
+"""What was measured, in tables, claims and figures. Nothing here imports torch."""

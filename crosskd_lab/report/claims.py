@@ -1,0 +1,388 @@
+"""The paper's claims as comparisons of recorded rows, and what the records say of each."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ..errors import LabError
+from ..files import PROJECT
+from .results import compare_rows, measured_runs
+from .stats import need, paired, summarise
+from .sweep_spec import RECORDED
+
+TEACHERS = PROJECT / "data" / "teachers"
+FEWEST = 3
+"""Seeds without which nothing is decided: two that agree by luck have a very short interval."""
+HELD, FAILED, OPEN = "held", "did not hold", "not decided by these data"
+
+
+class Comparison(NamedTuple):
+    """``better`` ends above ``worse``, two rows of a sweep.
+
+    Attributes:
+        sweep: The sweep.
+        better: One of its rows.
+        worse: Another, or the name of a shipped teacher: its mean over fresh scenes, one number.
+        by: How far above it ends at least.
+        value: A column of :func:`crosskd_lab.report.results.measured_runs`.
+    """
+
+    sweep: str
+    better: str
+    worse: str
+    by: float = 0.0
+    value: str = "AP"
+
+    def __str__(self) -> str:
+        value = "" if self.value == "AP" else f" in {self.value}"
+        return f"{self.better} above {self.worse}{f' by {self.by:g}' if self.by else ''}{value}"
+
+
+class Claim(NamedTuple):
+    """What the paper says, where, and which comparisons would have to show it."""
+
+    says: str
+    where: str
+    comparisons: tuple[Comparison, ...]
+
+
+def _each(sweep: str, better: str, worse: Iterable[str]) -> tuple[Comparison, ...]:
+    """One row above each of the others."""
+    return tuple(Comparison(sweep, better, other) for other in worse)
+
+
+CROSSED = [f"crosskd_{i}" for i in range(5)]
+FAMILIES = ("retinanet", "fcos", "atss")
+OTHERS = ["fitnets", "inside_gt", "defeat", "main_region", "fine_grained", "fgd", "gid", "skd"]
+OTHERS += ["ld", "pkd"]
+IN_HEAD = ("pkd_cls", "pkd_reg", "pkd_cls_reg")
+TRAININGS = (("table1", "crosskd_3"), ("regime", "crosskd"))  # in the fast regime and in the slow
+
+CLAIMS: dict[str, Claim] = {
+    "every position": Claim(
+        "CrossKD helps wherever the feature is taken from, i = 0 ... 4",
+        "Tab. 1, Sec. 4.2",
+        tuple(Comparison("table1", row, "none") for row in CROSSED),
+    ),
+    "four tenths": Claim(
+        "At every i it is at least 0.4 AP better than mimicking",
+        "Tab. 1, Sec. 4.2",
+        tuple(Comparison("table1", row, "kd", by=0.4) for row in CROSSED),
+    ),
+    "the third": Claim(
+        "i = 3 is the best of all positions",
+        "Tab. 1, Sec. 4.2",
+        _each("table1", "crosskd_3", [row for row in CROSSED if row != "crosskd_3"]),
+    ),
+    "mimicking": Claim(
+        "CrossKD (i = 3) is better than mimicking with the student's own head",
+        "Tab. 1, Sec. 4.2",
+        _each("table1", "crosskd_3", ["kd"]),
+    ),
+    "at length": Claim(
+        "CrossKD is better than no teacher and than mimicking after twelve epochs, too",
+        "Tab. 1, in the slow regime",
+        _each("regime", "crosskd", ["none", "kd"]),
+    ),
+    "features": Claim(
+        "CrossKD is better than imitating features (PKD on the neck)",
+        "Tab. 2, Sec. 4.2",
+        _each("table2", "crosskd", ["pkd_neck"]),
+    ),
+    "features in the head": Claim(
+        "CrossKD is better than PKD at its own place, in the head",
+        "Tab. 2, Sec. 4.2",
+        _each("table2", "crosskd", IN_HEAD),
+    ),
+    "the neck": Claim(
+        "PKD is worse in the head than on the neck",
+        "Tab. 2, Sec. 4.2",
+        _each("table2", "pkd_neck", IN_HEAD),
+    ),
+    "branches": Claim(
+        "CrossKD instead of mimicking gains on either branch and on both",
+        "Tab. 3, Sec. 4.2",
+        tuple(Comparison("table3", f"cross{row}", row) for row in ("kd_cls", "kd_reg", "kd")),
+    ),
+    "adding KD back": Claim(
+        "Mimicking added to CrossKD makes it worse",
+        "Tab. 4, Sec. 4.2",
+        _each("table4", "crosskd", ["crosskd_kd"]),
+    ),
+    "near the teacher": Claim(
+        "CrossKD brings the student's predictions nearer to the teacher's; mimicking, nearest",
+        "Fig. 6(a), Sec. 4.2",
+        tuple(
+            Comparison(sweep, *pair, value="l1_teacher")
+            for sweep, row in TRAININGS
+            for pair in (("none", row), (row, "kd"))
+        ),
+    ),
+    "near the truth": Claim(
+        "Mimicking ends farther from the ground truth than CrossKD",
+        "Fig. 6(b), Sec. 4.2",
+        tuple(Comparison(sweep, "kd", row, value="l1_truth") for sweep, row in TRAININGS),
+    ),
+    "faster": Claim(
+        "CrossKD trains faster: it is ahead of none and of mimicking at the first validation",
+        "Fig. 6(c), Sec. 4.2",
+        tuple(
+            Comparison(sweep, row, other, value="AP_first")
+            for sweep, row in TRAININGS
+            for other in ("none", "kd")
+        ),
+    ),
+    "every method": Claim(
+        "Each of the ten other methods helps the student",
+        "Tab. 5, its arrows",
+        tuple(Comparison("table5", row, "none") for row in OTHERS),
+    ),
+    "all others": Claim(
+        "CrossKD is better than all ten",
+        "Tab. 5, Sec. 4.3, abstract",
+        _each("table5", "crosskd", OTHERS),
+    ),
+    "adding PKD": Claim(
+        "CrossKD with PKD is the best: the two add up",
+        "Tab. 5, Sec. 4.3",
+        _each("table5", "crosskd_pkd", ["crosskd"]),
+    ),
+    "behind features": Claim(
+        "LD, the best of mimicking, is still behind imitating features (PKD)",
+        "Sec. 1, Tab. 5",
+        _each("table5", "pkd", ["ld"]),
+    ),
+    "other detectors": Claim(
+        "CrossKD helps RetinaNet, FCOS and ATSS",
+        "Tab. 6, Sec. 4.4",
+        tuple(Comparison("table6", f"{one}_crosskd", f"{one}_none") for one in FAMILIES),
+    ),
+    "above the teachers": Claim(
+        "Their students end above their teachers",
+        "Tab. 6, Sec. 4.4",
+        tuple(Comparison("table6", f"{one}_crosskd", f"{one}_r18_w32") for one in FAMILIES),
+    ),
+    "spoiled": Claim(
+        "A teacher of another kind spoils mimicking: the student ends below no teacher",
+        "Tab. 7, Sec. 4.5",
+        tuple(Comparison("table7", "none", f"kd_from_{kind}") for kind in ("atss", "retinanet")),
+    ),
+    "unlike teachers": Claim(
+        "CrossKD gains from a teacher of another kind all the same",
+        "Tab. 7, Sec. 4.5",
+        tuple(
+            Comparison("table7", f"crosskd_from_{kind}", "none") for kind in ("atss", "retinanet")
+        ),
+    ),
+    "other backbones": Claim(
+        "CrossKD helps a student of another backbone (MobileNetV2) than its teacher's",
+        "Tab. 8, Sec. 4.6",
+        _each("table8", "crosskd", ["none"]),
+    ),
+    "other backbones, features": Claim(
+        "There it is better than PKD, too",
+        "Tab. 8, Sec. 4.6",
+        _each("table8", "crosskd", ["pkd"]),
+    ),
+}
+"""Every comparison that the paper's text makes and that recorded runs can judge, by a short name.
+
+Two more are judged by surveys: Fig. 3 (:func:`conflict_claim`) and Fig. 5
+(:mod:`crosskd_lab.report.claims`). Table 8's Swin-T and the supplement were not run here."""
+
+
+def compare_claims(
+    claims: Mapping[str, Claim] = CLAIMS, recorded: str | Path = RECORDED
+) -> pd.DataFrame:
+    """One row a comparison of every claim.
+
+    Returns:
+        ``claim``; ``comparison`` in words; ``n`` common seeds; ``difference`` in points (L1 a
+        positive location where ``value`` says so), less what the claim asks for at least, so that
+        above zero is as the paper has it, with its ``half_width`` of 95 % (NaN below two seeds);
+        ``verdict`` of this comparison alone; ``value``; ``stale``, in words, where the code of
+        today begins otherwise.
+    """
+    sweeps = {c.sweep for claim in claims.values() for c in claim.comparisons}
+    runs = {name: measured_runs(name, recorded) for name in sorted(sweeps)}
+    rows = []
+    for name, claim in claims.items():
+        for one in claim.comparisons:
+            frame = _with_teacher(runs[one.sweep], one.worse)
+            found = compare_rows(frame, one.better, one.worse, one.value)
+            numbers = (0, np.nan, np.nan)
+            if found:
+                numbers = (found.n, found.difference - one.by, found.half_width)
+            used = frame[frame["row"].isin([one.better, one.worse])]
+            rows.append(
+                {
+                    "claim": name,
+                    "comparison": str(one),
+                    **dict(zip(("n", "difference", "half_width"), numbers, strict=True)),
+                    "verdict": verdict_of(numbers[1], numbers[2], numbers[0]),
+                    "value": one.value,
+                    "stale": "; ".join(sorted({text for text in used["stale"] if text})),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _with_teacher(runs: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The runs, and where ``name`` is a shipped teacher its AP on fresh scenes beside each seed."""
+    path = TEACHERS / name / "record.json"
+    if not path.is_file():
+        return runs
+    ap = json.loads(path.read_text("utf-8"))["held_out"]["mean"]
+    seeds = runs["seed"].unique()
+    same = {"row": name, "method": name, "status": "done", "AP": ap, "stale": ""}
+    teacher = pd.DataFrame([{**same, "seed": seed} for seed in seeds])
+    return pd.concat([runs, teacher], ignore_index=True)
+
+
+def judge_claims(compared: pd.DataFrame, claims: Mapping[str, Claim] = CLAIMS) -> pd.DataFrame:
+    """One row a claim: what it says, where, its verdict, and the seeds behind it.
+
+    Args:
+        compared: As :func:`compare_claims` gives it.
+        claims: The claims that it is of.
+    """
+    rows = []
+    for name, part in compared.groupby("claim", sort=False):
+        claim = claims[str(name)]
+        rows.append(
+            {
+                "claim": name,
+                "says": claim.says,
+                "where": claim.where,
+                "verdict": joint(part["verdict"]),
+                "seeds": int(part["n"].min()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def verdict_of(difference: float, half_width: float, n: int) -> str:
+    """Held, did not hold, or not decided: where zero lies to the interval of ``n`` differences."""
+    if n < FEWEST or math.isnan(difference) or math.isnan(half_width):
+        return OPEN
+    if difference - half_width > 0:
+        return HELD
+    return FAILED if difference + half_width < 0 else OPEN
+
+
+def joint(verdicts: Iterable[str]) -> str:
+    """The verdict on a claim that needs all of its comparisons."""
+    found = set(verdicts)
+    if FAILED in found:
+        return FAILED
+    return HELD if found == {HELD} else OPEN
+
+
+def conflict_claim(ratios: Mapping[str, float]) -> Claim:
+    """Conflict predicts harm: of two teachers, mimicking gains less from the more contradictory.
+
+    Args:
+        ratios: Conflict ratio by the row of the sweep ``pairs`` that mimics the teacher.
+    """
+    order = sorted(ratios, key=lambda row: ratios[row])
+    pairs = zip(order, order[1:], strict=False)
+    return Claim(
+        "The more a teacher contradicts the assigner, the less mimicking gains",
+        "Fig. 3, Tab. 7",
+        tuple(Comparison("pairs", less, more) for less, more in pairs),
+    )
+
+
+OURS, CLAIMED, DETECTION = "CrossKD", "PKD", "detection"
+WORDS = {"inside": "share of energy inside boxes", "gini": "Gini coefficient"}
+VERDICTS = {1: "more focused", -1: "less focused", 0: "undecided"}
+
+
+def compare_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0) -> pd.DataFrame:
+    """CrossKD against every other distillation at one feature, image by image.
+
+    Args:
+        frame: ``image, where, i, loss, inside, gini``, a row an image, feature and loss, as
+            :func:`crosskd_lab.gradients.measure_gradients` gives it.
+        where: "neck", "cls" or "reg".
+        i: The layer.
+
+    Returns:
+        A row a statistic and other loss: ``statistic, other, n`` images, ``crosskd`` and
+        ``theirs``, means; ``difference`` of the two with the ``half_width`` of its 95 % interval
+        over images; ``verdict``, "more focused", "less focused", or "undecided" where the interval
+        holds 0. Losses whose gradient does not reach the feature are left out.
+
+    Raises:
+        LabError: a column is missing, or the feature was not measured.
+    """
+    rows = _at(frame, where, i).rename(columns={"loss": "method"})
+    others = [name for name in rows["method"].unique() if name not in (OURS, DETECTION)]
+    table = []
+    for statistic in WORDS:
+        reached = rows.dropna(subset=[statistic])
+        means = reached.groupby("method")[statistic].mean()
+        for other in [name for name in others if name in means and OURS in means]:
+            found = paired(reached, OURS, other, on="image", value=statistic)
+            sure = abs(found.difference) > found.half_width  # False for NaN: one image
+            sign = (1 if found.difference > 0 else -1) if sure else 0
+            row = (statistic, other, found.n, means[OURS], means[other])
+            table.append((*row, found.difference, found.half_width, VERDICTS[sign]))
+    columns = ["statistic", "other", "n", "crosskd", "theirs", "difference", "half_width"]
+    return pd.DataFrame(table, columns=[*columns, "verdict"])
+
+
+def tell_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0) -> str:
+    """The comparison in words (Markdown), from the numbers alone.
+
+    Raises:
+        LabError: as :func:`compare_focus`.
+    """
+    table, rows = compare_focus(frame, where, i), _at(frame, where, i)
+    place = "the neck" if where == "neck" else f"$f_{i}$ of the {where} tower"
+    area = rows["area"].mean() if "area" in rows else float("nan")
+    lines = [f"At {place}, over {rows['image'].nunique()} images (boxes cover {area:.0%} of it):\n"]
+    for row in table.itertuples():
+        lines.append(
+            f"- {WORDS[row.statistic]}: CrossKD {row.crosskd:.2f}, {row.other} {row.theirs:.2f}, "
+            f"difference {row.difference:+.3f} ± {row.half_width:.3f}: **{row.verdict}**"
+        )
+    for other in table["other"].unique():
+        asks = "Fig. 5's claim" if other == CLAIMED else "a question that the paper does not ask"
+        lines.append(f"\nCrossKD more focused than {other}, {asks}: {judge_focus(table, other)}.")
+    return "\n".join([*lines, "", _cosines(rows)])
+
+
+def judge_focus(compared: pd.DataFrame, other: str = CLAIMED) -> str:
+    """The verdict of both measures together: held, did not hold, or not decided.
+
+    Args:
+        compared: As :func:`compare_focus` gives it.
+        other: What CrossKD is compared with.
+    """
+    said = set(compared.loc[compared["other"] == other, "verdict"])
+    return {("more focused",): HELD, ("less focused",): FAILED}.get(tuple(said), OPEN)
+
+
+def _cosines(rows: pd.DataFrame) -> str:
+    """Conflict in gradient space, in one sentence."""
+    table = summarise(rows[rows["loss"] != DETECTION], "loss", "cosine")
+    said = [f"{r.loss} {r.mean:+.2g} ± {r.half_width:.2g}" for r in table.itertuples()]
+    against = [r.loss for r in table.itertuples() if r.mean + r.half_width < 0]
+    end = f"surely below 0: {', '.join(against)}" if against else "none is surely below 0"
+    return f"Cosine with the detection gradient: {', '.join(said)}; {end}."
+
+
+def _at(frame: pd.DataFrame, where: str, i: int) -> pd.DataFrame:
+    need(frame, "image", "where", "i", "loss", *WORDS, "cosine")
+    rows = frame[(frame["where"] == where) & (frame["i"] == i)]
+    if rows.empty:
+        raise LabError(f"{where}, i = {i} was not measured: measure it, or name another feature")
+    return rows

@@ -1,0 +1,384 @@
+"""Heads drawn: two towers, the feature that leaves one for the other, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
+from numpy.typing import NDArray
+
+from ..errors import LabError
+from .figures import DPI, WIDTH, Picture
+from .map_figures import bare, draw_boxes, draw_map
+from .stats import need
+
+TAUGHT, SPARED, CROSSED, OWN = "#CFE4F2", "#EDEDED", "#FBDDA5", "#FFFFFF"
+ARROW = "#0072B2"
+LEGEND = {
+    "student, taught by CrossKD as well": TAUGHT,
+    "student, by annotations alone": SPARED,
+    "teacher, crossed by both features": CROSSED,
+    "teacher, by its own feature alone": OWN,
+}
+TITLES = {"cls": "class branch", "reg": "box branch"}
+WIDEST, NARROWEST, HIGH = 3.5, 1.3, 0.62  # of a layer's box, to hold words; a row is 1 high
+
+
+class Layer(NamedTuple):
+    """A hidden layer: its kernel as "3×3" (or "fc"), output channels, what follows: "GN, ReLU"."""
+
+    kernel: str
+    channels: int
+    then: str
+
+
+class Tower(NamedTuple):
+    """A branch of a head: channels of f_0, hidden layers from there up, what it predicts.
+
+    ``begins`` is what f_0 is called.
+    """
+
+    neck: int
+    layers: tuple[Layer, ...]
+    says: str
+    begins: str = "neck"
+
+    def channels(self, i: int) -> int:
+        """Channels of f_i."""
+        return self.layers[i - 1].channels if i else self.neck
+
+
+class HeadView(NamedTuple):
+    """A head to draw: its title, and a tower for each branch, "cls" and "reg"."""
+
+    title: str
+    towers: Mapping[str, Tower]
+
+
+class Delivery(NamedTuple):
+    """The teacher's layer i, the student's that stands for it, and by branch how it is fitted."""
+
+    i: int
+    own: int
+    fitted: Mapping[str, str]
+
+
+def delivery_figure(student: HeadView, teacher: HeadView, delivery: Delivery) -> Figure:
+    """Both heads as towers from the neck up, and f_i^s on its way into the teacher's.
+
+    Boxes are as wide as their layers have channels; towers are level with each other at the
+    prediction end, from which layers are counted.
+
+    Raises:
+        LabError: where the teacher or the student has no such layer.
+    """
+    for head, i in ((student, delivery.own), (teacher, delivery.i)):
+        deepest = min(len(tower.layers) for tower in head.towers.values())
+        if not 0 <= i <= deepest:
+            raise LabError(f"{head.title} has no layer {i}: choose 0 ... {deepest}")
+    deep = max(len(t.layers) for head in (student, teacher) for t in head.towers.values())
+    figure = Picture(figsize=(WIDTH, 0.52 * deep + 2.7), dpi=DPI)
+    axes = figure.subplots(1, len(student.towers))
+    figure.subplots_adjust(left=0.005, right=0.995, top=0.92, bottom=0.075, wspace=0.01)
+    for ax, branch in zip(axes, student.towers, strict=True):
+        _branch(ax, student, teacher, delivery, branch, deep)
+    title = f"$f_{delivery.own}^s$ goes through the rest of the teacher's head (i = {delivery.i})"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
+    handles = [Patch(facecolor=c, edgecolor="black", label=name) for name, c in LEGEND.items()]
+    figure.legend(handles=handles, loc="lower center", ncols=4, fontsize=11, frameon=False)
+    return figure
+
+
+def _branch(
+    ax: Axes, student: HeadView, teacher: HeadView, delivery: Delivery, branch: str, deep: int
+) -> None:
+    ours, theirs = student.towers[branch], teacher.towers[branch]
+    scale = WIDEST / max(t.channels(i) for t in (ours, theirs) for i in range(len(t.layers) + 1))
+    left, right = 1.85, 8.15
+    _tower(ax, left, ours, delivery.own, "s", deep, scale)
+    _tower(ax, right, theirs, delivery.i, "t", deep, scale)
+    row = deep - len(theirs.layers) + delivery.i
+    start = (left + scale / 2 * ours.channels(delivery.own), row)
+    end = (right - scale / 2 * _text(theirs, delivery.i + 1)[1], row + 1)
+    ax.add_patch(
+        FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=22, color=ARROW, linewidth=2.5)
+    )
+    note = {"facecolor": "white", "edgecolor": ARROW, "boxstyle": "round,pad=0.3"}
+    fitted = delivery.fitted[branch]
+    ax.text(5.0, row + 0.5, fitted, ha="center", va="center", fontsize=9.5, bbox=note)
+    high = deep + 2.15
+    for x, head in ((left, student), (right, teacher)):
+        ax.text(x, high, head.title, ha="center", fontsize=11.5, weight="bold")
+    ax.text(5.0, high, TITLES[branch], ha="center", fontsize=11.5, style="italic")
+    ax.set(xlim=(0, 10), ylim=(-0.5, deep + 2.5))
+    ax.set_axis_off()
+
+
+def _tower(ax: Axes, x: float, tower: Tower, i: int, side: str, deep: int, scale: float) -> None:
+    """One tower from the neck up, coloured before and after f_i; the predictions above it."""
+    base = deep - len(tower.layers)
+    before, after = (TAUGHT, SPARED) if side == "s" else (OWN, CROSSED)
+    for k in range(len(tower.layers) + 2):
+        text, channels = _text(tower, k)
+        _box(ax, x, base + k, scale * channels, text, before if k <= i else after)
+    for k in range(len(tower.layers) + 1):
+        y = base + k
+        ax.plot([x, x], [y + HIGH / 2, y + 1 - HIGH / 2], color="black", linewidth=1, zorder=0)
+        ax.text(x + 0.12, y + 0.5, f"$f_{k}^{side}$", fontsize=9, va="center")
+    said = "$p^s$" if side == "s" else "$p^t$ and $\\hat{p}^s$"
+    ax.text(x, deep + 1.55, f"{said}: {tower.says}", ha="center", va="center", fontsize=10)
+
+
+def _text(tower: Tower, k: int) -> tuple[str, int]:
+    """What stands in the k-th box from the neck, and the channels that make it wide."""
+    if k == 0:
+        return f"{tower.begins}\n{tower.neck} channels", tower.neck
+    if k > len(tower.layers):
+        return f"$C_{k}$: predicts", tower.channels(k - 1)
+    layer = tower.layers[k - 1]
+    return f"$C_{k}$: {layer.kernel}, {layer.channels}\n{layer.then}", layer.channels
+
+
+def _box(ax: Axes, x: float, y: float, wide: float, text: str, colour: str) -> None:
+    wide = max(wide, NARROWEST)
+    corner = (x - wide / 2, y - HIGH / 2)
+    style = mpl.patches.BoxStyle("Round", pad=0, rounding_size=0.12)
+    ax.add_patch(
+        FancyBboxPatch(corner, wide, HIGH, boxstyle=style, facecolor=colour, edgecolor="black")
+    )
+    ax.text(x, y, text, ha="center", va="center", fontsize=9, linespacing=1.05)
+
+
+DECODER_HIGH, WIDE = 0.6, 2.2
+STUDENT, TEACHER, ASIDE = 1.4, 8.0, 1.9  # where decoders stand, and their memory beside them
+DECODER_TITLES = {
+    "memory": "the teacher's own queries, reading the student's memory",
+    "query": "the student's queries, reading the student's memory",
+}
+
+
+def decoder_figure(layers: int, i: int, delivered: str) -> Figure:
+    """Two decoders side by side, and what crosses from the student's to the teacher's.
+
+    Args:
+        layers: L of each decoder.
+        i: Layers of the teacher that are left out; i + 1 ... L teach.
+        delivered: "memory" or "query".
+
+    Raises:
+        LabError: for an i out of range or an unknown delivery.
+    """
+    if not 0 <= i < layers:
+        raise LabError(f"i = {i} is out of range: choose 0 ... {layers - 1}")
+    if delivered not in DECODER_TITLES:
+        raise LabError(
+            f"delivered = {delivered!r} is unknown: choose {' or '.join(DECODER_TITLES)}"
+        )
+    figure = Picture(figsize=(WIDTH, 0.85 * layers + 2.4), dpi=DPI)
+    ax = figure.add_axes((0.01, 0.01, 0.98, 0.9))
+    _decoder(ax, STUDENT, layers, i, "s", delivered == "query")
+    _decoder(ax, TEACHER, layers, i, "t", True)
+    start = (STUDENT + ASIDE + 0.75, 0.0)
+    for layer in range(i + 1, layers + 1):
+        _arrow(ax, start, (TEACHER - WIDE / 2, layer - 0.12), 0.0, "student's memory")
+        if delivered == "query":
+            entry = (STUDENT + 0.4, layer - 0.5)
+            _arrow(ax, entry, (TEACHER - WIDE / 2, layer + 0.12), 0.0, "student's query")
+    where = {
+        "dashed: the student's memory": 0.25,
+        "solid: the student's query and reference": -0.05,
+    }
+    for line, (words, up) in enumerate(where.items()):
+        if line == 0 or delivered == "query":
+            ax.text(5.2, layers + up + 0.45, words, ha="center", fontsize=10, color=ARROW)
+    for x, name in ((STUDENT, "student's decoder"), (TEACHER, "teacher's decoder, frozen")):
+        ax.text(x, layers + 0.75, name, ha="center", fontsize=12, weight="bold")
+    ax.set(xlim=(0, 11.2), ylim=(-0.6, layers + 1.1))
+    ax.set_axis_off()
+    figure.suptitle(f"i = {i}: {DECODER_TITLES[delivered]}", x=0.01, ha="left", fontsize=13)
+    return figure
+
+
+def _decoder(ax: Axes, x: float, layers: int, i: int, side: str, reached: bool) -> None:
+    """Layers from below up, with queries between them, memory at the foot and what they say."""
+    _decoder_box(ax, x + ASIDE, 0.0, f"memory$^{side}$", TAUGHT if side == "s" else OWN, 1.5)
+    _decoder_box(ax, x, 0.0, f"queries $f_0^{side}$", OWN if side == "t" else _taught(reached), 1.7)
+    for layer in range(1, layers + 1):
+        if side == "t":
+            colour = CROSSED if layer > i else OWN
+            said = f"$p_{layer}^t$ and $\\hat{{p}}_{layer}^s$" if layer > i else f"$p_{layer}^t$"
+        else:  # queries that enter layer L come out of layers 1 ... L - 1
+            colour, said = _taught(reached and layer < layers), f"$p_{layer}^s$"
+        _decoder_box(ax, x, layer, f"decoder layer {layer}", colour, WIDE)
+        ax.text(x + WIDE / 2 + 0.15, layer + 0.12, said, va="center", fontsize=11)
+        ax.plot(
+            [x, x],
+            [layer - 1 + DECODER_HIGH / 2, layer - DECODER_HIGH / 2],
+            color="black",
+            lw=1,
+            zorder=0,
+        )
+        if layer < layers:
+            ax.text(x + 0.08, layer + 0.5, f"$f_{layer}^{side}$", va="center", fontsize=10)
+
+
+def _taught(reached: bool) -> str:
+    return TAUGHT if reached else SPARED
+
+
+def _decoder_box(ax: Axes, x: float, y: float, text: str, colour: str, wide: float) -> None:
+    corner = (x - wide / 2, y - DECODER_HIGH / 2)
+    style = "Round,pad=0,rounding_size=0.1"
+    box = FancyBboxPatch(
+        corner, wide, DECODER_HIGH, boxstyle=style, facecolor=colour, edgecolor="black"
+    )
+    ax.add_patch(box)
+    ax.text(x, y, text, ha="center", va="center", fontsize=10.5)
+
+
+def _arrow(
+    ax: Axes, start: tuple[float, float], end: tuple[float, float], bend: float, what: str
+) -> None:
+    arrow = FancyArrowPatch(
+        start,
+        end,
+        arrowstyle="-|>",
+        mutation_scale=16,
+        color=ARROW,
+        linewidth=2,
+        linestyle="-" if "query" in what else "--",
+        connectionstyle=f"arc3,rad={bend}",
+        gid=what,
+    )
+    ax.add_patch(arrow)
+
+
+REACHED, PREDICTED = "#0072B2", "#D55E00"  # Okabe and Ito
+
+
+def layer_figure(
+    image: NDArray[np.uint8],
+    boxes: NDArray[np.float32],
+    maps: Mapping[str, NDArray[np.float32]],
+    reach: pd.DataFrame,
+    *,
+    title: str = "",
+) -> Figure:
+    """An image, score maps beside it on one scale from 0 to 1, and below them the gradient's reach.
+
+    Args:
+        image: ``(H, W, 3)`` RGB bytes.
+        boxes: ``(G, 4)`` xyxy in its pixels.
+        maps: ``(H, W)`` by title.
+        reach: ``part, norm`` from image to prediction, see :func:`crosskd_lab.gradients`.
+        title: Above all.
+
+    Raises:
+        LabError: a column is missing.
+    """
+    need(reach, "part", "norm")
+    figure = Figure(figsize=(WIDTH, 6.2), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=(1.15, 1))
+    above, below = parts
+    axes = above.subplots(1, 1 + len(maps))
+    axes[0].imshow(image)
+    bare(axes[0], "image and boxes")
+    for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
+        draw_map(ax, values, name, top=1.0)
+    for ax in axes:
+        draw_boxes(ax, boxes)
+    _bars(below.subplots(), reach)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
+    return figure
+
+
+def _bars(ax: Axes, reach: pd.DataFrame) -> None:
+    """One bar a part; a part that is not reached says so."""
+    top = reach["norm"].max() or 1.0
+    places = np.arange(len(reach))
+    colours = [PREDICTED if part == "predictors" else REACHED for part in reach["part"]]
+    ax.bar(places, reach["norm"] / top, color=colours)
+    for place, norm in zip(places, reach["norm"], strict=True):
+        text = "not\nreached" if norm == 0 else f"{norm:.2g}"
+        ax.annotate(text, (place, norm / top), (0, 3), textcoords="offset points", ha="center")
+    ax.set_xticks(places, reach["part"])
+    ax.set_yticks([])
+    ax.set_ylim(0, 1.3)
+    ax.set_title("How strongly the distillation loss pulls at each part's weights", loc="left")
+
+
+CHOSEN, REST = "#0072B2", "#C8C8C8"
+
+
+def method_figure(
+    name: str,
+    image: NDArray[np.uint8],
+    boxes: NDArray | Sequence[Sequence[float]],
+    maps: Mapping[str, NDArray],
+    costs: pd.DataFrame,
+) -> Figure:
+    """Four panels for one method: image and boxes, its cost among all methods', and two maps.
+
+    The maps' colour is the square root of a pixel's share of the map's largest value, so that
+    small weights stay visible; a map that is the same everywhere is all of one colour.
+
+    Args:
+        name: As in the costs.
+        image: ``(H, W, 3)`` RGB bytes.
+        boxes: ``(G, 4)`` xyxy in pixels.
+        maps: Two maps ``(H, W)`` by title, none below zero.
+        costs: ``method, device, own_ms, own_mb``, a row a method, of one device; empty where
+            nothing was measured.
+
+    Raises:
+        LabError: the costs lack a column.
+    """
+    need(costs, "method", "device", "own_ms", "own_mb")
+    panel = WIDTH / 4
+    height = 0.4 + 2 * (panel * image.shape[0] / image.shape[1] + 0.35)
+    figure = Picture(figsize=(WIDTH / 2, height), dpi=DPI, layout="constrained")
+    rows: Any = figure.subfigures(2, 1)  # apart, so that labels above leave no gap below
+    (seen, bars), below = (row.subplots(1, 2) for row in rows)
+    seen.imshow(image)
+    bare(seen, "image and boxes")
+    _cost_bars(bars, name, costs)
+    for ax, (title, values) in zip(below, maps.items(), strict=True):
+        values = np.asarray(values, float)
+        top = values.max()
+        draw_map(ax, np.sqrt(values / top) if top else values, title, top=1.0)
+        if not top:
+            ax.text(0.5, 0.5, "nothing", color="white", ha="center", transform=ax.transAxes)
+    for ax in (seen, *below):
+        draw_boxes(ax, boxes)
+    figure.suptitle(name, x=0.01, ha="left", fontsize=14, weight="bold")
+    return figure
+
+
+def _cost_bars(ax: Axes, name: str, costs: pd.DataFrame) -> None:
+    """Milliseconds of every method, this one's in colour with its numbers."""
+    ax.set_title("cost", loc="left", fontsize=12)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    if costs.empty:
+        ax.text(0.5, 0.5, "not measured yet", ha="center", transform=ax.transAxes)
+        ax.set_xticks([])
+        ax.set_yticks([])
+        return
+    places = range(len(costs))
+    colours = [CHOSEN if method == name else REST for method in costs["method"]]
+    ax.barh(places, costs["own_ms"], color=colours)
+    ax.set_yticks(places, costs["method"], fontsize=9)
+    ax.tick_params(axis="y", length=0)
+    ax.invert_yaxis()
+    ax.set_xlabel(f"ms over the teacher's forward ({costs['device'].iloc[0]})", fontsize=9.5)
+    for place, row in zip(places, costs.itertuples(), strict=True):
+        if row.method == name:
+            words = f" {row.own_ms:.0f} ms, {row.own_mb:.0f} MB"
+            right = row.own_ms > costs["own_ms"].max() / 2
+            at = 0.5 if right else row.own_ms
+            ax.text(at, place, words, va="center", fontsize=9, color="white" if right else "black")

@@ -1,0 +1,403 @@
+"""Maps over an image: positives, conflicting targets (Fig. 2, 3), where losses pull (Fig. 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import matplotlib as mpl
+import matplotlib.patheffects
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from numpy.typing import NDArray
+
+from ..errors import LabError
+from .figures import DPI, WIDTH, Picture, Style, styles
+from .stats import need, summarise
+
+BOX = "#E69F00"  # Okabe and Ito's orange: on scenes, and on the dark end of viridis
+
+
+def maps_figure(
+    image: NDArray[np.uint8],
+    boxes: NDArray | Sequence[Sequence[float]],
+    maps: Mapping[str, NDArray],
+    title: str,
+    top: float | None = None,
+) -> Figure:
+    """An image and maps over it in a row, with the boxes on all of them.
+
+    Args:
+        image: ``(H, W, 3)`` RGB bytes.
+        boxes: ``(G, 4)`` xyxy in pixels.
+        maps: ``(H, W)`` by title.
+        title: Of the whole.
+        top: The value of the brightest colour; None: the largest of all maps.
+    """
+    panels = 1 + len(maps)
+    height = 0.8 + WIDTH / panels * image.shape[0] / image.shape[1]
+    figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    axes = figure.subplots(1, panels)
+    axes[0].imshow(image)
+    bare(axes[0], "image and boxes")
+    top = max(float(np.max(values)) for values in maps.values()) if top is None else top
+    for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
+        draw_map(ax, values, name, top)
+        ax.title.set_fontsize(10.5)
+    for ax in axes:
+        draw_boxes(ax, boxes)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
+    return figure
+
+
+def draw_map(ax: Axes, values: NDArray, title: str, top: float | None = None) -> AxesImage:
+    """A map ``(H, W)`` from 0 to ``top`` (its own maximum by default)."""
+    top = float(np.max(values)) if top is None else top
+    drawn = ax.imshow(values, cmap="viridis", vmin=0, vmax=top or 1.0)
+    bare(ax, title)
+    return drawn
+
+
+def draw_boxes(ax: Axes, boxes: NDArray | Sequence[Sequence[float]]) -> None:
+    """Outlines of ``(G, 4)`` xyxy boxes in pixels."""
+    for left, top, right, bottom in boxes:
+        corner = (left - 0.5, top - 0.5)
+        ax.add_patch(
+            mpl.patches.Rectangle(
+                corner, right - left, bottom - top, fill=False, edgecolor=BOX, linewidth=1.5
+            )
+        )
+
+
+def draw_circle(ax: Axes, x: float, y: float, radius: float) -> None:
+    """A white circle with a black rim, to be seen on any image; pixels."""
+    rim = mpl.patheffects.withStroke(linewidth=4, foreground="black")
+    circle = mpl.patches.Circle((x, y), radius, fill=False, color="white", linewidth=2)
+    circle.set_path_effects([rim])
+    ax.add_patch(circle)
+
+
+def bare(ax: Axes, title: str) -> None:
+    """No ticks: the axes show an image."""
+    ax.set_title(title, loc="left", fontsize=12)
+    ax.set_xticks([])
+    ax.set_yticks([])
+
+
+# Each look tells without its colour: a filled dot, an open circle, an open square.
+LOOKS = {
+    "both": Style("#009E73", "o"),
+    "student": Style("#0072B2", "o"),
+    "teacher": Style("#D55E00", "s"),
+}
+
+
+class Marks(NamedTuple):
+    """Positive locations of one level: ``(n, 2)`` x and y in pixels of the image.
+
+    ``both`` and ``student`` lie where the student's locations are, ``teacher`` at the teacher's.
+    """
+
+    stride: int
+    both: NDArray
+    student: NDArray
+    teacher: NDArray
+
+
+def positives_figure(
+    image: NDArray[np.uint8],
+    boxes: NDArray | Sequence[Sequence[float]],
+    levels: Sequence[Marks],
+    student: str,
+    teacher: str,
+) -> Figure:
+    """All levels on one image, then each level that has a positive on its own.
+
+    Args:
+        image: ``(H, W, 3)`` RGB bytes.
+        boxes: ``(G, 4)`` ground truth, xyxy in pixels.
+        levels: Finest first.
+        student: Its name, for the title.
+        teacher: Its name.
+
+    Raises:
+        LabError: without levels.
+    """
+    if not levels:
+        raise LabError("there is no level to draw: give one or more")
+    shown = [marks for marks in levels if sum(_counts(marks).values())]
+    panels = [("all levels", levels), *((f"stride {m.stride}", [m]) for m in shown)]
+    height = 1.55 + WIDTH / max(len(panels), 4) * image.shape[0] / image.shape[1]
+    figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    axes = figure.subplots(1, max(len(panels), 4))
+    for ax in axes:
+        ax.set_axis_off()
+    for ax, (name, part) in zip(axes, panels, strict=False):
+        ax.set_axis_on()
+        ax.imshow(image, alpha=0.6)
+        draw_boxes(ax, boxes)
+        for marks in part:
+            _draw(ax, marks)
+        total = {key: sum(_counts(m)[key] for m in part) for key in LOOKS}
+        alone = f"{total['student']} student, {total['teacher']} teacher"
+        bare(ax, f"{name}\n{total['both']} both\nalone: {alone}")
+        ax.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
+    names = {"both": "for both", "student": "for the student alone"}
+    names["teacher"] = "for the teacher alone"
+    handles = [axes[0].plot([], [], **_look(key, 9), label=names[key])[0] for key in LOOKS]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=11)
+    title = f"Positive locations: {student} student, {teacher} teacher"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
+    return figure
+
+
+def _draw(ax: Axes, marks: Marks) -> None:
+    size = 2.6 + 1.6 * np.log2(marks.stride / 8 + 1)
+    for key in LOOKS:
+        ax.plot(*getattr(marks, key).reshape(-1, 2).T, **_look(key, size))
+
+
+def _look(key: str, size: float) -> dict:
+    colour, marker = LOOKS[key]
+    face = colour if key == "both" else "none"
+    own = {"linestyle": "none", "marker": marker, "markersize": size}
+    return {**own, "markeredgecolor": colour, "markerfacecolor": face, "markeredgewidth": 2}
+
+
+def _counts(marks: Marks) -> dict[str, int]:
+    return {key: len(getattr(marks, key)) for key in LOOKS}
+
+
+TITLES = {
+    "all": "overall",
+    "level": "by pyramid level",
+    "size": "by object size",
+    "class": "by class",
+}
+
+
+def conflict_figure(
+    frame: pd.DataFrame,
+    by: Sequence[str] = ("all", "level", "size"),
+    *,
+    span: tuple[float, float] = (0.1, 0.9),
+    title: str = "How often the teacher contradicts the assigner",
+) -> Figure:
+    """Fig. 3: conflict ratio over the threshold, overall and in parts, a panel each.
+
+    Groups without positives have no ratio and are left out.
+
+    Args:
+        frame: ``by, group, threshold, ratio`` as a tally's frame has them; with several teachers a
+            column ``teacher``, a line each in every panel, told apart by dashes.
+        by: The panels: "all", "level", "size", "class".
+        span: Lowest and highest threshold drawn; near 0 every location of the background counts.
+
+    Raises:
+        LabError: a column is missing, or there is nothing to draw.
+    """
+    need(frame, "by", "group", "threshold", "ratio")
+    rows = frame[frame["threshold"].between(span[0] - 1e-9, span[1] + 1e-9)].dropna(
+        subset=["ratio"]
+    )
+    if rows[rows["by"].isin(by)].empty:
+        raise LabError("no positive location was counted: there is no conflict ratio to draw")
+    with sns.axes_style("whitegrid"):
+        figure = Picture(figsize=(WIDTH, 4.6), dpi=DPI, layout="constrained")
+        axes = figure.subplots(1, len(by), squeeze=False)[0]
+    for ax, part in zip(axes, by, strict=True):
+        chosen = rows[rows["by"] == part]
+        names = list(chosen["group"].unique())
+        several = "teacher" in chosen and chosen["teacher"].nunique() > 1
+        line = {"style": "teacher"} if several else {}
+        if several and len(names) == 1:
+            line = {"hue": "teacher", "style": "teacher"}
+        elif len(names) > 1:
+            line["hue"] = "group"
+        sns.lineplot(
+            chosen, x="threshold", y="ratio", linewidth=2, ax=ax, **line, **_palette(line, chosen)
+        )
+        ax.set_title(TITLES[part], loc="left", fontsize=12)
+        ax.set_xlabel("threshold of the discrepancy", fontsize=11)
+        ax.set_ylabel("conflicts a positive location", fontsize=11)
+        ax.set_ylim(bottom=0)
+        if (legend := ax.get_legend()) is not None:
+            legend.set_title(None)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
+    return figure
+
+
+def target_maps_figure(
+    image: NDArray[np.uint8],
+    maps: Mapping[str, NDArray],
+    boxes: NDArray | Sequence[Sequence[float]] = (),
+    *,
+    circled: int = 3,
+    title: str = "Where the teacher contradicts the assigner (circles)",
+) -> Figure:
+    """Fig. 2: score maps side by side, the largest conflicts of the first two circled in all.
+
+    Args:
+        image: ``(H, W, 3)`` RGB bytes.
+        maps: ``(H, W)`` in [0, 1] by title: ground truth, teacher, then any students.
+        boxes: ``(G, 4)`` xyxy in pixels.
+        circled: How many conflicts at most.
+
+    Raises:
+        LabError: for fewer than two maps.
+    """
+    if len(maps) < 2:
+        raise LabError("a conflict has two sides: give the maps of the ground truth and a teacher")
+    truth, teacher = list(maps.values())[:2]
+    peaks = largest_conflicts(truth, teacher, circled)
+    panels = 1 + len(maps)
+    height = 0.9 + WIDTH / panels * image.shape[0] / image.shape[1]
+    figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    axes = figure.subplots(1, panels)
+    axes[0].imshow(image)
+    bare(axes[0], "image and boxes")
+    draw_boxes(axes[0], boxes)
+    for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
+        drawn = draw_map(ax, values, name, top=1.0)
+    for ax in axes:
+        for x, y in peaks:
+            draw_circle(ax, x, y, max(image.shape[:2]) / 14)
+    figure.colorbar(drawn, ax=axes[-1], shrink=0.8, label="score")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
+    return figure
+
+
+def largest_conflicts(
+    truth: NDArray, teacher: NDArray, count: int = 3, least: float = 0.3
+) -> list[tuple[int, int]]:
+    """Where two maps differ most: x and y of the peaks, the largest first, no two close together.
+
+    Args:
+        truth: ``(H, W)``.
+        teacher: ``(H, W)``.
+        count: How many at most.
+        least: Smaller differences are no conflict.
+    """
+    apart = np.abs(np.asarray(truth, float) - np.asarray(teacher, float))
+    rows, columns = np.indices(apart.shape)
+    reach = max(apart.shape) / 7
+    peaks: list[tuple[int, int]] = []
+    while len(peaks) < count and apart.max() > least:
+        # A location covers many pixels with one value: circle the middle of its patch.
+        first = np.unravel_index(apart.argmax(), apart.shape)
+        near = (np.hypot(rows - first[0], columns - first[1]) < reach) & (apart == apart.max())
+        y, x = round(rows[near].mean()), round(columns[near].mean())
+        peaks.append((x, y))
+        apart[np.hypot(rows - y, columns - x) < 2 * reach] = 0
+        apart[first] = 0
+    return peaks
+
+
+def _palette(line: dict[str, str], rows: pd.DataFrame) -> dict[str, object]:
+    if "hue" not in line:
+        return {"color": "#0072B2"}
+    count = rows[line["hue"]].nunique()
+    return {"palette": sns.color_palette("viridis" if count > 6 else "colorblind", count)}
+
+
+DETECTION = Style("#000000", "*")
+AXES = {
+    "inside": "share of energy inside boxes",
+    "gini": "Gini coefficient over the image",
+    "cosine": "cosine with the detection gradient",
+}
+
+
+def energy_figure(
+    image: NDArray[np.uint8],
+    maps: Mapping[str, NDArray],
+    boxes: NDArray | Sequence[Sequence[float]] = (),
+    *,
+    title: str = "Where each loss pulls at the feature",
+) -> Figure:
+    """Fig. 5: energy maps side by side, each on its own scale, with the boxes on top.
+
+    The colour shows the square root of a pixel's share of the map's largest value, so that weak
+    pulls stay visible.
+
+    Args:
+        image: ``(H, W, 3)`` RGB bytes.
+        maps: Energy ``(H, W)`` by the name of its loss.
+        boxes: ``(G, 4)`` xyxy in pixels.
+
+    Raises:
+        LabError: without a map.
+    """
+    if not maps:
+        raise LabError("there is no energy map to draw: name one loss or more")
+    panels = 1 + len(maps)
+    height = 0.7 + WIDTH / panels * image.shape[0] / image.shape[1]
+    figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    axes = figure.subplots(1, panels)
+    axes[0].imshow(image)
+    bare(axes[0], "image and boxes")
+    for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
+        values = np.asarray(values, float)
+        top = values.max()
+        drawn = draw_map(ax, np.sqrt(values / top) if top else values, name, top=1.0)
+    for ax in axes:
+        draw_boxes(ax, boxes)
+    bar = figure.colorbar(drawn, ax=axes[-1], shrink=0.8)
+    bar.set_label("$\\sqrt{energy / maximum}$", fontsize=11)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
+    return figure
+
+
+def concentration_figure(
+    frame: pd.DataFrame, *, title: str = "How focused each loss's gradient is"
+) -> Figure:
+    """Mean and 95 % interval over images of every statistic, a panel each, a row a feature.
+
+    Args:
+        frame: ``where, i, loss, inside, gini, cosine`` and ``area``, a row an image, as
+            ``measure_gradients`` gives it. The dotted line is the share of locations inside boxes:
+            what a gradient without focus would have.
+
+    Raises:
+        LabError: a column is missing.
+    """
+    need(frame, "where", "i", "loss", "area", *AXES)
+    places = [_place(*key) for key in frame.groupby(["where", "i"], sort=False).groups]
+    losses = list(frame["loss"].unique())
+    looks = {**styles(losses), "detection": DETECTION}
+    with sns.axes_style("whitegrid"):
+        height = 1.8 + 0.28 * len(places) * len(losses)
+        figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+        axes = figure.subplots(1, len(AXES), sharey=True)
+    for ax, (value, label) in zip(axes, AXES.items(), strict=True):
+        table = summarise(frame, ["where", "i", "loss"], value)
+        for at, loss in enumerate(losses):
+            _points(ax, table[table["loss"] == loss], places, at / (len(losses) + 1), looks[loss])
+        ax.set_xlabel(label, fontsize=11)
+    axes[0].axvline(frame["area"].mean(), color="black", linestyle=":")
+    axes[2].axvline(0, color="black", linestyle=":")
+    axes[0].set_yticks([at + 0.3 for at in range(len(places))], places, fontsize=11)
+    axes[0].invert_yaxis()
+    figure.legend(
+        axes[1].containers, losses, loc="outside lower center", ncols=len(losses), fontsize=11
+    )
+    count = frame["image"].nunique() if "image" in frame else len(frame)
+    figure.suptitle(
+        f"{title} (mean and 95 % interval over {count} images)", x=0.01, ha="left", fontsize=13
+    )
+    return figure
+
+
+def _points(ax: Axes, rows: pd.DataFrame, places: list[str], offset: float, look: Style) -> None:
+    named = map(_place, rows["where"], rows["i"])
+    where = [places.index(name) + offset for name in named]
+    half = rows["half_width"].fillna(0)
+    ax.errorbar(rows["mean"], where, xerr=half, fmt=look.marker, color=look.colour, ms=8, capsize=3)
+
+
+def _place(where: str, i: int) -> str:
+    return "neck, $f_0$" if where == "neck" else f"{where} tower, $f_{i}$"

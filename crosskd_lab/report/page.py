@@ -1,0 +1,393 @@
+"""What was measured, in plain English: a paragraph on a race, a page on all that is recorded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import LabError
+from .claims import CLAIMS, FAILED, HELD, compare_claims, compare_focus, judge_claims, judge_focus
+from .results import measured_rows, measured_runs, paper_table, whole_again
+from .stats import STRAY, need, paired, points, summarise
+from .sweep_spec import RECORDED, read_lines, read_sweep, sweeps
+
+# The paper's Table 1 mimics with LD: like this project's KD, on the student's own predictions.
+PAPER_NAMES = {"none": "none", "KD": "LD", "CrossKD": "CrossKD"}
+
+
+def report_paragraph(
+    metrics: pd.DataFrame,
+    *,
+    teacher_ap: float | None = None,
+    setting: str = "The race",
+    kinds: tuple[str, str] = ("GFL", "GFL"),
+) -> str:
+    """What a race showed and what it did not, in plain English.
+
+    It gives the final AP by method, with 95 % intervals where there are several seeds; whether
+    CrossKD and mimicking (KD) differ; whether the order is that of the paper's table for such
+    a pair; and whether the final distances are ordered as in Fig. 6(a) and (b).
+
+    Args:
+        metrics: columns ``method, seed, step, AP`` (points), and where measured ``l1_teacher``
+            and ``l1_truth``, L1(p^s, p^t) and L1(p^s, p^gt) of Fig. 6, per positive.
+        teacher_ap: the teacher's AP on the same images, in points.
+        setting: what raced where, e.g. "Pocket GFL students on synthetic scenes".
+        kinds: the detectors of teacher and student, named as the paper names them.
+
+    Raises:
+        LabError: a column is missing, or nothing has been evaluated yet.
+    """
+    finals = final_rows(metrics)
+    if finals.empty:
+        raise LabError("nothing has been evaluated yet: let the race reach its first evaluation")
+    table, paper = _paper_order(*kinds)
+    sentences = [
+        f"{setting}: {_what_ran(finals)}.",
+        _final_ap(finals, teacher_ap),
+        _difference(finals),
+        _order(finals, table, paper),
+        _nearest_to_teacher(finals),
+        _farther_from_truth(finals),
+        "The paper's own numbers are from COCO: its order can be compared with this one, its "
+        "values cannot."
+        if len(paper)
+        else f"The paper has no {kinds[1]} student of a {kinds[0]} teacher.",
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def final_rows(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The last evaluated row, that is one with an AP, of each method and seed.
+
+    Raises:
+        LabError: a column of ``method, seed, step, AP`` is missing, or a method was evaluated
+            twice with one seed at one step, so that two runs share a name.
+    """
+    need(metrics, "method", "seed", "step", "AP")
+    rows = metrics.dropna(subset=["AP"], ignore_index=True).sort_values("step", kind="stable")
+    twice = rows[rows.duplicated(["method", "seed", "step"])]
+    if not twice.empty:
+        method, seed = twice[["method", "seed"]].iloc[0]
+        raise LabError(f"{method} with seed {seed} is in the race twice: give each its own name")
+    return rows.drop_duplicates(["method", "seed"], keep="last").sort_index(ignore_index=True)
+
+
+def _what_ran(finals: pd.DataFrame) -> str:
+    methods = finals.groupby("method", sort=False)
+    seeds, steps = methods["seed"].nunique(), methods["step"].agg(["min", "max"])
+    few, many = seeds.min(), seeds.max()
+    ran = f"{_words(seeds.index)}, {many if few == many else f'{few} to {many}'} "
+    ran += "seed each" if many == 1 else "seeds each"
+    if steps["min"].min() == steps["max"].max():
+        return f"{ran}, compared after {steps['max'].max()} steps"
+    lengths = _words(f"{name} {step}" for name, step in steps["min"].items())
+    return f"{ran}, not equally long (last evaluated step: {lengths}), so compare with care"
+
+
+def _final_ap(finals: pd.DataFrame, teacher_ap: float | None) -> str:
+    table = summarise(finals, "method").sort_values("mean", ascending=False, kind="stable")
+    rows = table[["method", "mean", "half_width"]].itertuples(index=False, name=None)
+    texts = _words(f"{name} {points(mean, half)}" for name, mean, half in rows)
+    intervals = " (mean ± half of the 95 % interval)" if table["n"].max() > 1 else ""
+    teacher = "" if teacher_ap is None else f"; the teacher has {teacher_ap:.1f}"
+    return f"Final AP{intervals}: {texts}{teacher}."
+
+
+def _difference(finals: pd.DataFrame) -> str:
+    """CrossKD against KD or, where one is missing, the best against the worst."""
+    means = _means(finals, "AP")
+    if len(means) < 2:
+        return ""
+    usual = {"CrossKD", "KD"} <= set(means.index)
+    best = means.idxmax()  # where all tie, idxmin would name the same one
+    one, other = ("CrossKD", "KD") if usual else (best, means.drop(best).idxmin())
+    found = paired(finals, one, other)
+    size, side = abs(found.difference), "above" if found.difference > 0 else "below"
+    if found.n == 1:
+        return (
+            f"One seed: a difference of {size:.1f} AP ({one} {side} {other}) here is an "
+            "observation, not a result."
+        )
+    shown = size > found.half_width
+    verdict = "excludes zero" if shown else "includes zero, so no difference is shown"
+    return (
+        f"Over {found.n} common seeds {one} ends {points(size, found.half_width)} AP {side} "
+        f"{other}: the interval {verdict} (paired t-test p = {found.p_t:.2g}; flipping signs "
+        f"p = {found.p_sign_flip:.2g}, which so few seeds cannot bring below {2 / 2**found.n:.2g})."
+    )
+
+
+def _order(finals: pd.DataFrame, table: int, paper: pd.Series) -> str:
+    means = _means(finals, "AP").round(1).sort_values(ascending=False, kind="stable")
+    if len(means) < 2:
+        return ""
+    equal = means.diff() == 0
+    found = "".join(f" {'=' if equal[name] else '>'} {name}" for name in means.index)[3:]
+    shared = [name for name in paper.index if name in means]
+    if len(shared) < 2:
+        return f"Order of final AP: {found}."
+    by_seed = _by_seed(finals, "AP")[shared]
+    holds = (means[shared].diff().iloc[1:] > 0).all()
+    verdict = f"is{'' if holds else ' not'} the order of the paper's Table {table}"
+    printed = {**PAPER_NAMES, "KD": "LD" if table == 1 else "KD"}
+    known = _words(f"{printed[name]} {paper[name]:.1f}" for name in shared)
+    count = _in_seeds((by_seed.diff(axis=1).iloc[:, 1:] > 0).all(axis=1), "have that order")
+    return f"Order of final AP: {found}; for {_words(shared)} that {verdict} ({known}){count}."
+
+
+def _paper_order(teacher: str, student: str) -> tuple[int, pd.Series]:
+    """The paper's table with such a pair, and its AP by this project's names, worst first.
+
+    Two of a kind are in Tables 1 (GFL; CrossKD at its default position 3) and 6, others in 7; a
+    pair that the paper does not have gives no AP.
+    """
+    number = 7 if teacher != student else 1 if student == "GFL" else 6
+    table = paper_table(number)
+    mine = table["teacher"].str.startswith(f"{teacher}-") & (table["role"] != "teacher")
+    mine &= table["student"].str.startswith(f"{student}-") & table["position"].isin(["", "3"])
+    by_method = table[mine].set_index("method")["AP"]
+    names = {**PAPER_NAMES, "KD": "KD" if "KD" in by_method else PAPER_NAMES["KD"]}
+    known = {name: by_method[printed] for name, printed in names.items() if printed in by_method}
+    return number, pd.Series(known, dtype=float).sort_values()
+
+
+def _nearest_to_teacher(finals: pd.DataFrame) -> str:
+    """Fig. 6(a): mimicking reaches the smallest L1(p^s, p^t)."""
+    means = _means(finals, "l1_teacher")
+    if "KD" not in means or len(means) < 2:
+        return "" if len(means) else "The distance to the teacher was not measured."
+    others, by_seed = means.drop("KD"), _by_seed(finals, "l1_teacher")
+    holds = means["KD"] < others.min()
+    start = "As in Fig. 6(a), KD ends" if holds else "Unlike in Fig. 6(a), KD does not end"
+    count = _in_seeds(by_seed["KD"] < by_seed.drop(columns="KD").min(axis=1), "agree with it")
+    return (
+        f"{start} nearest to the teacher: L1(p^s, p^t) per positive location {means['KD']:.3g}, "
+        f"against {others.min():.3g} for {others.idxmin()}{count}."
+    )
+
+
+def _farther_from_truth(finals: pd.DataFrame) -> str:
+    """Fig. 6(b): mimicking keeps a larger L1(p^s, p^gt) than CrossKD."""
+    means = _means(finals, "l1_truth")
+    if not {"KD", "CrossKD"} <= set(means.index):
+        return "" if len(means) else "The distance to the ground truth was not measured."
+    by_seed = _by_seed(finals, "l1_truth")
+    holds = means["KD"] > means["CrossKD"]
+    count = _in_seeds(by_seed["KD"] > by_seed["CrossKD"], "agree with it")
+    start = "As in Fig. 6(b), KD ends" if holds else "Unlike in Fig. 6(b), KD does not end"
+    return (
+        f"{start} farther from the ground truth than CrossKD: L1(p^s, p^gt) "
+        f"{means['KD']:.3g} against {means['CrossKD']:.3g}{count}."
+    )
+
+
+def _means(finals: pd.DataFrame, value: str) -> pd.Series:
+    """The mean of ``value`` over the seeds of each method; empty where nobody measured it."""
+    if value not in finals:
+        return pd.Series(dtype=float)
+    return finals.groupby("method", sort=False)[value].mean().dropna()
+
+
+def _by_seed(finals: pd.DataFrame, value: str) -> pd.DataFrame:
+    """``value`` with a row a seed and a column a method, only seeds that all methods have."""
+    return finals.pivot(index="seed", columns="method", values=value).dropna()
+
+
+def _in_seeds(holds: pd.Series, what: str) -> str:
+    """How many single seeds a statement about means holds for; empty where there is but one."""
+    return f"; {holds.sum()} of {len(holds)} seeds {what}" if len(holds) > 1 else ""
+
+
+def _words(parts: Iterable[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+REHEARSAL = "smoke"  # a sweep for the tests, whose AP says nothing
+TOLD = {0.3: "above 0.3", 0.5: "above 0.5", 0.7: "above 0.7"}
+
+HEAD = f"""# What has been measured
+
+Written by `crosskd-lab results --page` from `data/recorded`; a test holds it against the records.
+
+How to read the tables. *AP* in points on the test split: the mean over seeds, ± half of its 95 %
+interval, in brackets the number of seeds. *to none*: the difference to the same student without a
+teacher. *to KD*: the difference to the student that mimicked the same teacher, on the same
+branches, with its own head. Differences are paired by seed: both students met the same images in
+the same order. *seconds a step*: the median of a run, on the machine of the record.
+
+An interval from two or three seeds is itself uncertain: where they agree by luck it is too narrow.
+None is printed below {STRAY}: so far a whole run ended from its record when only the rounding was
+another (see *Whole runs made again*). One seed has no interval.
+
+*First steps made again* says when `crosskd-lab sweep NAME --check` last repeated the first ten
+steps, with which seed, and by how much the losses differed relative to their size. It proves that
+much: the other seeds, the rest of the run and its AP were not tried by it. Where the losses
+disagree, a column `stale` says so.
+
+[Regimes](regime.md) says how long and from where these students train; the paper's numbers are of
+COCO and stand beside these in notebook 07.
+"""
+CLAIMED = """## The paper's claims, as these records judge them
+
+Every comparison that the paper's text makes and that these records can judge. Held: each of its
+differences has its interval above zero. Did not hold: one has it below. Notebook 13 shows the
+differences. Fig. 3 is a count on one set, Fig. 5 rests on the images of one student.
+"""
+CONTRADICTS = "A RetinaNet teacher contradicts the student's assigner more than GFL and ATSS do"
+FOCUSED = "CrossKD's gradient at the student's features is more focused than that of PKD"
+REPEATED = """## Whole runs made again
+
+From the first step to the last, by `crosskd-lab sweep NAME --only ROW --seeds S --recorded
+data/recorded/again`. *begin*: how far the first losses were apart; *threads*: of the record and of
+the rerun, which ran on two virtual machines of one kind of processor. Another number of threads
+splits sums otherwise and so rounds otherwise, as another kind of processor may.
+"""
+SUPERSEDED = """## Records that count no more
+
+They stay in `data/recorded`; what was run instead stands in the tables above. `superseded.json`
+names them.
+"""
+CONFLICT = """## Fig. 3: conflicts a positive location
+
+The GFL student's assigner against each shipped teacher on the test split (`data/recorded/figure3`).
+"""
+
+
+def results_page(recorded: str | Path = RECORDED) -> str:
+    """Every declared sweep as a table, the verdicts on the claims, and Fig. 3's ratios.
+
+    Args:
+        recorded: Folder of the records.
+
+    Returns:
+        Markdown.
+    """
+    parts = [HEAD]
+    names = [name for name in sweeps() if name != REHEARSAL]
+    names.sort(key=lambda name: (read_sweep(name).table is None, name))  # the paper's come first
+    parts += [sweep_section(name, recorded) for name in names]
+    parts += [CLAIMED, markdown(claims_table(recorded))]
+    again = whole_again(recorded)
+    if len(again):
+        numbers = {"begin": "{:.0e}", "recorded": "{:.2f}", "again": "{:.2f}", "apart": "{:.2f}"}
+        shown = {name: again[name].map(form.format) for name, form in numbers.items()}
+        parts += [REPEATED, markdown(again.assign(**shown))]
+    old = superseded_table(recorded)
+    parts += [SUPERSEDED, markdown(old)] if len(old) else []
+    figure3 = Path(recorded) / "figure3" / "conflict.csv"
+    if figure3.is_file():
+        parts += [CONFLICT, markdown(conflict_table(pd.read_csv(figure3)))]
+    return "\n".join(parts)
+
+
+def claims_table(recorded: str | Path = RECORDED) -> pd.DataFrame:
+    """Every claim with its verdict: those of recorded AP, then Fig. 5's, image by image.
+
+    Returns:
+        ``says``, ``where``, ``verdict``, ``over``: the fewest seeds of its comparisons, or images.
+    """
+    judged = judge_claims(compare_claims(CLAIMS, recorded))
+    table = judged[["says", "where", "verdict"]].assign(over=judged["seeds"].map("{} seeds".format))
+    figure3, figure5 = Path(recorded) / "figure3", Path(recorded) / "figure5" / "gradients.csv"
+    if figure3.is_dir():
+        ratios = conflict_table(pd.read_csv(figure3 / "conflict.csv")).set_index("teacher")
+        least = float(ratios.loc["retinanet_r18_w32", TOLD[0.5]])
+        others = ratios.loc[["gfl_r18_w32", "atss_r18_w32"], TOLD[0.5]].astype(float)
+        verdict = HELD if (least > others).all() else FAILED
+        table.loc[len(table)] = [CONTRADICTS, "Fig. 3, Sec. 3.1", verdict, "one set, no interval"]
+    if figure5.is_file():
+        compared = compare_focus(pd.read_csv(figure5))
+        row = [FOCUSED, "Fig. 5, Sec. 4.2", judge_focus(compared), f"{compared['n'].min()} images"]
+        table.loc[len(table)] = row
+    return table
+
+
+def superseded_table(recorded: str | Path = RECORDED) -> pd.DataFrame:
+    """``sweep``, ``row``, ``AP then`` with its seeds, and ``why``, of all superseded rows."""
+    old = [x for x in read_lines(recorded) if "superseded" in x and x["status"] == "done"]
+    frame = pd.DataFrame(
+        [(x["sweep"], x["row"], x["superseded"]["reason"], x["AP"]) for x in old],
+        columns=["sweep", "row", "why", "AP"],
+    )
+    found = frame.groupby(["sweep", "row", "why"], sort=False)["AP"].agg(["mean", "size"])
+    found = found.reset_index()
+    then = [f"{mean:.1f} ({n})" for mean, n in zip(found["mean"], found["size"], strict=True)]
+    return found[["sweep", "row"]].assign(**{"AP then": then, "why": found["why"]})
+
+
+def sweep_section(name: str, recorded: str | Path = RECORDED) -> str:
+    """A sweep's title and table; a sentence where nothing of it is recorded."""
+    sweep = read_sweep(name)
+    runs = measured_runs(sweep, recorded)
+    title = f"## {sweep.title.rstrip('.')}\n" + (f"\n{sweep.about}\n" if sweep.about else "")
+    if not (runs["status"] == "done").any():
+        return f"{title}\nNothing is recorded yet: `crosskd-lab sweep {name}` records it.\n"
+    return f"{title}\n{markdown(sweep_table(measured_rows(runs)))}"
+
+
+def sweep_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a sweep in words.
+
+    Args:
+        rows: As :func:`crosskd_lab.report.results.measured_rows` gives them.
+
+    Returns:
+        ``row``; ``AP``, ``to none`` and ``to KD`` with their intervals and, in brackets, their
+        seeds ("2 of 3" where some are missing); ``steps``, ``seconds a step``, when its first steps
+        were last made again, and ``stale`` only where something is.
+    """
+    some = rows["n"].astype(str) + " of " + rows["seeds"].astype(str)
+    seeds = rows["n"].astype(str).where(rows["n"] == rows["seeds"], some)
+    table = pd.DataFrame(
+        {
+            "row": rows["row"],
+            "AP": [
+                _counted(*cells)
+                for cells in zip(rows["mean"], rows["half_width"], seeds, strict=True)
+            ],
+            "to none": _differences(rows, "none"),
+            "to KD": _differences(rows, "kd"),
+            "steps": [_number(value, "{:.0f}") for value in rows["steps"]],
+            "seconds a step": [_number(value, "{:.2f}") for value in rows["step_seconds"]],
+            "first steps made again": rows["checked"],
+        }
+    )
+    return table.assign(stale=rows["stale"]) if rows["stale"].any() else table
+
+
+def conflict_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """The overall ratio of every teacher at three thresholds.
+
+    Args:
+        frame: ``teacher, by, threshold, ratio``, as ``crosskd-lab conflict`` writes it.
+    """
+    whole = frame[(frame["by"] == "all") & frame["threshold"].isin(TOLD)]
+    table = whole.pivot(index="teacher", columns="threshold", values="ratio")
+    table = table.reindex(whole["teacher"].unique()).rename(columns=TOLD)
+    return table.map("{:.3f}".format).reset_index()
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A data frame as a Markdown table."""
+    rows = [frame.columns, ["---"] * frame.shape[1], *frame.itertuples(index=False)]
+    return "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
+
+
+def _differences(rows: pd.DataFrame, kind: str) -> list[str]:
+    columns = [rows[f"to_{kind}{part}"] for part in ("", "_half", "_n")]
+    return [_counted(mean, half, n, "+") for mean, half, n in zip(*columns, strict=True)]
+
+
+def _counted(mean: float, half: float, n: int | str, sign: str = "") -> str:
+    """A number with its interval and, in brackets, its seeds."""
+    return points(mean, half, sign) + ("" if math.isnan(mean) else f" ({n})")
+
+
+def _number(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else form.format(value)

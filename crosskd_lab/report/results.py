@@ -1,0 +1,388 @@
+"""The paper's tables beside recorded runs and yours, each against its own baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..engine.record import find_runs, method_name, read_metrics, read_record, runs_frame
+from ..errors import LabError, tell_once
+from ..paper import AP_COLUMNS, paper_table
+from .stats import half_width, paired, summarise
+from .sweep_spec import (
+    AGAIN,
+    CLOSE,
+    RECORDED,
+    Sweep,
+    difference,
+    latest,
+    read_confirmed,
+    read_lines,
+    read_sweep,
+    sweeps,
+)
+
+ABOUT = ["run", "method", "seed"]
+RUN_COLUMNS = ["source", "run", "method", "options", "seed", "status", "AP"]
+
+
+def recorded(path: str | Path = RECORDED) -> pd.DataFrame:
+    """The runs that are shipped with the project, one row a run; ``source`` is "recorded"."""
+    return _runs(path, "recorded")
+
+
+def yours(root: str | Path = "runs") -> pd.DataFrame:
+    """Your own runs below ``root``, one row a run; ``source`` is "yours". Empty before the first.
+
+    The other columns are those of `crosskd_lab.engine.record.runs_frame`.
+    """
+    return _runs(root, "yours")
+
+
+def curves(root: str | Path) -> pd.DataFrame:
+    """The metrics of all runs below ``root``, one row a logged row, with ``run, method, seed``."""
+    frames = [_curve(Path(root), folder) for folder in find_runs(root)]
+    logged = [frame for frame in frames if not frame.empty]
+    if not logged:
+        return pd.DataFrame(columns=[*ABOUT, "step"])
+    return pd.concat(logged, ignore_index=True)
+
+
+def _runs(root: str | Path, source: str) -> pd.DataFrame:
+    frame = runs_frame(root)
+    if frame.empty:
+        return pd.DataFrame(columns=RUN_COLUMNS)
+    frame.insert(0, "source", source)
+    return frame
+
+
+def _curve(root: Path, folder: Path) -> pd.DataFrame:
+    try:
+        rows, record = read_metrics(folder), read_record(folder)
+    except LabError as error:  # one broken run hides no other
+        tell_once(str(error))
+        return pd.DataFrame()
+    rows["run"], rows["seed"] = folder.relative_to(root).as_posix(), record["seed"]
+    rows["method"] = method_name(record["methods"])
+    return rows[[*ABOUT, *rows.columns.difference(ABOUT, sort=False)]]
+
+
+COSTS = ["steps", "train_seconds", "step_seconds", "parameters"]
+MISSING = "missing"
+
+
+def measured_runs(sweep: str | Sweep, recorded: str | Path = RECORDED) -> pd.DataFrame:
+    """One row a declared run, whether it was recorded or not.
+
+    Args:
+        sweep: A sweep, or its name.
+        recorded: Folder of the records.
+
+    Returns:
+        ``source`` ("recorded"), ``sweep``, ``row``, ``method``, ``seed``; ``status``, "done",
+        "failed" or "missing", with its ``reason``; AP and its parts on the test split and
+        ``AP_val``, in points, ``AP_first``, that of the first validation; ``l1_teacher`` and
+        ``l1_truth``, Fig. 6's distances on the validation split; ``steps``, ``train_seconds``
+        (validations left out) and ``step_seconds``, NaN where the record says that the machine
+        was ``shared``, ``parameters``; ``commit``; ``checked``, when its
+        first steps were last made again (None: never), how far their losses were ``apart`` in
+        relative terms (infinite where others came out), and ``stale``, a text that is empty unless
+        they disagreed.
+    """
+    sweep = read_sweep(sweep) if isinstance(sweep, str) else sweep
+    known, confirmed = latest(read_lines(recorded)), read_confirmed(recorded)
+    lines = [known.get((row.key, seed), {}) for row, seed in sweep.plan()]
+    runs = [
+        _run(sweep, row.name, seed, line, confirmed.get(row.key, {}).get(str(seed), {}))
+        for (row, seed), line in zip(sweep.plan(), lines, strict=True)
+    ]
+    frame = pd.DataFrame(runs)
+    # In the order of the table: rows, and in each its seeds.
+    place = {row.name: place for place, row in enumerate(sweep.rows)}
+    order = frame["row"].map(place)
+    frame = frame.assign(order=order).sort_values(["order", "seed"], ignore_index=True)
+    return frame.drop(columns="order")
+
+
+def measured_rows(runs: pd.DataFrame, value: str = "AP") -> pd.DataFrame:
+    """One row a declared row: mean, interval, and paired differences to baseline and to KD.
+
+    Args:
+        runs: As :func:`measured_runs` gives them.
+        value: One of their columns.
+
+    Returns:
+        ``row``, ``method``, ``n`` seeds that are done of ``seeds``, ``mean`` with the 95 %
+        interval's ``half_width``; ``to_none`` and ``to_kd``, differences over common seeds with
+        ``to_none_half`` and ``to_kd_half``, and how many seeds, ``to_none_n`` and ``to_kd_n``;
+        ``steps``, mean ``train_seconds`` and ``step_seconds``; ``stale``; ``checked``,
+        in words the last day on which first steps were made again, the seeds, and how far their
+        losses were apart. NaN where nothing is recorded or there is nothing to compare with.
+    """
+    names = list(runs["row"].unique())
+    return pd.DataFrame([_row(runs, names, name, value) for name in names])
+
+
+def measured_curves(
+    sweep: str | Sweep, only: Iterable[str] = (), recorded: str | Path = RECORDED
+) -> pd.DataFrame:
+    """The validations on the way of every recorded run: Fig. 6's curves.
+
+    Args:
+        sweep: A sweep, or its name.
+        only: Names of rows; all by default. Rows of one method are not told apart.
+        recorded: Folder of the records.
+
+    Returns:
+        ``row, method, seed, step, AP, l1_teacher, l1_truth, l1_truth_positive,
+        l1_truth_background`` on the validation split, as ``race_figure``
+        wants them; NaN where a record lacks one. Empty where nothing is recorded.
+    """
+    sweep = read_sweep(sweep) if isinstance(sweep, str) else sweep
+    known = latest(read_lines(recorded))
+    points = []
+    for row, seed in sweep.plan(only):
+        line = known.get((row.key, seed), {})
+        about = {"row": row.name, "method": method_name(line.get("method")), "seed": seed}
+        points += [{**about, **point} for point in line.get("curve", [])]
+    measured = ["AP", "l1_teacher", "l1_truth", "l1_truth_positive", "l1_truth_background"]
+    return pd.DataFrame(points, columns=["row", "method", "seed", "step", *measured])
+
+
+def whole_again(recorded: str | Path = RECORDED) -> pd.DataFrame:
+    """Recorded runs that were made again from the first step to the last, below ``again``.
+
+    Args:
+        recorded: Folder of the records.
+
+    Returns:
+        ``sweep``, ``row``, ``seed``; ``begin``, how far the first losses were apart in relative
+        terms; ``threads`` of the record and of the rerun; ``recorded`` and ``again``, AP on the
+        test split; ``apart``, the distance of the two.
+    """
+    known, rows = latest(read_lines(recorded)), []
+    for line in read_lines(Path(recorded) / AGAIN):
+        before = known.get((line["key"], line["seed"]), {"status": MISSING})
+        if before["status"] == line["status"] == "done":
+            about = {name: line[name] for name in ("sweep", "row", "seed")}
+            about["begin"] = difference(before["begin"], line["begin"])
+            about["threads"] = f"{before['threads']}, {line['threads']}"
+            found = {"recorded": before["AP"], "again": line["AP"]}
+            rows.append({**about, **found, "apart": abs(line["AP"] - before["AP"])})
+    columns = ["sweep", "row", "seed", "begin", "threads", "recorded", "again", "apart"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def compare_rows(runs: pd.DataFrame, one: str, other: str, value: str = "AP") -> Any:
+    """Two rows of a sweep held against each other seed by seed, or None where none is common.
+
+    Args:
+        runs: As :func:`measured_runs` gives them.
+        one: A row's name.
+        other: The row that it is compared with.
+        value: A column of ``runs``.
+
+    Returns:
+        :class:`crosskd_lab.report.stats.Paired`.
+    """
+    mine = runs[runs["row"].isin([one, other])].assign(method=lambda frame: frame["row"])
+    try:
+        return paired(mine, one, other, value=value)
+    except LabError:
+        return None
+
+
+def beside(name: str, kind: str, names: list[str]) -> str | None:
+    """The row that a row is compared with, of the same family or teacher where there is one.
+
+    Args:
+        name: A row, such as "atss_crosskd" or "crosskd_from_atss".
+        kind: "none" or "kd".
+        names: The sweep's rows.
+    """
+    family = name.split("_")[0]
+    if kind == "kd" and family == "kd":
+        return None  # mimicking itself
+    candidates = [f"{family}_{kind}"] if family != "crosskd" else []  # "crosskd_kd" is no family
+    candidates += [name.replace("crosskd", kind)]
+    candidates += [kind] if kind == "none" or "_from_" not in name else []
+    return next((c for c in candidates if c in names and c != name), None)
+
+
+def _run(
+    sweep: Sweep, row: str, seed: int, line: dict[str, Any], check: Mapping[str, Any]
+) -> dict[str, Any]:
+    run = {"source": "recorded", "sweep": sweep.name, "row": row, "seed": seed}
+    run |= {"method": method_name(line["method"]) if "method" in line else row}
+    run |= {"status": line.get("status", MISSING), "reason": line.get("reason")}
+    run |= {name: line.get(name, np.nan) for name in (*AP_COLUMNS, *COSTS)}
+    if line.get("shared"):
+        run |= {"train_seconds": np.nan, "step_seconds": np.nan}
+    val, curve = line.get("val", {}), line.get("curve") or [{}]
+    run |= {"AP_val": val.get("AP", np.nan), "AP_first": curve[0].get("AP", np.nan)}
+    run |= {name: val.get(name, np.nan) for name in ("l1_teacher", "l1_truth")}
+    run |= {"commit": line.get("git", {}).get("commit")}
+    if not check or check["recorded"] != line.get("date"):  # never tried, or of an older record
+        return run | {"checked": None, "apart": np.nan, "stale": ""}
+    apart = np.inf if check["difference"] is None else check["difference"]
+    day = check["date"][:10]
+    said = "other losses" if apart == np.inf else f"first losses {apart:.1%} apart"
+    return run | {"checked": day, "apart": apart, "stale": f"{said}, {day}" * (apart > CLOSE)}
+
+
+def _row(runs: pd.DataFrame, names: list[str], name: str, value: str) -> dict[str, Any]:
+    mine = runs[runs["row"] == name]
+    done = mine[(mine["status"] == "done") & mine[value].notna()]
+    row = {"row": name, "method": mine["method"].iloc[0], "n": len(done), "seeds": len(mine)}
+    row |= {"mean": done[value].mean(), "half_width": half_width(done[value].to_numpy())}
+    for kind in ("none", "kd"):
+        other = beside(name, kind, names)
+        found = compare_rows(runs, name, other, value) if other else None
+        row[f"to_{kind}"] = found.difference if found else np.nan
+        row[f"to_{kind}_half"] = found.half_width if found else np.nan
+        row[f"to_{kind}_n"] = found.n if found else 0
+    row |= {cost: done[cost].mean() for cost in COSTS[:3]}
+    row |= {"stale": "; ".join(sorted({text for text in done["stale"] if text}))}
+    tried = done[done["checked"].notna()]
+    if tried.empty:
+        return row | {"checked": "never"}
+    seeds = ", ".join(map(str, tried["seed"]))
+    return row | {"checked": f"{tried['checked'].max()}, seed {seeds}: {tried['apart'].max():.0e}"}
+
+
+SOURCES = ("paper", "recorded", "yours")
+TABLES = range(1, 9)
+SAME = {"LD": "KD", "CrossKD+LD": "CrossKD+KD"}
+"""The paper's LD is this lab's KD for heads with box distributions: both mimic p^t with p^s."""
+COLUMNS = ["source", "study", "method", "variant", "n", "mean", "half_width"]
+COLUMNS += ["difference", "difference_half_width", "p_t", "p_sign_flip"]
+COLUMNS += ["steps", "train_seconds", "stale"]
+
+
+def results(
+    number: int,
+    metric: str = "AP",
+    sources: Sequence[str] = SOURCES,
+    runs: str | Path = "runs",
+    recorded_runs: str | Path = RECORDED,
+) -> pd.DataFrame:
+    """Table 1-8 of the paper, and below it what recorded runs and yours have of its methods.
+
+    Every row is compared with *its own* baseline, the student without a teacher: the paper's of the
+    same pair, a run's of the same study (folder of runs, or declared sweep) seed by seed.
+
+    Args:
+        number: The paper's table.
+        metric: AP, AP50, AP75, APS, APM or APL, in points.
+        sources: Which of "paper", "recorded" and "yours", in that order in the table.
+        runs: Folder of your runs.
+        recorded_runs: Folder of recorded runs.
+
+    Returns:
+        ``source``; ``study``, the pair, the folder or the sweep; ``method``; ``variant``, the
+        paper's position, a run's spelled-out options or the sweep's row; ``n`` seeds (NaN: the
+        paper does not say) with ``mean`` and the 95 % interval's ``half_width``; ``difference``
+        to the own baseline with its ``difference_half_width`` and two p-values, paired t-test and
+        sign flips; of recorded rows ``steps``, mean ``train_seconds`` and ``stale``, in words,
+        where the code of today begins otherwise. NaN where there is no baseline, interval, test or
+        record of it.
+
+    Raises:
+        LabError: for an unknown table, metric or source, or a seed that a study has twice.
+    """
+    if metric not in AP_COLUMNS:
+        raise LabError(f"there is no metric {metric!r}: choose one of {', '.join(AP_COLUMNS)}")
+    if unknown := set(sources) - set(SOURCES):
+        raise LabError(f"unknown sources {', '.join(sorted(unknown))}: choose of {SOURCES}")
+    paper = _paper_rows(number, metric)
+    methods = set(paper["method"]) | {SAME[m] for m in paper["method"] if m in SAME}
+    found = [paper] if "paper" in sources else []
+    for source, read, place in (("recorded", recorded, recorded_runs), ("yours", yours, runs)):
+        if source not in sources:
+            continue
+        frame = read(place)
+        found.append(_run_rows(frame[frame["method"].isin(methods)], metric))
+        if source == "recorded" and f"table{number}" in sweeps():
+            found.append(_measured_rows(f"table{number}", metric, place))
+    kept = [frame for frame in found if not frame.empty]
+    if not kept:
+        return pd.DataFrame(columns=COLUMNS)
+    return pd.concat(kept, ignore_index=True).reindex(columns=COLUMNS)
+
+
+def _paper_rows(number: int, metric: str) -> pd.DataFrame:
+    table = paper_table(number)
+    baselines: dict[tuple[str, str], float] = {}
+    for other in [n for n in TABLES if n != number] + [number]:  # its own comes last and wins
+        students = paper_table(other).query("role == 'student'")
+        baselines |= dict(
+            zip(
+                zip(students["teacher"], students["student"], strict=True),
+                students[metric],
+                strict=True,
+            )
+        )
+    table = table[table["role"] != "teacher"]
+    pairs = list(zip(table["teacher"], table["student"], strict=True))
+    difference = table[metric].to_numpy() - [baselines.get(pair, np.nan) for pair in pairs]
+    return pd.DataFrame(
+        {
+            "source": "paper",
+            "study": [f"{teacher} → {student}" for teacher, student in pairs],
+            "method": table["method"],
+            "variant": table["position"],
+            "n": np.nan,
+            "mean": table[metric],
+            "half_width": np.nan,
+            "difference": np.where(table["role"] == "student", np.nan, difference),
+            "difference_half_width": np.nan,
+            "p_t": np.nan,
+            "p_sign_flip": np.nan,
+        }
+    )
+
+
+def _run_rows(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """One row a method and variant of every study."""
+    if frame.empty or metric not in frame:
+        return pd.DataFrame(columns=COLUMNS)
+    study = [PurePosixPath(run).parent.as_posix() for run in frame["run"]]
+    frame = frame.rename(columns={"options": "variant"}).assign(study=study)
+    table = summarise(frame, ["study", "method", "variant"], metric)
+    gains = [_gain(frame, row, metric) for row in table.to_dict("records")]
+    names = ["difference", "difference_half_width", "p_t", "p_sign_flip"]
+    return table.join(pd.DataFrame(gains, columns=names, index=table.index))
+
+
+def _measured_rows(sweep: str, metric: str, place: str | Path) -> pd.DataFrame:
+    """The rows of a declared sweep that have a record."""
+    runs = measured_runs(sweep, place)
+    rows = measured_rows(runs, metric)
+    rows = rows[rows["n"] > 0].reset_index(drop=True)
+    names = list(runs["row"].unique())
+    tests = []
+    for name in rows["row"]:
+        other = beside(name, "none", names)
+        found = compare_rows(runs, name, other, metric) if other else None
+        tests.append(tuple(found)[1:] if found else (np.nan,) * 4)
+    columns = ["difference", "difference_half_width", "p_t", "p_sign_flip"]
+    about = {"source": "recorded", "study": sweep, "variant": rows["row"]}
+    return rows.assign(**about).join(pd.DataFrame(tests, columns=columns))
+
+
+def _gain(frame: pd.DataFrame, row: dict, metric: str) -> tuple[float, ...]:
+    """A variant against the student alone of its study, over the seeds that both have."""
+    nothing = (np.nan,) * 4
+    same = frame[(frame["study"] == row["study"]) & (frame["source"] == row["source"])]
+    alone = same[same["method"] == "none"]
+    mine = same[(same["method"] == row["method"]) & (same["variant"] == row["variant"])]
+    if row["method"] == "none" or not set(alone["seed"]) & set(mine["seed"]):
+        return nothing
+    try:
+        return tuple(paired(pd.concat([mine, alone]), row["method"], "none", value=metric))[1:]
+    except LabError:  # common seeds, of which none has finished
+        return nothing

@@ -1,0 +1,295 @@
+"""Means, intervals, paired comparisons and rank orders over data frames with one row a run."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ..errors import LabError
+
+# Sign flips of up to 16 pairs are counted one by one; beyond that as many are drawn at random.
+SIGN_FLIPS = 2**16
+
+
+STRAY = 0.6
+"""AP (points) below which no interval is printed: few seeds can agree by luck, while whole runs
+made again with another rounding ended up to so far apart (docs/results.md; a test holds the two
+together)."""
+
+
+class Paired(NamedTuple):
+    """How much better a method is than a baseline under the same seeds.
+
+    ``difference`` is the mean of value(method) - value(baseline) over ``n`` seeds and
+    ``half_width`` the half width of its 95 % interval. ``p_t`` is from the paired t-test and
+    ``p_sign_flip`` from flipping the signs of the differences, both two-sided. With one seed
+    ``half_width`` and ``p_t`` are NaN and ``p_sign_flip`` is 1.
+    """
+
+    n: int
+    difference: float
+    half_width: float
+    p_t: float
+    p_sign_flip: float
+
+
+def half_width(values: pd.Series | np.ndarray) -> float:
+    """Half the width of the mean's 95 % interval, t_{0.975, n-1} s / sqrt(n); NaN for n = 1."""
+    n = len(values)
+    if n < 2:
+        return float("nan")
+    return float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+
+
+def points(mean: float, half: float = float("nan"), sign: str = "") -> str:
+    """AP or a difference of AP as it is printed: one decimal, and its interval where there is one.
+
+    Args:
+        mean: In points; NaN is a dash.
+        half: Half the 95 % interval; below ``STRAY`` only that is said.
+        sign: "+" to show the sign of a difference.
+    """
+    if np.isnan(mean):
+        return "–"
+    spread = f" ± {half:.1f}" if round(half, 1) >= STRAY else f" ± <{STRAY}"
+    return f"{round(mean, 1) + 0.0:{sign}.1f}" + ("" if np.isnan(half) else spread)
+
+
+def summarise(frame: pd.DataFrame, by: str | list[str], value: str = "AP") -> pd.DataFrame:
+    """One row a group: ``n``, ``mean`` and ``half_width`` of the 95 % interval (Student's t).
+
+    Rows that are not "done" (where there is a ``status``) or lack the value are left out. A frame
+    with a ``source`` is grouped by it too, so that no mean mixes sources. The groups keep the
+    order in which they first appear.
+
+    Raises:
+        LabError: a column is missing, or a group holds a seed twice: such runs are no repetition.
+    """
+    by = [by] if isinstance(by, str) else list(by)
+    by = ["source", *by] if "source" in frame and "source" not in by else by
+    rows = finished(frame, *by, value)
+    if "seed" in rows or "source" in rows:
+        _check_seeds(rows, by)
+    groups = rows.groupby(by, sort=False, dropna=False)[value]
+    return groups.agg(n="count", mean="mean", half_width=half_width).reset_index()
+
+
+def paired(
+    frame: pd.DataFrame, method: str, baseline: str, on: str = "seed", value: str = "AP"
+) -> Paired:
+    """Compares two methods run by run, over the seeds that both have.
+
+    Raises:
+        LabError: a column is missing, a method has a seed twice, no seed is common, or the rows
+            come from more than one source.
+    """
+    rows = finished(frame, "method", on, value)
+    rows = rows[rows["method"].isin([method, baseline])]
+    if "source" in rows and rows["source"].nunique() > 1:
+        raise LabError("runs of several sources cannot be paired: choose one of them")
+    _check_seeds(rows, ["method"], on)
+    values = rows.pivot(index=on, columns="method", values=value)
+    both = values.reindex(columns=[method, baseline]).dropna()
+    if both.empty:
+        raise LabError(f"{method} and {baseline} have no {on} in common: run both with the same")
+    difference = (both[method] - both[baseline]).to_numpy()
+    return Paired(
+        len(difference),
+        float(difference.mean()),
+        half_width(difference),
+        _t_test(difference),
+        _sign_flip_test(difference),
+    )
+
+
+def difference_to_baseline(
+    frame: pd.DataFrame, baseline: str = "none", on: str = "seed", value: str = "AP"
+) -> pd.DataFrame:
+    """One row a method other than ``baseline``: the fields of `Paired`, most gained first.
+
+    A frame with a ``source`` is compared source by source and keeps that column.
+
+    Raises:
+        LabError: as `paired`.
+    """
+    need(frame, "method", on, value)
+    columns = ["source", "method"] if "source" in frame else ["method"]
+    groups = frame.groupby("source", sort=False) if "source" in frame else [(None, frame)]
+    rows = []
+    for source, part in groups:
+        others = [name for name in part["method"].unique() if name != baseline]
+        for name in others:
+            found = paired(part, name, baseline, on, value)
+            rows.append({"source": source, "method": name, **found._asdict()})
+    table = pd.DataFrame(rows, columns=["source", "method", *Paired._fields])
+    table = table.sort_values("difference", ascending=False, ignore_index=True)
+    return table[[*columns, *Paired._fields]]
+
+
+def finished(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The rows that came to their end and have a number in the last of ``columns``.
+
+    Raises:
+        LabError: a column is missing.
+    """
+    need(frame, *columns)
+    # A row without a status, such as the paper's among runs, is a result by itself.
+    rows = frame[frame["status"].fillna("done") == "done"] if "status" in frame else frame
+    return rows.dropna(subset=[columns[-1]])
+
+
+def need(frame: pd.DataFrame, *columns: str) -> None:
+    """Raises a LabError that names the columns which ``frame`` lacks."""
+    missing = [name for name in columns if name not in frame]
+    if missing:
+        raise LabError(f"the table has no {', '.join(missing)}: it has {', '.join(frame.columns)}")
+
+
+def _check_seeds(rows: pd.DataFrame, by: list[str], on: str = "seed") -> None:
+    keys = [*by, on] if on in rows else by  # a paper's row is one number, without a seed
+    twice = rows[rows.duplicated(keys)]
+    if not twice.empty:
+        what = ", ".join(f"{name} {twice.iloc[0][name]}" for name in keys)
+        raise LabError(f"there are several runs of {what}: name what tells them apart or drop one")
+
+
+def _t_test(difference: np.ndarray) -> float:
+    if len(difference) < 2:
+        return float("nan")
+    if np.ptp(difference) == 0:
+        return 1.0 if difference[0] == 0 else 0.0
+    return float(stats.ttest_1samp(difference, 0.0).pvalue)
+
+
+def _sign_flip_test(difference: np.ndarray) -> float:
+    if len(difference) < 2:
+        return 1.0
+    test = stats.permutation_test(
+        (difference,),
+        np.mean,
+        permutation_type="samples",
+        n_resamples=SIGN_FLIPS,
+        random_state=0,
+    )
+    return float(test.pvalue)
+
+
+RESAMPLES, EXACT = 2000, 7  # up to 7 pairs all orders are counted one by one
+
+
+class Ordering(NamedTuple):
+    """Spearman's rank correlation over pairs.
+
+    Attributes:
+        n: How many pairs.
+        rho: From -1 to 1; NaN for fewer than two pairs, or where all are equal on one side.
+        low: 2.5 % and ``high`` 97.5 % quantile of rho when each pair's seeds are drawn anew with
+            replacement: how sure the *measured gains* make it. It says nothing of pairs that were
+            not measured.
+        high: See ``low``.
+        p: Two-sided, from all orders of the pairs: what chance alone would reach.
+        least: The smallest ``p`` that so many pairs can give, 2 / n!.
+    """
+
+    n: int
+    rho: float
+    low: float
+    high: float
+    p: float
+    least: float
+
+
+def by_pair(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row a pair: ``ratio``, ``n`` seeds, mean ``gain`` and its 95 % ``half_width``.
+
+    Args:
+        frame: ``pair, ratio, seed, gain``, a row a pair and seed.
+
+    Raises:
+        LabError: a column is missing, or a pair has two ratios.
+    """
+    need(frame, "pair", "ratio", "seed", "gain")
+    rows = frame.dropna(subset=["ratio", "gain"])
+    groups = rows.groupby("pair", sort=False)
+    if (groups["ratio"].nunique() > 1).any():
+        raise LabError("a pair has one conflict ratio: these rows give it several")
+    return groups.agg(
+        ratio=("ratio", "first"),
+        n=("gain", "count"),
+        gain=("gain", "mean"),
+        half_width=("gain", half_width),
+    ).reset_index()
+
+
+def find_ordering(frame: pd.DataFrame) -> Ordering:
+    """How well ``ratio`` orders the mean ``gain`` of pairs.
+
+    Args:
+        frame: See :func:`by_pair`.
+
+    Raises:
+        LabError: as :func:`by_pair`.
+    """
+    points = by_pair(frame)
+    n, nan = len(points), float("nan")
+    if n < 2:
+        return Ordering(n, nan, nan, nan, nan, 1.0)
+    ratio, gain = points["ratio"].to_numpy(), points["gain"].to_numpy()
+    rho = spearman(ratio, gain)
+    chance = np.random.default_rng(0)
+    seeds = [frame.loc[frame["pair"] == pair, "gain"].dropna() for pair in points["pair"]]
+    drawn = [
+        spearman(ratio, [chance.choice(one, len(one)).mean() for one in seeds])
+        for _ in range(RESAMPLES)
+    ]
+    drawn = [value for value in drawn if not math.isnan(value)]
+    low, high = np.quantile(drawn, (0.025, 0.975)) if drawn else (nan, nan)
+    least = min(1.0, 2 / math.factorial(n))
+    return Ordering(n, rho, float(low), float(high), _chance(ratio, gain, rho), least)
+
+
+def spearman(a: np.ndarray, b: np.ndarray | list[float]) -> float:
+    """Rank correlation; NaN where one side has a single value."""
+    if len(set(a)) < 2 or len(set(b)) < 2:
+        return float("nan")
+    return float(stats.spearmanr(a, b).statistic)
+
+
+def tell_ordering(found: Ordering) -> str:
+    """What the numbers allow one to say, in words."""
+    if found.n < 3:
+        said = {0: "No pair has", 1: "One pair has"}.get(found.n, "Two pairs have")
+        return f"{said} both a conflict ratio and recorded gains: there is no order to judge."
+    if math.isnan(found.rho):
+        return f"All {found.n} pairs are equal on one side: there is no order to judge."
+    numbers = (
+        f"Spearman's rho over {found.n} pairs is {found.rho:+.2f} (redrawing seeds: "
+        f"{found.low:+.2f} to {found.high:+.2f}; p = {found.p:.2f})"
+    )
+    if found.least > 0.05:
+        return (
+            f"{numbers}. With {found.n} pairs even a perfect order has p = {found.least:.2f}: this "
+            "shows what these pairs did, and cannot show that the ratio predicts anything."
+        )
+    if found.p > 0.05:
+        return f"{numbers}: an order that chance alone gives often; no prediction is shown."
+    way = "more" if found.rho > 0 else "less"
+    return f"{numbers}: pairs with more conflict gained {way}, beyond what chance would give."
+
+
+def _chance(ratio: np.ndarray, gain: np.ndarray, rho: float) -> float:
+    if math.isnan(rho):
+        return float("nan")
+    test = stats.permutation_test(
+        (ratio,),
+        lambda moved: spearman(moved, gain),
+        permutation_type="pairings",
+        vectorized=False,
+        n_resamples=np.inf if len(ratio) <= EXACT else RESAMPLES,
+        random_state=0,
+    )
+    return float(test.pvalue)

@@ -1,0 +1,219 @@
+"""What a sweep declares and what has been recorded of it: plain data, no torch.
+
+A sweep is a Python file below ``configs/sweeps`` that says ``rows``, and ``table``, ``regime`` and
+``seeds`` where they differ from the defaults. A recorded run is one JSON object in one line of
+``data/recorded/<sweep>.jsonl``. Rows that several sweeps declare alike are run once: what
+identifies a run is its config, settings and seed, not its name or the sweep that ran it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import runpy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import LabError, tell_once
+from ..files import PROJECT, read_json, unwritable
+
+SWEEPS, RECORDED = PROJECT / "configs" / "sweeps", PROJECT / "data" / "recorded"
+CONFIRMED, SUPERSEDED, AGAIN = "confirmed.json", "superseded.json", "again"
+CLOSE = 2e-3
+"""How much first losses made again may differ in relative terms: rounding differs between machines,
+and grows with every step."""
+SEEDS = (0, 1, 2)
+REGIMES: dict[str, dict[str, int]] = {
+    "fast": {"schedule.steps": 240, "schedule.warmup": 80, "schedule.validate_every": 80},
+    "slow": {"schedule.steps": 1500, "schedule.warmup": 200, "schedule.validate_every": 500},
+}
+"""How long a student trains: the paper's Fig. 6(c) looks at the first of these, its tables at
+students that have come to their end. ``docs/regime.md`` says how they were found."""
+TEST = {"size": 160, "train": 0, "val": 0, "test": 500, "seed": 500}
+"""The scenes that AP is reported on: no training, validation or choice has seen them."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a sweep: a named experiment with settings.
+
+    Attributes:
+        name: Unique within its sweep.
+        config: An experiment below ``configs/``.
+        settings: What is replaced in it, the regime's numbers among them.
+    """
+
+    name: str
+    config: str
+    settings: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """What identifies this row whatever it is called: 12 hex digits."""
+        return digest({"config": self.config, "settings": dict(self.settings)})
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A declared set of rows, each to be run with every seed.
+
+    Attributes:
+        name: The stem of its file and of its records.
+        title: What is compared.
+        table: The paper's table that it re-measures, None for none.
+        rows: In the order of the table.
+        seeds: Common to all rows, so that methods can be compared in pairs.
+        scenes: Arguments of ``write_scenes`` for training and validation;
+            None for those of the race.
+        test: The same for the set that AP is reported on.
+        about: What the rows are, for a reader who was not there; the rest of the file's docstring.
+    """
+
+    name: str
+    title: str
+    table: int | None
+    rows: tuple[Row, ...]
+    seeds: tuple[int, ...]
+    scenes: Mapping[str, int] | None = None
+    test: Mapping[str, int] = field(default_factory=lambda: dict(TEST))
+    about: str = ""
+
+    def plan(self, only: Iterable[str] = (), seeds: Iterable[int] = ()) -> list[tuple[Row, int]]:
+        """Row and seed of every run, all rows of a seed before the next seed.
+
+        A sweep that is cut short leaves whole seeds, in which every method met the same draws.
+
+        Raises:
+            LabError: for a row that is not declared, listing those that are.
+        """
+        chosen, names = list(only), [row.name for row in self.rows]
+        if unknown := [name for name in chosen if name not in names]:
+            raise LabError(f"{self.name} has no row {unknown[0]!r}: it has {', '.join(names)}")
+        rows = [row for row in self.rows if not chosen or row.name in chosen]
+        return [(row, seed) for seed in (list(seeds) or self.seeds) for row in rows]
+
+
+def read_sweep(name: str | Path) -> Sweep:
+    """A declared sweep: the path of a file, or its stem below ``configs/sweeps``.
+
+    Raises:
+        LabError: if there is none, listing those that are, or it declares no rows.
+    """
+    path = next((p for p in (Path(name), SWEEPS / f"{name}.py") if p.is_file()), None)
+    if path is None:
+        raise LabError(f"there is no sweep {str(name)!r}: choose from {', '.join(sweeps())}")
+    said = runpy.run_path(str(path))
+    if not said.get("rows"):
+        raise LabError(f"{path} declares no rows: say rows = {{name: (config, settings)}}")
+    regime = said.get("regime", "fast")
+    if regime not in REGIMES:
+        raise LabError(f"{path}: regime {regime!r} is unknown: choose from {', '.join(REGIMES)}")
+    rows = [
+        Row(row, config, {**REGIMES[regime], **said.get("settings", {}), **settings})
+        for row, (config, settings) in said["rows"].items()
+    ]
+    title, _, about = str(said.get("__doc__") or path.stem).strip().partition("\n")
+    seeds = tuple(said.get("seeds", SEEDS))
+    sets = said.get("scenes"), said.get("test", dict(TEST))
+    return Sweep(path.stem, title, said.get("table"), tuple(rows), seeds, *sets, about.strip())
+
+
+def sweeps() -> list[str]:
+    """Names of the sweeps that the project declares."""
+    return sorted(path.stem for path in SWEEPS.glob("*.py"))
+
+
+def append_line(path: Path, line: Mapping[str, Any]) -> None:
+    """Add one record to a ``.jsonl`` file: one write, so that two sweeps never mix their lines."""
+    text = json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+", buffering=0) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+            cut = file.read(1) not in (b"", b"\n")  # the line before, by a full disk
+            content = ("\n" + text if cut else text).encode()
+            if file.write(content) < len(content):
+                raise OSError(errno.ENOSPC, "No space left on device")
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def read_lines(folder: str | Path = RECORDED) -> list[dict[str, Any]]:
+    """Every recorded run below a folder, files by name and lines in order; none where it is not.
+
+    A line that ``superseded.json`` names has that entry under ``superseded``: it stays as history.
+    A line that is no record is passed over and told.
+
+    Raises:
+        LabError: for an entry of ``superseded.json`` that names no line.
+    """
+    lines: list[dict[str, Any]] = []
+    for path in sorted(Path(folder).glob("*.jsonl")):
+        for number, text in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+            try:
+                line = {"sweep": path.stem, **json.loads(text)}
+                latest([line])
+                lines.append(line)
+            except (ValueError, TypeError, KeyError, RecursionError):
+                tell_once(f"{path}, line {number} is no record: it is passed over")
+    _supersede(lines, Path(folder) / SUPERSEDED)
+    return lines
+
+
+def _supersede(lines: list[dict[str, Any]], path: Path) -> None:
+    """Mark the lines of each named sweep and row that were recorded before the given time."""
+    for entry in json.loads(path.read_text("utf-8")) if path.is_file() else []:
+        sweep, row, before = entry["sweep"], entry["row"], entry["before"]
+        old = [line for line in lines if (line["sweep"], line.get("row")) == (sweep, row)]
+        old = [line for line in old if line.get("date", "") < before]
+        if not old:
+            raise LabError(f"{path}: nothing of {sweep}, row {row!r}, is older than {before}")
+        for line in old:
+            line["superseded"] = entry
+
+
+def latest(lines: Iterable[dict[str, Any]]) -> dict[tuple[str, int], dict[str, Any]]:
+    """The record that counts of every (key, seed): the last that is done, or else the last.
+
+    Superseded lines count no more.
+    """
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for line in lines:
+        if "superseded" in line:
+            continue
+        before = found.get((line["key"], line["seed"]))
+        if before is None or line["status"] == "done" or before["status"] != "done":
+            found[line["key"], line["seed"]] = line
+    return found
+
+
+def read_confirmed(folder: str | Path = RECORDED) -> dict[str, dict[str, Any]]:
+    """By key and seed (as text), how a record's first losses compared when made again.
+
+    ``recorded`` is the date of the record that they were compared with, ``difference`` the largest
+    relative one, None where other losses came out than were recorded.
+    """
+    path = Path(folder) / CONFIRMED
+    return read_json(path, "restore it, or delete it and check again") if path.is_file() else {}
+
+
+def difference(begin: dict[str, float], again: dict[str, float]) -> float:
+    """The largest relative difference between a record's first losses and those made again.
+
+    Infinite where the names differ.
+    """
+    names = set(begin) - {"step"}
+    if not names or names != {name for name in again if "loss" in name}:
+        return math.inf
+    return max(abs(again[n] - begin[n]) / max(abs(begin[n]), 1e-6) for n in names)
+
+
+def digest(value: Any) -> str:
+    """12 hex digits that stand for a tree of plain values."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""Many runs: races, sweeps, launches, and what they cost."""

@@ -1,0 +1,232 @@
+"""A pair held against a whole COCO-format set: conflict (Fig. 3) and gradients (Fig. 5)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DefaultScope
+from tqdm.auto import tqdm
+from tqdm.notebook import tqdm_notebook
+
+from ..classes import match_classes, trained_classes
+from ..configs import RANDOM, detector_of, read_config, set_classes
+from ..conflict import ConflictHistogram, find_conflict
+from ..engine.evaluate import Saved, find_saved, split_settings
+from ..engine.train import prepare_engine, quiet, settle
+from ..errors import LabError
+from ..gradients import measure_gradients
+from ..methods.base import Method
+from ..pair import Pair, build_pair, load_in_full
+from ..stack.checkpoints import sha256
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A pair, the images to hold it against, and what both are.
+
+    Attributes:
+        pair: Student and teacher, both in evaluation mode.
+        dataset: mmdet's dataset with ground truth, in a fixed order.
+        classes: Names of the K classes.
+        areas: Sides, in pixels, of the squares that part small, medium and large boxes.
+        identity: What decides the results: teacher, student, data.
+    """
+
+    pair: Pair
+    dataset: Any
+    classes: tuple[str, ...]
+    areas: tuple[float, ...]
+    identity: dict[str, Any]
+
+    def batches(
+        self, size: int = 8, first: int = 0, last: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Preprocessed batches of images ``first`` to ``last`` (all by default), in order."""
+        last = len(self.dataset) if last is None else min(last, len(self.dataset))
+        for start in range(first, last, size):
+            samples = [self.dataset[i] for i in range(start, min(start + size, last))]
+            yield self.pair.student.data_preprocessor(pseudo_collate(samples))
+
+
+def open_survey(
+    teacher: str,
+    student: str,
+    data: str | Path | None = None,
+    split: str = "val",
+    teacher_config: str | Path | None = None,
+    student_weights: str | Path | None = None,
+    skip_bad: bool = False,
+) -> Survey:
+    """Build a pair and open a split for it.
+
+    Args:
+        teacher: A shipped teacher's name, a run's folder, a checkpoint file, or "random".
+        student: A detector's or an experiment's config; only its assigner matters for conflict.
+        data: Folder of a COCO-format set; that of the teacher's config by default.
+        split: "train", "val" or "test".
+        teacher_config: What a bare checkpoint (or "random") belongs to.
+        student_weights: A run's folder or a checkpoint of the student; none leaves it untrained,
+            with its config's initial weights.
+        skip_bad: Leave broken records of the set out instead of refusing it.
+
+    Raises:
+        LabError: for names that stand for nothing, and for parts that do not fit together.
+    """
+    prepare_engine()
+    saved = _teacher(teacher, teacher_config)
+    with quiet():
+        theirs, ours = (detector_of(read_config(name)) for name in (saved.config, student))
+    theirs.data = theirs.get("data") or ours.get("data")
+    if not theirs.data:
+        raise LabError("neither config has data = dict(root=..., size=...): images need a size")
+    known = trained_classes(theirs, saved.checkpoint)
+    weights = _weights(student_weights) if student_weights else None
+    mine = trained_classes(ours, weights) if weights else known
+    annotations, settings = split_settings(theirs, mine, data, split, skip_bad)
+    classes = tuple(settings["metainfo"]["classes"])
+    if known:
+        match_classes(classes, known)  # before weights of other shapes are met
+    for cfg in (theirs, ours):
+        set_classes(cfg.model, len(classes))
+    pair = _pair(ours, theirs, saved, weights, (classes, known or classes))
+    with quiet(), DefaultScope.overwrite_default_scope("mmdet"), redirect_stdout(io.StringIO()):
+        dataset = DATASETS.build(settings)
+    identity = {
+        "teacher": pair.teacher_id,
+        "student": hashlib.sha256(Config(dict(model=ours.model)).pretty_text.encode()).hexdigest(),
+        "weights": sha256(weights) if weights else None,
+        "classes": classes,
+        "annotations": sha256(annotations),
+        "split": split,
+        "size": theirs.data.size,
+    }
+    areas = tuple(theirs.data.get("areas", (20, 40)))
+    return Survey(pair, dataset, classes, areas, identity)
+
+
+def survey_conflict(
+    survey: Survey,
+    boxes: str = "teacher",
+    state: str | Path | None = None,
+    batch: int = 8,
+    every: int = 200,
+) -> ConflictHistogram:
+    """Count target conflict over the set, image by image, with a progress bar.
+
+    Args:
+        survey: See :func:`open_survey`.
+        boxes: Whose boxes quality labels come from: "teacher", "student" or "exact", see
+            :mod:`crosskd_lab.conflict`.
+        state: File that keeps the counts; a survey that was stopped goes on from there.
+        batch: Images a forward pass.
+        every: Write ``state`` after so many images.
+
+    Raises:
+        LabError: if ``state`` belongs to another survey.
+    """
+    tally = ConflictHistogram(survey.pair.teacher_head.strides, survey.classes, survey.areas)
+    identity = json.dumps({**survey.identity, "boxes": boxes, "areas": survey.areas})
+    if state is not None and Path(state).exists():
+        tally.load(state, identity)
+    first, total = tally.images, len(survey.dataset)
+    kept = first
+    with _progress("conflict", total, first) as bar, quiet():
+        for found in survey.batches(batch, first):
+            tally.add(find_conflict(survey.pair, **found, boxes=boxes))
+            bar.update(tally.images - bar.n)
+            if state is not None and (tally.images - kept >= every or tally.images == total):
+                tally.save(state, identity)
+                kept = tally.images
+    return tally
+
+
+def survey_gradients(
+    survey: Survey,
+    methods: Mapping[str, Method],
+    places: Sequence[tuple[str, int]] = (("neck", 0),),
+    images: int = 64,
+    batch: int = 8,
+) -> pd.DataFrame:
+    """Concentration of every loss's gradient on the first images, with a progress bar.
+
+    Args:
+        survey: See :func:`open_survey`.
+        methods: Methods by the names that the rows shall have.
+        places: Features as (where, i): ("neck", 0), ("cls", 3) ...
+        images: How many images.
+        batch: Images a forward pass.
+
+    Returns:
+        See :func:`crosskd_lab.gradients.measure_gradients`.
+    """
+    with _progress("gradients", min(images, len(survey.dataset))) as bar:
+
+        def counted() -> Iterator[dict[str, Any]]:
+            for found in survey.batches(batch, last=images):
+                yield found
+                bar.update(len(found["data_samples"]))
+
+        return measure_gradients(survey.pair, counted(), methods, places)
+
+
+@contextmanager
+def _progress(title: str, total: int, begun: int = 0) -> Iterator[Any]:
+    """A bar that is gone when the work is done, from a notebook that is kept as a page, too."""
+    own = {"display": False} if issubclass(tqdm, tqdm_notebook) else {}
+    settings = {"total": total, "initial": begun, "desc": title, "unit": "image"}
+    with tqdm(**settings, disable=None, leave=False, **own) as bar:
+        shown = None
+        if hasattr(bar, "container"):  # in a notebook; tqdm would leave its last words there
+            from IPython.display import display
+
+            shown = display(bar.container, display_id=True)
+        try:
+            yield bar
+        finally:
+            if shown is not None:
+                shown.update({}, raw=True)
+
+
+def _teacher(name: str, config: str | Path | None) -> Saved:
+    if name != RANDOM:
+        return find_saved(name, config)
+    if config is None:
+        raise LabError(f"a {RANDOM} teacher needs its config: say with --teacher-config what it is")
+    return Saved(config, Path(RANDOM))
+
+
+def _weights(name: str | Path) -> Path:
+    path = Path(name)
+    return path if path.is_file() else find_saved(name).checkpoint
+
+
+def _pair(
+    ours: Config,
+    theirs: Config,
+    saved: Saved,
+    weights: Path | None,
+    classes: tuple[Sequence[str], Sequence[str]],
+) -> Pair:
+    torch.manual_seed(0)  # untrained weights, where they are asked for, are the same every time
+    with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
+        teacher = dict(config=theirs.model, checkpoint=str(saved.checkpoint), classes=classes[1])
+        pair = build_pair(ours.model, teacher, classes[0])
+        if weights is None:
+            pair.student.init_weights()
+        else:
+            load_in_full(pair.student, weights)
+        settle(pair.teacher)
+        settle(pair.student).eval()
+    return pair

@@ -1,0 +1,444 @@
+"""Starting runs in processes of their own: planned in words, checked, then started."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import re
+import shutil
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from mmengine.config import Config
+
+from ..engine.record import RECORD
+from ..errors import LabError
+from ..files import LAUNCH, PROJECT, holder, portable_path, sole_writer
+from ..pair import build_detector
+from ..report.sweep_spec import read_sweep
+from ..stack.weights import load_checkpoint
+from . import processes as process
+from .launch_plan import PLAN, LaunchPlan
+from .processes import Run
+from .slurm import CORES, OWN, executor, submit
+from .slurm import describe as slurm_words
+
+AGAIN = PROJECT / "runs" / "again"
+
+
+@dataclass(frozen=True)
+class RowPlan(LaunchPlan):
+    """How a row is made again.
+
+    Attributes:
+        words: The command line after the interpreter's.
+    """
+
+    words: tuple[str, ...] = ()
+
+    def command(self, python: str) -> list[str]:
+        """The sweep's command line, which also measures AP on the test split and records it."""
+        return [python, "-c", "from crosskd_lab.cli import main; main()", *self.words]
+
+
+class RowRun(Run):
+    """One row of a sweep with one seed, trained again from scratch beside the records.
+
+    The run is a folder as any other, and ``<place>/<sweep>.jsonl`` gets its record. It computes on
+    one thread, as the shipped records did: how sums are split decides how they are rounded.
+
+    Args:
+        sweep: A sweep's name.
+        row: One of its rows.
+        seed: Of the run; by default the first of the sweep.
+        place: Folder of what is made again.
+
+    Raises:
+        LabError: for a sweep or row that is not declared.
+    """
+
+    def __init__(
+        self, sweep: str, row: str, seed: int | None = None, place: str | Path = AGAIN
+    ) -> None:
+        declared = read_sweep(sweep)
+        seed = declared.seeds[0] if seed is None else seed
+        ((what, _),) = declared.plan([row], [seed])
+        place = Path(place).absolute()
+        words = ["sweep", sweep, "--only", row, "--seeds", str(seed)]
+        words += ["--recorded", str(place), "--runs", str(place)]
+        self.folder = place / declared.name / f"{row}-s{seed}"
+        self.plan: RowPlan = RowPlan(
+            what.config,
+            str(self.folder),
+            dict(what.settings),
+            seed=seed,
+            steps=int(what.settings["schedule.steps"]),
+            words=tuple(words),
+        )
+
+    @property
+    def command(self) -> str:
+        """What to type for it, in the project's folder."""
+        return " ".join(["crosskd-lab", *map(portable_path, self.plan.words)])
+
+    def start(self) -> RowRun:
+        """Begin, or go on where it was interrupted.
+
+        Raises:
+            LabError: if it is under way or done.
+        """
+        begun: Any = (self.folder / process.PROCESS).exists()
+        if begun and self.status in ("starting", "running", "done"):
+            raise LabError(f"{portable_path(self.folder)} is {self.status}: it is made again once")
+        with sole_writer(self.folder, LAUNCH) as lock:
+            process.start(self.plan, lock)
+        return self
+
+
+COPIES = 4  # two checkpoints kept, one being written, one spare
+PER_WEIGHT = 12  # bytes: the weight and two moments of the optimiser, in float32
+
+
+def check_gpus(wanted: int, available: int) -> None:
+    """Raise LabError where fewer GPUs are there than asked for."""
+    if wanted > available:
+        there = f"{available} GPU{'s' if available != 1 else ''}"
+        instead = f"--gpus {available}" if available else "--gpus 0 --processes 2, on the CPU"
+        raise LabError(
+            f"{wanted} GPUs were asked for and this machine has {there}: say {instead}, or "
+            "--slurm PARTITION to ask a cluster"
+        )
+
+
+def check_port(port: int) -> None:
+    """Raise LabError where there is no such port, or another process listens on it."""
+    if not 0 < port < 2**16:
+        raise LabError(f"--port {port}: ports are 1 to 65535; leave --port out, or choose one")
+    with socket.socket() as probe:
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            raise LabError(
+                f"port {port} is taken by another process: leave --port out, or choose another"
+            ) from error
+
+
+def free_port() -> int:
+    """A port that nobody listens on here, below those that the system hands out by itself."""
+    ports = list(range(20000, 30000))
+    random.SystemRandom().shuffle(ports)
+    for port in ports:
+        with suppress(LabError):
+            check_port(port)
+            return port
+    raise LabError("no port from 20000 to 30000 is free: choose another with --port")
+
+
+def minutes(time: str) -> int:
+    """A time in SLURM's words, such as ``90``, ``12:00:00`` or ``2-12``, in minutes.
+
+    Raises:
+        LabError: for anything else.
+    """
+    part = "([0-9]{1,5})"
+    found = re.fullmatch(f"(?:{part}-)?{part}(?::{part})?(?::{part})?", time.strip())
+    if not found:
+        raise LabError(f"--time {time}: say minutes, hours:minutes:seconds, or days-hours")
+    days, *rest = found.groups()
+    counted = [int(number) for number in rest if number]
+    if days is None and len(counted) < 3:
+        counted = [0, *counted]
+    hours, most, seconds = (*counted, 0, 0)[:3]
+    return max(1, math.ceil((24 * int(days or 0) + hours) * 60 + most + seconds / 60))
+
+
+def check_space(folder: Path, weights: int) -> None:
+    """Raise LabError where the disk cannot hold the run's checkpoints.
+
+    Args:
+        folder: The run's folder; it need not exist.
+        weights: Number of weights that train.
+    """
+    needed = COPIES * PER_WEIGHT * weights + 64 * 2**20
+    there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    if (free := shutil.disk_usage(there).free) < needed:
+        raise LabError(
+            f"{there} has {free / 2**30:.2f} GB free and the run needs about "
+            f"{needed / 2**30:.2f} GB for its checkpoints: free some, or choose another --out"
+        )
+
+
+def check_data(cfg: Config) -> None:
+    """Raise LabError where a data set that the config names is not there."""
+    for split in ("train_dataloader", "val_dataloader"):
+        dataset: Any = (cfg.get(split) or {}).get("dataset", {})
+        while "dataset" in dataset:
+            dataset = dataset["dataset"]
+        root, file = dataset.get("data_root") or "", dataset.get("ann_file")
+        if file and not (path := Path(root) / file).is_file():
+            raise LabError(
+                f"the data set is missing: there is no {path}; 'crosskd-lab data coco' downloads "
+                "COCO, --data names a folder of your own"
+            )
+
+
+def addresses(cfg: Config) -> list[str]:
+    """Checkpoints that the first step needs and that are named by an address or a zoo's name."""
+
+    def named(node: Any) -> Iterator[str]:
+        if isinstance(node, Mapping):
+            yield str(node.get("checkpoint"))
+        if isinstance(node, (Mapping, list, tuple)):
+            for part in node.values() if isinstance(node, Mapping) else node:
+                yield from named(part)
+
+    student = cfg.model.get("student", cfg.model)
+    return sorted({name for name in (*named(student), str(cfg.get("load_from"))) if "://" in name})
+
+
+def check_weights(names: Iterable[str]) -> None:
+    """Read checkpoints, which fetches those that are not here: other machines may be offline.
+
+    Raises:
+        LabError: naming the address, and where its file may be put by hand.
+    """
+    for name in names:
+        try:
+            load_checkpoint(name, "cpu")
+        except LabError as error:
+            raise LabError(f"the run begins with {name}; {error}") from error
+
+
+def scales(cfg: Config, processes: int, gpus: int) -> bool:
+    """Whether the rate follows the batch: among several processes, or on any GPU.
+
+    A run of one CPU process is as its config says; so is one whose config names no base batch.
+    """
+    base = cfg.get("auto_scale_lr", {}).get("base_batch_size")
+    return bool(base) and (processes > 1 or gpus > 0)
+
+
+def scaled_rate(cfg: Config, processes: int, gpus: int = 0) -> tuple[int, float]:
+    """Images a step and the learning rate at that batch, by the linear rule of auto_scale_lr.
+
+    Args:
+        cfg: A completed config.
+        processes: In all, over all machines.
+        gpus: A machine.
+
+    Returns:
+        The batch, and the rate that mmengine will use.
+    """
+    batch = int(cfg.train_dataloader.batch_size) * processes
+    given = float(cfg.optim_wrapper.optimizer.lr)
+    if not scales(cfg, processes, gpus):
+        return batch, given
+    return batch, given * batch / int(cfg.auto_scale_lr.base_batch_size)
+
+
+def launch(
+    config: str,
+    gpus: int = 0,
+    processes: int | None = None,
+    nodes: int = 1,
+    slurm: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    port: int | None = None,
+    restarts: int = 2,
+    dry_run: bool = False,
+    ask: Mapping[str, Any] | None = None,
+) -> Run | None:
+    """Start an experiment in a process that belongs to no one: closing a notebook never ends it.
+
+    Everything that can be known beforehand is checked first, and what was decided is printed:
+    the batch, the learning rate at that batch, and the command.
+
+    Args:
+        config: ``paper/...``, ``pocket/...`` or a file.
+        gpus: GPUs a machine; 0 trains on the CPU.
+        processes: Processes a machine; one a GPU by default, one on the CPU.
+        nodes: Machines.
+        slurm: A partition, to let SLURM start it there.
+        settings: Dotted keys and values that replace the config's.
+        data: COCO-format folder instead of the config's.
+        out: The run's folder; ``runs/<config>-s<seed>`` by default.
+        seed: Of weights, order and augmentation.
+        port: Where processes meet; free ones are found by themselves on one machine.
+        restarts: How often processes are started again if one of them dies.
+        dry_run: Check and print, start nothing.
+        ask: More of SLURM, in its words: ``account``, ``qos``, ``time``, ``mem``,
+            ``cpus_per_gpu``.
+
+    Returns:
+        The run; None for a dry run.
+
+    Raises:
+        LabError: one line with the remedy, before anything has started.
+    """
+    plan = prepare(
+        *(
+            config,
+            gpus,
+            processes,
+            nodes,
+            settings,
+            data,
+            out,
+            seed,
+            port,
+            restarts,
+            slurm,
+            ask,
+            dry_run,
+        )
+    )
+    print(describe(plan))
+    if dry_run:
+        return None
+    check_weights(plan.weights)
+    if slurm:
+        executor(plan)  # refuses before anything is written
+    with sole_writer(plan.folder, LAUNCH) as lock:  # one of two who launch at the same moment
+        check_free(Path(plan.folder))
+        plan.write()
+        if slurm:
+            submit(plan)
+        elif nodes == 1:
+            process.start(plan, lock)
+    return Run(plan.folder)
+
+
+def prepare(
+    config: str,
+    gpus: int = 0,
+    processes: int | None = None,
+    nodes: int = 1,
+    settings: Mapping[str, Any] | None = None,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    port: int | None = None,
+    restarts: int = 2,
+    slurm: str | None = None,
+    ask: Mapping[str, Any] | None = None,
+    dry_run: bool = False,
+) -> LaunchPlan:
+    """Check all that can be checked before a start; see :func:`launch`."""
+    import torch
+
+    from ..engine.config import load_experiment
+    from ..engine.train import loggers, prepare_engine, quiet
+
+    stem = config.removesuffix(".py").strip("/").replace("/", "-")
+    folder = Path(out or Path("runs") / f"{stem}-s{seed}")
+    check_free(folder)
+    if (folder / PLAN).exists():
+        Run(folder).refuse_live(waiting=False)
+    if gpus < 0 or nodes < 1 or (processes is not None and processes < 1):
+        raise LabError("--gpus must be at least 0, --nodes and --processes at least 1")
+    if gpus and processes not in (None, gpus):
+        raise LabError(f"one process a GPU: leave --processes out, or say --processes {gpus}")
+    asked = slurm_asked(slurm, ask or {})
+    if not slurm and nodes == 1 and not dry_run:  # else nothing starts on this machine
+        check_gpus(gpus, torch.cuda.device_count())
+    if port is not None:
+        check_port(port)
+    with quiet():  # of mmengine's warnings; a notebook would show them in red
+        prepare_engine()
+        cfg = load_experiment(config, dict(settings or {}), data, seed)
+        check_data(cfg)
+        loggers(cfg)
+        student = build_detector(cfg.model.get("student", cfg.model))
+    check_space(folder, sum(p.numel() for p in student.parameters()))
+    return LaunchPlan(
+        config=config,
+        folder=str(folder),
+        settings=dict(settings or {}),
+        data=None if data is None else str(data),
+        seed=seed,
+        gpus=gpus,
+        processes=processes or gpus or 1,
+        nodes=nodes,
+        port=free_port() if port is None and nodes > 1 else port,
+        meeting=uuid4().hex[:12],
+        restarts=restarts,
+        steps=int(cfg.train_cfg.get("max_iters", 0)),
+        threads=asked.pop("cores", max(1, (os.cpu_count() or 1) // (processes or gpus or 1))),
+        weights=addresses(cfg),
+        slurm=asked,
+    )
+
+
+def slurm_asked(partition: str | None, ask: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plan says of SLURM, and ``cores`` of a task; empty without a partition."""
+    given = {name: value for name, value in ask.items() if value is not None}
+    if not partition:
+        if given:
+            raise LabError(f"--{next(iter(given)).replace('_', '-')} is SLURM's: say --slurm too")
+        return {}
+    if unknown := given.keys() - {*OWN, "time", "cpus_per_gpu"}:
+        raise LabError(f"SLURM is not asked for {', '.join(sorted(unknown))} from here")
+    cores = int(given.pop("cpus_per_gpu", CORES))
+    if cores < 1:
+        raise LabError(f"--cpus-per-gpu {cores}: say 1 or more")
+    if "time" in given:
+        given["minutes"] = minutes(str(given.pop("time")))
+    return {"partition": partition, **given, "cores": cores}
+
+
+def check_free(folder: Path) -> None:
+    """Raise LabError where a run is in a folder already, or another process writes into it."""
+    if (folder / RECORD).exists():
+        raise LabError(
+            f"{folder} holds a run already: 'crosskd-lab runs --resume {folder}' goes on with it, "
+            "or choose another --out"
+        )
+    if who := holder(folder):
+        raise LabError(f"{folder} is being written by {who}: choose another --out")
+
+
+def describe(plan: LaunchPlan) -> str:
+    """What a launch has decided, in a few lines."""
+    from ..engine.config import load_experiment
+    from ..engine.train import quiet
+
+    with quiet():
+        cfg = load_experiment(plan.config, plan.settings, plan.data, plan.seed)
+    count = plan.processes * plan.nodes
+    batch, rate = scaled_rate(cfg, count, plan.gpus)
+    given = float(cfg.optim_wrapper.optimizer.lr)
+    each = int(cfg.train_dataloader.batch_size)
+    where = f"{plan.gpus} GPUs" if plan.gpus else f"{plan.processes} CPU processes"
+    scaled = "" if rate == given else f", scaled from {given:g} with the batch"
+    begins = [f"weights   {name}, fetched before the start" for name in plan.weights]
+    return "\n".join(
+        (
+            f"run       {plan.folder}",
+            f"machines  {plan.nodes} with {where} each, {plan.threads} threads a process",
+            f"batch     {count} x {each} = {batch} images a step",
+            f"rate      {rate:g}{scaled}",
+            *begins,
+            slurm_words(plan) if plan.slurm else _command(plan),
+        )
+    )
+
+
+def _command(plan: LaunchPlan) -> str:
+    words = f"command   {' '.join(plan.command('python'))}"
+    if plan.nodes == 1:
+        return words
+    return (
+        f"{words}\n"
+        f"start it  by hand, on each of the {plan.nodes} machines: in this folder, which all of "
+        "them share, with HEAD_NODE=<name of the first>.\n"
+        "          Nothing is started from here; --slurm PARTITION lets a cluster do it."
+    )

@@ -1,0 +1,370 @@
+"""A launched run: watched, stopped and resumed, whatever became of the kernel that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import psutil  # type: ignore[import-untyped]
+
+from ..engine.record import RECORD, finish_record, read_metrics, read_record
+from ..errors import LabError
+from ..files import LAUNCH, PROJECT, hand_over, holder, read_json, sole_writer, write_whole
+from . import slurm
+from .launch_plan import LOG, WORKER, LaunchPlan
+
+PROCESS = "process.json"
+GRACE = 40.0  # seconds; torchrun itself gives its workers 30
+
+
+def start(plan: LaunchPlan, lock: int) -> None:
+    """Start the plan's command in a session of its own, its words going to the folder's log.
+
+    The number of a process may be given to another one later, and means nothing on another machine
+    or in another container, so its time of birth and where it lives are kept too.
+
+    Args:
+        plan: What to start.
+        lock: The folder's ``LAUNCH`` lock; it goes over to the process and tells that it lives.
+    """
+    folder = Path(plan.folder)
+    env = os.environ | {"OMP_NUM_THREADS": str(plan.threads), "PYTHONUNBUFFERED": "1"}
+    env.setdefault("GOMP_SPINCOUNT", "10000")
+    paths = [str(PROJECT), env.get("PYTHONPATH", "")]
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    with (folder / LOG).open("ab") as log:
+        process = subprocess.Popen(
+            plan.command(sys.executable),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=env,
+            start_new_session=True,
+            pass_fds=[lock],
+        )
+    hand_over(lock, process.pid)
+    _reap(process)
+    said = {"pid": process.pid, "born": psutil.Process(process.pid).create_time(), **here()}
+    write_whole(folder / PROCESS, json.dumps(said))
+
+
+def here() -> dict[str, str]:
+    """Where this process lives: ``host``, ``boot`` of its kernel, ``space`` of its numbers."""
+    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    host = socket.gethostname()
+    return {
+        "host": host,
+        "boot": boot.read_text().strip() if boot.is_file() else host,
+        "space": os.readlink(space) if space.is_symlink() else host,
+    }
+
+
+def find(folder: str | Path) -> psutil.Process | None:
+    """The run's process if it is alive and can be met from here, None otherwise."""
+    said = _said(folder)
+    if any(said.get(name, at) != at for name, at in here().items() if name != "host"):
+        return None
+    try:
+        process = psutil.Process(said["pid"])
+        same = abs(process.create_time() - said["born"]) < 1
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (psutil.Error, KeyError, TypeError, ValueError):
+        return None
+
+
+def is_alive(folder: str | Path) -> bool | None:
+    """Whether a run's process lives, here or elsewhere; None where that cannot be known from here.
+
+    A lock that is held tells it, to all who share the folder. One that is free tells that no
+    process of this kernel lives; some shared file systems keep the locks of other machines apart.
+    """
+    if holder(folder, LAUNCH) or holder(folder) or find(folder):
+        return True
+    return None if elsewhere(folder) else False
+
+
+def elsewhere(folder: str | Path) -> str:
+    """In words, the machine that a run was started on, if that is another one; "" otherwise."""
+    if not (Path(folder) / PROCESS).exists():
+        return ""
+    said, path = _said(folder), Path(folder) / PROCESS
+    if said and said.get("boot", here()["boot"]) == here()["boot"]:
+        return ""
+    host = said.get("host") or f"a machine that {path} should name"
+    return f"on {host}: look there, or delete {path} if that machine is gone"
+
+
+def _said(folder: str | Path) -> dict[str, Any]:
+    """What is noted of the run's process; nothing where the note is missing or broken."""
+    try:
+        return read_json(Path(folder) / PROCESS, "delete it")
+    except LabError:
+        return {}
+
+
+def workers(folder: str | Path) -> list[psutil.Process]:
+    """Every process on this machine that trains into a folder, whoever started it.
+
+    One whose torchrun was killed is among them: it may live for a moment longer.
+    """
+    place, found = Path(folder).resolve(), []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words, cwd = process.info["cmdline"] or [], process.info["cwd"] or "/"
+        if WORKER in words[:-1] and Path(cwd, words[-1]).resolve() == place:
+            found.append(process)
+    return found
+
+
+def follow(parent: int, then: Callable[[], object], every: float = 1.0) -> None:
+    """End this process when its parent is gone, as SIGTERM does; where it hangs, without asking.
+
+    torchrun's own end takes its workers with it, a kill of torchrun does not: they would train on
+    in a folder that looks deserted.
+
+    Args:
+        parent: Number of the parent's process.
+        then: Called first.
+        every: Seconds between two looks.
+    """
+
+    def look() -> None:
+        while os.getppid() == parent:
+            time.sleep(every)
+        try:
+            then()
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(GRACE / 2)  # a process that waits for a peer hears no signal
+            os._exit(1)
+
+    threading.Thread(target=look, daemon=True).start()
+
+
+def end(process: psutil.Process, grace: float = GRACE) -> None:
+    """Ask a process to stop as a scheduler does (SIGTERM), and kill what is left of its family."""
+    family = [process, *_children(process)]
+    with contextlib.suppress(psutil.Error):
+        process.terminate()
+    deadline = time.monotonic() + grace
+    psutil.wait_procs([process], timeout=grace)
+    for member in psutil.wait_procs(family, timeout=max(0.0, deadline - time.monotonic()))[1]:
+        with contextlib.suppress(psutil.Error):
+            member.kill()
+    psutil.wait_procs(family, timeout=5)
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    """Take the exit code when it comes, so that no dead child of this process lingers."""
+    threading.Thread(target=process.wait, daemon=True).start()
+
+
+if TYPE_CHECKING:
+    from .watch import Watch
+
+OVER = ("done", "failed", "stopped", "interrupted")
+ASK_EVERY = 10.0  # seconds between two questions to SLURM
+
+
+class Run:
+    """A handle on a run's folder; it holds nothing that the folder does not.
+
+    Args:
+        folder: A folder that :func:`launch` has made. ``Run.open(folder)`` is the same.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.plan = LaunchPlan.read(self.folder)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """Find a run again, whoever started it.
+
+        Raises:
+            LabError: for a folder that was not launched.
+        """
+        return cls(folder)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}: {self.status}, step {self.step} of {self.steps})"
+
+    @property
+    def status(self) -> str:
+        """One word for how the run stands.
+
+        "waiting" (to be started elsewhere: by SLURM or by hand), "starting" (its process lives and
+        has not begun to train), "running", "done", "failed" (by itself; :attr:`reason` says why),
+        "stopped" (asked to, or a peer was lost), or "interrupted" (its process is gone and left no
+        word: killed, or the machine went down).
+        """
+        alive = self._alive()
+        if not (self.folder / RECORD).exists():
+            return {True: "starting", False: "failed", None: "waiting"}[alive]
+        said = read_record(self.folder)["status"]
+        if said == "running" or alive:
+            return "interrupted" if alive is False else "running"
+        return said
+
+    def _alive(self) -> bool | None:
+        """Whether its process lives; None where that cannot be known from here."""
+        alive = is_alive(self.folder)
+        if alive or (self.folder / PROCESS).exists() or (self.folder / LOG).exists():
+            return alive
+        job = slurm.submitted(self.folder)
+        return slurm.queued(job) if job else None
+
+    @property
+    def reason(self) -> str | None:
+        """Why a run failed, in one line; None where it did not."""
+        if (self.folder / RECORD).exists():
+            return read_record(self.folder).get("reason")
+        said = [line for line in self.tail(400).splitlines() if line.startswith("crosskd-lab:")]
+        return said[-1].partition(": ")[2] if said else None
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run; 0 where it counts epochs and has not begun yet."""
+        if self.plan.steps or not (self.folder / RECORD).exists():
+            return self.plan.steps
+        return int(read_record(self.folder)["extra"].get("steps", 0))
+
+    @property
+    def step(self) -> int:
+        """The last step of which there is a row of metrics."""
+        rows = self.metrics()
+        return int(rows["step"].max()) if len(rows) else 0
+
+    def metrics(self) -> pd.DataFrame:
+        """Every row of metrics so far, see :func:`crosskd_lab.engine.record.read_metrics`."""
+        return read_metrics(self.folder)
+
+    def results(self) -> dict[str, float]:
+        """The last validation of a run that is done, AP in points; empty before."""
+        record = read_record(self.folder) if (self.folder / RECORD).exists() else {}
+        return dict(record.get("results") or {})
+
+    def seconds_left(self) -> float | None:
+        """Time left at the pace of the last steps, validations left out; None where unknown."""
+        rows = self.metrics()
+        if not len(rows) or "seconds_per_step" not in rows or not (steps := self.steps):
+            return None
+        pace = rows["seconds_per_step"].dropna().tail(5).mean()
+        return float(pace * (steps - self.step)) if pace == pace else None
+
+    def tail(self, lines: int = 20) -> str:
+        """The end of the run's log."""
+        logs = [self.folder / LOG, *sorted((self.folder / slurm.LOGS).glob("*_log.*"))]
+        logs = [path for path in logs if path.is_file()]
+        if not logs:
+            return ""
+        path = max(logs, key=lambda path: path.stat().st_mtime)
+        with path.open("rb") as log:
+            log.seek(max(0, path.stat().st_size - 400 * lines))
+            text = log.read().decode("utf-8", "replace")
+        return "\n".join(text.replace("\r", "\n").splitlines()[-lines:])
+
+    def wait(self, timeout: float | None = None) -> str:
+        """Wait until the process has ended; its status then (or after ``timeout`` seconds)."""
+        until = None if timeout is None else time.monotonic() + timeout
+        if alive := find(self.folder):
+            psutil.wait_procs([alive], timeout=timeout)
+        elif (self.folder / slurm.JOB).exists():
+            while self.status not in OVER and (until is None or time.monotonic() < until):
+                time.sleep(ASK_EVERY)
+        return self.status
+
+    def stop(self) -> str:
+        """Ask the run to end: at once, its record closed; :meth:`forward_from` goes on from there.
+
+        Returns:
+            The status after it.
+
+        Raises:
+            LabError: for a SLURM job, where this machine does not reach SLURM, and for a process
+                of another machine or container.
+        """
+        if alive := find(self.folder):
+            end(alive)
+        for stray in workers(self.folder):
+            end(stray)
+        if self.status not in OVER and (job := slurm.submitted(self.folder)):
+            slurm.cancel(job)
+        elif self.status in ("starting", "running"):
+            who = holder(self.folder) or holder(self.folder, LAUNCH)
+            where = elsewhere(self.folder) or f"as {who or 'another machine says'}"
+            raise LabError(f"{self.folder} cannot be stopped from here: it runs {where}")
+        if self.status == "interrupted":  # killed before it could say so itself
+            finish_record(self.folder, "stopped", reason="stopped, and did not answer in time")
+        return self.status
+
+    def resume(self) -> Run:
+        """Start the run again from its last whole checkpoint, where it was started before.
+
+        Raises:
+            LabError: if it is running, or done, or has to be started by hand on several machines.
+        """
+        self.refuse_live()
+        if self.status == "done":
+            raise LabError(f"{self.folder} is done: launch another run with another --out")
+        with sole_writer(self.folder, LAUNCH) as lock:  # one of two who ask at the same moment
+            for stray in workers(self.folder):  # of a torchrun that was killed a moment ago
+                end(stray)
+            if self.plan.slurm or slurm.submitted(self.folder):
+                slurm.submit(self.plan)
+            elif self.plan.nodes > 1:
+                raise LabError(
+                    f"{self.folder} was started by hand on {self.plan.nodes} machines: say again "
+                    f"on each of them: {' '.join(self.plan.command('python'))}"
+                )
+            else:
+                start(self.plan, lock)
+        return self
+
+    def refuse_live(self, waiting: bool = True) -> None:
+        """Raise LabError where the run is under way, or may be on a machine that is not this.
+
+        Args:
+            waiting: Also where it is to be started by hand.
+        """
+        status = self.status
+        waits = status == "waiting" and (waiting or slurm.submitted(self.folder))
+        if waits or status in ("starting", "running"):
+            where = elsewhere(self.folder)
+            what = f" {where}" if where else ": watch it, or stop it first"
+            raise LabError(f"{self.folder} is {status}{what}")
+
+    def watch(self, every: float = 2.0) -> Watch:
+        """A live picture of the run: curves, time left, GPUs, the end of its log.
+
+        Args:
+            every: Seconds between two looks.
+
+        Returns:
+            A widget for a notebook; where none can run, its picture as it is now.
+        """
+        from .watch import Watch
+
+        return Watch(self, every)
+
+    def state(self) -> dict[str, Any]:
+        """What a table of runs shows of it."""
+        left = self.seconds_left() if self.status == "running" else None
+        return {"status": self.status, "step": self.step, "of": self.steps, "left": left}

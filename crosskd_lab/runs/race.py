@@ -1,0 +1,248 @@
+"""The main job: students of one teacher train side by side, and what came of it is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ..configs import CONFIGS, RANDOM, detector_of, find_config, read_config
+from ..data.coco import find_split, read_document
+from ..data.scene_sets import write_scenes
+from ..engine.config import load_experiment
+from ..engine.evaluate import Saved, evaluate, find_saved
+from ..engine.record import read_record
+from ..engine.train import prepare_engine, train
+from ..errors import LabError
+from ..files import PROJECT, read_json, sole_writer, write_whole
+from ..report.figures import race_figure, save
+from ..report.page import report_paragraph
+from ..report.results import curves
+from .recipes import detectors, listed, teachers
+from .recipes import methods as known_methods
+
+METHODS = ("none", "kd", "crosskd", "crosskd_pkd")
+TEACHER, STUDENT = "gfl_r18_w32", "pocket/gfl_r18_w16"
+SCENES = {"size": 160, "train": 2000, "val": 250, "seed": 0}
+Listener = Callable[[str, int, dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class RaceResult:
+    """A finished race.
+
+    Attributes:
+        folder: Where its runs, figure and text are.
+        curves: One row a validation: method, seed, step, AP (points), l1_teacher, l1_truth and its
+            parts l1_truth_positive and l1_truth_background.
+        teacher_ap: The teacher's AP on the same images; None for an untrained one.
+        paragraph: What was and was not shown.
+        title: Which student learns from which teacher.
+    """
+
+    folder: Path
+    curves: pd.DataFrame
+    teacher_ap: float | None
+    paragraph: str
+    title: str
+
+    def figure(self) -> Figure:
+        """Fig. 6 at the scale of this race."""
+        return race_figure(self.curves, teacher_ap=self.teacher_ap, title=self.title)
+
+
+def run_race(
+    out: str | Path = "runs/race",
+    steps: int = 200,
+    seeds: int = 1,
+    methods: Sequence[str] = METHODS,
+    data: str | Path | None = None,
+    teacher: str = TEACHER,
+    student: str = STUDENT,
+    settings: Mapping[str, Any] | None = None,
+    listener: Listener | None = None,
+) -> RaceResult:
+    """Train every method's student for every seed, from one teacher and one start.
+
+    A race that was interrupted goes on where it was; runs that are done are not run again.
+
+    Args:
+        out: The race's folder; every run is a folder in it.
+        steps: Training steps of each student.
+        seeds: How many seeds, 0 ... seeds - 1; methods of one seed see the same draws.
+        methods: Names of experiments below ``configs/pocket``.
+        data: COCO-format folder; by default synthetic scenes are made.
+        teacher: Any teacher, see :func:`find_teacher`.
+        student: Any detector's config, see :func:`find_student`.
+        settings: More settings for every run, see :func:`load_experiment`.
+        listener: Called with (method, seed, row) for every row of metrics.
+
+    Raises:
+        LabError: for a name that stands for nothing, a folder that holds another race or that
+            another process writes into, and whatever training can refuse.
+    """
+    out = Path(out)
+    settings = dict(settings or {})
+    check_methods(methods)
+    student = find_student(student)
+    saved = find_teacher(teacher, settings.pop("teacher.config", None))
+    prepare_engine()
+    data = race_scenes() if data is None else Path(data)
+    _check_objects(data)
+    common = {"student": student, "schedule.steps": steps, **_intervals(steps), **settings}
+    common |= {"teacher.checkpoint": str(saved.checkpoint), "teacher.config": str(saved.config)}
+    plan = [(method, seed) for seed in range(seeds) for method in methods]
+    kinds = [detector_of(read_config(name)).model.type for name in (saved.config, student)]
+    about = {"steps": steps, "data": str(data), "teacher": teacher, "student": student}
+    about |= {"kinds": kinds, "settings": json.loads(json.dumps(settings, default=str))}
+    command = ["crosskd-lab", "race", "--steps", str(steps), "--seeds", str(seeds)]
+    command += ["--student", student, "--teacher", teacher]
+    with sole_writer(out):
+        _claim(out, about)
+        for method, seed in plan:
+            if _done(folder := out / f"{method}-s{seed}"):
+                continue
+            cfg = load_experiment(f"pocket/{method}", common, data, seed)
+            tell = [lambda row, m=method, s=seed: listener(m, s, row)] if listener else []
+            train(cfg, folder, (folder / "record.json").exists(), command, tell, {"race": out.name})
+        if "teacher_ap" not in about:
+            about["teacher_ap"] = _teacher_ap(saved, data)
+            _claim(out, about)
+        return finish(out, [f"{method}-s{seed}" for method, seed in plan])
+
+
+def check_methods(names: Sequence[str]) -> None:
+    """Raise LabError for a method that has no config below ``configs/pocket``, listing those."""
+    for name in names:
+        if not (CONFIGS / "pocket" / f"{name}.py").is_file():
+            known = listed(known_methods())
+            raise LabError(f"there is no method {name!r}: choose from {known}")
+
+
+def find_student(name: str) -> str:
+    """The config that a student's name stands for.
+
+    Args:
+        name: A pocket detector, with or without ``pocket/``, or any detector's config.
+
+    Raises:
+        LabError: if there is none, listing the pocket detectors.
+    """
+    name = f"pocket/{name}" if name in detectors() else name
+    try:
+        find_config(name)
+    except LabError:
+        raise LabError(
+            f"there is no student {name!r}: choose from {listed(detectors())}, or give a config"
+        ) from None
+    if "model" not in read_config(name):
+        raise LabError(f"{name} is no detector: choose from {listed(detectors())}")
+    return name
+
+
+def find_teacher(name: str, config: str | Path | None = None) -> Saved:
+    """The config and the file that a teacher's name stands for.
+
+    Args:
+        name: A shipped teacher, the folder of a run, a checkpoint file, or "random:NAME" for an
+            untrained detector ("random" alone: the default teacher's).
+        config: What a bare checkpoint file belongs to.
+
+    Raises:
+        LabError: if there is none, listing the shipped teachers.
+    """
+    kind, _, detector = name.partition(":")
+    if kind == RANDOM:
+        return Saved(config or find_student(detector or TEACHER), Path(RANDOM))
+    shipped, path = teachers(), Path(name)
+    if name in shipped or path.is_dir() or (path.is_file() and config):
+        return find_saved(name, config)
+    if path.is_file():
+        raise LabError(f"{name} is a bare checkpoint: say --set teacher.config=CONFIG, its config")
+    name = name.removeprefix("pocket/")
+    remedy = "name the folder of a run, or random:NAME for an untrained detector"
+    if name in detectors():
+        remedy = f"train it ('crosskd-lab train pocket/{name}') and name its run, or random:{name}"
+    raise LabError(f"no trained {name!r} is shipped: choose from {listed(shipped)}; {remedy}")
+
+
+def load_race(out: str | Path = "runs/race") -> RaceResult:
+    """A race that is over.
+
+    Raises:
+        LabError: where there is none, or it has not come to its end.
+    """
+    out = Path(out)
+    runs = [path.name for path in sorted(out.glob("*-s*")) if (path / "record.json").exists()]
+    if not runs or not all(_done(out / run) for run in runs) or "teacher_ap" not in _about(out):
+        raise LabError(f"{out} holds no finished race: run 'crosskd-lab race --out {out}'")
+    return finish(out, runs)
+
+
+def finish(out: Path, runs: Sequence[str]) -> RaceResult:
+    """Draw the figure, write the paragraph, and return both with the numbers."""
+    rows = curves(out)
+    rows = rows[rows["run"].isin(runs) & (rows["kind"] == "val")].reset_index(drop=True)
+    about = _about(out)
+    teacher_ap = about["teacher_ap"]
+    pair = f"{Path(about['student']).stem} students of {Path(about['teacher']).stem}"
+    kinds = tuple(about.get("kinds", ("GFL", "GFL")))
+    text = report_paragraph(rows, teacher_ap=teacher_ap, setting=f"A race of {pair}", kinds=kinds)
+    result = RaceResult(out, rows, teacher_ap, text, f"How {pair} train")
+    save(result.figure(), out / "race.png")
+    write_whole(out / "race.md", text + "\n")
+    rows.to_csv(out / "race.csv", index=False)
+    return result
+
+
+def race_scenes() -> Path:
+    """The synthetic set that races run on, made if it is not there yet."""
+    return write_scenes(PROJECT / "data" / "race_scenes", **SCENES)
+
+
+def _teacher_ap(teacher: Saved, data: Path) -> float | None:
+    if str(teacher.checkpoint) == RANDOM:
+        return None
+    return evaluate(teacher.config, teacher.checkpoint, data)["AP"]
+
+
+def _check_objects(data: Path) -> None:
+    """Raise LabError for a set on which no student could be told from another."""
+    file = find_split(data, "val").annotations
+    boxes = read_document(file)["annotations"]
+    if all(isinstance(box, dict) and box.get("iscrowd") for box in boxes):
+        raise LabError(
+            f"{file} has no object to find, so a race would measure no AP: give a set whose val "
+            "split has some"
+        )
+
+
+def _intervals(steps: int) -> dict[str, int]:
+    return {"schedule.validate_every": -(-steps // 3), "schedule.warmup": min(100, steps // 3)}
+
+
+def _done(folder: Path) -> bool:
+    return (folder / "record.json").exists() and read_record(folder)["status"] == "done"
+
+
+def _about(out: Path) -> dict[str, Any]:
+    path = out / "race.json"
+    return read_json(path, "delete the folder to start anew") if path.exists() else {}
+
+
+def _claim(out: Path, about: dict[str, Any]) -> None:
+    """Say what race this folder holds; refuse to mix two in one folder."""
+    before = _about(out)
+    other = [key for key in about if key in before and before[key] != about[key]]
+    if other:
+        raise LabError(
+            f"{out} holds a race with another {' and '.join(other)}: choose another --out, or "
+            "delete the folder to start anew"
+        )
+    about |= {k: v for k, v in before.items() if k not in about}
+    write_whole(out / "race.json", json.dumps(about, indent=2) + "\n")

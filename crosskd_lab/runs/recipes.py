@@ -1,0 +1,79 @@
+"""What can be trained by name: the pocket scale's parts, and the paper's rows as one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from ..configs import CONFIGS, read_config, teacher_file
+from ..errors import LabError
+from ..files import PROJECT
+from ..paper import paper_table
+
+
+def detectors() -> list[str]:
+    """Detectors that may be student or teacher: ``gfl_r18_w16`` for configs/pocket/gfl_r18_w16.py.
+
+    A detector's name is its head's family, its backbone and the backbone's width.
+    """
+    return [name for name in _pocket() if "_w" in name]
+
+
+def methods() -> list[str]:
+    """Ways to train a student that are not tied to one family: ``none``, ``kd``, ``crosskd`` ..."""
+    families = {name.split("_")[0] for name in detectors()}
+    return [name for name in _pocket() if name.split("_")[0] not in families]
+
+
+def teachers() -> list[str]:
+    """Trained teachers that are shipped in data/teachers."""
+    return sorted(path.stem for path in (PROJECT / "data" / "teachers").glob("*.safetensors"))
+
+
+def listed(names: list[str]) -> str:
+    """Names in one line; "none" for an empty list."""
+    return ", ".join(names) or "none"
+
+
+def _pocket() -> list[str]:
+    return sorted(path.stem for path in (PROJECT / "configs" / "pocket").glob("*.py"))
+
+
+def recipes() -> pd.DataFrame:
+    """One row a config below ``configs/paper``.
+
+    Returns:
+        ``recipe, table, row, teacher, student, method, AP`` (the paper's, in points; NaN where
+        none is published), ``epochs``, ``images`` (a step, over all GPUs at the recipe's batch
+        rule), ``teacher_here`` (whether the teacher's file is on this machine).
+    """
+    rows = [_row(path.stem) for path in sorted((CONFIGS / "paper").glob("*.py"))]
+    frame = pd.DataFrame(rows)
+    return frame.sort_values(["table", "row"], na_position="last").reset_index(drop=True)
+
+
+def _row(name: str) -> dict[str, Any]:
+    cfg = read_config(f"paper/{name}")
+    student = read_config(cfg.student)
+    place = dict(cfg.get("paper", {}))
+    found: dict[str, Any] = {"recipe": f"paper/{name}", "table": None, "row": None, "AP": None}
+    if place:
+        table = paper_table(place["table"]).set_index("row")
+        printed = table.loc[place["row"]]
+        found |= place | {k: printed[k] for k in ("teacher", "student", "method", "AP")}
+        found["position"] = printed["position"]
+    loop = student.train_cfg
+    return found | {
+        "epochs": loop.get("max_epochs"),
+        "images": student.auto_scale_lr.base_batch_size,
+        "teacher_here": _here(cfg.teacher["checkpoint"]),
+    }
+
+
+def _here(name: str) -> bool:
+    try:
+        teacher_file(name)
+    except LabError:
+        return False
+    return True

@@ -1,0 +1,144 @@
+"""SLURM through submitit: the same worker, one task a GPU, requeued when its time is up."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ..errors import LabError
+from ..files import read_json, write_whole
+from .launch_plan import LaunchPlan
+
+JOB, LOGS = "slurm.json", "slurm"
+DAYS = 3  # the longest that a job may take before it is requeued, where no --time says another
+CORES = 8  # of a task, where no --cpus-per-gpu says another
+OWN = ("account", "qos", "mem")
+"""What is handed on to SLURM as it is said."""
+
+
+class SlurmTask:
+    """What each task runs: submitit tells it where the others are, the worker does the rest."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __call__(self) -> None:
+        """Join the other tasks and train."""
+        import submitit  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+        from .worker import work
+
+        # Every task sees all GPUs of its machine: mmengine takes the one of its local rank.
+        submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
+        work(self.folder)
+
+    def checkpoint(self) -> Any:
+        """At the end of its time: go on in a new job, from the last whole checkpoint."""
+        import submitit  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+        return submitit.helpers.DelayedSubmission(SlurmTask(self.folder))
+
+
+def executor(plan: LaunchPlan, cluster: str = "slurm") -> Any:
+    """submitit's executor with the plan's resources.
+
+    Args:
+        plan: What to start.
+        cluster: "local" or "debug" for a try without SLURM.
+
+    Raises:
+        LabError: where submitit or SLURM is not there.
+    """
+    try:
+        import submitit  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError as error:
+        raise LabError("--slurm needs submitit: pip install 'crosskd-lab[slurm]'") from error
+    try:
+        asked = submitit.AutoExecutor(folder=str(Path(plan.folder) / LOGS), cluster=cluster)
+    except RuntimeError as error:
+        raise LabError(f"--slurm: {error}; this machine reaches no SLURM") from error
+    asked.update_parameters(**resources(plan))
+    if asked.cluster == "slurm":
+        own = {name: plan.slurm[name] for name in ("partition", *OWN) if plan.slurm.get(name)}
+        asked.update_parameters(**{f"slurm_{name}": value for name, value in own.items()})
+    return asked
+
+
+def resources(plan: LaunchPlan) -> dict[str, Any]:
+    """What is asked of the cluster, in submitit's words."""
+    return dict(
+        name=Path(plan.folder).name,
+        nodes=plan.nodes,
+        tasks_per_node=plan.processes,
+        gpus_per_node=plan.gpus,
+        cpus_per_task=plan.threads,
+        timeout_min=plan.slurm.get("minutes") or DAYS * 24 * 60,
+    )
+
+
+def describe(plan: LaunchPlan) -> str:
+    """What would be submitted, in a few lines; also where it cannot be from here."""
+    asked, partition = resources(plan), plan.slurm["partition"]
+    hours = f"{asked['timeout_min'] / 60:g} hours"
+    own = "".join(f", {name} {plan.slurm[name]}" for name in OWN if plan.slurm.get(name))
+    lines = [
+        f"submits   {SlurmTask.__name__}({plan.folder!r}) to partition {partition}, by submitit",
+        f"asks for  {asked['nodes']} x {asked['tasks_per_node']} tasks, "
+        f"{asked['gpus_per_node']} GPUs a machine, {asked['cpus_per_task']} cores a task{own}, "
+        f"{hours}; requeued when they are over",
+        f"logs      {Path(plan.folder) / LOGS}",
+    ]
+    if not shutil.which("srun"):
+        lines.append("but       this machine reaches no SLURM: start it where srun is")
+    return "\n".join(lines)
+
+
+def submit(plan: LaunchPlan, cluster: str = "slurm") -> str:
+    """Hand the plan to SLURM; the job's number, which is also written into the folder.
+
+    Raises:
+        LabError: in SLURM's words, where it refuses the job.
+    """
+    try:
+        job = executor(plan, cluster).submit(SlurmTask(plan.folder))
+    except RuntimeError as error:
+        said = " ".join(str(error).split())
+        raise LabError(f"SLURM refuses the job: {said}") from error
+    write_whole(Path(plan.folder) / JOB, json.dumps({"job": str(job.job_id)}) + "\n")
+    print(f"job       {job.job_id} on partition {plan.slurm.get('partition', 'of SLURM')}")
+    return str(job.job_id)
+
+
+def submitted(folder: str | Path) -> str | None:
+    """Number of the job that trains into a folder; None where none was submitted."""
+    path = Path(folder) / JOB
+    if not path.is_file():
+        return None
+    remedy = "delete it if no job of this run is left"
+    job = read_json(path, remedy).get("job")
+    if not isinstance(job, str) or not job:
+        raise LabError(f"{path} is broken (it names no job): {remedy}")
+    return job
+
+
+def queued(job: str) -> bool | None:
+    """Whether SLURM still has a job, waiting or running; None where this machine cannot ask."""
+    if not shutil.which("squeue"):
+        return None
+    asked = ["squeue", "--noheader", "--jobs", job, "--format", "%T"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return bool(said.stdout.strip())  # a job that is over is unknown to it, or not listed
+
+
+def cancel(job: str) -> None:
+    """End a job as SLURM does: SIGTERM, and a kill after its grace.
+
+    Raises:
+        LabError: where SLURM cannot be reached.
+    """
+    if not shutil.which("scancel"):
+        raise LabError(f"this machine reaches no SLURM: say 'scancel {job}' where it is")
+    subprocess.run(["scancel", job], check=False)

@@ -1,0 +1,346 @@
+"""Running a declared sweep, each run one line in the records; and the first steps made again."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from tqdm.auto import tqdm
+
+from ..data.scene_sets import data_checksum, write_scenes
+from ..engine.config import load_experiment
+from ..engine.evaluate import evaluate, find_saved
+from ..engine.provenance import code_version, machine, package_versions
+from ..engine.record import find_runs, read_metrics, read_record
+from ..engine.train import build_runner, prepare_engine, train
+from ..errors import LabError
+from ..files import PROJECT, Busy, open_folder, write_whole
+from ..pair import build_detector
+from ..report.sweep_spec import (
+    CONFIRMED,
+    RECORDED,
+    TEST,
+    Row,
+    Sweep,
+    append_line,
+    difference,
+    digest,
+    latest,
+    read_confirmed,
+    read_lines,
+)
+from .race import race_scenes
+
+AP = ("AP", "AP50", "AP75", "APS", "APM", "APL")
+Listener = Callable[[Row, int, dict[str, Any]], None]
+
+
+def scenes_of(sweep: Sweep) -> tuple[Path, Path]:
+    """The scenes to train on and those to report on, made if they are not there yet."""
+    folder = PROJECT / "data"
+    if sweep.test != TEST:
+        apart = digest(dict(sweep.test))
+        test = write_scenes(folder / "cache" / f"scenes-{apart}", **sweep.test)
+    else:
+        test = write_scenes(folder / "test_scenes", **TEST)
+    if sweep.scenes is None:
+        return race_scenes(), test
+    apart = digest(dict(sweep.scenes))
+    return write_scenes(folder / "cache" / f"scenes-{apart}", **sweep.scenes), test
+
+
+def run_sweep(
+    sweep: Sweep,
+    only: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    runs: str | Path = "runs/sweeps",
+    recorded: str | Path = RECORDED,
+    data: tuple[Path, Path] | None = None,
+    listener: Listener | None = None,
+) -> list[dict[str, Any]]:
+    """Run what is not done yet; a run that fails is recorded as failed, and the next one begins.
+
+    Args:
+        sweep: See :func:`crosskd_lab.report.sweep_spec.read_sweep`.
+        only: Names of rows; all by default.
+        seeds: Seeds; the sweep's own by default.
+        runs: Run folders go to ``<runs>/<sweep>/<row>-s<seed>``; an interrupted one is resumed.
+        recorded: Folder of the records; ``<sweep>.jsonl`` in it gets a line a run.
+        data: Sets to train on (train and val) and to report on (test); by default synthetic ones.
+        listener: Called with row, seed and each row of metrics.
+
+    Returns:
+        The lines that this call added.
+
+    Raises:
+        LabError: for a row that is not declared, or a folder with a run that was superseded.
+        Busy: for a row that another process is running.
+    """
+    todo = to_do(sweep, only, seeds, recorded)
+    if not todo:
+        return []
+    old = {(line["key"], line["seed"]): line.get("superseded") for line in read_lines(recorded)}
+    for place in (runs, recorded):
+        open_folder(place)
+    prepare_engine()
+    sets = data or scenes_of(sweep)
+    lines = []
+    for row, seed in todo:
+        if not to_do(sweep, [row.name], [seed], recorded):
+            continue  # another process has run it meanwhile
+        folder = Path(runs) / sweep.name / f"{row.name}-s{seed}"
+        entry = old.get((row.key, seed))
+        if entry and find_runs(folder) and read_record(folder)["created"] < entry["before"]:
+            raise LabError(f"{folder} holds the superseded run: delete it, or say --runs elsewhere")
+        line = run_row(sweep, row, seed, folder, sets, listener)
+        append_line(Path(recorded) / f"{sweep.name}.jsonl", line)
+        lines.append(line)
+    return lines
+
+
+def run_side_by_side(
+    sweep: Sweep,
+    file: str,
+    plan: Sequence[tuple[Row, int]],
+    workers: int,
+    options: Sequence[str] = (),
+) -> list[int]:
+    """Run each (row, seed) in a process of its own, so many at a time; their exit codes.
+
+    Args:
+        sweep: Whose scenes are made before processes would make them all at once.
+        file: The sweep's name or file, for the processes to read it again.
+        plan: What to run.
+        workers: How many processes at a time.
+        options: More words for each process's command line.
+    """
+    scenes_of(sweep)
+
+    def one(job: tuple[Row, int]) -> int:
+        row, seed = job
+        words = ["sweep", file, "--only", row.name, "--seeds", str(seed), *options]
+        command = [sys.executable, "-c", "from crosskd_lab.cli import main; main()", *words]
+        nowhere = subprocess.DEVNULL
+        return subprocess.run(command, check=False, stdout=nowhere, stderr=nowhere).returncode
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(tqdm(pool.map(one, plan), total=len(plan), unit="run", desc=sweep.name))
+
+
+def to_do(
+    sweep: Sweep, only: Sequence[str] = (), seeds: Sequence[int] = (), recorded: Any = RECORDED
+) -> list[tuple[Row, int]]:
+    """What of a sweep has no record that is done, in the order in which it will be run."""
+    known = latest(read_lines(recorded))
+    done = {place for place, line in known.items() if line["status"] == "done"}
+    return [(row, seed) for row, seed in sweep.plan(only, seeds) if (row.key, seed) not in done]
+
+
+def run_row(
+    sweep: Sweep,
+    row: Row,
+    seed: int,
+    folder: Path,
+    sets: tuple[Path, Path],
+    listener: Listener | None = None,
+) -> dict[str, Any]:
+    """Train one row with one seed, measure it once on the test split, and say how it went."""
+    line: dict[str, Any] = {
+        "row": row.name,
+        "key": row.key,
+        "table": sweep.table,
+        "config": row.config,
+    }
+    line |= {"settings": dict(row.settings), "seed": seed, "git": code_version()}
+    words = ["crosskd-lab", "sweep", sweep.name, "--only", row.name, "--seeds", str(seed)]
+    line |= {"command": words}
+    line |= {"machine": machine(), "versions": package_versions()}
+    line |= {"date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    began = time.perf_counter()
+    try:
+        cfg = load_experiment(row.config, row.settings, sets[0], seed)
+        tell = [lambda told: listener(row, seed, told)] if listener else []
+        again = (folder / "record.json").exists()
+        train(cfg, folder, again, words, tell, {"sweep": sweep.name})
+        found = _results(row, cfg, folder, sets[1])
+    except Busy:  # the one that runs it will record it
+        raise
+    except Exception as error:
+        reason = str(error).strip() or type(error).__name__
+        return line | {"status": "failed", "reason": reason.splitlines()[0]}
+    line |= {"wall_seconds": round(time.perf_counter() - began, 2), "resumed": again}
+    return line | found | {"status": "done", "reason": None}
+
+
+def _results(row: Row, cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
+    """What is recorded of a run that came to its end."""
+    saved, record = find_saved(folder), read_record(folder)
+    student = build_detector(cfg.model.get("student", cfg.model))
+    on_test = evaluate(saved.config, saved.checkpoint, test, "test")
+    metrics = read_metrics(folder)
+    val = metrics.loc[metrics["kind"] == "val"].drop(columns=["kind", "loss"], errors="ignore")
+    measured = [name for name in val if name in ("step", "AP") or name.startswith("l1_")]
+    curve = val[measured].round(4)
+    return {
+        **{name: on_test.get(name) for name in AP},
+        "val": record["results"],
+        "curve": curve.to_dict("records"),
+        "begin": first_losses(metrics),
+        "steps": int(cfg.schedule.steps),
+        **times(metrics),
+        "parameters": sum(p.numel() for p in student.parameters()),
+        "method": record["methods"],
+        "config_hash": config_hash(cfg),
+        "commits": [record["git"], *(again["git"] for again in record["resumed"])],
+        "data": {"train": record["data"]["checksum"], "test": data_checksum(test)},
+        "teacher": record["teacher"],
+        "threads": record["extra"]["threads"],
+        "gpus": record["extra"]["gpus"],
+    }
+
+
+def first_losses(metrics: pd.DataFrame) -> dict[str, float]:
+    """The first row of training losses with its step, by which the run can be known again."""
+    rows = metrics[metrics["kind"] == "train"] if "kind" in metrics else metrics
+    if not len(rows):
+        return {}
+    first = rows.iloc[0].dropna()
+    return {name: float(first[name]) for name in first.index if "loss" in name or name == "step"}
+
+
+def times(metrics: pd.DataFrame) -> dict[str, float]:
+    """Seconds of training alone, validations and pauses left out, and of the median step.
+
+    Args:
+        metrics: As ``read_metrics`` gives them; a row of losses says how
+            many seconds each step since the row before took.
+    """
+    if "seconds_per_step" not in metrics:  # a run shorter than one row of losses
+        return {"train_seconds": 0.0, "step_seconds": 0.0}
+    rows = metrics.loc[metrics["kind"] == "train", ["step", "seconds_per_step"]]
+    seconds, steps = rows["seconds_per_step"], rows["step"].diff().fillna(rows["step"])
+    whole, median = float((seconds * steps).sum()), float(seconds.median())
+    return {"train_seconds": round(whole, 2), "step_seconds": round(median, 4)}
+
+
+def config_hash(cfg: Config) -> str:
+    """Hash of what a completed config says in substance: models, methods, tap, images, schedule.
+
+    Where things lie and how the engine is set up is left out.
+    """
+    model: Mapping[str, Any] = cfg.model
+    parts = {"student": model.get("student", model), "tap": model.get("tap")}
+    parts |= {"methods": model.get("methods"), "schedule": cfg.schedule, "size": cfg.data.size}
+    parts["teacher"] = (model.get("teacher") or {}).get("config")
+    return digest(parts)
+
+
+class _Keep(Hook):
+    """Keeps the losses of the last step."""
+
+    last: dict[str, float]
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        self.last = {name: float(value.detach()) for name, value in (outputs or {}).items()}
+
+
+def first_losses_again(
+    sweep: Sweep, line: dict[str, Any], data: Path | None = None
+) -> dict[str, float]:
+    """Run the first steps of a recorded run again; the losses of the same step.
+
+    Args:
+        sweep: The sweep that the record is of.
+        line: A record that is done.
+        data: What it trained on; made if not given.
+    """
+    prepare_engine()
+    data = data or scenes_of(sweep)[0]
+    with threads_of(line):
+        return _first_losses(line, data)
+
+
+@contextmanager
+def threads_of(line: dict[str, Any]) -> Iterator[None]:
+    """As many threads as a record's run had: how sums are split decides how they are rounded."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(int(line["threads"]))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _first_losses(line: dict[str, Any], data: Path) -> dict[str, float]:
+    cfg = load_experiment(line["config"], line["settings"], data, line["seed"])
+    cfg.train_cfg.max_iters = int(line["begin"]["step"])
+    cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None  # nothing to validate so early
+    cfg.default_hooks.checkpoint = dict(type="CheckpointHook", by_epoch=False, interval=10**9)
+    keep = _Keep()
+    with TemporaryDirectory() as folder:
+        runner = build_runner(cfg, folder)
+        runner.register_hook(keep, "LOWEST")
+        runner.train()
+    return keep.last
+
+
+def replay(
+    sweep: Sweep,
+    only: Iterable[str] = (),
+    seeds: Iterable[int] = (),
+    recorded: str | Path = RECORDED,
+) -> Iterator[tuple[str, int, float]]:
+    """Make the first steps of recorded runs again, and write how they compared.
+
+    Args:
+        sweep: See :func:`crosskd_lab.report.sweep_spec.read_sweep`.
+        only: Names of rows; all by default.
+        seeds: Seeds; by default the first that is recorded of each row.
+        recorded: Folder of the records; ``confirmed.json`` in it is what this writes.
+
+    Yields:
+        Row, seed and ``difference``; up to ``CLOSE`` the row agrees, above
+        it is stale.
+
+    Raises:
+        LabError: for a row that is not declared.
+    """
+    known, chosen, tried = latest(read_lines(recorded)), list(seeds), set()
+    for row, seed in sweep.plan(only, chosen):
+        line = known.get((row.key, seed), {})
+        if not line.get("begin") or (not chosen and row.key in tried):
+            continue
+        tried.add(row.key)
+        apart = difference(line["begin"], first_losses_again(sweep, line))
+        _note(row.key, line, apart, Path(recorded))
+        yield row.name, seed, apart
+
+
+def _note(key: str, line: dict[str, Any], apart: float, recorded: Path) -> None:
+    """Write how a record's first losses compared, among those of the row's other seeds."""
+    known = read_confirmed(recorded)
+    known.setdefault(key, {})[str(line["seed"])] = {
+        "row": f"{line['sweep']}, {line['row']}",
+        "recorded": line["date"],
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "commit": code_version(),
+        "difference": apart if math.isfinite(apart) else None,
+        "machine": machine(),
+    }
+    text = json.dumps(dict(sorted(known.items())), indent=1, allow_nan=False) + "\n"
+    write_whole(recorded / CONFIRMED, text)

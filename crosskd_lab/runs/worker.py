@@ -1,0 +1,66 @@
+"""One training process: ``python -m crosskd_lab.runs.worker FOLDER``, alone or under torchrun."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from ..engine.record import RECORD, read_record
+from ..errors import LabError
+from .launch import scales
+from .launch_plan import LaunchPlan
+from .processes import follow
+
+
+def work(folder: str | Path) -> None:
+    """Train what the folder's plan says, from its last whole checkpoint if there is one.
+
+    Raises:
+        LabError: whatever training refuses; and, when torchrun starts the processes again, for a
+            run that failed by itself, which would only fail again.
+    """
+    import torch
+
+    from ..engine.config import load_experiment
+    from ..engine.train import train
+
+    plan = LaunchPlan.read(folder)
+    torch.set_num_threads(plan.threads)  # as was said, whoever started it: torchrun says 1
+    begun = (Path(folder) / RECORD).exists()
+    again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    if again and begun and read_record(folder)["status"] == "failed":
+        raise LabError(f"{folder} failed: {read_record(folder)['reason']}")
+    cfg = load_experiment(plan.config, plan.settings, plan.data, plan.seed)
+    if scales(cfg, plan.processes * plan.nodes, plan.gpus):
+        cfg.auto_scale_lr.enable = True
+    words = ["crosskd-lab", "launch", plan.config, "--gpus", str(plan.gpus)]
+    words += ["--processes", str(plan.processes), "--nodes", str(plan.nodes)]
+    extra = {"processes": plan.processes * plan.nodes, "restarts": again}
+    train(cfg, folder, begun, words, extra=extra)
+
+
+def main() -> None:
+    """The process: exit code 0 when the run is done, 1 with one line of reason."""
+    folder = sys.argv[1]
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        follow(os.getppid(), lambda: _orphaned(folder))
+    try:
+        work(folder)
+    except Exception as error:
+        if not isinstance(error, LabError):
+            traceback.print_exc()
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        print(f"crosskd-lab: {reason}", file=sys.stderr, flush=True)
+        sys.exit(1)
+
+
+def _orphaned(folder: str) -> None:
+    from ..engine.hooks import record_stop
+
+    record_stop(folder, "torchrun, which had started it, was killed")
+
+
+if __name__ == "__main__":
+    main()

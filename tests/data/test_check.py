@@ -1,0 +1,179 @@
+"""The report, what is put right in passing, and real sets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from crosskd_lab.data.check import check, clean
+from crosskd_lab.data.coco import find_splits, read_classes
+from crosskd_lab.errors import LabError
+
+
+def spoil_three(tiny) -> None:
+    tiny.image("b.png").unlink()
+    tiny.document["annotations"][0]["category_id"] = 4
+    tiny.document["annotations"][1]["bbox"] = [5, 6, 0, 8]
+    tiny.save()
+
+
+def test_the_error_counts_what_follows(tiny):
+    spoil_three(tiny)
+    with pytest.raises(LabError, match=r"image 2 \(b.png\): .*; 2 more bad records; correct them"):
+        check(tiny.root, "val")
+
+
+def test_the_report_as_line_and_as_data_frame(tiny):
+    spoil_three(tiny)
+    report = check(tiny.root, "val", skip_bad=True)
+    assert report.summary() == (
+        "val: left out 1 of 3 images and 3 of 3 boxes "
+        "(1 missing image, 1 unknown category, 1 box without area); "
+        "training sees 0 boxes on 0 images: nothing to learn, and no AP to measure"
+    )
+    frame = report.frame()
+    assert list(frame.columns) == ["file", "record", "kind", "detail"]
+    assert list(frame.kind) == ["missing image", "unknown category", "box without area"]
+    assert list(frame.record) == [
+        "image 2 (b.png)",
+        "annotation 1 on a.jpg",
+        "annotation 2 on a.jpg",
+    ]
+    assert set(frame.file) == {str(tiny.annotations)}
+
+
+def test_a_set_with_no_good_image_is_no_set(tiny):
+    for name in ("a.jpg", "b.png", "none.jpg"):
+        tiny.image(name).unlink()
+    with pytest.raises(LabError, match=r"no image can be used; .*a.jpg does not exist"):
+        check(tiny.root, "val", skip_bad=True)
+
+
+def test_a_sound_set_is_used_as_it_is(tiny, tmp_path: Path):
+    split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
+    assert split.annotations == tiny.annotations and not report.problems
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    "change, expected",
+    [
+        ({"bbox": [-0.5, 29, 3, 1.5]}, {"bbox": [0, 29, 2.5, 1]}),
+        ({"bbox": [39, 1, 1.25, 2]}, {"bbox": [39, 1, 1, 2]}),
+        ({"area": None}, {"area": 56}),
+        ({"area": 0}, {"area": 56}),
+        ({"area": float("nan")}, {"area": 56}),
+        ({"area": 1e12}, {"area": 56}),  # the evaluation leaves out what is larger than 1e10
+        ({"area": "50"}, {"area": 56}),
+        ({"iscrowd": None}, {"iscrowd": 0}),
+        ({"iscrowd": ""}, {"iscrowd": 0}),
+        ({"iscrowd": "0"}, {"iscrowd": 0}),
+    ],
+)
+def test_what_can_be_put_right_is(tiny, tmp_path: Path, change: dict, expected: dict):
+    tiny.document["annotations"][1].update(change)
+    tiny.save()
+    split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
+    assert not report.problems and report.repaired == 1
+    assert report.summary() == (
+        "val: 3 images, 3 boxes, no bad record; 1 record put right; "
+        "training sees 2 boxes on 2 images and ignores 1 crowd"
+    )
+    right = json.loads(split.annotations.read_text())["annotations"]
+    assert right[1] == {**tiny.document["annotations"][1], **expected}
+    assert right[0] == tiny.document["annotations"][0]
+
+
+@pytest.mark.parametrize("change", [{"ignore": 1}, {"ignore": "1"}, {"iscrowd": "1"}])
+def test_what_is_to_be_ignored_is_a_crowd_for_all(tiny, tmp_path: Path, change: dict):
+    tiny.document["annotations"][1].update(change)
+    tiny.save()
+    split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
+    right = json.loads(split.annotations.read_text())["annotations"][1]
+    assert right["iscrowd"] == 1 and "ignore" not in right
+    assert (report.boxes_kept, report.boxes_seen, report.repaired) == (3, 1, 1)
+
+
+def test_a_mark_that_says_no_is_left_as_it_is(tiny, tmp_path: Path):
+    tiny.document["annotations"][1]["ignore"] = 0
+    tiny.save()
+    split, _ = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
+    assert split.annotations == tiny.annotations
+
+
+@pytest.mark.parametrize("number", [0, -1, 5, 2**63, 10**399, None, "2", [2]])
+def test_annotations_are_numbered_anew_where_a_number_is_no_good(tiny, tmp_path: Path, number):
+    tiny.document["annotations"][1]["id"] = number
+    tiny.save()
+    split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
+    right = json.loads(split.annotations.read_text())["annotations"]
+    assert [box["id"] for box in right] == [1, 2, 3] and report.boxes_kept == 3
+    assert [box["bbox"] for box in right] == [box["bbox"] for box in tiny.document["annotations"]]
+
+
+def test_images_are_numbered_anew_where_a_number_is_too_large(tiny, tmp_path: Path):
+    tiny.document["images"][1]["id"] = tiny.document["annotations"][2]["image_id"] = 2**64 - 1
+    tiny.save()
+    split, _ = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
+    right = json.loads(split.annotations.read_text())
+    assert [image["id"] for image in right["images"]] == [1, 2, 3]
+    assert [box["image_id"] for box in right["annotations"]] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "utf-8"])
+def test_any_encoding_of_json_ends_as_plain_text(tiny, tmp_path: Path, encoding: str):
+    tiny.document["categories"][0]["name"] = "cão"
+    tiny.annotations.write_text(json.dumps(tiny.document, ensure_ascii=False), encoding)
+    split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
+    assert not report.problems and not report.repaired
+    assert json.loads(split.annotations.read_text("ascii")) == tiny.document
+
+
+def test_missing_area_and_crowd_mark_are_filled_in_and_other_keys_stay(tiny, tmp_path: Path):
+    box = {"id": 2, "image_id": 1, "category_id": 5, "bbox": [5, 6, 7, 8], "note": "mine"}
+    tiny.document["annotations"][1] = box
+    tiny.document["info"] = {"year": 2026}
+    tiny.save()
+    split, _ = clean(tiny.root, "val", tmp_path / "cache")
+    document = json.loads(split.annotations.read_text())
+    assert document["annotations"][1] == {**box, "area": 56, "iscrowd": 0}
+    assert document["annotations"][2]["iscrowd"] == 1
+    assert document["info"] == {"year": 2026}
+
+
+def test_categories_are_put_in_the_order_of_their_ids(tiny, tmp_path: Path):
+    tiny.document["categories"].reverse()
+    tiny.save()
+    split, report = clean(tiny.root, "val", tmp_path / "cache")
+    document = json.loads(split.annotations.read_text())
+    assert [category["id"] for category in document["categories"]] == [3, 5]
+    assert report.repaired == 2 and document["annotations"] == tiny.document["annotations"]
+
+
+def test_our_scenes_are_sound(scenes_dir: Path):
+    assert [split.name for split in find_splits(scenes_dir)] == ["train", "val"]
+    for split, count in (("train", 24), ("val", 16)):
+        report = check(scenes_dir, split)
+        assert (report.images, report.problems, report.repaired) == (count, (), 0)
+
+
+@pytest.mark.parametrize(
+    "name, splits, classes",
+    [
+        ("bccd", ["train", "val", "test"], ("RBC", "WBC", "Platelets")),
+        ("coco-free", ["train", "val"], 80),
+    ],
+)
+def test_real_sets_are_found_and_checked(real_data: Path, name: str, splits: list[str], classes):
+    found = find_splits(real_data / name)
+    assert [split.name for split in found] == splits
+    for split in found:
+        named = read_classes(split.annotations)
+        assert (len(named) if isinstance(classes, int) else named) == classes
+        document = json.loads(split.annotations.read_text())
+        report = check(real_data / name, split.name)
+        assert (report.images, report.boxes) == tuple(
+            len(document[part]) for part in ("images", "annotations")
+        )

@@ -1,0 +1,295 @@
+"""Every kind of bad record: named with file and record, or left out and counted."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from crosskd_lab.data.check import check, clean
+from crosskd_lab.errors import LabError
+
+
+def cut(path: Path, keep: int) -> None:
+    path.write_bytes(path.read_bytes()[:keep])
+
+
+def cut_half(path: Path) -> None:
+    cut(path, path.stat().st_size // 2)
+
+
+def edit(part: str, index: int, **change: object) -> Callable[..., None]:
+    return lambda tiny: tiny.document[part][index].update(change)
+
+
+def drop(part: str, index: int, key: str) -> Callable[..., object]:
+    return lambda tiny: tiny.document[part][index].pop(key)
+
+
+def put(part: str, record: object) -> Callable[..., None]:
+    return lambda tiny: tiny.document[part].append(record)
+
+
+def box(bbox: object, **change: object) -> dict[str, object]:
+    return {"id": 77, "image_id": 1, "category_id": 3, "bbox": bbox, "area": 4, **change}
+
+
+TWICE = {"id": 2, "image_id": 1, "category_id": 5, "bbox": [5, 6, 7, 8]}
+A = {"id": 1, "file_name": "a.jpg", "width": 40, "height": 30}
+SOUND = [0, 0, 2, 2]
+
+# What breaks the tiny set of 3 images and 3 boxes; the kind; words of the line; what is left.
+CASES = {
+    "image gone": (
+        lambda tiny: tiny.image("a.jpg").unlink(),
+        ("missing image", r"image 1 \(a.jpg\): .*a.jpg does not exist"),
+        (2, 1),
+    ),
+    "image a folder": (
+        edit("images", 0, file_name="."),
+        ("missing image", r"image 1 \(.\): .*images is no file"),
+        (2, 1),
+    ),
+    "JPEG truncated": (
+        lambda tiny: cut_half(tiny.image("a.jpg")),
+        ("unreadable image", r"image 1 \(a.jpg\): .*a.jpg cannot be decoded \(.*truncated"),
+        (2, 1),
+    ),
+    "PNG truncated": (
+        lambda tiny: cut_half(tiny.image("b.png")),
+        ("unreadable image", r"image 2 \(b.png\): .*b.png cannot be decoded"),
+        (2, 2),
+    ),
+    "image no image": (
+        lambda tiny: tiny.image("a.jpg").write_text("<html>404</html>"),
+        ("unreadable image", r"image 1 \(a.jpg\): .*cannot be decoded"),
+        (2, 1),
+    ),
+    "image empty": (
+        lambda tiny: cut(tiny.image("a.jpg"), 0),
+        ("empty image", r"image 1 \(a.jpg\): .*a.jpg has no bytes"),
+        (2, 1),
+    ),
+    "size differs": (
+        edit("images", 1, width=50, height=20),
+        ("wrong size", r"image 2 .*is 20 x 50 pixels, the record says 50 x 20"),
+        (2, 2),
+    ),
+    "no width": (
+        drop("images", 1, "width"),
+        ("missing key", r'image 2 \(b.png\): it has no "width"'),
+        (2, 2),
+    ),
+    "no file name": (
+        drop("images", 1, "file_name"),
+        ("missing key", r'images\[1\]: it has no "file_name"'),
+        (2, 2),
+    ),
+    "width zero": (
+        edit("images", 1, width=0),
+        ("bad value", r"image 2 .*: its \"width\" is 0"),
+        (2, 2),
+    ),
+    "id a text": (
+        edit("images", 1, id="2"),
+        ("bad value", r"images\[1\]: its \"id\" is '2'"),
+        (2, 2),
+    ),
+    "image no object": (put("images", 5), ("bad record", r"images\[3\]: .*no JSON object"), (3, 3)),
+    "image twice": (
+        put("images", A),
+        ("duplicate id", r"image 1 \(a.jpg\): it is listed twice"),
+        (3, 3),
+    ),
+    "id of two images": (
+        edit("images", 2, id=1),
+        ("duplicate id", r"image 1 \(a.jpg\): its id stands for a.jpg and none.jpg"),
+        (1, 1),
+    ),
+    "box twice": (
+        put("annotations", TWICE),
+        ("duplicate id", "annotation 2 on a.jpg: it is listed twice"),
+        (3, 3),
+    ),
+    "no category": (
+        edit("annotations", 1, category_id=4),
+        ("unknown category", "annotation 2 on a.jpg: no category has the id 4"),
+        (3, 2),
+    ),
+    "no image": (
+        edit("annotations", 1, image_id=8),
+        ("unknown image", "annotation 2: no proper image record has the id 8"),
+        (3, 2),
+    ),
+    "no bbox": (
+        drop("annotations", 1, "bbox"),
+        ("missing key", 'annotation 2 on a.jpg: it has no "bbox"'),
+        (3, 2),
+    ),
+    "annotation no object": (
+        put("annotations", None),
+        ("bad record", r"annotations\[3\]: it is no JSON object"),
+        (3, 3),
+    ),
+    "three numbers": (
+        put("annotations", box([1, 2, 3])),
+        ("bad box", r"annotation 77 on a.jpg: its box \[1, 2, 3\] is not four finite numbers"),
+        (3, 3),
+    ),
+    "NaN": (put("annotations", box([0, 0, math.nan, 2])), ("bad box", "nan.* finite"), (3, 3)),
+    "infinite": (put("annotations", box([0, 0, 1, math.inf])), ("bad box", "inf.* finite"), (3, 3)),
+    "text": (put("annotations", box(["0", 0, 1, 1])), ("bad box", "finite"), (3, 3)),
+    "too many digits": (
+        put("annotations", box([0, 0, 10**399, 2])),
+        ("bad box", r"annotation 77 on a.jpg: its box \[0, 0, 1000.*000, 2\] is not four finite"),
+        (3, 3),
+    ),
+    "width of too many digits": (
+        edit("images", 1, width=10**399),
+        ("bad value", r"image 2 \(b.png\): its \"width\" is 1000"),
+        (2, 2),
+    ),
+    "crowd of two": (
+        put("annotations", box(SOUND, iscrowd=2)),
+        ("bad value", 'annotation 77 on a.jpg: its "iscrowd" is 2, neither 0 nor 1'),
+        (3, 3),
+    ),
+    "ignore a list": (
+        put("annotations", box(SOUND, ignore=[])),
+        ("bad value", r'annotation 77 on a.jpg: its "ignore" is \[\], neither'),
+        (3, 3),
+    ),
+    "shares of the image": (
+        put("annotations", box([0.1, 0.2, 0.5, 0.5])),
+        ("box below a pixel", r"its box \[0.1, 0.2, 0.5, 0.5\] .* give pixels, not shares"),
+        (3, 3),
+    ),
+    "the whole image in shares": (
+        put("annotations", box([0, 0, 1, 1])),
+        ("box below a pixel", "give pixels, not shares"),
+        (3, 3),
+    ),
+    "less than a pixel is inside": (
+        put("annotations", box([39.5, 3, 1.25, 5])),
+        ("box below a pixel", "is too small for training"),
+        (3, 3),
+    ),
+    "name of 300 letters": (
+        edit("images", 1, file_name="x" * 300),
+        ("missing image", r"xxx cannot be read \(File name too long\)"),
+        (2, 2),
+    ),
+    "name of two lines": (
+        edit("images", 1, file_name="a\nb\ud800"),
+        ("missing image", r"image 2 \(a\\nb\\ud800\): .*a\\nb\\ud800 does not exist"),
+        (2, 2),
+    ),
+    "a slim image": (
+        edit("images", 1, width=20, height=1001),
+        ("slim image", "of its 20 x 1001 pixels nothing is left when resized"),
+        (2, 2),
+    ),
+    "a pipe": (
+        lambda tiny: (tiny.image("b.png").unlink(), os.mkfifo(tiny.image("b.png"))),
+        ("missing image", "b.png is no file"),
+        (2, 2),
+    ),
+    "a link to itself": (
+        lambda tiny: (tiny.image("b.png").unlink(), tiny.image("b.png").symlink_to("b.png")),
+        ("missing image", "b.png does not exist"),
+        (2, 2),
+    ),
+    "no width of box": (
+        put("annotations", box([3, 3, 0, 5])),
+        ("box without area", r"annotation 77 on a.jpg: its box \[3, 3, 0, 5\] .* has no area"),
+        (3, 3),
+    ),
+    "negative height": (
+        put("annotations", box([3, 3, 5, -1])),
+        ("box without area", "has no area"),
+        (3, 3),
+    ),
+    "leaves to the right": (
+        put("annotations", box([30, 3, 11, 5])),
+        ("box outside image", r"annotation 77 on a.jpg: its box .* leaves the 40 x 30 image"),
+        (3, 3),
+    ),
+    "leaves at the top": (
+        put("annotations", box([3, -1, 5, 5])),
+        ("box outside image", "leaves the 40 x 30 image"),
+        (3, 3),
+    ),
+    "far outside": (
+        put("annotations", box([300, 300, 5, 5])),
+        ("box outside image", "leaves the 40 x 30 image"),
+        (3, 3),
+    ),
+    "a sliver outside": (
+        put("annotations", box([40, 3, 0.5, 5])),
+        ("box outside image", "leaves the 40 x 30 image"),
+        (3, 3),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_bad_record_is_named_in_one_line(tiny, case: str):
+    spoil, (_, words), _ = CASES[case]
+    spoil(tiny)
+    tiny.save()
+    with pytest.raises(LabError, match=words) as error:
+        check(tiny.root, "val")
+    line = str(error.value)
+    assert line.startswith(f"{tiny.annotations}: ") and "\n" not in line
+    assert line.endswith("correct them, or give --skip-bad to leave them out")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_bad_record_is_left_out_and_reported(tiny, case: str, tmp_path: Path):
+    spoil, (kind, _), kept = CASES[case]
+    spoil(tiny)
+    tiny.save()
+    before = tiny.tree()
+    split, report = clean(tiny.root, "val", tmp_path / "cache")
+    assert kind in {problem.kind for problem in report.problems}
+    assert (report.images_kept, report.boxes_kept) == kept
+    document = json.loads(split.annotations.read_text())
+    assert (len(document["images"]), len(document["annotations"])) == kept
+    assert split.annotations == tmp_path / "cache" / "val.json"
+    assert tiny.tree() == before
+    again = check(tiny.root, "val", skip_bad=True)
+    assert again == report
+
+
+def test_sound_things_are_sound(tiny):
+    report = check(tiny.root, "val")
+    assert (report.problems, report.images, report.boxes, report.repaired) == ((), 3, 3, 0)
+    assert report.summary() == (
+        "val: 3 images, 3 boxes, no bad record; training sees 2 boxes on 2 images and ignores "
+        "1 crowd"
+    )
+
+
+def test_a_photo_on_its_side_has_the_size_it_is_shown_with(tiny):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees to show
+    Image.new("RGB", (40, 30)).save(tiny.image("a.jpg"), exif=exif)
+    with pytest.raises(LabError, match="is 30 x 40 pixels, the record says 40 x 30"):
+        check(tiny.root, "val")
+    tiny.document["images"][0].update(width=30, height=40)
+    tiny.document["annotations"][0]["bbox"] = [0, 0, 30, 40]
+    tiny.save()
+    assert check(tiny.root, "val").problems == ()
+
+
+def test_without_reading_images_their_pixels_are_taken_on_trust(tiny):
+    cut_half(tiny.image("a.jpg"))
+    assert check(tiny.root, "val", read_images=False).problems == ()
+    cut(tiny.image("a.jpg"), 0)
+    with pytest.raises(LabError, match="has no bytes"):
+        check(tiny.root, "val", read_images=False)

@@ -1,0 +1,127 @@
+"""Finding splits in the usual layouts, and annotation files that are wrong as a whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from crosskd_lab.data.coco import (
+    find_split,
+    find_splits,
+    read_classes,
+    read_document,
+    shown,
+    write_document,
+)
+from crosskd_lab.errors import LabError
+
+
+def make(root: Path, annotations: str, images: str) -> None:
+    (root / images).mkdir(parents=True)
+    (root / annotations).parent.mkdir(parents=True, exist_ok=True)
+    (root / annotations).write_text("{}")
+
+
+@pytest.mark.parametrize(
+    "annotations, images",
+    [
+        ("annotations/val.json", "val"),
+        ("annotations/instances_val2017.json", "val2017"),
+        ("annotations/val.json", "images"),
+    ],
+)
+def test_each_layout_is_found(annotations: str, images: str, tmp_path: Path):
+    make(tmp_path, annotations, images)
+    split = find_split(tmp_path, "val")
+    assert split.name == "val"
+    assert split.annotations == tmp_path / annotations
+    assert split.images == tmp_path / images
+
+
+def test_what_is_not_found_is_listed(tmp_path: Path):
+    make(tmp_path, "annotations/train.json", "images")
+    with pytest.raises(LabError) as error:
+        find_split(tmp_path, "val")
+    for tried in ("annotations/val.json with val/", "instances_val2017.json with val2017/"):
+        assert tried in str(error.value)
+    with pytest.raises(LabError, match="nowhere is no folder"):
+        find_split(tmp_path / "nowhere", "val")
+
+
+def test_all_splits_there_are(tmp_path: Path):
+    make(tmp_path, "annotations/train.json", "train")
+    make(tmp_path, "annotations/test.json", "test")
+    assert [split.name for split in find_splits(tmp_path)] == ["train", "test"]
+    with pytest.raises(LabError, match="has no train split"):
+        find_splits(tmp_path / "train")
+
+
+def test_classes_come_in_order_of_category_id(tiny):
+    tiny.document["categories"] = [{"id": 7, "name": "z"}, {"id": 2, "name": "y"}]
+    tiny.save()
+    assert read_classes(tiny.annotations) == ("y", "z")
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ('{"images": [', r"not valid JSON \(.*line 1"),
+        ("", "not valid JSON"),
+        (b"\xff\xfe\x00\xd8", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("[]", "no JSON object"),
+        ('{"images": [], "annotations": []}', 'no list "categories"'),
+        ('{"images": {}, "annotations": [], "categories": []}', 'no list "images"'),
+        ({"categories": []}, "lists no categories"),
+        ({"images": []}, "lists no images"),
+        ({"categories": [{"id": 1}]}, r'categories\[0\] has no proper "name"'),
+        ({"categories": [{"id": "1", "name": "a"}]}, r'categories\[0\] has no proper "id"'),
+        ({"categories": [{"id": 2**63, "name": "a"}]}, r'categories\[0\] has no proper "id"'),
+        ({"categories": [{"id": 1, "name": "a\nb"}]}, r'categories\[0\] has no proper "name"'),
+        ({"categories": [{"id": 1, "name": "\ud800"}]}, r'categories\[0\] has no proper "name"'),
+        ("9" * 5000, "not valid JSON"),
+        ({"categories": [3]}, r'categories\[0\] has no proper "id"'),
+        ({"categories": [{"id": 1, "name": "a"}] * 2}, "two categories have the id 1"),
+        (
+            {"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]},
+            "two categories have the name 'a'",
+        ),
+    ],
+)
+def test_a_file_wrong_as_a_whole_is_named(tiny, text: str | bytes | dict, words: str):
+    if isinstance(text, dict):
+        text = json.dumps({**tiny.document, **text})
+    tiny.annotations.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(LabError, match=words) as error:
+        read_document(tiny.annotations)
+    assert str(tiny.annotations) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(LabError, match=r"gone.json cannot be read \(No such file"):
+        read_classes(tmp_path / "gone.json")
+
+
+@pytest.mark.parametrize("inside", ["images", "annotations", "images/deeper"])
+def test_nothing_is_written_inside_the_set(tiny, inside: str):
+    before = tiny.tree()
+    with pytest.raises(LabError, match="is inside the data set"):
+        write_document(find_split(tiny.root, "val"), tiny.root / inside, "val", tiny.document)
+    assert tiny.tree() == before
+
+
+@pytest.mark.parametrize("what", [Path.is_file, Path.is_dir])
+def test_a_folder_that_may_not_be_read_is_named(tiny, monkeypatch, what):
+    def denied(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, what.__name__, denied)
+    with pytest.raises(LabError, match=r"set cannot be read \(Permission denied\)"):
+        find_split(tiny.root, "val")
+
+
+def test_odd_and_long_texts_become_a_part_of_one_line():
+    assert shown("a\nb\0\ud800\u202f") == r"a\nb\x00\ud800\u202f" and shown("né 猫") == "né 猫"
+    assert len(shown("x" * 9000)) < 400

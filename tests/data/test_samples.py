@@ -1,0 +1,99 @@
+"""Subsets that nest, samples with the right boxes, and a contact sheet that shows them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from crosskd_lab.data.coco import find_split
+from crosskd_lab.data.samples import PALETTE, TILE, draw_samples, sample, subset
+from crosskd_lab.errors import LabError
+
+
+def ids(annotations: Path) -> set[int]:
+    return {image["id"] for image in json.loads(annotations.read_text())["images"]}
+
+
+def test_a_subset_has_the_boxes_of_its_images_and_is_part_of_a_larger_one(
+    scenes_dir: Path, tmp_path: Path
+):
+    split = find_split(scenes_dir, "train")
+    small, large = (subset(split, tmp_path, count, seed=1) for count in (5, 11))
+    assert (len(ids(small.annotations)), len(ids(large.annotations))) == (5, 11)
+    assert ids(small.annotations) < ids(large.annotations)
+    assert small.images == split.images and small.annotations.name == "train_5_1.json"
+    everything = json.loads(split.annotations.read_text())
+    document = json.loads(small.annotations.read_text())
+    chosen = ids(small.annotations)
+    expected = [box for box in everything["annotations"] if box["image_id"] in chosen]
+    assert sorted(document["annotations"], key=lambda box: box["id"]) == expected
+    assert document["categories"] == everything["categories"]
+
+
+def test_seeds_choose_differently_and_for_ever_alike(scenes_dir: Path, tmp_path: Path):
+    split = find_split(scenes_dir, "train")
+    chosen = [ids(subset(split, tmp_path, 4, seed).annotations) for seed in (0, 1)]
+    assert chosen == [{4, 6, 14, 17}, {1, 16, 20, 24}]
+
+
+@pytest.mark.parametrize("count", [0, 4])
+def test_a_count_out_of_range_is_named(tiny, tmp_path: Path, count: int):
+    with pytest.raises(LabError, match=rf"{count} images were asked for; .*give 1 to 3"):
+        subset(find_split(tiny.root, "val"), tmp_path / "out", count)
+
+
+def test_samples_carry_boxes_and_names(tiny):
+    tiny.document["categories"].reverse()  # labels follow ids, whatever the order in the file
+    tiny.save()
+    samples = {one.path.name: one for one in sample(tiny.root, "val", 3)}
+    assert samples["a.jpg"].boxes.tolist() == [[0, 0, 40, 30], [5, 6, 7, 8]]
+    assert samples["a.jpg"].labels.tolist() == [0, 1]
+    assert samples["a.jpg"].names == ("cat", "dog")
+    assert samples["none.jpg"].boxes.shape == (0, 4)
+
+
+def test_bad_records_are_not_sampled(tiny):
+    tiny.document["images"].append("no record")
+    tiny.image("none.jpg").unlink()
+    tiny.save()
+    assert {one.path.name for one in sample(tiny.root, "val", 2)} == {"a.jpg", "b.png"}
+
+
+def test_the_sheet_shows_each_box_where_it_is(tiny):
+    Image.new("RGB", (40, 30), (90, 90, 90)).save(tiny.image("a.jpg"))
+    for name in ("b.png", "none.jpg"):
+        tiny.image(name).unlink()
+    sheet = draw_samples(tiny.root, "val", 1)
+    assert sheet.dtype == np.uint8 and sheet.shape[1] == TILE + 12
+    scale, gap = TILE / 40, 6
+    for (x, y, w, h), colour in (([0, 0, 40, 30], PALETTE[0]), ([5, 6, 7, 8], PALETTE[1])):
+        row = gap + round((y + h) * scale) - 1 * (y == 0)  # the lower edge, free of names
+        edge = sheet[row, gap + round(x * scale) + 4 : gap + round((x + w) * scale) - 4]
+        assert (edge == colour).all(axis=-1).mean() > 0.95
+    middle = sheet[gap + 200, gap + 250]
+    assert np.abs(middle.astype(int) - 90).max() <= 3
+
+
+def test_sheets_have_room_for_all_and_the_same_seed_the_same_pixels(scenes_dir: Path):
+    sheet = draw_samples(scenes_dir, "val", 5, seed=2)
+    assert sheet.shape == (2 * (TILE + 20 + 6) + 6, 3 * (TILE + 6) + 6, 3)
+    assert np.array_equal(sheet, draw_samples(scenes_dir, "val", 5, seed=2))
+    assert not np.array_equal(sheet, draw_samples(scenes_dir, "val", 5, seed=3))
+
+
+def test_an_undecodable_image_is_named(tiny):
+    for image in tiny.document["images"]:
+        tiny.image(image["file_name"]).write_text("no image")
+    with pytest.raises(LabError, match="cannot be decoded"):
+        draw_samples(tiny.root, "val", 1)
+
+
+@pytest.mark.parametrize("name", ["bccd", "coco-free"])
+def test_real_sets_can_be_drawn(real_data: Path, name: str):
+    sheet = draw_samples(real_data / name, "val", 4)
+    drawn = {tuple(colour) for colour in sheet.reshape(-1, 3)} & set(PALETTE)
+    assert drawn and sheet.shape[1] == 2 * (TILE + 6) + 6

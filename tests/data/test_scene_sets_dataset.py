@@ -1,0 +1,215 @@
+"""Writing the set: the same bytes however it is made, whole after any stop, never over others."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from crosskd_lab.data.scene_sets import verify_scenes, write_scenes
+from crosskd_lab.data.scenes import CLASSES, draw_scene, generator
+from crosskd_lab.errors import LabError
+
+SMALL = {"size": 32, "train": 40, "val": 6, "seed": 3}
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a set made by one process in one go."""
+    return tree(
+        write_scenes(tmp_path_factory.mktemp("scenes") / "new" / "set", processes=1, **SMALL)
+    )
+
+
+@pytest.fixture
+def copy(whole: dict[str, bytes], tmp_path: Path) -> Path:
+    for name, content in whole.items():
+        path = tmp_path / "set" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path / "set"
+
+
+def test_layout_and_coco_document(whole: dict[str, bytes]):
+    images = [f"train/{k:06d}.png" for k in range(40)] + [f"val/{k:06d}.png" for k in range(6)]
+    other = ["annotations/train.json", "annotations/val.json", "manifest.json"]
+    assert sorted(whole) == sorted([*images, *other, "train.jsonl", "val.jsonl"])
+    document = json.loads(whole["annotations/val.json"])
+    assert document["categories"] == [{"id": k + 1, "name": n} for k, n in enumerate(CLASSES)]
+    assert document["images"][1] == {"id": 2, "file_name": "000001.png", "width": 32, "height": 32}
+    assert [a["id"] for a in document["annotations"]] == list(
+        range(1, 1 + len(document["annotations"]))
+    )
+    scene = draw_scene(generator(3, "val", 4), 32)
+    of_five = [a for a in document["annotations"] if a["image_id"] == 5]
+    assert [a["bbox"] for a in of_five] == scene.boxes.tolist()
+    assert [a["category_id"] for a in of_five] == (scene.labels + 1).tolist()
+    assert [a["area"] for a in of_five] == scene.areas.tolist()
+    assert list(of_five[0]) == ["id", "image_id", "category_id", "bbox", "area", "iscrowd"]
+
+
+def test_images_hold_the_scene(copy: Path):
+    scene = draw_scene(generator(3, "train", 7), 32)
+    assert np.array_equal(np.asarray(Image.open(copy / "train/000007.png")), scene.image)
+
+
+def test_two_processes_write_the_same_bytes(whole: dict[str, bytes], tmp_path: Path):
+    assert tree(write_scenes(tmp_path, processes=2, **SMALL)) == whole
+
+
+def test_damage_is_found_and_mended_and_good_images_are_kept(copy: Path, whole: dict[str, bytes]):
+    assert verify_scenes(copy) == []
+    (copy / "train/000003.png").unlink()
+    cut = copy / "train/000005.png"
+    cut.write_bytes(cut.read_bytes()[:100])
+    Image.new("RGB", (32, 32)).save(copy / "val/000001.png")  # a sound file of other pixels
+    (copy / "annotations/val.json").write_text("{}")
+    damaged = ["annotations/val.json", "train/000003.png", "train/000005.png", "val/000001.png"]
+    assert verify_scenes(copy) == [f"{copy / name}: missing or changed" for name in damaged]
+    kept = (copy / "train/000004.png").stat()
+    write_scenes(copy, processes=1, **SMALL)
+    assert tree(copy) == whole
+    after = (copy / "train/000004.png").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (kept.st_ino, kept.st_mtime_ns)
+
+
+@pytest.mark.parametrize("damage", ["", '{"file": "train/0000', "\x00"])
+def test_a_listing_that_was_changed_vouches_for_nothing(
+    damage: str, copy: Path, whole: dict[str, bytes]
+):
+    (copy / "train.jsonl").write_text(damage)
+    write_scenes(copy, processes=1, **SMALL)
+    assert tree(copy) == whole
+
+
+def test_a_box_forged_in_the_listing_does_not_survive(copy: Path, whole: dict[str, bytes]):
+    listing = copy / "train.jsonl"
+    listing.write_text(listing.read_text().replace('"labels":[', '"labels":[0,', 1))
+    write_scenes(copy, processes=1, **SMALL)
+    assert tree(copy) == whole
+
+
+def running(group: int) -> list[str]:
+    """Processes of a group that are not zombies."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(stat.parent.name)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see processes")
+def test_a_kill_leaves_no_process_and_the_same_command_completes(tmp_path: Path):
+    out = tmp_path / "set"
+    code = f"write_scenes({str(out)!r}, size=64, train=600, val=0, processes=2)"
+    script = tmp_path / "make.py"
+    script.write_text(
+        "from crosskd_lab.data.scene_sets import write_scenes\n"
+        f"if __name__ == '__main__':\n    {code}\n"
+    )
+    process = subprocess.Popen([sys.executable, script], start_new_session=True)
+    listing, deadline = out / "train.jsonl", time.monotonic() + 60
+    while not (listing.exists() and listing.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    while running(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not running(process.pid)
+    assert 0 < len(list((out / "train").glob("*.png"))) < 600
+    assert verify_scenes(out) == [
+        f"{out}: unfinished; run `data scenes` again with the same parameters"
+    ]
+    for name in (".manifest.json.1.part", "train/.000599.png.1.part"):  # as a kill leaves them
+        (out / name).write_bytes(b"half")
+    write_scenes(out, size=64, train=600, val=0, processes=1)
+    assert verify_scenes(out) == []
+    assert not list(out.rglob("*.part"))
+    reference = draw_scene(generator(0, "train", 599), 64).image
+    assert np.array_equal(np.asarray(Image.open(out / "train/000599.png")), reference)
+
+
+def fill(folder: Path, name: str, content: str) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(content)
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("photo.png", "mine"),
+        ("train/000000.png", "mine"),
+        ("annotations/train.json", "{}"),
+        ("manifest.json", '{"name": "an app"}'),
+        ("manifest.json", "no json"),
+    ],
+)
+def test_foreign_files_are_refused_and_left_alone(name: str, content: str, tmp_path: Path):
+    fill(tmp_path, name, content)
+    before = tree(tmp_path)
+    with pytest.raises(LabError, match=f"holds {name.split('/')[0]}, .*give a new or empty folder"):
+        write_scenes(tmp_path, processes=1, **SMALL)
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("change", [{"size": 64}, {"seed": 4}, {"train": 41}, {"test": 2}])
+def test_other_scenes_are_refused_and_left_alone(
+    change: dict[str, int], copy: Path, whole: dict[str, bytes]
+):
+    with pytest.raises(LabError, match="holds other scenes .*size 32, seed 3, train 40, val 6"):
+        write_scenes(copy, processes=1, **{**SMALL, **change})
+    assert tree(copy) == whole
+
+
+def test_a_file_is_no_folder(tmp_path: Path):
+    fill(tmp_path, "out", "mine")
+    with pytest.raises(LabError, match="is a file"):
+        write_scenes(tmp_path / "out", processes=1, **SMALL)
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
+    fill(tmp_path, "file", "mine")
+    with pytest.raises(LabError, match=r"file/set.* cannot be .*written \(Not a directory\)"):
+        write_scenes(tmp_path / "file" / "set", processes=1, **SMALL)
+
+
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        ({"size": 10}, "image size 10"),
+        ({"seed": -1}, "seed -1 is negative"),
+        ({"train": -5}, "-5 train images"),
+        ({"train": 0, "val": 0}, "no images asked for"),
+        ({"processes": 0}, "0 processes"),
+    ],
+)
+def test_parameters_out_of_range_write_nothing(wrong: dict[str, int], words: str, tmp_path: Path):
+    with pytest.raises(LabError, match=words):
+        write_scenes(tmp_path / "out", **{**SMALL, **wrong})
+    assert not (tmp_path / "out").exists()
+
+
+def test_torch_and_opencv_are_not_imported():
+    code = (
+        "import sys, crosskd_lab.data.scenes, crosskd_lab.data.coco, crosskd_lab.cli.data\n"
+        "assert not {'torch', 'cv2', 'pandas', 'mmdet'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ})

@@ -1,0 +1,86 @@
+"""From a name and a few settings to a completed config, and back from the run's own."""
+
+import json
+
+import pytest
+
+from crosskd_lab.engine.config import load_experiment
+from crosskd_lab.errors import LabError
+from crosskd_lab.pair import build_pair
+
+RANDOM = {"teacher.checkpoint": "random"}
+
+
+@pytest.fixture(scope="module")
+def completed(scenes_dir):
+    return load_experiment(
+        "pocket/crosskd", {**RANDOM, "schedule.steps": 12, "methods.0.i": 2}, scenes_dir, seed=4
+    )
+
+
+def test_an_unknown_config_names_the_nearest():
+    with pytest.raises(
+        LabError, match="no config 'pocket/crossd'; the nearest of .* pocket/crossk"
+    ):
+        load_experiment("pocket/crossd")
+
+
+def test_settings_and_seed_are_in_the_config(completed):
+    assert completed.train_cfg.max_iters == 12
+    assert completed.model.type == "Distiller" and completed.model.tap == "post_relu"
+    (method,) = completed.model.methods
+    assert method.i == 2 and method.type.endswith("CrossKD") and isinstance(method.type, str)
+    assert completed.randomness.seed == 4
+    assert completed.train_dataloader.dataset.seed == 4
+
+
+def test_classes_come_from_the_annotation_file(completed, scenes_dir):
+    (file,) = scenes_dir.rglob("*train*.json")
+    categories = json.loads(file.read_text(encoding="utf-8"))["categories"]
+    names = [c["name"] for c in categories]
+    assert list(completed.data.classes) == names
+    for model in (completed.model.student, completed.model.teacher.config):
+        assert model.bbox_head.num_classes == len(names)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("schedul.steps", "schedul"),
+        ("nonsense", "config's entries are"),
+        ("methods.3.i", "no '3' there"),
+        ("methods.first.i", "no 'first' there"),
+    ],
+)
+def test_unknown_keys_are_named(scenes_dir, key, said):
+    with pytest.raises(LabError, match=f"--set {key}: .*{said}"):
+        load_experiment("pocket/crosskd", {**RANDOM, key: 1}, scenes_dir)
+
+
+def test_missing_data_and_teachers_are_named(tmp_path, scenes_dir):
+    with pytest.raises(LabError, match="nowhere"):
+        load_experiment("pocket/crosskd", RANDOM, tmp_path / "nowhere")
+    with pytest.raises(LabError, match="there is no teacher 'nobody'"):
+        load_experiment("pocket/crosskd", {"teacher.checkpoint": "nobody"}, scenes_dir)
+
+
+def test_a_runs_config_loads_again_and_equals(completed, tmp_path):
+    (tmp_path / "config.py").write_text(completed.pretty_text, encoding="utf-8")
+    for name in (tmp_path / "config.py", tmp_path):
+        assert load_experiment(name).to_dict() == completed.to_dict()
+    longer = load_experiment(tmp_path, {"schedule.steps": 24})
+    assert longer.train_cfg.max_iters == 24
+    assert longer.param_scheduler[1].milestones == [16, 22]
+    with pytest.raises(LabError, match="has its data in it"):
+        load_experiment(tmp_path, data="elsewhere")
+
+
+def test_a_teacher_of_other_classes_is_refused_and_the_same_are_matched(scenes_dir, completed):
+    with pytest.raises(LabError, match="only the teacher has dragon:"):
+        load_experiment("pocket/crosskd", {**RANDOM, "teacher.classes": ["dragon"]}, scenes_dir)
+    names = list(completed.data.classes)
+    assert completed.model.classes == names and completed.model.teacher.classes is None
+    turned = names[1:] + names[:1]
+    cfg = load_experiment("pocket/crosskd", {**RANDOM, "teacher.classes": turned}, scenes_dir)
+    pair = build_pair(cfg.model.student, cfg.model.teacher, cfg.model.classes)
+    assert pair.teacher_head.class_order == [len(names) - 1, *range(len(names) - 1)]

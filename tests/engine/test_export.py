@@ -1,0 +1,74 @@
+"""Exported detectors open in stock mmdet and detect there what they detect here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from crosskd_lab.configs import read_config
+from crosskd_lab.engine.config import load_experiment
+from crosskd_lab.engine.export import export
+from crosskd_lab.engine.train import train
+from crosskd_lab.errors import LabError
+from crosskd_lab.pair import build_detector
+from crosskd_lab.stack.checkpoints import load_from_local, read_weights
+
+
+@pytest.fixture(scope="module")
+def run(scenes_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A distilled student of two steps."""
+    settings = {"teacher.checkpoint": "random", "data.size": 64, "schedule.steps": 2}
+    cfg = load_experiment("pocket/crosskd", {**settings, "schedule.batch": 2}, scenes_dir)
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train(cfg, folder)
+    return folder
+
+
+def test_stock_mmdet_opens_it(run, scenes_dir, tmp_path):
+    from mmdet.apis import inference_detector, init_detector
+
+    checkpoint, config = export(run, tmp_path / "student.pth")
+    assert "crosskd_lab" not in config.read_text() and "WholeBackbone" not in config.read_text()
+    torch.load(checkpoint, weights_only=True)
+    detector = init_detector(str(config), str(checkpoint), device="cpu")
+    assert type(detector).__module__ == "mmdet.models.detectors.gfl"
+    assert tuple(detector.dataset_meta["classes"])[:2] == ("disc", "ring")
+    found = inference_detector(detector, str(scenes_dir / "val" / "000000.png"))
+    assert found.pred_instances.bboxes.shape[1] == 4
+
+
+def test_a_failed_export_leaves_nothing(run, tmp_path, monkeypatch):
+    def full_disk(path, content):
+        raise LabError("full")
+
+    monkeypatch.setattr(
+        "crosskd_lab.engine.export.write_whole", full_disk
+    )  # of the config, the last
+    with pytest.raises(LabError, match="full"):
+        export(run, tmp_path / "new" / "er" / "student.safetensors")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    monkeypatch.undo()
+    with pytest.raises(LabError, match="cannot be written .a file is where a folder is meant"):
+        export(run, tmp_path / "file" / "student.pth")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_the_weights_are_the_runs_and_load_strictly(run, tmp_path, suffix):
+    checkpoint, config = export(run, tmp_path / f"student{suffix}")
+    saved = load_from_local(run / "iter_2.pth")["state_dict"]
+    weights = read_weights(checkpoint)
+    assert weights.keys() == saved.keys()
+    assert all(torch.equal(weights[name], saved[name]) for name in saved)
+    build_detector(read_config(config).model).load_state_dict(weights, strict=True)
+
+
+def test_nothing_is_overwritten_and_suffixes_are_known(run, tmp_path):
+    with pytest.raises(LabError, match="suffixes"):
+        export(run, tmp_path / "student.onnx")
+    (tmp_path / "student.py").write_text("mine")
+    with pytest.raises(LabError, match="is there already"):
+        export(run, tmp_path / "student.pth")
+    assert [path.name for path in tmp_path.iterdir()] == ["student.py"]

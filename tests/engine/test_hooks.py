@@ -1,0 +1,107 @@
+"""Hooks: the guard of losses and weights, methods' parts beside the student, rows of metrics."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from crosskd_lab.engine.hooks import LossGuard, MethodState, RunMetrics
+from crosskd_lab.engine.record import append_metrics, read_metrics
+from crosskd_lab.errors import LabError
+
+
+class Student(nn.Module):
+    """One stock weight, one of a method, and a teacher to name."""
+
+    def __init__(self, teacher: str = "a" * 64) -> None:
+        super().__init__()
+        self.neck = nn.Linear(1, 1, bias=False)
+        self.methods = nn.ModuleList([nn.Linear(2, 1, bias=False)])
+        self.pair = SimpleNamespace(teacher_id={"checkpoint": "t.pth", "sha256": teacher})
+
+
+def runner(folder: Any, **entries: Any) -> Any:
+    rates = SimpleNamespace(get_lr=lambda: {"lr": [0.02]})
+    known = {"iter": 6, "rank": 0, "work_dir": str(folder), "_resume": False, "model": Student()}
+    return SimpleNamespace(**{**known, "optim_wrapper": rates, **entries})
+
+
+def losses(**values: float) -> dict[str, torch.Tensor]:
+    return {name: torch.tensor(value) for name, value in values.items()}
+
+
+@pytest.mark.parametrize("bad", ["nan", "inf", "-inf"])
+def test_the_guard_names_the_term_not_the_sum(tmp_path, bad):
+    value = float(bad)
+    with pytest.raises(LabError, match=f"^step 7: loss_kd_cls is {bad}; "):
+        LossGuard().after_train_iter(
+            runner(tmp_path), 6, None, losses(loss=value, loss_box=1.0, loss_kd_cls=value)
+        )
+
+
+def test_the_guard_lets_finite_losses_and_statistics_pass(tmp_path):
+    LossGuard().after_train_iter(runner(tmp_path), 6, None, losses(loss=1e30, score=float("nan")))
+    with pytest.raises(LabError, match="^step 7: loss is nan; "):
+        LossGuard().after_train_iter(runner(tmp_path), 6, None, losses(loss=float("nan"), x=1.0))
+
+
+def test_the_guard_keeps_broken_weights_out_of_checkpoints(tmp_path):
+    torch.save({}, tmp_path / "iter_5.pth")
+    weights = {"a": torch.ones(2), "b": torch.tensor([1.0, float("inf")])}
+    with pytest.raises(LabError, match="weight b is no longer finite") as error:
+        LossGuard().before_save_checkpoint(runner(tmp_path), {"state_dict": weights})
+    assert str(tmp_path / "iter_5.pth") in str(error.value)
+    LossGuard().before_save_checkpoint(runner(tmp_path), {"state_dict": {"a": torch.ones(2)}})
+
+
+def test_parts_of_methods_leave_the_student_and_come_back(tmp_path):
+    run = runner(tmp_path)
+    checkpoint = {"state_dict": dict(run.model.state_dict())}
+    MethodState().before_save_checkpoint(run, checkpoint)
+    assert list(checkpoint["state_dict"]) == ["neck.weight"]
+    MethodState().after_load_checkpoint(runner(tmp_path, _resume=True), checkpoint)
+    assert sorted(checkpoint["state_dict"]) == ["methods.0.weight", "neck.weight"]
+
+
+def test_a_bare_student_starts_a_run_with_methods_but_a_misfit_does_not(tmp_path):
+    bare = {"state_dict": {"neck.weight": torch.ones(1, 1)}}
+    MethodState().after_load_checkpoint(runner(tmp_path), bare)
+    assert list(bare["state_dict"]) == ["neck.weight"]
+    for weights in ({"neck.weight": torch.ones(2, 1)}, {}, {"nec.weight": torch.ones(1, 1)}):
+        with pytest.raises(LabError, match=r"nec\w*\.weight is missing, left over or of another"):
+            MethodState().after_load_checkpoint(runner(tmp_path), {"state_dict": weights})
+
+
+def test_a_run_is_resumed_with_its_own_teacher_only(tmp_path):
+    checkpoint: dict[str, Any] = {"state_dict": dict(Student().state_dict())}
+    MethodState().before_save_checkpoint(runner(tmp_path), checkpoint)
+    other = {"model": Student("b" * 64)}
+    with pytest.raises(LabError, match="another file"):
+        MethodState().after_load_checkpoint(runner(tmp_path, _resume=True, **other), checkpoint)
+    MethodState().after_load_checkpoint(runner(tmp_path, **other), checkpoint)  # a new run may
+
+
+def test_rows_come_at_their_interval_and_go_to_listeners(tmp_path):
+    hook, heard = RunMetrics(every=3), []
+    hook.listeners.append(heard.append)
+    for row in range(1, 9):
+        append_metrics(tmp_path, {"step": row, "kind": "train"})
+    hook.before_train(runner(tmp_path, iter=2))  # resumed after step 2: rows 3 ... 8 are dropped
+    for step in range(2, 8):
+        hook.after_train_iter(runner(tmp_path, iter=step), step, None, losses(loss=step / 2))
+    hook.after_val_epoch(runner(tmp_path, iter=8), {"AP": 1.5, "APL": -100.0, "l1": None})
+    rows = read_metrics(tmp_path)
+    assert rows["step"].tolist() == [1, 2, 3, 6, 8]
+    assert rows["loss"].tolist()[2:4] == [1.0, 2.5]
+    assert [row["step"] for row in heard] == [3, 6, 8]
+    assert heard[-1] == {"step": 8, "kind": "val", "AP": 1.5}
+    assert heard[0]["lr"] == 0.02 and heard[0]["seconds_per_step"] >= 0
+
+
+def test_only_the_first_process_writes(tmp_path):
+    RunMetrics().after_val_epoch(runner(tmp_path, rank=1), {"AP": 1.5})
+    assert not (tmp_path / "metrics.jsonl").exists()

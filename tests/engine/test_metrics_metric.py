@@ -1,0 +1,131 @@
+"""AP: against hand-computed cases and against pycocotools used directly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from crosskd_lab.engine.metrics import NAMES, BoxAP
+
+CLASSES = ("dog", "cat")  # in the order of ids 5 and 3: not the file's
+
+
+def truth(path: Path, boxes: list[tuple[int, int, list[float]]]) -> str:
+    """An annotation file with two 100-pixel images and boxes of (image, category, xywh)."""
+    annotations = [
+        {"id": i, "image_id": image, "category_id": category, "bbox": box}
+        | {"area": box[2] * box[3], "iscrowd": 0}
+        for i, (image, category, box) in enumerate(boxes, 1)
+    ]
+    images = [{"id": i, "file_name": f"{i}.png", "width": 100, "height": 100} for i in (1, 2)]
+    categories = [{"id": 3, "name": "cat"}, {"id": 5, "name": "dog"}]
+    path.write_text(
+        json.dumps({"images": images, "annotations": annotations, "categories": categories})
+    )
+    return str(path)
+
+
+def measure(file: str, found: dict[int, list[tuple[str, list[float], float]]]) -> dict[str, float]:
+    """BoxAP of (class name, xyxy, score) by image."""
+    metric = BoxAP(file, areas=(20, 40))
+    metric.dataset_meta = {"classes": CLASSES}
+    for image in (1, 2):
+        rows = found.get(image, [])
+        instances = {
+            "bboxes": torch.tensor([box for _, box, _ in rows]).reshape(-1, 4),
+            "labels": torch.tensor([CLASSES.index(name) for name, _, _ in rows], dtype=torch.long),
+            "scores": torch.tensor([score for _, _, score in rows]),
+        }
+        metric.process({}, [{"img_id": image, "pred_instances": instances}])
+    return metric.evaluate(2)
+
+
+BOXES = [(1, 3, [10.0, 10.0, 15.0, 15.0]), (2, 3, [20.0, 20.0, 30.0, 30.0])]
+HITS = {
+    1: [("cat", [10.0, 10.0, 25.0, 25.0], 0.9)],
+    2: [("cat", [20.0, 20.0, 50.0, 50.0], 0.8)],
+}
+
+
+def test_all_found_is_100_and_sizes_are_told_apart(tmp_path):
+    measured = measure(truth(tmp_path / "t.json", BOXES), HITS)
+    # one box of 15 pixels (small), one of 30 (medium), none above 40: APL cannot be measured
+    assert measured == pytest.approx(dict.fromkeys(NAMES[:-1], 100))
+
+
+def test_nothing_found_is_0_where_there_was_something_to_find(tmp_path):
+    assert measure(truth(tmp_path / "t.json", BOXES), {}) == dict.fromkeys(NAMES[:-1], 0.0)
+
+
+@pytest.mark.parametrize("found", [HITS, {}])
+def test_without_an_object_nothing_is_measured(tmp_path, found):
+    assert measure(truth(tmp_path / "t.json", []), found) == {}
+    crowds = truth(tmp_path / "t.json", BOXES)
+    document = json.loads(Path(crowds).read_text())
+    for box in document["annotations"]:
+        box["iscrowd"] = 1
+    Path(crowds).write_text(json.dumps(document))
+    assert measure(crowds, found) == {}
+
+
+def test_another_class_or_place_is_0(tmp_path):
+    wrong = {1: [("dog", [10.0, 10.0, 25.0, 25.0], 0.9)], 2: [("cat", [60.0, 60, 70, 70], 0.9)]}
+    assert measure(truth(tmp_path / "t.json", BOXES), wrong)["AP"] == 0
+
+
+def test_half_found_is_51_of_101_recall_points_unrounded(tmp_path):
+    # precision is 1 at recalls 0, 0.01 ... 0.50 and 0 at the 50 others
+    measured = measure(truth(tmp_path / "t.json", BOXES), {1: HITS[1]})
+    assert measured["AP"] == pytest.approx(100 * 51 / 101, abs=1e-12)
+
+
+def test_a_loose_box_counts_up_to_its_iou(tmp_path):
+    # 15 x 15 against 15 x 12 inside it: IoU 0.8, matched at 0.50, 0.55 ... 0.80: 7 of 10
+    file = truth(tmp_path / "t.json", BOXES[:1])
+    measured = measure(file, {1: [("cat", [10.0, 10.0, 25.0, 22.01], 0.9)]})
+    assert measured["AP"] == pytest.approx(70)
+    assert (measured["AP50"], measured["AP75"]) == pytest.approx((100, 100))
+
+
+def test_as_pycocotools_says(tmp_path):
+    rng = np.random.default_rng(0)
+    boxes: list[Any] = []
+    found: dict[int, list[Any]] = {1: [], 2: []}
+    for _ in range(30):
+        image, category = int(rng.integers(1, 3)), int(rng.choice([3, 5]))
+        x, y, w, h = (float(v) for v in rng.integers([0, 0, 8, 8], [40, 40, 60, 60]))
+        boxes.append((image, category, [x, y, w, h]))
+        shift = rng.normal(0, 3, 4)
+        corners = [float(v) for v in np.float32(np.array([x, y, x + w, y + h]) + shift)]
+        found[image].append(("cat" if category == 3 else "dog", corners, float(rng.random())))
+    file = truth(tmp_path / "t.json", boxes)
+    results = [
+        {
+            "image_id": image,
+            "category_id": {"cat": 3, "dog": 5}[name],
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "score": score,
+        }
+        for image, rows in found.items()
+        for name, (x1, y1, x2, y2), score in rows
+    ]
+    coco = COCO(file)
+    direct = COCOeval(coco, coco.loadRes(results), "bbox")
+    direct.params.areaRng = [[0, 1e10], [0, 400], [400, 1600], [1600, 1e10]]
+    direct.evaluate(), direct.accumulate(), direct.summarize()
+    measured = measure(file, found)
+    assert list(measured) == list(NAMES)
+    assert list(measured.values()) == pytest.approx(list(100 * direct.stats[:6]), abs=1e-4)
+    assert 0 < measured["AP"] < 100 and measured["AP"] != round(measured["AP"], 3)
+
+
+def test_it_is_silent(tmp_path, capfd):
+    measure(truth(tmp_path / "t.json", BOXES), HITS)
+    assert capfd.readouterr() == ("", "")

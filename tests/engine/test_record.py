@@ -1,0 +1,208 @@
+"""A run is a folder whose record can be cited, compared and resumed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+
+import numpy as np
+import pytest
+
+from crosskd_lab.engine import record
+from crosskd_lab.errors import LabError
+from crosskd_lab.files import PROJECT
+
+CONFIG = "methods = [dict(type='CrossKD', i=3)]  # the text as used\n"
+
+
+def arguments(**changes):
+    given = {
+        "command": ["crosskd-lab", "train", str(PROJECT / "configs/pocket/student.py")],
+        "config": CONFIG,
+        "seed": 0,
+        "data": {"path": PROJECT / "data/scenes", "checksum": "abc"},
+        "teacher": {"name": str(PROJECT / "data/teachers/r18-w32"), "sha256": "def"},
+        "methods": [{"type": "crosskd_lab.methods.CrossKD", "i": 3}],
+    }
+    return {**given, **changes}
+
+
+def test_a_started_run(tmp_path):
+    folder = tmp_path / "deep" / "run"
+    record.start_record(folder, **arguments(extra={"gpus": ["H200"]}))
+    assert sorted(path.name for path in folder.iterdir()) == ["config.py", "record.json"]
+    assert (folder / "config.py").read_text() == CONFIG
+    found = record.read_record(folder)
+    assert found == json.loads((folder / "record.json").read_text())
+    assert (found["schema"], found["status"], found["seed"]) == (1, "running", 0)
+    assert found["command"] == ["crosskd-lab", "train", "configs/pocket/student.py"]
+    assert found["data"] == {"path": "data/scenes", "checksum": "abc"}
+    assert found["teacher"] == {"name": "data/teachers/r18-w32", "sha256": "def"}
+    assert found["methods"] == [{"type": "crosskd_lab.methods.CrossKD", "i": 3}]
+    assert found["extra"] == {"gpus": ["H200"]}
+    assert {"commit", "dirty", "reason"} == set(found["git"])
+    assert {"python", "torch", "mmdet", "mmengine", "mmcv-lite", "numpy"} <= set(found["versions"])
+    assert {"cpu", "cores", "memory_gib", "platform"} == set(found["machine"])
+    age = datetime.now(timezone.utc) - datetime.fromisoformat(found["created"])
+    assert timedelta(0) <= age < timedelta(minutes=1)
+
+
+def test_classes_paths_and_numpy_numbers_become_plain(tmp_path):
+    class PKD: ...
+
+    methods = [{"type": PKD, "weight": np.float32(0.5)}]
+    record.start_record(tmp_path, **arguments(methods=methods, extra={"at": tmp_path}))
+    found = record.read_record(tmp_path)
+    assert found["methods"][0]["type"].endswith("PKD")
+    assert found["methods"][0]["weight"] == 0.5
+    assert found["extra"]["at"] == tmp_path.as_posix()
+    assert record.method_name(methods) == record.method_name(found["methods"]) == "PKD"
+
+
+def test_what_json_cannot_hold_is_refused(tmp_path):
+    with pytest.raises(LabError, match="cannot hold"):
+        record.start_record(tmp_path, **arguments(extra={"x": object()}))
+    assert not (tmp_path / "record.json").exists()
+
+
+@pytest.mark.parametrize(
+    "change, word",
+    [
+        ({"data": {"path": "data/scenes"}}, "record of data lacks checksum"),
+        ({"teacher": {"name": "r18"}}, "record of teacher lacks sha256"),
+    ],
+)
+def test_a_run_that_could_not_be_cited_does_not_start(tmp_path, change, word):
+    with pytest.raises(LabError, match=word):
+        record.start_record(tmp_path, **arguments(**change))
+
+
+def test_a_taken_folder_is_refused_and_left_alone(tmp_path):
+    record.start_record(tmp_path, **arguments())
+    before = (tmp_path / "record.json").read_bytes()
+    with pytest.raises(LabError, match="holds a run already"):
+        record.start_record(tmp_path, **arguments(seed=1))
+    assert (tmp_path / "record.json").read_bytes() == before
+
+
+def test_finish_and_resume(tmp_path):
+    record.start_record(tmp_path, **arguments())
+    created = record.read_record(tmp_path)["created"]
+    record.finish_record(tmp_path, "stopped", {"AP": 20.0}, "stopped by the user at step 7")
+    stopped = record.read_record(tmp_path)
+    assert (stopped["status"], stopped["results"]) == ("stopped", {"AP": 20.0})
+    assert stopped["reason"] == "stopped by the user at step 7"
+
+    record.start_record(tmp_path, **arguments(command=["again"], resume=True))
+    resumed = record.read_record(tmp_path)
+    assert (resumed["status"], resumed["created"]) == ("running", created)
+    assert "results" not in resumed and "reason" not in resumed and "finished" not in resumed
+    assert [entry["command"] for entry in resumed["resumed"]] == [["again"]]
+
+    record.finish_record(tmp_path, "done", {"AP": np.float64(25.5), "APs": float("nan")})
+    done = record.read_record(tmp_path)
+    assert (done["status"], done["results"]) == ("done", {"AP": 25.5, "APs": None})
+
+
+@pytest.mark.parametrize(
+    "change, word",
+    [
+        ({"config": CONFIG + "a = dict(b=[2])"}, "otherwise: a.b.0 was None, now 2: say"),
+        ({"seed": 1}, "otherwise: seed was 0, now 1: say"),
+        ({"data": {"path": "elsewhere", "checksum": "x"}}, "data .checksum. was 'abc', now 'x'"),
+        ({"teacher": None, "seed": 1}, "seed was 0, now 1; teacher .sha256. was 'def', now None"),
+    ],
+)
+def test_only_the_same_run_can_be_resumed(tmp_path, change, word):
+    record.start_record(tmp_path, **arguments())
+    with pytest.raises(LabError, match=word):
+        record.start_record(tmp_path, **arguments(resume=True, **change))
+
+
+def test_moved_data_may_be_resumed(tmp_path):
+    record.start_record(tmp_path, **arguments())
+    moved = {"path": "elsewhere", "checksum": "abc"}
+    record.start_record(tmp_path, **arguments(resume=True, data=moved))
+    assert record.read_record(tmp_path)["status"] == "running"
+
+
+def test_resuming_what_never_started(tmp_path):
+    with pytest.raises(LabError, match="is no run"):
+        record.start_record(tmp_path, **arguments(resume=True))
+
+
+def test_an_unknown_ending(tmp_path):
+    record.start_record(tmp_path, **arguments())
+    with pytest.raises(LabError, match="done, stopped, failed"):
+        record.finish_record(tmp_path, "ok")
+
+
+@pytest.mark.parametrize(
+    "text, word",
+    [("{", "is broken"), ('{"schema": 99}', "is not of schema 1"), ("[]", "is broken")],
+)
+def test_a_record_that_cannot_be_read(tmp_path, text, word):
+    (tmp_path / "record.json").write_text(text)
+    with pytest.raises(LabError, match=word):
+        record.read_record(tmp_path)
+
+
+def test_no_record(tmp_path):
+    with pytest.raises(LabError, match=r"is no run: it has no record\.json"):
+        record.read_record(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "types, name",
+    [
+        ([], "none"),
+        (["crosskd_lab.methods.crosskd.PredictionMimicking"], "KD"),
+        (["CrossKD", "crosskd_lab.methods.PKD"], "CrossKD+PKD"),
+    ],
+)
+def test_method_names(types, name):
+    assert record.method_name([{"type": one} for one in types]) == name
+
+
+def test_runs_become_rows(tmp_path):
+    first, second = tmp_path / "race" / "crosskd-0", tmp_path / "race" / "none-1"
+    record.start_record(first, **arguments(extra={"steps": 375, "gpus": ["H200"]}))
+    record.finish_record(first, "done", {"AP": 26.0})
+    record.start_record(second, **arguments(methods=None, teacher=None, seed=1))
+    (tmp_path / "not-a-run").mkdir()
+    assert record.find_runs(tmp_path) == [first, second]
+    frame = record.runs_frame(tmp_path)
+    assert list(frame["run"]) == ["race/crosskd-0", "race/none-1"]
+    assert list(frame["method"]) == ["CrossKD", "none"]
+    assert list(frame["options"]) == ["CrossKD(i=3)", ""]
+    assert list(frame["status"]) == ["done", "running"]
+    assert frame.loc[0, "AP"] == 26.0 and frame.loc[0, "steps"] == 375
+    assert np.isnan(frame.loc[1, "AP"])
+    assert "gpus" not in frame
+
+
+def test_no_runs(tmp_path):
+    assert record.find_runs(tmp_path / "missing") == []
+    assert record.runs_frame(tmp_path).empty
+
+
+@pytest.mark.parametrize("module", ["record"])
+def test_results_are_read_without_torch_or_mmdet(module):
+    code = f"import sys, crosskd_lab.{module}; print(*({{'torch', 'mmdet'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_a_broken_record_hides_no_other(tmp_path, capsys):
+    record.start_record(tmp_path / "a", **arguments())
+    for name, text in {"b": "{", "c": '{"schema": 1}', "d": '{"schema": 1, "methods": 3}'}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "record.json").write_text(text)
+    frame = record.runs_frame(tmp_path)
+    assert frame["run"].tolist() == ["a", "b", "c", "d"]
+    assert frame["status"].tolist() == ["running", *["broken"] * 3]
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 3 and all(line.startswith("crosskd-lab: ") for line in told)
+    assert f"{tmp_path}/c/record.json lacks 'teacher'" in told[1]

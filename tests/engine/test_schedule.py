@@ -1,0 +1,88 @@
+"""The engine's settings, from a handful of numbers."""
+
+import pytest
+
+from crosskd_lab.engine.schedule import engine_settings
+from crosskd_lab.errors import LabError
+
+DATA = dict(
+    size=160,
+    classes=["a", "b"],
+    train=dict(annotations="t.json", images="t"),
+    val=dict(annotations="v.json", images="v"),
+)
+
+
+def settings(**changed):
+    schedule = dict(steps=1500, batch=16, lr=0.02, warmup=200, validate_every=500) | changed
+    return engine_settings(DATA, schedule, seed=5)
+
+
+@pytest.mark.parametrize(
+    ("steps", "milestones"),
+    [(1500, [1000, 1375]), (12, [8, 11]), (90_000, [60_000, 82_500]), (100, [66, 91])],
+)
+def test_rates_fall_after_8_and_11_twelfths(steps, milestones):
+    warmup, steps_down = settings(steps=steps)["param_scheduler"]
+    assert steps_down["milestones"] == milestones and steps_down["gamma"] == 0.1
+    assert (warmup["begin"], warmup["end"]) == (0, min(200, steps))
+
+
+def test_numbers_reach_the_engine():
+    made = settings(validate_every=9000)
+    assert made["train_cfg"]["max_iters"] == made["train_cfg"]["val_interval"] == 1500
+    assert made["train_dataloader"]["batch_size"] == 16
+    assert made["train_dataloader"]["dataset"]["seed"] == 5
+    assert made["optim_wrapper"]["optimizer"]["lr"] == 0.02
+    assert made["auto_scale_lr"]["enable"] is False
+
+
+def test_only_training_flips_and_leaves_out_empty_images():
+    made = settings()
+    train, val = made["train_dataloader"]["dataset"]["dataset"], made["val_dataloader"]["dataset"]
+    assert [p["type"] for p in train["pipeline"]].count("RandomFlip") == 1
+    assert not any(p["type"] == "RandomFlip" for p in val["pipeline"])
+    assert train["filter_cfg"]["filter_empty_gt"] and val["filter_cfg"] is None
+    assert (train["ann_file"], val["ann_file"]) == ("t.json", "v.json")
+    assert train["metainfo"]["classes"] == val["metainfo"]["classes"] == ("a", "b")
+
+
+def test_no_warmup_is_no_rise():
+    (falls,) = settings(warmup=0)["param_scheduler"]
+    assert falls["type"] == "MultiStepLR"
+
+
+@pytest.mark.parametrize("name", ["steps", "batch", "validate_every", "lr", "warmup", "clip"])
+@pytest.mark.parametrize("value", [-1, "abc", None, True, float("nan"), float("inf"), 10**40])
+def test_numbers_that_make_no_sense_are_named(name, value):
+    with pytest.raises(LabError, match=rf"schedule\.{name} is .*: give a "):
+        settings(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["steps", "batch", "validate_every"])
+@pytest.mark.parametrize("value", [0, 0.5, 2.5])
+def test_counts_begin_at_one_and_are_whole(name, value):
+    with pytest.raises(LabError, match=rf"schedule\.{name} is {value}: give a whole number"):
+        settings(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"stpes": 1}, "schedule.stpes is unknown: schedule has steps"),
+        ({"optimizer": "SGD"}, "schedule.optimizer is 'SGD': give a dict"),
+        ({"optimizer": {"type": "SGD", "lr": 1}}, "the rate is schedule.lr"),
+        ({"shares": 3}, "schedule.shares is 3"),
+        ({"shares": {"neck": "x"}}, "schedule.shares.neck is 'x'"),
+    ],
+)
+def test_what_nothing_would_read_is_refused(entry, said):
+    with pytest.raises(LabError, match=said):
+        settings(**entry)
+
+
+@pytest.mark.parametrize("value", [0, -5, "x", (64, 64), 10**7, None])
+def test_an_image_size_that_makes_no_sense_is_named(value):
+    schedule = dict(steps=1, batch=1, lr=0.02, warmup=0, validate_every=1)
+    with pytest.raises(LabError, match=r"data\.size is "):
+        engine_settings(DATA | {"size": value}, schedule, seed=0)

@@ -1,0 +1,115 @@
+"""Numbers sent elsewhere by mmengine's own backends: nowhere unless asked, and then all of them."""
+
+from __future__ import annotations
+
+from importlib.machinery import ModuleSpec
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import VISBACKENDS
+from mmengine.visualization.vis_backend import BaseVisBackend
+
+from crosskd_lab.engine import train as loggers
+from crosskd_lab.engine.train import prepare_engine, train
+from crosskd_lab.errors import LabError
+
+HEARD: list[tuple[str, float, int]] = []
+
+
+@VISBACKENDS.register_module(force=True)
+class Eavesdropper(BaseVisBackend):
+    """Keeps what it is told."""
+
+    def _init_env(self) -> None:
+        pass
+
+    @property
+    def experiment(self) -> object:
+        return self
+
+    def add_scalars(self, scalar_dict, step=0, file_path=None, **more) -> None:
+        HEARD.extend((name, float(value), step) for name, value in scalar_dict.items())
+
+
+def every_step(cfg: Config) -> Config:
+    cfg.default_hooks.logger = dict(type="LoggerHook", interval=1)
+    return cfg
+
+
+def smoothed(rows: list[dict]) -> dict[int, float]:
+    """mmengine sends the mean of the last steps."""
+    first, second = (row["loss"] for row in rows if row["kind"] == "train")
+    return {1: first, 2: (first + second) / 2}
+
+
+@pytest.fixture(autouse=True)
+def _registered():
+    prepare_engine()
+    HEARD.clear()
+
+
+def test_scalars_arrive(tiny, tmp_path):
+    asked = {"vis_backends": [{"type": "Eavesdropper"}]}
+    cfg = every_step(tiny({**asked, "schedule.steps": 2}))
+    rows = []
+    results = train(cfg, tmp_path / "run", listeners=[rows.append])
+    losses = {step: value for name, value, step in HEARD if name == "loss"}
+    assert losses == pytest.approx(smoothed(rows), rel=1e-4)
+    assert {"loss_crosskd_cls", "lr"} <= {name for name, _, _ in HEARD}
+    (ap,) = [value for name, value, step in HEARD if name == "AP"]
+    assert ap == pytest.approx(results["AP"])
+
+
+def test_tensorboard_by_its_own_reader(tiny, tmp_path):
+    reader = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard here"
+    )
+    asked = {"vis_backends": [{"type": "TensorboardVisBackend"}]}
+    rows = []
+    train(every_step(tiny({**asked, "schedule.steps": 2})), tmp_path, listeners=[rows.append])
+    (events,) = tmp_path.rglob("events.out.tfevents.*")
+    read = reader.EventAccumulator(str(events.parent))
+    read.Reload()
+    told = {event.step: event.value for event in read.Scalars("loss")}
+    assert told == pytest.approx(smoothed(rows), rel=1e-4)
+
+
+def test_nothing_is_sent_unless_asked(tiny):
+    cfg = tiny()
+    assert [one.type for one in cfg.vis_backends] == ["LocalVisBackend"], "mmdet's own"
+    assert loggers.loggers(cfg) == [] and loggers.visualizer(cfg) is None
+    assert loggers.visualizer(Config()) is None
+
+
+@pytest.mark.parametrize(
+    "found", [None, ModuleSpec("wandb", None)], ids=["nothing", "a folder of that name"]
+)
+def test_a_missing_package_is_named_with_the_remedy(monkeypatch, found):
+    monkeypatch.setattr(loggers, "find_spec", lambda name: found)
+    with pytest.raises(LabError, match="^WandbVisBackend needs .* pip install wandb$"):
+        loggers.visualizer(Config(dict(vis_backends=[dict(type="WandbVisBackend")])))
+    with pytest.raises(LabError, match=r"pip install 'crosskd-lab\[tensorboard\]'"):
+        loggers.visualizer(Config(dict(vis_backends=[dict(type="TensorboardVisBackend")])))
+
+
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [
+        ([dict(type="ChalkBackend")], "mmengine has no 'ChalkBackend'; it has .*MLflowVisBackend"),
+        ("dict(type='WandbVisBackend')", "vis_backends is a list such as"),
+        ([dict(kind="WandbVisBackend")], "vis_backends is a list such as"),
+    ],
+)
+def test_a_slip_is_told(named, says):
+    with pytest.raises(LabError, match=says):
+        loggers.visualizer(Config(dict(vis_backends=named)))
+
+
+def test_the_command_line_adds_to_what_was_set():
+    from crosskd_lab.cli.train import parse_settings
+
+    board = {"type": "TensorboardVisBackend"}
+    assert parse_settings([], tensorboard=True) == {"vis_backends": [board]}
+    both = parse_settings(["vis_backends=[{'type': 'WandbVisBackend'}]"], tensorboard=True)
+    assert both["vis_backends"] == [{"type": "WandbVisBackend"}, board]
+    assert "vis_backends" not in parse_settings(["a=1"])

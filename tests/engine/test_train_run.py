@@ -1,0 +1,256 @@
+"""Runs: killed and resumed to the bit, stopped, blown up, recorded, re-trained, silent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from crosskd_lab.configs import read_config
+from crosskd_lab.engine.config import load_experiment
+from crosskd_lab.engine.hooks import last_checkpoint
+from crosskd_lab.engine.record import read_metrics, read_record
+from crosskd_lab.engine.train import prepare_engine, train
+from crosskd_lab.errors import LabError
+from crosskd_lab.pair import build_detector
+from crosskd_lab.stack.checkpoints import load_from_local, read_weights, save_weights, sha256
+
+HERE = Path(__file__).resolve().parent
+TRAINABLE = [dict(type="crosskd_lab.methods.CrossKD", i=3), dict(type="toy_methods.Adapted")]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Bit equality of nested dicts, lists and tensors."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def children(config: Path, folder: Path, *moments: str) -> list[str]:
+    """Train in a process whose children die at ``moments``; how each of them ended."""
+    paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", HERE / "killed_run.py", config, folder, *moments],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children, and there is no fork")
+def test_a_killed_run_ends_as_if_it_had_never_been(tiny, tmp_path):
+    schedule = {"schedule.steps": 10, "schedule.validate_every": 4}
+    config = tmp_path / "experiment.py"
+    config.write_text(tiny({"methods": TRAINABLE, **schedule}).pretty_text)
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    # before the first checkpoint (4), between two (4 and 8), between the second and its AP
+    assert children(config, killed, "train:2", "train:6", "ap", "end") == ["9", "9", "9", "0"]
+    assert children(config, whole, "end") == ["0"]
+
+    ours, theirs = (load_from_local(folder / "iter_10.pth") for folder in (killed, whole))
+    for part in ("state_dict", "optimizer", "param_schedulers", "distillation"):
+        assert same(ours[part], theirs[part]), part
+    rows, expected = (
+        read_metrics(folder).drop(columns="seconds_per_step") for folder in (killed, whole)
+    )
+    steps = [(row.kind, row.step) for row in rows.itertuples()]
+    validations = {4: 4, 8: 8, 10: 10}
+    assert steps == [
+        (kind, step)
+        for step in range(1, 11)
+        for kind in (["train", "val"] if step in validations else ["train"])
+    ]
+    assert rows.equals(expected)
+    record = read_record(killed)
+    assert (record["status"], len(record["resumed"])) == ("done", 3)
+    assert record["results"] == read_record(whole)["results"]
+
+    # the method's own part has trained and travels beside the student, which stays stock
+    scale = ours["distillation"]["methods"]["methods.1.scale"]
+    assert not torch.equal(scale, torch.ones_like(scale))
+    prepare_engine()
+    stock = build_detector(read_config("pocket/gfl_r18_w16").model)
+    assert ours["state_dict"].keys() == stock.state_dict().keys()
+    stock.load_state_dict(ours["state_dict"], strict=True)
+
+
+@pytest.fixture
+def hears_ctrl_c():
+    """As at a terminal; a process that nohup started in the background ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("stop", "raised"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGINT), KeyboardInterrupt),
+        (lambda: os.kill(os.getpid(), signal.SIGTERM), SystemExit),
+    ],
+)
+def test_a_stopped_run_says_so_and_goes_on(tiny, tmp_path, hears_ctrl_c, stop, raised):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(raised):
+        train(tiny(), tmp_path / "run", listeners=[lambda row: row["step"] == 3 and stop()])
+    assert read_record(tmp_path / "run")["status"] == "stopped"
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert last_checkpoint(tmp_path / "run") == tmp_path / "run" / "iter_2.pth"
+    heard: list[dict[str, Any]] = []
+    results = train(tiny(), tmp_path / "run", resume=True, listeners=[heard.append])
+    assert [row["step"] for row in heard] == [3, 4, 4]  # from the checkpoint on, not from the start
+    record = read_record(tmp_path / "run")
+    assert (record["status"], record["results"]) == ("done", results)
+    assert {"AP", "AP50", "l1_teacher", "l1_truth"} <= results.keys()
+    # once more when all is done: the results stay
+    assert train(tiny(), tmp_path / "run", resume=True) == results
+
+
+def test_a_run_of_epochs_knows_its_steps(tiny, tmp_path):
+    """24 images by 8 are three steps an epoch."""
+    cfg = tiny({"schedule.batch": 8})
+    cfg.train_dataloader.dataset = cfg.train_dataloader.dataset.dataset
+    cfg.train_dataloader.sampler = dict(type="DefaultSampler", shuffle=True)
+    cfg.train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=2, val_interval=2)
+    cfg.default_hooks.checkpoint.by_epoch = True
+    train(cfg, tmp_path / "run")
+    assert read_record(tmp_path / "run")["extra"]["steps"] == 6
+    assert read_metrics(tmp_path / "run")["step"].max() == 6
+
+
+@pytest.mark.parametrize(("value", "at"), [("nan", 1), ("inf", 3)])
+def test_a_loss_that_is_not_finite_stops_the_run_and_the_remedy_works(tiny, tmp_path, value, at):
+    exploding = [dict(type="toy_methods.Exploding", at=at, value=value)]
+    with pytest.raises(LabError, match=f"^step {at}: loss_exploding is {value}; ") as error:
+        train(tiny({"methods": exploding}), tmp_path / "run")
+    assert read_record(tmp_path / "run")["status"] == "failed"
+    assert read_record(tmp_path / "run")["reason"] == str(error.value)
+    if at == 1:
+        assert "before its first checkpoint" in str(error.value)
+        assert last_checkpoint(tmp_path / "run") is None
+        return
+    kept = tmp_path / "run" / "iter_2.pth"
+    assert f"--set load_from={kept} " in str(error.value)
+    weights = read_weights(kept)
+    assert all(weight.isfinite().all() for weight in weights.values())
+    # a rate of 0 leaves the weights as they were loaded
+    remedy = {"load_from": str(kept), "schedule.lr": 0.0, "schedule.steps": 1}
+    train(tiny(remedy), tmp_path / "lower")
+    trained = read_weights(tmp_path / "lower" / "iter_1.pth")
+    learnt = [name for name in weights if "running" not in name and "tracked" not in name]
+    assert all(torch.equal(weights[name], trained[name]) for name in learnt)
+
+
+def test_load_from_refuses_another_detector(tiny, tmp_path):
+    save_weights({"backbone.conv1.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(LabError, match="does not fit the detector"):
+        train(tiny({"load_from": str(tmp_path / "other.safetensors")}), tmp_path / "run")
+
+
+def test_a_run_learns_from_one_teacher_only(tiny, tmp_path):
+    prepare_engine()
+    teacher = build_detector(read_config("pocket/gfl_r18_w32").model)
+    weights = teacher.state_dict() | {"bbox_head.gfl_cls.bias": torch.zeros(10)}  # scores of 0.5
+    file = tmp_path / "teacher.safetensors"
+    settings = {"teacher.checkpoint": str(file), "schedule.steps": 2}
+    save_weights(weights, file)
+    train(tiny(settings), tmp_path / "run")
+    save_weights(weights | {"bbox_head.gfl_cls.bias": torch.ones(10)}, file)
+    with pytest.raises(LabError, match=r"teacher \(sha256\) was"):
+        train(tiny(settings), tmp_path / "run", resume=True)
+    assert read_record(tmp_path / "run")["status"] == "done"
+
+
+def test_a_run_teaches_by_its_folder_and_a_young_one_if_meant(tiny, tmp_path):
+    run = tmp_path / "run"
+    train(tiny(), run)
+    teacher = {"teacher.checkpoint": str(run), "schedule.steps": 2}
+    with pytest.raises(LabError, match="say --set teacher.young=True"):
+        train(tiny(teacher), tmp_path / "refused")
+    train(tiny({**teacher, "teacher.young": True}), tmp_path / "taught")
+    of_teacher = read_record(tmp_path / "taught")["teacher"]
+    assert of_teacher["sha256"] == sha256(run / "iter_4.pth")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.py").write_text((run / "config.py").read_text())
+    with pytest.raises(LabError, match="empty holds no checkpoint"):
+        tiny({"teacher.checkpoint": str(tmp_path / "empty")})
+
+
+def test_the_recorded_config_trains_the_same_again_anywhere(tiny, tmp_path):
+    first = train(tiny(), tmp_path / "a" / "first")
+    again = load_experiment(tmp_path / "a" / "first")
+    assert train(again, tmp_path / "second") == first
+    folders = [tmp_path / "a" / "first", tmp_path / "second"]
+    finals = [load_from_local(folder / "iter_4.pth")["state_dict"] for folder in folders]
+    assert same(*finals)
+    texts = [(folder / "config.py").read_text() for folder in folders]
+    assert texts[0] == texts[1]
+    records = [read_record(folder) for folder in folders]
+    for record in records:
+        record.pop("created"), record.pop("finished")
+    assert records[0] == records[1]
+    assert not any(str(tmp_path / "a") in str(value) for value in records[0].values())
+
+
+def test_a_moved_run_still_resumes(tiny, tmp_path):
+    def interrupt(row: dict[str, Any]) -> None:
+        if row["step"] == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), tmp_path / "run", listeners=[interrupt])
+    (tmp_path / "run").rename(tmp_path / "moved")
+    train(tiny(), tmp_path / "moved", resume=True)
+    assert read_metrics(tmp_path / "moved")["step"].tolist() == [1, 2, 2, 3, 4, 4]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_holds_one_run(tiny, tmp_path):
+    with pytest.raises(LabError, match="holds no run to resume"):
+        train(tiny(), tmp_path / "run", resume=True)
+    train(tiny({"schedule.steps": 1}), tmp_path / "run")
+    with pytest.raises(LabError, match="holds a run already"):
+        train(tiny(), tmp_path / "run")
+    with pytest.raises(LabError, match=r"schedule\.lr was 0\.\d+, now 0\.001"):
+        train(tiny({"schedule.lr": 0.001}), tmp_path / "run", resume=True)
+
+
+def test_training_says_nothing_of_its_own(tiny, tmp_path, capfd):
+    train(tiny({"schedule.steps": 2}), tmp_path / "run")
+    assert capfd.readouterr() == ("", "")
+    files = {path.name for path in (tmp_path / "run").iterdir() if path.is_file()}
+    assert files == {"config.py", "record.json", "metrics.jsonl", "iter_2.pth", "last_checkpoint"}
+    assert list((tmp_path / "run").glob("*/*.log"))
+    assert Config.fromfile(tmp_path / "run" / "config.py").randomness.seed == 3
+
+
+def test_a_run_says_its_form_and_precision(tiny, tmp_path):
+    two = {"schedule.steps": 2}
+    train(tiny(two), tmp_path / "usual")
+    train(tiny({**two, "precision": "bf16"}), tmp_path / "half")
+    train(tiny({**two, "fast": False}), tmp_path / "reference")
+    said = [read_record(tmp_path / name)["extra"] for name in ("usual", "half", "reference")]
+    forms = [(extra["fast"], extra["precision"]) for extra in said]
+    assert forms == [(True, "fp32"), (True, "bf16"), (False, "fp32")]
+    first = [
+        read_metrics(tmp_path / name).query("kind == 'train'").iloc[0]
+        for name in ("usual", "half", "reference")
+    ]
+    assert first[0]["loss"] == pytest.approx(first[2]["loss"], rel=1e-5)
+    assert first[1]["loss"] == pytest.approx(first[2]["loss"], rel=0.02)
+    assert first[1]["loss"] != first[0]["loss"]
+    with pytest.raises(LabError, match="precision=bf16 is for .* fast=False"):
+        train(tiny({**two, "fast": False, "precision": "bf16"}), tmp_path / "none")

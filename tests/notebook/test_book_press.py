@@ -1,0 +1,178 @@
+"""The book of three small notebooks, one of which fails, and the verb that makes it."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+import nbformat
+import pytest
+
+from crosskd_lab.cli import main
+from crosskd_lab.errors import LabError
+from crosskd_lab.notebook.book import build_book
+
+pytest.importorskip("ipykernel", reason="ipykernel is not installed")
+
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg"
+)
+NAMES = ("00_one", "01_two", "02_three")
+WIDGET = "application/vnd.jupyter.widget-view+json"
+FIRST = f"""
+from IPython.display import display
+
+print(scale * 2)
+view = {{"{WIDGET}": {{"model_id": "m"}}}}
+display({{**view, "image/png": "{PIXEL}==", "text/plain": "VBox(...)"}}, raw=True)
+display({{**view, "text/plain": "0 % of a progress bar"}}, raw=True)
+display({{}}, raw=True)  # what a closed progress bar leaves
+"""
+
+
+def write(folder, name, title, code):
+    cells = [
+        nbformat.v4.new_markdown_cell(f"# {title}\n\nWhat is $x_{{{name[1]}}}$?"),
+        nbformat.v4.new_code_cell('scale = "cpu"', metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_markdown_cell("Go on to [the next](01_two.ipynb)."),
+        nbformat.v4.new_code_cell(code),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, folder / name)
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("book")
+    write(folder, "00_one.ipynb", "One", FIRST)
+    write(folder, "01_two.ipynb", "Two & more", 'raise ValueError("no such\\nthing")')
+    write(folder, "02_three.ipynb", "Three", "print(6 * 7)")
+    heard = []
+
+    def listen(chapter, number, of):
+        index = (folder / "out" / "index.html").read_text(encoding="utf-8")
+        heard.append((chapter.page, number, of, index.count("not made yet")))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # of outputs that cannot be shown
+        chapters = build_book(folder / "out", "smoke", folder, listener=listen)
+    return folder / "out", chapters, heard
+
+
+def page(book, name):
+    return (book[0] / name).read_text(encoding="utf-8")
+
+
+def test_a_failure_names_cell_and_error_and_stops_no_other(book):
+    _, (one, two, three), _ = book
+    assert one.error is None and three.error is None
+    assert two.error == "cell 4: ValueError: no such"
+    assert "42" in page(book, "02_three.html")
+    assert "no such" in page(book, "01_two.html")
+
+
+def test_progress_is_told_chapter_by_chapter_and_the_contents_grow(book):
+    expected = [("00_one.html", 1, 3, 2), ("01_two.html", 2, 3, 1), ("02_three.html", 3, 3, 0)]
+    assert book[2] == expected
+
+
+def test_the_contents_list_titles_questions_and_failures(book):
+    index = page(book, "index.html")
+    assert re.findall(r'<a href="(\w+\.html)">([^<]+)</a>', index) == [
+        ("00_one.html", "One"),
+        ("01_two.html", "Two &amp; more"),
+        ("02_three.html", "Three"),
+    ]
+    assert index.count('alt="x_') == 3
+    assert index.count("Failed at cell 4: ValueError") == 1
+    assert "at scale smoke" in index
+
+
+def test_pages_lead_to_their_neighbours(book):
+    links = [
+        re.findall(r'<nav class="book">(.*?)</nav>', page(book, f"{n}.html"))[0] for n in NAMES
+    ]
+    targets = [re.findall(r'href="([^"]+)"', link) for link in links]
+    assert targets == [
+        ["index.html", "01_two.html"],
+        ["00_one.html", "index.html", "02_three.html"],
+        ["01_two.html", "index.html"],
+    ]
+
+
+def test_links_between_notebooks_lead_to_pages(book):
+    assert 'href="01_two.html">the next' in page(book, "00_one.html")
+
+
+def test_the_scale_reaches_the_notebook(book):
+    assert "smokesmoke" in page(book, "00_one.html")
+
+
+def test_a_widget_is_its_picture_and_a_bare_one_is_left_out(book):
+    one = page(book, "00_one.html")
+    assert PIXEL in one
+    assert not re.search(r"<pre>\s*VBox", one)
+    assert not re.search(r"<pre>\s*0 % of a progress bar", one)
+
+
+def test_pages_fetch_nothing_from_the_network(book):
+    for name in ("index", *NAMES):
+        text = page(book, f"{name}.html")
+        assert not re.search(r'(src|href)="(https?:)?//', text), name
+        assert not re.search(r"@import|url\(\s*[\"']?https?:", text), name
+        assert "<script" not in text, name
+
+
+def test_executed_notebooks_are_kept_and_no_drafts(book):
+    kept = sorted(path.name for path in book[0].iterdir())
+    assert kept == sorted(
+        ["index.html", *(f"{n}.{kind}" for n in NAMES for kind in ("html", "ipynb"))]
+    )
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(book, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(LabError, match="cannot be made"):
+        build_book(tmp_path / "file" / "book", "smoke", book[0].parent)
+
+
+def test_one_chapter_is_made_again_and_the_others_stay(book):
+    out, _, _ = book
+    (out / "00_one.html").unlink()
+    (made,) = build_book(out, "cpu", out.parent, only=["02"])
+    assert made.page == "02_three.html" and made.error is None
+    index = page(book, "index.html")
+    assert "<code>crosskd-lab book 00</code>" in index and 'href="00_one.html"' not in index
+    assert index.count("from an earlier build") == 1 and "at scale cpu" in index
+
+
+def test_the_verb_reports_a_failure_in_one_line_and_by_its_exit_code(
+    monkeypatch, tmp_path, capsys, book
+):
+    _, chapters, _ = book
+
+    def built(out, scale, only, listener):
+        assert only == ["00", "01"]
+        for number, chapter in enumerate(chapters, 1):
+            listener(chapter, number, len(chapters))
+        return chapters
+
+    monkeypatch.setattr("crosskd_lab.notebook.book.build_book", built)
+    with pytest.raises(SystemExit) as ended:
+        main(["book", "00", "01", "--scale", "smoke", "--out", str(tmp_path)])
+    told = capsys.readouterr()
+    assert ended.value.code == 1
+    assert told.err == "crosskd-lab: 01_two.ipynb, cell 4: ValueError: no such\n"
+    assert [line.split(":")[0] for line in told.out.splitlines()[:3]] == [
+        "[1/3] 00_one.ipynb",
+        "[2/3] 01_two.ipynb",
+        "[3/3] 02_three.ipynb",
+    ]
+
+
+def test_the_verb_refuses_an_unknown_scale(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["book", "--scale", "huge"])
+    assert ended.value.code == 1
+    assert "'huge' is unknown" in capsys.readouterr().err

@@ -1,0 +1,127 @@
+"""The judges accept right answers, hint at wrong ones, and never stop a notebook."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import torch
+
+from crosskd_lab.cross_head import align_statistics
+from crosskd_lab.notebook.exercises import check_align, check_gain, check_translation, judge_guess
+
+
+def test_the_labs_own_alignment_is_right():
+    assert check_align(align_statistics).startswith("Right")
+
+
+def over_everything(student, teacher):
+    return (student - student.mean()) / student.std() * teacher.std() + teacher.mean()
+
+
+def in_place(student, teacher):
+    student.data.zero_()
+    return teacher * student.sum()
+
+
+def shuffled(student, teacher):
+    aligned = align_statistics(student, teacher)
+    return aligned.flip(-1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        (lambda s, t: s, "the mean of channel 0"),
+        (lambda s, t: s - s.mean((0, 2, 3), True) + t.mean((0, 2, 3), True), "standard deviation"),
+        (over_everything, "take each channel's over batch"),
+        (lambda s, t: t, "no gradient reaches"),
+        (lambda s, t: align_statistics(s, t).detach(), "no gradient reaches"),
+        (lambda s, t: s.mean(), "return a tensor of the student's shape (2, 3, 4, 5), not ()"),
+        (lambda s, t: None, "not NoneType"),
+        (in_place, "changed in place"),
+        (shuffled, "no longer the student's"),
+        (lambda s, t: 1 / 0, "your function raised ZeroDivisionError"),
+    ],
+)
+def test_a_wrong_alignment_gets_a_hint(wrong, hint):
+    answer = check_align(wrong)
+    assert answer.startswith("Not yet: ")
+    assert hint in answer
+
+
+def paired_at_the_end(curves, method):
+    ends = curves[curves["step"] == 200].set_index("seed")
+    ap = {name: rows["AP"] for name, rows in ends.groupby("method")}
+    return float((ap[method] - ap["none"]).dropna().mean())
+
+
+def unpaired(curves, method):
+    ends = curves[curves["step"] == 200].groupby("method")["AP"].mean()
+    return float(ends[method] - ends["none"])
+
+
+def test_the_paired_gain_at_the_last_step_is_right():
+    assert check_gain(paired_at_the_end).startswith("Right")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        (lambda c, m: 0.0, "it gives 0 points"),
+        (unpaired, "seed 2 has no partner"),
+        (lambda c, m: "six", "return one number, not str"),
+        (lambda c, m: c["nothing"], "raised KeyError"),
+    ],
+)
+def test_a_wrong_gain_gets_a_hint(wrong, hint):
+    answer = check_gain(wrong)
+    assert answer.startswith("Not yet: ")
+    assert hint in answer
+
+
+CURVES = pd.DataFrame(
+    {
+        "method": ["none", "KD", "CrossKD"] * 2,
+        "seed": 0,
+        "step": [1] * 3 + [2] * 3,
+        "AP": [30.0, 20.0, 10.0, 18.0, 17.0, 26.0],
+    }
+)
+
+
+def test_a_guess_is_judged_pair_by_pair_at_the_end():
+    answer = judge_guess({"none": 1, "KD": 2, "CrossKD": 3}, CURVES)
+    assert answer.startswith("2 of 3 pairs")
+    assert "KD ended below none" in answer
+    assert judge_guess({"none": 2, "KD": 1, "CrossKD": 3}, CURVES).startswith("3 of 3 pairs")
+
+
+def test_a_guess_that_leaves_one_out_is_told():
+    assert "leaves out CrossKD" in judge_guess({"none": 1, "KD": 2}, CURVES)
+
+
+def test_a_race_without_an_order_judges_nothing():
+    flat = CURVES.assign(AP=0.01)
+    assert "no order" in judge_guess({"none": 1, "KD": 2, "CrossKD": 3}, flat)
+
+
+def best(scores, boxes):
+    anchor = scores.amax(-1).argmax(1)
+    rows = torch.arange(len(scores))
+    return scores[rows, anchor], boxes[rows, anchor]
+
+
+@pytest.mark.parametrize(
+    ("pick", "said"),
+    [
+        (best, "Right: one anchor a location speaks"),
+        (lambda s, b: (s.amax(1), best(s, b)[1]), "one anchor must speak for a location"),
+        (lambda s, b: (s[:, 0], b[:, 0]), "take at each location the anchor"),
+        (lambda s, b: (s[:, 1], b[:, 1]), "the largest score of any class"),
+        (lambda s, b: (best(s, b)[0], b[:, 0]), "the boxes must be those of the same anchors"),
+        (lambda s, b: s, "return two tensors"),
+        (lambda s, b: 1 / 0, "raised ZeroDivisionError"),
+    ],
+)
+def test_the_judge_of_the_translation(pick, said):
+    assert said in check_translation(pick)

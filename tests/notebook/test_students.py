@@ -1,0 +1,83 @@
+"""Students come ready to be looked at, and say where they come from."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from crosskd_lab.engine.record import finish_record, start_record
+from crosskd_lab.errors import LabError
+from crosskd_lab.notebook.students import checkpoint_of, effort, held_out, train_student
+
+
+def test_an_unknown_scale_lists_the_known_ones():
+    with pytest.raises(LabError, match="'huge' is unknown: choose one of smoke, cpu, gpu"):
+        effort("huge")
+
+
+def test_a_student_is_ready_and_says_where_it_comes_from(student):
+    assert student.origin == "4 steps of 4 images, just now"
+    assert not student.pair.student.training
+    assert not student.pair.teacher.training
+
+
+def test_training_moves_the_weights_and_says_how_far_it_is(tiny_scenes, capsys, student):
+    other = train_student("none", "smoke", tiny_scenes, teacher="random")
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1].startswith("none: step 4 of 4, loss ")
+    ours, theirs = (s.pair.student.bbox_head.gfl_cls.weight for s in (student, other))
+    assert not torch.equal(ours, theirs), "one start, two losses: the weights must part"
+
+
+def test_held_out_images_are_the_first_and_no_more_than_there_are(student, batch):
+    assert batch["inputs"].shape == (3, 3, 160, 160)
+    assert held_out(student, 2)["inputs"].shape == (2, 3, 160, 160)
+    names = [sample.metainfo["img_path"].rpartition("/")[2] for sample in batch["data_samples"]]
+    assert names == ["000000.png", "000001.png", "000002.png"]
+
+
+def test_a_runs_folder_stands_for_its_last_weights(tmp_path):
+    assert checkpoint_of("gfl_r18_w32") == "gfl_r18_w32"
+    with pytest.raises(LabError, match="holds no checkpoint"):
+        checkpoint_of(str(tmp_path))
+
+
+def finished_race(folder, weights, finished=True):
+    """A race's folder with one run whose last checkpoint holds ``weights``."""
+    run = folder / "none-s0"
+    data = {"path": "scenes", "checksum": "0"}
+    start_record(run, command=[], config="", seed=0, data=data, teacher=None, methods=None)
+    for step, kept in ((5, {}), (12, weights)):
+        torch.save({"state_dict": kept}, run / f"iter_{step}.pth")
+    finish_record(run, "done", results={})
+    if finished:
+        (folder / "race.csv").write_text("method,seed,step,AP\n")
+
+
+@pytest.fixture
+def scenes_of_the_lab(monkeypatch, tiny_scenes):
+    monkeypatch.setattr("crosskd_lab.notebook.students.lesson_scenes", lambda scale: tiny_scenes)
+
+
+@pytest.mark.usefixtures("scenes_of_the_lab")
+def test_a_finished_race_lends_its_student(student, tmp_path):
+    weights = {k: v.clone() for k, v in student.pair.student.state_dict().items()}
+    weights["bbox_head.gfl_cls.bias"] = torch.arange(10.0)
+    finished_race(tmp_path, weights)
+    lent = train_student("none", "smoke", teacher="random", race=tmp_path)
+    assert lent.origin == "your race, run none-s0, 12 steps"
+    assert lent.pair.student.bbox_head.gfl_cls.bias.tolist() == list(range(10))
+
+
+@pytest.mark.usefixtures("scenes_of_the_lab")
+def test_a_race_of_another_student_is_left_alone(tmp_path):
+    finished_race(tmp_path, {"neck.weight": torch.ones(1)})
+    trained = train_student("none", "smoke", teacher="random", race=tmp_path)
+    assert trained.origin.endswith("just now")
+
+
+@pytest.mark.usefixtures("scenes_of_the_lab")
+def test_a_race_that_still_runs_is_left_alone(student, tmp_path):
+    finished_race(tmp_path, dict(student.pair.student.state_dict()), finished=False)
+    trained = train_student("none", "smoke", teacher="random", race=tmp_path)
+    assert trained.origin.endswith("just now")

@@ -1,0 +1,84 @@
+"""The delivery is drawn where it happens: from which layer, into which, past what."""
+
+from __future__ import annotations
+
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.report.head_figures import (
+    CROSSED,
+    OWN,
+    SPARED,
+    TAUGHT,
+    Delivery,
+    HeadView,
+    Layer,
+    Tower,
+    delivery_figure,
+)
+
+
+def head(title, channels, convs, said="10 classes"):
+    tower = Tower(channels, (Layer("3×3", channels, "GN 16, ReLU"),) * convs, said)
+    return HeadView(title, {"cls": tower, "reg": tower})
+
+
+def draw(i, own, student=None, teacher=None):
+    student, teacher = student or head("S", 64, 4), teacher or head("T", 64, 4)
+    fitted = {"cls": "align: statistics", "reg": "align: nothing"}
+    return delivery_figure(student, teacher, Delivery(i, own, fitted))
+
+
+def boxes(ax):
+    """The boxes of both towers from the neck up, by their middle."""
+    found = [patch for patch in ax.patches if isinstance(patch, FancyBboxPatch)]
+    left = [box for box in found if box.get_x() + box.get_width() / 2 < 5]
+    right = [box for box in found if box.get_x() + box.get_width() / 2 > 5]
+    return [sorted(part, key=lambda box: box.get_y()) for part in (left, right)]
+
+
+def colours(part):
+    return [to_hex(box.get_facecolor()).upper() for box in part]
+
+
+@pytest.mark.parametrize("i", range(5))
+def test_colours_part_at_the_delivered_layer(i):
+    """Neck and C_1 ... C_i before, C_{i+1} ... C_5 after it, on both sides."""
+    for ax in draw(i, i).axes:
+        ours, theirs = boxes(ax)
+        assert colours(ours) == [TAUGHT] * (1 + i) + [SPARED] * (5 - i)
+        assert colours(theirs) == [OWN] * (1 + i) + [CROSSED] * (5 - i)
+
+
+@pytest.mark.parametrize(("i", "convs"), [(0, 4), (4, 4), (3, 3), (1, 3)])
+def test_the_arrow_leads_from_f_i_into_the_next_conv(i, convs):
+    own = i + convs - 4
+    for ax in draw(i, own, head("S", 32, convs)).axes:
+        ours, theirs = boxes(ax)
+        (arrow,) = (patch for patch in ax.patches if isinstance(patch, FancyArrowPatch))
+        (x0, y0), (x1, y1) = arrow._posA_posB
+        source, target = ours[own], theirs[i + 1]
+        assert (x0, y0) == pytest.approx(
+            (source.get_x() + source.get_width(), source.get_y() + source.get_height() / 2)
+        )
+        assert (x1, y1) == pytest.approx((target.get_x(), target.get_y() + target.get_height() / 2))
+
+
+def test_widths_are_channels_and_texts_are_those_given():
+    figure = draw(3, 2, head("small", 32, 3), head("large", 64, 4, "9 anchors × 10 classes"))
+    ours, theirs = boxes(figure.axes[0])
+    assert (len(ours), len(theirs)) == (5, 6)
+    assert {round(box.get_width() / theirs[0].get_width(), 3) for box in ours} == {0.5}
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert {"small", "large", "align: statistics", "class branch"} <= set(texts)
+    assert "$p^t$ and $\\hat{p}^s$: 9 anchors × 10 classes" in texts
+    assert "align: nothing" in [text.get_text() for text in figure.axes[1].texts]
+    assert "f_2^s" in figure.get_suptitle() and "i = 3" in figure.get_suptitle()
+
+
+@pytest.mark.parametrize(("i", "own", "whose"), [(5, 4, "T"), (4, 5, "S"), (-1, 0, "T")])
+def test_a_layer_that_is_not_there(i, own, whose):
+    with pytest.raises(LabError, match=f"{whose} has no layer"):
+        draw(i, own)

@@ -1,0 +1,140 @@
+"""Paper, recorded and yours in one table, each row against its own baseline."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from crosskd_lab.engine.record import finish_record, start_record
+from crosskd_lab.errors import LabError
+from crosskd_lab.report.results import COLUMNS, results
+from crosskd_lab.report.sweep_spec import append_line, read_sweep
+
+
+def write_run(folder, methods, seed, ap=None):
+    start_record(
+        folder,
+        command=["crosskd-lab", "race"],
+        config="",
+        seed=seed,
+        data={"path": "data/scenes", "checksum": "abc"},
+        teacher=None,
+        methods=methods,
+    )
+    if ap is not None:
+        finish_record(folder, "done", {"AP": ap, "AP50": ap + 10})
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two seeds: alone 20 and 22, CrossKD(i=2) 24 and 24; a study without a baseline; one open."""
+    for seed, alone, crossed in ((0, 20.0, 24.0), (1, 22.0, 24.0)):
+        write_run(tmp_path / "race" / f"none-s{seed}", [], seed, alone)
+        write_run(tmp_path / "race" / f"c-s{seed}", [{"type": "CrossKD", "i": 2}], seed, crossed)
+    write_run(tmp_path / "race" / "none-s2", [], 2)
+    write_run(tmp_path / "race" / "other", [{"type": "FGD"}], 0, 30.0)
+    write_run(tmp_path / "else" / "c", [{"type": "CrossKD"}], 0, 99.0)
+    return tmp_path
+
+
+def one(frame, **wanted):
+    for name, value in wanted.items():
+        frame = frame[frame[name] == value]
+    (row,) = frame.to_dict("records")
+    return row
+
+
+def test_the_papers_rows_are_held_against_its_own_student(tmp_path):
+    frame = results(1, runs=tmp_path, recorded_runs=tmp_path)
+    assert list(frame.columns) == COLUMNS
+    assert (frame["source"] == "paper").all()
+    best = one(frame, method="CrossKD", variant="3")
+    assert (best["study"], best["mean"]) == ("GFL-R50 → GFL-R18", 38.7)
+    assert best["difference"] == pytest.approx(38.7 - 35.8)
+    assert math.isnan(best["n"]) and math.isnan(best["half_width"]) and math.isnan(best["p_t"])
+    assert math.isnan(one(frame, method="none")["difference"])
+
+
+def test_a_table_without_a_baseline_takes_that_of_the_same_pair(tmp_path):
+    """Table 3 prints no student alone; Table 1 has it for the same pair: 35.8."""
+    frame = results(3, sources=["paper"])
+    assert one(frame, method="LD", variant="reg")["difference"] == pytest.approx(36.8 - 35.8)
+
+
+def test_each_pair_has_its_own_baseline():
+    """Table 7: RetinaNet-R101 pulls GFL-R50 from 40.2 down to 30.3 by mimicking."""
+    frame = results(7, sources=["paper"])
+    harmed = one(frame, study="RetinaNet-R101 → GFL-R50", method="KD")
+    assert harmed["difference"] == pytest.approx(-9.9)
+
+
+def test_the_gains_that_table_5_prints_come_out():
+    frame = results(5, sources=["paper"])
+    assert one(frame, method="CrossKD+PKD")["difference"] == pytest.approx(3.7)
+    assert one(frame, method="FitNets")["difference"] == pytest.approx(0.5)
+
+
+def test_runs_are_paired_by_seed_within_their_study(runs, tmp_path):
+    frame = results(1, runs=runs, recorded_runs=tmp_path / "none")
+    mine = one(frame, source="yours", variant="CrossKD(i=2)")
+    assert (mine["study"], mine["n"], mine["mean"]) == ("race", 2, 24.0)
+    # Differences 4 and 2: mean 3, s = sqrt(2), half width 12.7062 * sqrt(2) / sqrt(2).
+    assert mine["difference"] == 3.0
+    assert mine["difference_half_width"] == pytest.approx(12.7062, abs=1e-3)
+    assert mine["p_sign_flip"] == 0.5  # two of four sign patterns are as far out
+    alone = one(frame, source="yours", method="none")
+    assert (alone["n"], alone["mean"]) == (2, 21.0)  # the run that is open does not count
+    assert math.isnan(one(frame, source="yours", study="else")["difference"])
+
+
+def test_only_methods_of_the_table_are_shown(runs, tmp_path):
+    shown = results(1, runs=runs, recorded_runs=tmp_path / "none").query("source == 'yours'")
+    assert set(shown["method"]) == {"none", "CrossKD"}
+    assert "FGD" in set(results(5, runs=runs)["method"])
+
+
+def test_recorded_and_yours_are_kept_apart(runs):
+    frame = results(1, "AP50", ["recorded", "yours"], runs=runs, recorded_runs=runs)
+    crossed = frame[frame["variant"] == "CrossKD(i=2)"]
+    assert crossed["source"].tolist() == ["recorded", "yours"]
+    assert crossed["mean"].tolist() == [34.0, 34.0]
+    assert crossed["n"].tolist() == [2, 2]
+
+
+def test_the_papers_ld_is_this_labs_kd(tmp_path):
+    write_run(tmp_path / "race" / "kd", [{"type": "PredictionMimicking"}], 0, 21.0)
+    assert len(results(4, sources=["yours"], runs=tmp_path)) == 1
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    assert results(1, sources=["yours"], runs=tmp_path).empty
+    with pytest.raises(LabError, match="Tables 1 to 8"):
+        results(9)
+    with pytest.raises(LabError, match="AP75"):
+        results(1, "mAP")
+    with pytest.raises(LabError, match="theirs"):
+        results(1, sources=["theirs"])
+
+
+def test_a_tables_own_sweep_is_read_from_its_records(tmp_path):
+    """Table 4's rows none and crosskd, recorded by another sweep under other names."""
+    rows = {row.name: row for row in read_sweep("table4").rows}
+    for seed, alone, crossed in ((0, 20.0, 24.0), (1, 22.0, 28.0)):
+        for name, methods, ap in (("none", [], alone), ("crosskd", [{"type": "CrossKD"}], crossed)):
+            line = {"row": "x", "key": rows[name].key, "seed": seed, "status": "done", "AP": ap}
+            line |= {"method": methods, "steps": 240, "train_seconds": 60}
+            append_line(tmp_path / "table1.jsonl", line)
+    check = {"recorded": None, "date": "2026-11-28T01:02:03Z", "difference": 0.5}
+    kept = json.dumps({rows["crosskd"].key: {"0": check}})
+    (tmp_path / "confirmed.json").write_text(kept)
+    frame = results(4, sources=["recorded"], recorded_runs=tmp_path)
+    assert list(frame.columns) == COLUMNS and frame["variant"].tolist() == ["none", "crosskd"]
+    row = one(frame, method="CrossKD")
+    assert (row["n"], row["mean"], row["difference"], row["steps"]) == (2, 26.0, 5.0, 240)
+    assert (row["study"], row["source"]) == ("table4", "recorded")
+    assert row["stale"] == "first losses 50.0% apart, 2026-11-28"
+    assert row["difference_half_width"] == pytest.approx(12.706205, rel=1e-6)
+    assert 0 < row["p_t"] < 1 and row["p_sign_flip"] == pytest.approx(0.5)
+    assert math.isnan(one(frame, method="none")["difference"])

@@ -1,0 +1,159 @@
+"""Means, intervals and paired tests against hand-computed values."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from crosskd_lab.errors import LabError
+from crosskd_lab.files import PROJECT
+from crosskd_lab.report.results import whole_again
+from crosskd_lab.report.stats import (
+    STRAY,
+    Paired,
+    difference_to_baseline,
+    paired,
+    points,
+    summarise,
+)
+
+# Quantiles 0.975 of Student's t with 1 and 2 degrees of freedom, from a printed table.
+T1, T2 = 12.706205, 4.302653
+
+
+def runs(**values):
+    """A row a run: method to its values under seeds 0, 1, ..."""
+    rows = [
+        {"method": method, "seed": seed, "AP": ap}
+        for method, aps in values.items()
+        for seed, ap in enumerate(aps)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ((19.06, 2.04), "19.1 ± 2.0"),
+        ((10.07, 0.14), "10.1 ± <0.6"),
+        ((-0.04, 0.9, "+"), "+0.0 ± 0.9"),
+        ((5.0,), "5.0"),
+        ((math.nan,), "–"),
+    ],
+)
+def test_no_interval_is_printed_that_is_narrower_than_a_rerun_strays(numbers, said):
+    assert points(*numbers) == said
+
+
+def test_the_least_interval_is_what_whole_reruns_strayed_by():
+    apart = whole_again()["apart"].max()
+    assert STRAY - 0.1 < apart <= STRAY
+    for text in ("docs/regime.md", "notebooks/13_what_held.ipynb"):
+        assert f"below {STRAY}" in (PROJECT / text).read_text("utf-8")
+
+
+def test_summary_by_hand():
+    # 1, 2, 3: mean 2, s = 1. 10, 14: mean 12, s = sqrt(8).
+    table = summarise(runs(KD=[1.0, 2.0, 3.0], CrossKD=[10.0, 14.0], none=[5.0]), "method")
+    assert table["method"].tolist() == ["KD", "CrossKD", "none"]
+    assert table["n"].tolist() == [3, 2, 1]
+    assert table["mean"].tolist() == [2.0, 12.0, 5.0]
+    assert table["half_width"][0] == pytest.approx(T2 / math.sqrt(3), rel=1e-6)
+    assert table["half_width"][1] == pytest.approx(T1 * math.sqrt(8) / math.sqrt(2), rel=1e-6)
+    assert math.isnan(table["half_width"][2])
+
+
+def test_unfinished_runs_and_missing_values_do_not_count():
+    frame = runs(KD=[1.0, 3.0, 100.0, float("nan")])
+    frame["status"] = ["done", "done", "failed", "done"]
+    assert summarise(frame, "method")[["n", "mean"]].to_numpy().tolist() == [[2, 2.0]]
+
+
+def test_sources_are_never_mixed():
+    own = runs(CrossKD=[20.0, 22.0]).assign(source="yours", status="done")
+    paper = pd.DataFrame({"source": ["paper"], "method": ["CrossKD"], "AP": [43.7]})
+    table = summarise(pd.concat([own, paper]), "method")
+    assert table[["source", "n", "mean"]].to_numpy().tolist() == [
+        ["yours", 2, 21.0],
+        ["paper", 1, 43.7],
+    ]
+
+
+def test_a_seed_twice_is_no_repetition():
+    frame = pd.concat([runs(KD=[1.0]), runs(KD=[2.0])])
+    with pytest.raises(LabError, match="several runs of method KD, seed 0"):
+        summarise(frame, "method")
+
+
+def test_rows_of_the_paper_are_not_averaged():
+    frame = pd.DataFrame({"source": "paper", "method": ["CrossKD"] * 2, "AP": [38.2, 38.7]})
+    with pytest.raises(LabError, match="several runs of source paper, method CrossKD"):
+        summarise(frame, "method")
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(LabError, match=r"has no AP75: it has method, seed, AP"):
+        summarise(runs(KD=[1.0]), "method", "AP75")
+
+
+def test_paired_by_hand():
+    # Differences 1, 2, 3: mean 2, s = 1, t = 2 sqrt(3) = 3.4641 with 2 degrees of freedom, for
+    # which P(|T| > t) = 1 - t / sqrt(t^2 + 2) = 0.0741799. Of the 8 sign flips, 2 reach |mean| 2.
+    found = paired(runs(CrossKD=[11.0, 22.0, 33.0], KD=[10.0, 20.0, 30.0]), "CrossKD", "KD")
+    assert (found.n, found.difference) == (3, 2.0)
+    assert found.half_width == pytest.approx(T2 / math.sqrt(3), rel=1e-6)
+    assert found.p_t == pytest.approx(1 - math.sqrt(12 / 14), rel=1e-9)
+    assert found.p_sign_flip == pytest.approx(2 / 8)
+
+
+def test_sign_flips_counted_by_hand():
+    # 1, -2, 3 sums to 2; of the eight sums ±1±2±3 = ±6, ±4, ±2, 0, 0 six are at least 2 in size.
+    found = paired(runs(CrossKD=[1.0, -2.0, 3.0], KD=[0.0] * 3), "CrossKD", "KD")
+    assert found.p_sign_flip == pytest.approx(6 / 8)
+    # Ten differences of one sign: 2 of 1024.
+    found = paired(runs(CrossKD=[1.0 + k for k in range(10)], KD=[0.0] * 10), "CrossKD", "KD")
+    assert found.p_sign_flip == pytest.approx(2 / 1024)
+
+
+def test_no_difference_at_all():
+    found = paired(runs(CrossKD=[1.0, 2.0], KD=[1.0, 2.0]), "CrossKD", "KD")
+    assert found == Paired(2, 0.0, 0.0, 1.0, 1.0)
+
+
+def test_only_common_seeds_are_paired():
+    found = paired(runs(CrossKD=[5.0, 6.0, 90.0], KD=[1.0, 3.0]), "CrossKD", "KD")
+    assert (found.n, found.difference) == (2, 3.5)
+
+
+def test_one_seed_has_no_interval():
+    found = paired(runs(CrossKD=[5.0], KD=[1.0]), "CrossKD", "KD")
+    assert (found.n, found.difference, found.p_sign_flip) == (1, 4.0, 1.0)
+    assert math.isnan(found.half_width) and math.isnan(found.p_t)
+
+
+def test_what_cannot_be_paired():
+    frame = runs(CrossKD=[5.0], KD=[1.0])
+    with pytest.raises(LabError, match="no seed in common"):
+        paired(frame, "CrossKD", "PKD")
+    frame["source"] = ["yours", "recorded"]
+    with pytest.raises(LabError, match="several sources"):
+        paired(frame, "CrossKD", "KD")
+    with pytest.raises(LabError, match="several runs of method KD, seed 0"):
+        paired(runs(KD=[1.0]).loc[[0, 0]], "CrossKD", "KD")
+
+
+def test_differences_to_the_baseline():
+    frame = runs(none=[10.0, 20.0], KD=[9.0, 21.0], CrossKD=[15.0, 26.0])
+    table = difference_to_baseline(frame)
+    assert table["method"].tolist() == ["CrossKD", "KD"]
+    assert table["difference"].tolist() == [5.5, 0.0]
+    assert table["half_width"][0] == pytest.approx(T1 * 0.5, rel=1e-6)  # 5 and 6: s/sqrt(2) = 0.5
+
+
+def test_differences_are_taken_within_a_source():
+    own = runs(none=[10.0], KD=[9.0]).assign(source="yours")
+    shipped = runs(none=[30.0], KD=[33.0]).assign(source="recorded")
+    table = difference_to_baseline(pd.concat([own, shipped]))
+    assert table[["source", "difference"]].to_numpy().tolist() == [["recorded", 3], ["yours", -1]]

@@ -1,0 +1,142 @@
+"""A pair held against a set: stopped and resumed, it counts what one go would have counted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from crosskd_lab.classes import trained_classes
+from crosskd_lab.configs import RANDOM, TEACHERS
+from crosskd_lab.errors import LabError
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
+from crosskd_lab.runs.dataset_analysis import open_survey, survey_conflict, survey_gradients
+from crosskd_lab.stack.checkpoints import read_weights
+
+CONFIG = "pocket/gfl_r18_w16"
+
+
+@pytest.fixture(scope="module")
+def survey(scenes_dir):
+    return open_survey(RANDOM, CONFIG, scenes_dir, teacher_config=CONFIG)
+
+
+@pytest.fixture(scope="module")
+def whole(survey):
+    return survey_conflict(survey, batch=4)
+
+
+class Killed(Exception):
+    pass
+
+
+def stop_after(survey, images, monkeypatch):
+    """Let the set break off when the image at index ``images`` is asked for."""
+    original = type(survey.dataset).__getitem__
+
+    def read(self, index):
+        if index >= images:
+            raise Killed
+        return original(self, index)
+
+    monkeypatch.setattr(type(survey.dataset), "__getitem__", read)
+
+
+def test_the_set_is_read_once_in_order(survey):
+    ids = [s.img_id for batch in survey.batches(5) for s in batch["data_samples"]]
+    assert ids == sorted(set(ids))
+    assert len(ids) == 16
+    later = [s.img_id for batch in survey.batches(5, 3, 9) for s in batch["data_samples"]]
+    assert later == ids[3:9]
+
+
+def test_everything_is_counted(survey, whole):
+    assert whole.images == 16
+    # 160 x 160 pixels: 20 x 20, 10 x 10, 5 x 5, 3 x 3 and 2 x 2 locations, none ignored.
+    per_level = whole.counts.sum((1, 2, 3)) / 16
+    assert per_level.tolist() == [400, 100, 25, 9, 4]
+    boxes = sum(len(s["data_samples"].gt_instances) for s in survey.dataset)
+    assert whole.positives.sum() >= boxes
+
+
+def test_conflict_goes_by_the_names_of_classes_not_by_their_ids(scenes_dir, turned_dir, tmp_path):
+    shipped = TEACHERS / "gfl_r18_w32.safetensors"
+    names = trained_classes(Config(), shipped)
+    file = tmp_path / "teacher.pt"
+    torch.save({"state_dict": read_weights(shipped), "meta": {"CLASSES": tuple(names)}}, file)
+    ratios = []
+    for data in (scenes_dir, turned_dir):
+        opened = open_survey(str(file), CONFIG, data, teacher_config="pocket/gfl_r18_w32")
+        frame = survey_conflict(opened).frame()
+        assert opened.classes == tuple(names)
+        ratios.append(frame[frame["by"] == "class"]["ratio"].to_numpy())
+    assert np.array_equal(*ratios, equal_nan=True)
+
+
+def test_neither_detector_trains(survey):
+    assert not survey.pair.student.training
+    assert not survey.pair.teacher.training
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+def test_the_batch_size_does_not_matter(survey, whole, batch):
+    other = survey_conflict(survey, batch=batch)
+    assert (other.positives == whole.positives).all()
+    # Sums of floats in another order move a location across a bin's edge at most rarely.
+    assert abs(other.counts - whole.counts).sum() <= 2 * 0.01 * whole.counts.sum()
+
+
+def test_killed_and_resumed_equals_uninterrupted(survey, whole, tmp_path, monkeypatch):
+    state = tmp_path / "counts.npz"
+    with monkeypatch.context() as patch:
+        stop_after(survey, 14, patch)
+        with pytest.raises(Killed):
+            survey_conflict(survey, state=state, batch=4, every=8)
+    read = []
+    original = type(survey.dataset).__getitem__
+    monkeypatch.setattr(
+        type(survey.dataset), "__getitem__", lambda s, i: read.append(i) or original(s, i)
+    )
+    resumed = survey_conflict(survey, state=state, batch=4, every=8)
+    assert read == list(range(8, 16))  # 12 were counted, 8 of them were written down
+    assert (resumed.counts == whole.counts).all()
+    assert (resumed.positives == whole.positives).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["counts.npz"]
+
+
+def test_a_finished_survey_is_read_not_repeated(survey, whole, tmp_path, monkeypatch):
+    state = tmp_path / "counts.npz"
+    survey_conflict(survey, state=state, batch=4)
+    stop_after(survey, 0, monkeypatch)
+    assert (survey_conflict(survey, state=state).counts == whole.counts).all()
+
+
+def test_counts_of_another_target_are_not_mixed_in(survey, tmp_path):
+    survey_conflict(survey, state=tmp_path / "counts.npz", batch=8)
+    with pytest.raises(LabError, match="counts another pair"):
+        survey_conflict(survey, boxes="exact", state=tmp_path / "counts.npz")
+
+
+def test_gradients_over_the_first_images(survey):
+    methods = {"CrossKD": CrossKD(), "KD": PredictionMimicking()}
+    frame = survey_gradients(survey, methods, [("neck", 0)], images=5, batch=3)
+    assert len(frame) == 5 * 3
+    assert frame["image"].nunique() == 5
+    assert frame["inside"].between(0, 1).all()
+    assert frame["gini"].between(0, 1).all()
+
+
+def test_the_students_weights_are_used_when_given(survey, scenes_dir, tmp_path):
+    weights = {k: v + 1 for k, v in survey.pair.student.state_dict().items()}
+    file = tmp_path / "student.pth"
+    torch.save(weights, file)
+    other = open_survey(RANDOM, CONFIG, scenes_dir, teacher_config=CONFIG, student_weights=file)
+    name = "bbox_head.gfl_cls.bias"
+    assert torch.equal(other.pair.student.state_dict()[name].cpu(), weights[name].cpu())
+    assert other.identity["weights"] != survey.identity["weights"]
+
+
+def test_a_random_teacher_needs_a_config(scenes_dir):
+    with pytest.raises(LabError, match="teacher-config"):
+        open_survey(RANDOM, CONFIG, scenes_dir)

@@ -1,0 +1,130 @@
+"""What a launch decides, and what it refuses before anything has started."""
+
+import pytest
+
+from crosskd_lab.configs import read_config
+from crosskd_lab.engine import train as loggers
+from crosskd_lab.engine.record import finish_record, start_record
+from crosskd_lab.errors import LabError
+from crosskd_lab.files import sole_writer
+from crosskd_lab.runs import launch as checks
+from crosskd_lab.runs.launch import launch, prepare
+from crosskd_lab.runs.launch_plan import PLAN, WORKER, LaunchPlan
+
+
+def test_a_dry_run_says_what_it_would_do(small, capsys, tmp_path):
+    assert launch(**small(6), processes=2, dry_run=True) is None
+    said = capsys.readouterr().out
+    assert "2 x 2 = 4 images a step" in said
+    assert "rate      0.04, scaled from 0.02 with the batch" in said
+    assert "torch.distributed.run --standalone --nnodes=1 --nproc-per-node=2" in said
+    assert launch(**small(6), gpus=8, dry_run=True) is None  # for a machine that has them
+    assert "--nnodes=1 --nproc-per-node=8" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_cannot_start_is_refused_first(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
+    with pytest.raises(LabError, match="64 GPUs were asked for"):
+        launch(**small(6), gpus=64)
+    with pytest.raises(LabError, match="one process a GPU"):
+        launch(**small(6), gpus=2, processes=3)
+    with pytest.raises(LabError, match="at least 1"):
+        launch(**small(6), processes=0)
+    with pytest.raises(LabError, match="there is no teacher 'nobody'"):
+        words = small(6)
+        words["settings"]["teacher.checkpoint"] = "nobody"
+        launch(**words)
+    with pytest.raises(LabError, match="WandbVisBackend needs .*: pip install wandb"):
+        words = small(6)
+        words["settings"]["vis_backends"] = [{"type": "WandbVisBackend"}]
+        launch(**words)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LabError, match='"srun".*this machine reaches no SLURM'):
+        launch(**small(6), slurm="gpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_a_run_is_refused(small, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "record.json").write_text("{}")
+    with pytest.raises(LabError, match="holds a run already: 'crosskd-lab runs --resume"):
+        launch(**small(6))
+
+
+def test_the_plan_knows_the_length_of_the_run(small):
+    plan = prepare(**small(6))
+    assert (plan.steps, plan.processes, plan.gpus) == (6, 1, 0)
+
+
+def test_several_machines_are_started_by_hand(small, capsys, tmp_path):
+    """Every machine reads the plan from the shared folder; here nothing starts."""
+    run = launch(**small(6), processes=2, nodes=3)
+    said = capsys.readouterr().out
+    assert "6 x 2 = 12 images a step" in said
+    assert "by hand, on each of the 3 machines" in said and "HEAD_NODE=<name of the first>" in said
+    plan = LaunchPlan.read(run.folder)
+    meet = f"--rdzv-endpoint=$HEAD_NODE:{plan.port} --rdzv-id={plan.meeting}"
+    assert f"{meet} --nnodes=3 --nproc-per-node=2" in said
+    assert f"-m {WORKER} {run.folder}\n" in said
+    assert run.status == "waiting" and run.wait() == "waiting"
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [PLAN]
+    with pytest.raises(LabError, match="is waiting"):
+        run.resume()
+    start_record(
+        run.folder,
+        **dict(command=["x"], config="", seed=0, data={"path": "d", "checksum": "1"}),
+        **dict(teacher=None, methods=None),
+    )
+    assert run.status == "running", "what its record says; nobody here can know better"
+    finish_record(run.folder, "stopped", reason="interrupted")
+    with pytest.raises(LabError, match=r"by hand on 3 machines: say again on each .*HEAD_NODE"):
+        run.resume()
+
+
+def test_machines_by_hand_need_no_gpu_where_they_are_planned(small, capsys):
+    """And no two jobs meet each other's processes."""
+    words = small(6)
+    first, second = (prepare(**words, gpus=8, nodes=2) for _ in range(2))
+    assert first.meeting != second.meeting and 20000 <= first.port < 30000
+    assert launch(**words, gpus=8, nodes=2, dry_run=True) is None
+    assert "--nproc-per-node=8" in capsys.readouterr().out
+
+
+def test_weights_that_cannot_be_had_are_named_before_the_start(
+    small, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    address = "http://127.0.0.1:9/resnet.pth"  # where nobody listens
+    words = small(6)
+    words["settings"]["load_from"] = address
+    assert launch(**words, dry_run=True) is None
+    assert f"weights   {address}, fetched before the start" in capsys.readouterr().out
+    with pytest.raises(LabError, match=f"begins with {address}.*put the file at {tmp_path}/hub/"):
+        launch(**words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_names_the_weights_of_its_backbone():
+    cfg = read_config("paper/parts/gfl_r18")
+    assert checks.addresses(cfg) == ["torchvision://resnet18"]
+    assert checks.addresses(read_config("pocket/gfl_r18_w16")) == []
+
+
+def test_a_folder_that_someone_writes_into_is_refused(small, tmp_path):
+    with (
+        sole_writer(tmp_path / "run"),
+        pytest.raises(LabError, match=r"run is being written by process \d+ on .*choose another"),
+    ):
+        launch(**small(6))
+
+
+def test_a_dry_run_for_a_cluster_says_what_would_be_submitted(small, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert launch(**small(6), gpus=8, nodes=2, slurm="fast", dry_run=True) is None
+    said = capsys.readouterr().out
+    assert "16 x 2 = 32 images a step" in said
+    assert "to partition fast, by submitit" in said and "2 x 8 tasks, 8 GPUs a machine" in said
+    assert "torch.distributed.run" not in said, "SLURM starts the tasks itself"
+    assert "this machine reaches no SLURM" in said
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,34 @@
+"""``launch --gpus 1``: a run on the GPU, killed in the middle and resumed to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import psutil
+import pytest
+
+from crosskd_lab.engine.hooks import last_checkpoint
+from crosskd_lab.engine.record import read_record
+from crosskd_lab.runs import processes as process
+from crosskd_lab.runs.launch import launch
+
+pytestmark = pytest.mark.cuda
+
+
+def test_a_run_on_a_gpu_is_killed_and_goes_on(small, tmp_path):
+    run = launch(**small(60), gpus=1, restarts=0)
+    deadline = time.monotonic() + 90
+    while last_checkpoint(run.folder) is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert last_checkpoint(run.folder) is not None, run.tail()
+    torchrun = process.find(run.folder)
+    for one in (*torchrun.children(recursive=True), torchrun):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    assert run.wait(60) != "done"
+    run.resume()
+    assert run.wait(90) == "done", run.tail()
+    record = read_record(run.folder)
+    assert run.step == 60 and record["resumed"] and record["extra"]["gpus"]
+    assert run.results()["AP"] >= 0

@@ -1,0 +1,289 @@
+"""Runs that really train in processes of their own: watched, stopped, killed, resumed, cut short.
+
+Few and full: every start costs the import of the detector library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from crosskd_lab.engine.hooks import last_checkpoint
+from crosskd_lab.engine.record import append_metrics, read_metrics, read_record, start_record
+from crosskd_lab.errors import LabError
+from crosskd_lab.files import sole_writer
+from crosskd_lab.runs import processes as process
+from crosskd_lab.runs.launch import launch
+from crosskd_lab.runs.launch_plan import LOG, LaunchPlan
+from crosskd_lab.runs.processes import Run
+
+PATIENCE = 200  # seconds
+
+
+def until(what, patience: float = PATIENCE) -> None:
+    """Wait for a condition to come true."""
+    deadline = time.monotonic() + patience
+    while not what():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.1)
+
+
+def family(run: Run) -> list[psutil.Process]:
+    said = json.loads((run.folder / "process.json").read_text())
+    leader = psutil.Process(said["pid"])
+    return [leader, *leader.children(recursive=True)]
+
+
+def nobody_left(processes: list[psutil.Process]) -> bool:
+    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+
+
+def no_half_files(folder: Path) -> bool:
+    return not list(folder.rglob("*.part"))
+
+
+@pytest.mark.timeout(600)
+def test_the_life_of_a_run(small, tmp_path):
+    """Started by a process that dies at once, found again, stopped as a scheduler does, resumed
+    from a cut checkpoint's forerunner, done with the metrics of a run that was never disturbed."""
+    words = small(16)
+    code = (
+        "import sys, json, os; from crosskd_lab.runs.launch import launch; "
+        "w = json.loads(sys.argv[1]); launch(**w); os.kill(os.getpid(), 9)"  # as a kernel dies
+    )
+    starter = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, json.dumps(words, default=str)],
+        capture_output=True,
+        text=True,
+    )
+    assert starter.returncode == -signal.SIGKILL, starter.stderr
+    run = Run.open(tmp_path / "run")
+    until(lambda: run.status == "running")
+    assert "step" in repr(run)
+    until(lambda: (last_checkpoint(run.folder) or Path("iter_0")).name == "iter_8.pth")
+    processes = family(run)
+    processes[0].send_signal(signal.SIGTERM)
+    until(lambda: nobody_left(processes))
+    assert run.status == "stopped" and no_half_files(run.folder)
+    assert read_record(run.folder)["reason"] == "interrupted"
+    newest = last_checkpoint(run.folder)
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[: len(whole) // 2])  # the disk lost half of it
+    before = last_checkpoint(run.folder)
+    assert before is not None and before.name < newest.name or len(before.name) < len(newest.name)
+    with pytest.raises(LabError, match="was not launched"):
+        Run.open(tmp_path)
+    run.resume()
+    with pytest.raises(LabError, match="watch it, or stop it first"):
+        run.resume()
+    assert run.wait(PATIENCE) == "done"
+    assert run.results()["AP"] >= 0 and run.step == 16
+    assert read_record(run.folder)["resumed"]
+    with pytest.raises(LabError, match="is done: launch another"):
+        run.resume()
+    straight = launch(**{**words, "out": tmp_path / "straight"})
+    assert straight.wait(PATIENCE) == "done", straight.tail()
+    mine, theirs = (
+        read_metrics(r.folder).query("kind == 'val'").drop(columns="kind").reset_index(drop=True)
+        for r in (run, straight)
+    )
+    assert mine.equals(theirs), "a run that was stopped and resumed differs from one that was not"
+
+
+@pytest.mark.timeout(600)
+def test_one_of_two_processes_is_killed_and_the_run_goes_on(small, tmp_path):
+    run = launch(**small(12), processes=2, restarts=1)
+    until(lambda: last_checkpoint(run.folder) is not None or run.status == "failed")
+    assert run.status == "running", run.tail(60)
+    workers = [p for p in family(run)[1:] if "crosskd_lab.runs.worker" in " ".join(p.cmdline())]
+    assert len(workers) == 2, run.tail()
+    everyone = family(run)
+    workers[1].kill()
+    assert run.wait(PATIENCE) == "done", run.tail(60)
+    record = read_record(run.folder)
+    assert record["extra"]["processes"] == 2
+    assert len(record["resumed"]) == 1, "torchrun started the processes once more"
+    assert sorted(read_metrics(run.folder).query("kind == 'val'")["step"]) == [4, 8, 12]
+    assert nobody_left(everyone) and no_half_files(run.folder)
+
+
+@pytest.mark.timeout(600)
+def test_torchrun_itself_is_killed_and_leaves_no_one_behind(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = launch(**small(12), processes=2, restarts=1)
+    until(lambda: last_checkpoint(run.folder) is not None or run.status == "failed")
+    assert run.status == "running", run.tail(60)
+    everyone = family(run)
+    assert len(process.workers(run.folder)) == 3, "torchrun and two workers"
+    everyone[0].kill()
+    until(lambda: nobody_left(everyone), 60)
+    assert not process.workers(run.folder) and no_half_files(run.folder)
+    assert (run.status, run.reason) == ("stopped", "torchrun, which had started it, was killed")
+    assert run.resume().wait(PATIENCE) == "done", run.tail(60)
+    assert sorted(read_metrics(run.folder).query("kind == 'val'")["step"]) == [4, 8, 12]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"], "nothing lies about"
+    assert not (run.folder / "collected").exists()
+
+
+@pytest.mark.timeout(600)
+def test_the_fault_of_one_of_two_processes_is_the_runs(small, tmp_path, monkeypatch):
+    """Its loss is no number; the other one only sees a peer leave."""
+    toys = Path(__file__).resolve().parents[1] / "engine"
+    monkeypatch.setenv("PYTHONPATH", str(toys))
+    words = small(12)
+    exploding = {"type": "toy_methods.Exploding", "at": 3, "value": "nan", "rank": 1}
+    words["settings"]["methods"] = [exploding]
+    run = launch(**words, processes=2, restarts=0)
+    everyone = family(run)
+    assert run.wait(PATIENCE) == "failed", run.tail(60)
+    assert run.reason.startswith("step 3: loss_exploding is nan; the run stops before its first")
+    assert run.reason.endswith("(process 1 of 2)")
+    assert nobody_left(everyone) and no_half_files(run.folder)
+
+
+@pytest.mark.timeout(600)
+def test_a_full_disk_ends_a_run_in_one_line(small, tmp_path):
+    """The file-size limit of a process stands in for the disk: writing fails as it would there."""
+    words = small(8)
+    plan = LaunchPlan(
+        words["config"], str(words["out"]), words["settings"], str(words["data"]), steps=8
+    )
+    plan.write()
+    limited = (
+        "import resource, signal, runpy, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000)); "
+        "sys.argv = ['worker', sys.argv[1]]; from crosskd_lab.runs.worker import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", limited, plan.folder],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("crosskd-lab: ") and "cannot be written" in last, done.stderr
+    run = Run.open(plan.folder)
+    assert run.status == "failed" and "cannot be written" in run.reason
+    assert last_checkpoint(run.folder) is None and no_half_files(run.folder)
+    assert run.resume().wait(PATIENCE) == "done", run.tail()
+
+
+def test_a_run_that_never_began_says_why(tmp_path):
+    LaunchPlan("pocket/crosskd", str(tmp_path)).write()
+    (tmp_path / LOG).write_text("noise\ncrosskd-lab: there is no data\n")
+    run = Run.open(tmp_path)
+    assert (run.status, run.reason, run.step) == ("failed", "there is no data", 0)
+    assert run.tail(1) == "crosskd-lab: there is no data" and run.seconds_left() is None
+
+
+def test_a_run_of_epochs_has_its_time_left_from_the_record(tmp_path):
+    """Its plan cannot know the steps; training does, once it has read the set."""
+    LaunchPlan("paper/table5_crosskd", str(tmp_path)).write()
+    run = Run.open(tmp_path)
+    assert run.steps == 0 and run.state()["of"] == 0
+    start_record(
+        tmp_path,
+        **dict(command=["x"], config="", seed=0, data={"path": "coco", "checksum": "1"}),
+        **dict(teacher=None, methods=None, extra={"steps": 1000}),
+    )
+    assert run.steps == 1000 and run.seconds_left() is None, "no pace yet"
+    for step in (10, 20):
+        append_metrics(tmp_path, {"step": step, "kind": "train", "seconds_per_step": 0.5})
+    append_metrics(tmp_path, {"step": 20, "kind": "val", "AP": 1.0})
+    assert run.seconds_left() == pytest.approx((1000 - 20) * 0.5)
+    assert "step 20 of 1000" in repr(run) and run.state()["of"] == 1000
+
+
+SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
+RESUMES = """
+import sys
+from crosskd_lab.errors import LabError
+from crosskd_lab.runs.launch import Run
+from crosskd_lab.runs.launch_plan import LaunchPlan
+LaunchPlan.command = lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"]
+print("on", flush=True)
+sys.stdin.readline()
+try:
+    Run.open(sys.argv[1]).resume()
+    print("started")
+except LabError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def sleeper(tmp_path, monkeypatch):
+    """A run that was killed while it trained; what is started of it sleeps."""
+    monkeypatch.setattr(LaunchPlan, "command", lambda *_: SLEEPS)
+    LaunchPlan("pocket/crosskd", str(tmp_path)).write()
+    (tmp_path / LOG).touch()
+    start_record(
+        tmp_path,
+        **dict(command=["x"], config="", seed=0, data={"path": "d", "checksum": "1"}),
+        **dict(teacher=None, methods=None),
+    )
+    yield Run.open(tmp_path)
+    for left in filter(None, [process.find(tmp_path)]):
+        process.end(left)
+
+
+def test_of_two_resumes_at_once_one_starts(sleeper):
+    assert sleeper.status == "interrupted"
+    words = [sys.executable, "-W", "ignore", "-c", RESUMES, str(sleeper.folder)]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    both = [subprocess.Popen(words, **pipes) for _ in range(2)]
+    for one in both:
+        assert one.stdout.readline() == "on\n"
+    for one in both:
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    said = sorted(one.communicate()[0].strip() for one in both)
+    assert said[1] == "started"
+    assert "is running: watch it" in said[0] or "is being written by process" in said[0]
+    assert sleeper.status == "running"
+    with pytest.raises(LabError, match="is running: watch it, or stop it first"):
+        sleeper.resume()
+    assert sleeper.stop() == "stopped"
+
+
+def test_a_live_run_is_never_started_from_another_machine_or_container(sleeper, monkeypatch):
+    sleeper.resume()
+    home = process.here()
+    container = home | {"space": "pid:[1]", "host": "box"}
+    for there in (container, container | {"boot": "another"}):
+        monkeypatch.setattr(process, "here", lambda there=there: there)
+        assert sleeper.status == "running"
+        with pytest.raises(LabError, match="is running"):
+            sleeper.resume()
+        with pytest.raises(LabError, match=f"from here: it runs .*{home['host']}"):
+            sleeper.stop()
+    monkeypatch.setattr(process, "here", lambda: home)
+    process.end(process.find(sleeper.folder))
+    monkeypatch.setattr(process, "here", lambda: container)
+    assert sleeper.status == "interrupted", "of the same kernel, whose locks tell all"
+    monkeypatch.setattr(process, "here", lambda: container | {"boot": "another"})
+    with pytest.raises(LabError, match=f"is running on {home['host']}: look there, or "):
+        sleeper.resume()
+    (sleeper.folder / process.PROCESS).unlink()
+    assert sleeper.status == "interrupted"
+    monkeypatch.setattr(process, "here", lambda: home)
+
+
+def test_a_trainer_by_hand_is_seen_too(sleeper):
+    """``train --resume`` in a folder that was launched."""
+    with sole_writer(sleeper.folder):
+        assert sleeper.status == "running"
+        with pytest.raises(LabError, match="is running"):
+            sleeper.resume()
+        with pytest.raises(LabError, match=f"it runs as process {os.getpid()} on "):
+            sleeper.stop()
+    assert sleeper.status == "interrupted"

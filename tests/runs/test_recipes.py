@@ -1,0 +1,42 @@
+"""The list of recipes: every row at its place in the paper's tables."""
+
+import pandas as pd
+
+from crosskd_lab.files import PROJECT
+from crosskd_lab.runs.recipes import recipes
+
+
+def test_each_recipe_stands_beside_its_row():
+    frame = recipes().set_index("recipe")
+    assert len(frame) == 47
+    best = frame.loc["paper/table5_crosskd_pkd"]
+    assert (best["table"], best["row"], best["AP"], best["student"]) == (5, 14, 43.9, "GFL-R50")
+    assert frame.loc["paper/table7_retinanet_kd", "AP"] == 30.3
+    assert frame.loc["paper/table6_fcos_crosskd", ["AP", "epochs"]].tolist() == [41.3, 24]
+    assert frame.loc["paper/beyond_faster_crosskd", ["AP", "table"]].isna().all()
+
+
+def test_names_and_rows_agree():
+    """The config's name against what the paper prints in the row that it claims."""
+    words = {
+        "crosskd": "CrossKD",
+        "pkd": "PKD",
+        "kd": ("LD", "KD"),
+        "none": "none",
+        "crosskd_pkd": "CrossKD+PKD",
+        "crosskd_kd": "CrossKD+LD",
+    }
+    frame = recipes().dropna(subset=["table"])
+    assert not frame.duplicated(["table", "row"]).any()
+    for _, row in frame.iterrows():
+        name = row["recipe"].partition("_")[2]
+        for part in ("atss_", "retinanet_", "fcos_", "swin_t_", "mobilenet_v2_"):
+            name = name.removeprefix(part)
+        if row["table"] == 1 and name.startswith("i"):
+            assert (row["method"], row["position"]) == ("CrossKD", name[1:])
+        elif name in words:
+            assert row["method"] in words[name], row["recipe"]
+    trained = pd.read_csv(PROJECT / "data/paper/table5.csv")
+    assert set(frame[frame["table"] == 5]["row"]) == set(
+        trained[trained["role"] != "teacher"]["row"]
+    )

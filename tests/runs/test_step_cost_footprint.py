@@ -1,0 +1,48 @@
+"""Memory counted to the byte."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from crosskd_lab.runs.step_cost import MEMORY, kept_bytes, size_of
+
+
+class Product(nn.Module):
+    """Inputs times a weight of 1000 floats."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1000))
+        self.data_preprocessor = lambda batch, training: batch
+
+    def forward(self, inputs, mode):
+        return {"loss": inputs * self.weight}
+
+    def parse_losses(self, losses):
+        return losses["loss"].sum(), {}
+
+
+def test_what_a_forward_keeps_is_counted_once():
+    """The product keeps the inputs for the weight's gradient, and the weight for the inputs'."""
+    model, batch = Product(), {"inputs": torch.ones(1000)}
+    assert kept_bytes(model, batch, [model.weight]) == 4000
+    assert kept_bytes(model, batch, []) == 4000, "inputs that need no gradient: no weight"
+    batch["inputs"].requires_grad_()
+    assert kept_bytes(model, batch, []) == 8000
+    assert model.weight.grad is None
+
+
+def test_weights_gradients_and_the_optimisers_state_come_on_top():
+    from mmengine.optim import OptimWrapper
+
+    model, batch = Product(), {"inputs": torch.ones(1000)}
+    optimiser = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9))
+    so_far = MEMORY[False](model, batch, optimiser)
+    assert so_far() == 4000 + 4000 + 4000, "kept inputs, weight, gradient; no momentum yet"
+    optimiser.update_params(model(**batch, mode="loss")["loss"].sum())
+    assert so_far() == 16000
+
+
+def test_a_half_is_two_bytes():
+    assert size_of(torch.ones(3, 5, dtype=torch.float16)) == 30

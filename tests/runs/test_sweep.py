@@ -1,0 +1,128 @@
+"""A declared sweep runs, records, resumes, survives a failing row, and reports on a test split."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from crosskd_lab.data.scene_sets import data_checksum, write_scenes
+from crosskd_lab.engine.evaluate import evaluate, find_saved
+from crosskd_lab.errors import LabError
+from crosskd_lab.report.sweep_spec import Row, Sweep, read_lines
+from crosskd_lab.runs.sweep import run_sweep, times, to_do
+
+SMALL = {
+    "data.size": 96,
+    "schedule.steps": 4,
+    "schedule.warmup": 1,
+    "schedule.batch": 4,
+    "schedule.validate_every": 2,
+    "teacher.checkpoint": "random",
+}
+ROWS = (
+    Row("none", "pocket/none", SMALL),
+    Row("bad", "pocket/crosskd", {**SMALL, "methods.0.i": 9}),
+    Row("crosskd", "pocket/crosskd", {**SMALL, "methods.0.i": 3}),
+)
+SWEEP = Sweep("tiny", "A tiny sweep", 1, ROWS, (0, 1))
+
+
+@pytest.fixture(scope="module")
+def sets(scenes_dir, tmp_path_factory):
+    """What to train on, and what to report on."""
+    out = tmp_path_factory.mktemp("held_out") / "set"
+    return scenes_dir, write_scenes(out, size=96, train=0, val=0, test=8, seed=7, processes=1)
+
+
+@pytest.fixture(scope="module")
+def swept(sets, tmp_path_factory):
+    """The sweep with seed 0 run to its end: folder and the lines that it added."""
+    out = tmp_path_factory.mktemp("swept")
+    lines = run_sweep(SWEEP, seeds=[0], runs=out / "runs", recorded=out / "recorded", data=sets)
+    return out, lines
+
+
+def test_a_failed_row_is_recorded_and_the_next_one_runs(swept):
+    out, lines = swept
+    assert [(line["row"], line["status"]) for line in lines] == [
+        ("none", "done"),
+        ("bad", "failed"),
+        ("crosskd", "done"),
+    ]
+    assert "i = 9" in lines[1]["reason"] or "0" in lines[1]["reason"]
+    assert "\n" not in lines[1]["reason"]
+    written = [json.loads(text) for text in (out / "recorded" / "tiny.jsonl").open()]
+    assert written == json.loads(json.dumps(lines))
+
+
+def test_a_record_has_all_that_is_needed_to_cite_it(swept, sets):
+    line = swept[1][2]
+    saved = find_saved(swept[0] / "runs" / "tiny" / "crosskd-s0")
+    assert line["AP"] == evaluate(saved.config, saved.checkpoint, sets[1], "test")["AP"]
+    assert line["data"] == {"train": data_checksum(sets[0]), "test": data_checksum(sets[1])}
+    assert line["val"]["AP"] == pytest.approx(line["curve"][-1]["AP"], abs=1e-3)
+    assert [row["step"] for row in line["curve"]] == [2, 4]
+    assert line["steps"] == 4 and line["wall_seconds"] > 0 and not line["resumed"]
+    assert line["teacher"]["sha256"] == "random"
+    assert line["parameters"] == swept[1][0]["parameters"] > 100_000
+    assert {"commit", "dirty"} <= set(line["git"]) and line["machine"]["cpu"]
+    assert line["config_hash"] != swept[1][0]["config_hash"]
+    assert " ".join(line["command"]) == "crosskd-lab sweep tiny --only crosskd --seeds 0"
+    assert line["commits"] == [line["git"]] and line["begin"] == {}
+
+
+def test_what_is_done_is_not_run_again_whatever_it_is_called(swept, sets):
+    out = swept[0]
+    renamed = Sweep("other", "", 2, (Row("same", "pocket/none", dict(SMALL)),), (0,))
+    assert to_do(renamed, recorded=out / "recorded") == []
+    assert [(row.name, seed) for row, seed in to_do(SWEEP, recorded=out / "recorded")] == [
+        ("bad", 0),
+        ("none", 1),
+        ("bad", 1),
+        ("crosskd", 1),
+    ]
+
+
+def test_an_interrupted_run_is_resumed_and_recorded_the_same(swept, sets, tmp_path):
+    first = swept[1][2]
+
+    def interrupt(row, seed, metrics):
+        if metrics["step"] == 2:
+            raise KeyboardInterrupt
+
+    places = dict(runs=tmp_path / "runs", recorded=tmp_path / "recorded", data=sets)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(SWEEP, ["crosskd"], [0], **places, listener=interrupt)
+    assert read_lines(tmp_path / "recorded") == []
+    (line,) = run_sweep(SWEEP, ["crosskd"], [0], **places)
+    assert line["resumed"] and line["AP"] == first["AP"] and line["curve"] == first["curve"]
+    assert line["commits"] == [line["git"]] * 2, "one a sitting"
+
+
+def test_a_superseded_row_is_run_anew_and_its_old_run_is_not_resumed(swept, sets, tmp_path):
+    out = tmp_path / "swept"
+    shutil.copytree(swept[0], out)
+    entry = {"sweep": "tiny", "row": "none", "before": "2100", "reason": "a changed start"}
+    (out / "recorded" / "superseded.json").write_text(json.dumps([entry]))
+    assert [row.name for row, _ in to_do(SWEEP, seeds=[0], recorded=out / "recorded")] == [
+        "none",
+        "bad",
+    ]
+    with pytest.raises(LabError, match="none-s0 holds the superseded run: delete it"):
+        run_sweep(SWEEP, ["none"], [0], out / "runs", out / "recorded", sets)
+    assert len(read_lines(out / "recorded")) == 3, "nothing lost, nothing added"
+
+
+def test_an_unknown_row_is_refused(tmp_path):
+    with pytest.raises(LabError, match="tiny has no row 'kd': it has none, bad, crosskd"):
+        run_sweep(SWEEP, ["kd"], recorded=tmp_path)
+
+
+def test_time_in_training_is_that_of_the_steps():
+    rows = [(10, "train", 2.0), (10, "val", None), (20, "train", 1.0), (30, "train", 1.5)]
+    metrics = pd.DataFrame(rows, columns=["step", "kind", "seconds_per_step"])
+    assert times(metrics) == {"train_seconds": 45.0, "step_seconds": 1.5}
+    assert times(metrics[["step", "kind"]])["train_seconds"] == 0

@@ -97,6 +97,45 @@ def check_gain(gain: Callable[[pd.DataFrame, str], float]) -> str:
 
 
 @verdict
+def check_gini(gini: Callable[[Tensor], Any]) -> str:
+    """Whether ``gini(energy)`` is the Gini coefficient of non-negative values ``(n,)``.
+
+    Args:
+        gini: Takes a tensor in any order; a number, or a tensor or array of one, is an answer.
+    """
+    chance = torch.rand(50, generator=torch.Generator().manual_seed(0)) ** 3
+    trials = {
+        "four equal values": torch.ones(4),
+        "one value of four that holds everything": torch.tensor([0.0, 0, 5, 0]),
+        "1, 3, 2, 4": torch.tensor([1.0, 3, 2, 4]),
+        "ten times 1, 3, 2, 4": torch.tensor([10.0, 30, 20, 40]),
+        "fifty values": chance,
+    }
+    for words, energy in trials.items():
+        apart = (energy[:, None] - energy).abs().mean().item()
+        wanted, n = apart / (2 * energy.mean().item()), len(energy)
+        got = torch.as_tensor(gini(energy.clone())).detach().double()
+        if got.numel() != 1:
+            raise Wrong(f"return one number, not {got.numel()}")
+        if abs(got.item() - wanted) <= 1e-3:  # also of an answer in half precision
+            continue
+        ranked = energy.sort().values
+        unsorted = ((2 * torch.arange(1, n + 1) - n - 1) * energy).sum() / (n * energy.sum())
+        known = {
+            "that is twice as much: divide by twice the mean": 2 * wanted,
+            "divide by the mean: ten times the energy is not more focused": apart / 2,
+            "count the pairs of a value with itself as well: n * n pairs": wanted * n / (n - 1),
+            "the k-th value is the k-th smallest: sort first": unsorted.item(),
+            "take the largest rank for the largest value, not for the smallest": -wanted,
+            "ranks begin at 1, not at 0": wanted - 2 / n,
+        }
+        hints = [hint for hint, value in known.items() if abs(got.item() - value) <= 1e-3]
+        hint = hints[0] if hints else f"from the smallest to the largest: {ranked[:4].tolist()} ..."
+        raise Wrong(f"for {words} it gives {got.item():.3g}, not {wanted:.3g}; {hint}")
+    return "0 for equal shares, (n - 1) / n where one location holds everything"
+
+
+@verdict
 def check_translation(pick: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> str:
     """Whether ``pick(scores, boxes)`` gives each location its best-scored anchor.
 

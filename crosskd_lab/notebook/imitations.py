@@ -22,7 +22,7 @@ from ..report.sweep_spec import RECORDED
 from .cards import COSTS, card, pocket_method, read_costs
 from .galleries import Beside
 from .judge import Wrong, verdict
-from .pulls import Held
+from .students import Held
 
 OPERATIONS = "method_operations.csv"
 """File in ``data/recorded`` that ``benchmarks/operations.py --out`` writes."""

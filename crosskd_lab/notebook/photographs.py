@@ -7,9 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from IPython.display import Markdown, display
-from matplotlib.figure import Figure
-
 from ..configs import RANDOM
 from ..conflict import conflict_view
 from ..engine.config import load_experiment
@@ -18,12 +15,10 @@ from ..engine.record import read_record
 from ..engine.train import quiet, train
 from ..files import PROJECT
 from ..maps import View
-from ..report.claims import tell_focus
 from ..report.figures import render
-from ..report.map_figures import concentration_figure, target_maps_figure
+from ..report.map_figures import target_maps_figure
 from ..runs.dataset_analysis import open_survey
 from .galleries import Frames
-from .pulls import hold, measure
 from .students import effort
 
 VARIABLE = "CROSSKD_REAL_DATA"
@@ -95,23 +90,6 @@ def photo_teacher(scale: str, folder: Path, out: str | Path | None = None) -> tu
     points = (read_record(run)["results"] or {}).get("AP", float("nan"))
     words = f"a teacher trained here for {steps} steps of {batch} images, AP {points:.1f}"
     return str(last_checkpoint(run)), words
-
-
-def focus_on(folder: Path | None, scale: str) -> Figure | None:
-    """Train a teacher on photographs, measure the focus of gradients there, and say what it shows.
-
-    Args:
-        folder: A COCO-format set with splits "train" and "val"; None gives None.
-        scale: "smoke", "cpu" or "gpu".
-    """
-    if folder is None:
-        return None
-    teacher, words = photo_teacher(scale, folder)
-    held = hold(scale, "none", folder, teacher)
-    print(f"{folder.name}: {words}; student: {held.origin}")
-    frame = measure(held, [("neck", 0), ("cls", 3)])
-    display(Markdown(tell_focus(frame)))
-    return concentration_figure(frame, title=f"How focused gradients are on {folder.name}")
 
 
 def _asked(folder: Path, family: str, images: int) -> list[View]:

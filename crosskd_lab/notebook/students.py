@@ -24,6 +24,7 @@ from ..engine.evaluate import find_saved
 from ..engine.train import prepare_engine, quiet
 from ..errors import LabError
 from ..files import PROJECT
+from ..methods.base import Method
 from ..pair import Pair, load_in_full
 from ..runs.race import TEACHER, race_scenes
 
@@ -37,6 +38,7 @@ class Effort:
 
 
 TABLE = "race.csv"  # what a race writes when all its students are done
+IMAGES = {"smoke": 8, "cpu": 64, "gpu": 256}
 EFFORTS = {"smoke": Effort(4, 4), "cpu": Effort(60, 16), "gpu": Effort(600, 16)}
 
 
@@ -55,6 +57,43 @@ class Student:
     pair: Pair
     config: Config
     origin: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """A student beside its teacher, and the held-out images that its losses are taken on.
+
+    Attributes:
+        pair: Both in evaluation mode.
+        batches: ``inputs`` and ``data_samples``, eight images each.
+        origin: Where the student comes from, in words.
+    """
+
+    pair: Pair
+    batches: list[dict[str, Any]]
+    origin: str
+
+    def singles(self) -> list[dict[str, Any]]:
+        """The images one by one, those without boxes left out."""
+        parts = [part for batch in self.batches for part in _split(batch, 1)]
+        return [part for part in parts if len(part["data_samples"][0].gt_instances)]
+
+
+def hold(
+    scale: str, student: str = "none", data: str | Path | None = None, teacher: str = TEACHER
+) -> Held:
+    """A student from your race, or trained briefly now, and held-out images.
+
+    Args:
+        scale: "smoke", "cpu" or "gpu": how long, and how many images.
+        student: What it learnt by: "none", "kd", "crosskd" ...
+        data: COCO-format folder; the lesson's scenes by default.
+        teacher: A shipped teacher, a run's folder, a checkpoint of the pocket GFL, or "random".
+    """
+    race = None if scale == "smoke" or teacher != TEACHER else PROJECT / "runs" / "race"
+    made = train_student(student, scale, data, checkpoint_of(teacher), race)
+    batch = held_out(made, IMAGES[scale])
+    return Held(made.pair, _split(batch, 8), made.origin)
 
 
 def effort(scale: str) -> Effort:
@@ -77,7 +116,7 @@ def lesson_scenes(scale: str) -> Path:
 
 
 def train_student(
-    method: str,
+    method: str | Method,
     scale: str,
     data: str | Path | None = None,
     teacher: str = TEACHER,
@@ -86,7 +125,7 @@ def train_student(
     """A student of ``configs/pocket/<method>.py``, from your race if that is finished.
 
     Args:
-        method: "none", "kd", "crosskd" ...
+        method: "none", "kd", "crosskd" ..., or a method of your own, trained with from now.
         scale: "smoke", "cpu" or "gpu".
         data: COCO-format folder; the lesson's scenes by default.
         teacher: A shipped teacher's name, a checkpoint of the same config, or "random".
@@ -96,18 +135,25 @@ def train_student(
         LabError: for an unknown method or scale, and whatever building the pair can refuse.
     """
     wanted = effort(scale)
+    own = method if isinstance(method, Method) else None
+    name = method if isinstance(method, str) else type(method).__name__
     prepare_engine()
     init_default_scope("mmdet")
     settings = {"teacher.checkpoint": teacher, "schedule.batch": wanted.batch}
     with quiet():
-        cfg = load_experiment(f"pocket/{method}", settings, data or lesson_scenes(scale))
+        cfg = load_experiment(
+            f"pocket/{'none' if own else name}", settings, data or lesson_scenes(scale)
+        )
     model = _build(cfg)
-    origin = _from_race(model, Path(race) / f"{method}-s0") if race and data is None else None
+    if own is not None:
+        own.attach(model.pair.student_head, model.pair.teacher_head)
+        model.methods.append(own.to(model.pair.student.data_preprocessor.device))
+    origin = _from_race(model, Path(race) / f"{name}-s0") if race and data is None else None
     if origin is None:
-        _train(model, cfg, wanted.steps, method)
+        _train(model, cfg, wanted.steps, name)
         origin = f"{wanted.steps} steps of {wanted.batch} images, just now"
     model.eval()
-    return Student(method, model.pair, cfg, origin)
+    return Student(name, model.pair, cfg, origin)
 
 
 def checkpoint_of(teacher: str) -> str:
@@ -170,3 +216,11 @@ def _from_race(model: Distiller, folder: Path) -> str | None:
     except LabError:  # a race of another student
         return None
     return f"your race, run {folder.name}, {kept[-1].stem[5:]} steps"
+
+
+def _split(batch: dict[str, Any], size: int) -> list[dict[str, Any]]:
+    samples = batch["data_samples"]
+    return [
+        {"inputs": batch["inputs"][k : k + size], "data_samples": samples[k : k + size]}
+        for k in range(0, len(samples), size)
+    ]

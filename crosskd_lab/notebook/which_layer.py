@@ -28,8 +28,7 @@ from ..taps import Taps, collect
 from .galleries import Frames
 from .judge import Wrong, verdict
 from .offer import Command
-from .pulls import Held
-from .students import effort, lesson_scenes
+from .students import Held, effort, lesson_scenes
 
 PLACE = PROJECT / "runs" / "which_layer"
 PARTS = 3  # of a run: the first warms up, each ends with a validation

@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from crosskd_lab.cross_head import align_statistics
-from crosskd_lab.notebook.exercises import check_align, check_gain, check_translation, judge_guess
+from crosskd_lab.notebook.exercises import (
+    check_align,
+    check_gain,
+    check_gini,
+    check_translation,
+    judge_guess,
+)
 
 
 def test_the_labs_own_alignment_is_right():
@@ -125,3 +131,48 @@ def best(scores, boxes):
 )
 def test_the_judge_of_the_translation(pick, said):
     assert said in check_translation(pick)
+
+
+def pairs(energy):
+    return (energy[:, None] - energy).abs().mean() / (2 * energy.mean())
+
+
+def ranked(energy, first=1):
+    k = torch.arange(first, len(energy) + first)
+    return ((2 * k - len(energy) - 1) * energy.sort().values).sum() / (len(energy) * energy.sum())
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        pairs,
+        ranked,
+        lambda e: float(pairs(e)),
+        lambda e: pairs(e.double()).numpy(),
+        lambda e: pairs(e).reshape(1),
+        lambda e: pairs(e).requires_grad_(),
+        lambda e: pairs(e.half()),
+    ],
+)
+def test_every_form_of_a_right_gini_is_right(right):
+    assert check_gini(right).startswith("Right: ")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        (lambda e: 0.0, "holds everything it gives 0, not 0.75"),
+        (lambda e: 2 * pairs(e), "divide by twice the mean"),
+        (lambda e: pairs(e) * e.mean(), "ten times the energy is not more focused"),
+        (lambda e: pairs(e) * len(e) / (len(e) - 1), "pairs of a value with itself"),
+        (lambda e: -ranked(e), "the largest rank for the largest value"),
+        (lambda e: ranked(e, 0), "ranks begin at 1"),
+        (lambda e: (torch.tensor([-3, -1, 1, 3]) * e).sum() / (4 * e.sum()), "sort first"),
+        (lambda e: 1 - e.min() / e.max(), "one value of four"),
+        (lambda e: e, "return one number, not 4"),
+        (lambda e: None, "raised"),
+    ],
+)
+def test_a_wrong_gini_is_told_what_is_wrong(wrong, hint):
+    answer = check_gini(wrong)
+    assert answer.startswith("Not yet: ") and hint in answer

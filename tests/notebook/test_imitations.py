@@ -18,7 +18,7 @@ from crosskd_lab.notebook.imitations import (
     shares_table,
     two_methods,
 )
-from crosskd_lab.notebook.pulls import Held
+from crosskd_lab.notebook.students import Held
 
 
 @pytest.fixture(scope="module")

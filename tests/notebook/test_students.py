@@ -7,7 +7,8 @@ import torch
 
 from crosskd_lab.engine.record import finish_record, start_record
 from crosskd_lab.errors import LabError
-from crosskd_lab.notebook.students import checkpoint_of, effort, held_out, train_student
+from crosskd_lab.methods.crosskd import CrossKD
+from crosskd_lab.notebook.students import Held, checkpoint_of, effort, held_out, train_student
 
 
 def test_an_unknown_scale_lists_the_known_ones():
@@ -52,6 +53,20 @@ def finished_race(folder, weights, finished=True):
     finish_record(run, "done", results={})
     if finished:
         (folder / "race.csv").write_text("method,seed,step,AP\n")
+
+
+def test_a_method_of_ones_own_trains_as_the_same_from_a_config(tiny_scenes, student):
+    own = train_student(CrossKD(), "smoke", tiny_scenes, teacher="random")
+    assert own.name == "CrossKD"
+    theirs = student.pair.student.state_dict()
+    for name, value in own.pair.student.state_dict().items():
+        assert torch.equal(value, theirs[name]), name
+
+
+def test_images_one_by_one(student, batch):
+    singles = Held(student.pair, [batch], "just now").singles()
+    assert len(singles) == 3
+    assert torch.equal(torch.cat([one["inputs"] for one in singles]), batch["inputs"])
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from crosskd_lab.notebook import which_layer
-from crosskd_lab.notebook.pulls import hold
+from crosskd_lab.notebook.students import hold
 from crosskd_lab.notebook.which_layer import (
     both_tables,
     check_layers,

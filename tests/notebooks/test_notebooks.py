@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import base64
 import io
 import re
@@ -14,12 +13,16 @@ from PIL import Image
 from crosskd_lab.methods import METHODS
 from crosskd_lab.notebook.book import covers, draw_formulas, execute
 from crosskd_lab.notebook.conflicts import check_ratio
-from crosskd_lab.notebook.exercises import check_align, check_gain, check_translation
+from crosskd_lab.notebook.exercises import (
+    check_align,
+    check_gain,
+    check_gini,
+    check_translation,
+)
 from crosskd_lab.notebook.fine_print import SWITCHES, check_keep
 from crosskd_lab.notebook.for_real import check_resume
 from crosskd_lab.notebook.imitations import check_region
 from crosskd_lab.notebook.other_heads import check_best
-from crosskd_lab.notebook.pulls import check_gini
 from crosskd_lab.notebook.the_tables import check_agreement
 from crosskd_lab.notebook.unfolding import check_split
 from crosskd_lab.notebook.what_held import check_verdict
@@ -55,18 +58,13 @@ class TestRules:
         for cell in code_cells(notebook):
             assert cell.outputs == [] and cell.execution_count is None
 
-    def test_at_most_two_definitions(self, name):
-        trees = [ast.parse(cell.source) for cell in code_cells(kept(name))]
-        kinds = (ast.FunctionDef, ast.ClassDef)
-        assert sum(isinstance(node, kinds) for tree in trees for node in ast.walk(tree)) <= 2
-
     def test_prose_leads_and_code_cells_are_short(self, name):
         cells = kept(name).cells
         kinds = [cell.cell_type for cell in cells]
         assert kinds[0] == "markdown"
         runs = "".join(kind[0] for kind in kinds)
         assert "ccc" not in runs, "three code cells in a row: say between them what is asked"
-        assert max(len(cell.source.splitlines()) for cell in code_cells(kept(name))) <= 15
+        assert max(len(cell.source.splitlines()) for cell in code_cells(kept(name))) <= 30
 
     def test_every_formula_can_be_drawn(self, name):
         for cell in kept(name).cells:
@@ -81,7 +79,7 @@ class TestRules:
         ("02_the_race", check_gain, "gain"),
         ("03_any_teacher_any_student", check_translation, "pick"),
         ("04_target_conflict", check_ratio, "ratio"),
-        ("05_what_the_gradients_say", check_gini, "gini"),
+        ("05_what_the_gradients_say", check_gini, "my_gini"),
         ("06_how_training_unfolds", check_split, "split"),
         ("07_the_tables", check_agreement, "agreement"),
         ("08_which_layer", check_layers, "learners"),
@@ -238,18 +236,30 @@ def photographs(cell):
 
 def gradients_say(cells):
     assert re.search(r"student 'none': 4 steps .*; [1-8] images", printed(tagged(cells, "student")))
+    assert "CrossKD {'loss_crosskd_cls': " in printed(tagged(cells, "sources"))
+    assert "gradient is the library's" in printed(tagged(cells, "by_hand"))
+    (table,) = shown(tagged(cells, "cosine"), "text/html")
+    assert all(f"<th>{name}</th>" in table for name in ("CrossKD", "KD", "PKD", "detection"))
+    assert re.search(r"on one image: 0\.\d{3}\n", printed(tagged(cells, "gini")))
     for tag, pictures in (("maps", 2), ("terms", 8)):
         assert shown(tagged(cells, tag), WIDGET), "where widgets run, there are controls"
         assert picture(tagged(cells, tag)).height > 300 * pictures, "where not, every position"
     assert picture(tagged(cells, "concentration")).width == 1280
+    turned = re.search(r"two roads: cosine ([+-]\S+) over 8", printed(tagged(cells, "roads")))
+    assert abs(float(turned[1])) < 0.3, "one wish by two roads arrives in unrelated directions"
+    (told,) = shown(tagged(cells, "conflict"), "text/html")
+    assert "d(r) &gt; 0.5" in told and "NaN" not in told
+    assert "def cross_head(" in shown(tagged(cells, "paper"), "text/markdown")[-1]
     (neck,) = shown(tagged(cells, "verdict"), "text/markdown")
-    assert (
-        "over 8 images" in neck and "CrossKD against PKD:" in neck and "CrossKD against KD:" in neck
-    )
+    assert "over 8 images" in neck
+    assert "focused than PKD, Fig. 5's claim: " in neck and "focused than KD, a question" in neck
     (tower,) = shown(tagged(cells, "verdict3"), "text/markdown")
-    assert "CrossKD against KD:" in tower and "PKD" not in tower, "PKD does not reach the head"
+    assert "focused than KD" in tower and "PKD" not in tower, "PKD does not reach the head"
     photographs(tagged(cells, "photographs"))
     assert "Not yet: " in printed(tagged(cells, "exercise"))
+    (both,) = shown(tagged(cells, "yours"), "text/html")
+    library, yours = (re.findall(r"<td>(-?[\d.]+)</td>", row) for row in both.split("<tr>")[1:])
+    assert len(yours) == 4 and library == yours, "untouched, S(r) = 1: the same student"
 
 
 def ten_ways(cells):

@@ -37,8 +37,8 @@ def head_view(head: HeadAdapter, title: str) -> HeadView:
 
 def delivery_of(pair: Pair, method: CrossKD) -> Delivery:
     """Where a method that is attached to the pair delivers, and how it fits the feature."""
-    recipe = pair.teacher_head.defaults
-    i = recipe.layer if method.i is None else method.i
+    defaults = pair.teacher_head.defaults
+    i = defaults.layer if method.i is None else method.i
     fitted, learnt = {}, dict(method.learned.items())
     for branch in BRANCHES:
         learned = learnt.get(branch)
@@ -48,7 +48,7 @@ def delivery_of(pair: Pair, method: CrossKD) -> Delivery:
             size = "×".join(map(str, conv.kernel_size))
             text = f"{size} conv,\n{conv.in_channels} to {conv.out_channels},\nthen {then}"
         else:
-            text = f"align:\n{recipe.align if method.align is None else method.align}"
+            text = f"align:\n{defaults.align if method.align is None else method.align}"
         fitted[branch] = text
     return Delivery(i, delivered_layer(pair.student_head, pair.teacher_head, i), fitted)
 

@@ -161,18 +161,32 @@ def welcome(cells):
 
 
 def one_feature(cells):
+    assert picture(tagged(cells, "diagram")).width == 1280
+    (sizes,) = shown(tagged(cells, "sizes"), "text/html")
+    assert "<td>1.24</td>" in sizes and "<td>3.35</td>" in sizes
+    assert "agrees with the lab's walk" in printed(tagged(cells, "walk"))
     assert len(picture(tagged(cells, "conflict")).getcolors(2**20)) > 500, "a photograph and maps"
-    text = printed(cells)
-    assert "largest difference to taps.cross: 0.0" in text
+    counted = r"(\d+) locations in conflict, ([1-9]\d*) positives, ratio (\d\.\d\d)"
+    apart, positives, ratio = re.search(counted, printed(tagged(cells, "counted"))).groups()
+    assert float(ratio) == pytest.approx(int(apart) / int(positives), abs=0.005)
+    assert "p_hat agrees with taps.cross(3): [(8, 10," in printed(tagged(cells, "deliver"))
+    agreed = r"(eq\. \(\d\).*): classes \d+\.\d{3}, boxes \d+\.\d{3}, as the library has it"
+    said = re.findall(agreed, printed(tagged(cells, "loss")))
+    assert said == ["eq. (1)", "eq. (2), i = 3"]
+    assert "class CrossKD" in shown(tagged(cells, "paper"), "text/markdown")[-1]
+    text = printed(tagged(cells, "gradient"))
     assert "at the student's last two layers: [0.0, 0.0]" in text
+    assert "bbox_head.cls_convs.3" in text and "bbox_head.cls_convs.2" not in text
     assert "weights of the teacher that hold a gradient: 0" in text
-    assert re.search(r"\d+ locations in conflict, [1-9]\d* positives", text)
     assert "Not yet: " in printed(tagged(cells, "exercise"))
     slider = tagged(cells, "slider")
     assert shown(slider, WIDGET), "where widgets run, there is a slider"
     assert picture(slider).size == (1280, 5 * 370 + 4 * 12), "where not, all five positions"
     for tag in ("alignment", "distance", "gradient"):
-        assert picture(tagged(cells, tag)).width >= 900
+        assert picture(tagged(cells, tag)).width >= 800
+    (both,) = shown(tagged(cells, "yours"), "text/html")
+    _, library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
+    assert len(yours) == 4 and library == yours, "untouched, S(r) = 1: the same student"
 
 
 def the_race(cells):

@@ -183,7 +183,7 @@ def one_feature(cells):
     assert shown(slider, WIDGET), "where widgets run, there is a slider"
     assert picture(slider).size == (1280, 5 * 370 + 4 * 12), "where not, all five positions"
     for tag in ("alignment", "distance", "gradient"):
-        assert picture(tagged(cells, tag)).width >= 800
+        assert picture(tagged(cells, tag)).width == 1280
     (both,) = shown(tagged(cells, "yours"), "text/html")
     _, library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
     assert len(yours) == 4 and library == yours, "untouched, S(r) = 1: the same student"

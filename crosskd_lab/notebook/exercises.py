@@ -77,22 +77,32 @@ RACE = pd.DataFrame(
 
 
 @verdict
-def check_gain(gain: Callable[[pd.DataFrame, str], float]) -> str:
+def check_gain(gain: Callable[[pd.DataFrame, str], Any]) -> str:
     """Whether ``gain(curves, method)`` is the mean over seeds of AP(method) - AP(none) at the end.
 
     Args:
         gain: Takes a frame with columns method, seed, step, AP (points), and a method's name.
     """
-    got = gain(RACE.copy(), "CrossKD")
     hints = {
         8.0: "that takes the best step or the mean of steps; take the last step alone",
         20.0: "seed 2 has no partner among 'none'; compare only seeds that both methods have",
+        -6.0: "take the student without a teacher away from the method's, not the other way",
+        12.0: "that is the sum over seeds: take their mean",
     }
-    if not isinstance(got, (int, float)):
-        raise Wrong(f"return one number, not {type(got).__name__}")
-    if abs(got - 6.0) > 1e-6:
-        hint = hints.get(round(float(got), 3), "take the last step, subtract seed by seed, average")
-        raise Wrong(f"for the made-up race it gives {got:g} points; {hint}")
+    longer = RACE.assign(step=2 * RACE["step"])
+    for curves, method, wanted, words in (
+        (RACE, "CrossKD", 6.0, "the made-up race"),
+        (longer, "CrossKD", 6.0, "the same race twice as long"),
+        (RACE, "none", 0.0, "the student without a teacher, against itself,"),
+    ):
+        found = gain(curves.copy(), method)
+        try:
+            got = float(found)
+        except (TypeError, ValueError):
+            raise Wrong(f"return one number, not {type(found).__name__}") from None
+        if not abs(got - wanted) <= 1e-3:
+            hint = hints.get(round(got, 3), "take the last step, subtract seed by seed, average")
+            raise Wrong(f"for {words} it gives {got:g} points, not {wanted:g}; {hint}")
     return "7 points under seed 0 and 5 under seed 1 make 6 on average"
 
 
@@ -162,17 +172,48 @@ def check_translation(pick: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -
     return "one anchor a location speaks, with its scores and its box; the others teach nothing"
 
 
-def judge_guess(guess: Mapping[str, int], curves: pd.DataFrame) -> str:
+@verdict
+def check_distance(distance: Callable[[Tensor, Tensor], Tensor]) -> str:
+    """Whether ``distance(z, y)`` of logits and the teacher's scores can be D_pred of eq. (2).
+
+    Args:
+        distance: Takes two tensors ``(N, P, K)``, y in [0, 1], and returns ``(N, P)``.
+    """
+    chance = torch.Generator().manual_seed(0)
+    z = torch.randn(2, 5, 3, generator=chance, requires_grad=True)
+    y = torch.rand(2, 5, 3, generator=chance)
+    got, same = distance(z, y), distance(z, z.detach().sigmoid())
+    if not isinstance(got, Tensor) or got.shape != (2, 5):
+        said = tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__
+        raise Wrong(f"return (N, P), here (2, 5), one distance a location, not {said}")
+    if not got.requires_grad:
+        raise Wrong("no gradient reaches the student's logits; do not detach them")
+    (pull,) = torch.autograd.grad(got.sum(), z)
+    if not (got.isfinite().all() and pull.isfinite().all()):
+        raise Wrong("a distance or its gradient is not finite; take no logarithm of 0")
+    if not pull.any():
+        raise Wrong("its gradient is 0 everywhere: the student would learn nothing from it")
+    mixed = z.detach().sigmoid().lerp(y, 0.9).logit()
+    if not (distance(mixed, y).sum() < got.sum()):
+        raise Wrong("scores nearer to the teacher's are farther away by it; is a sign turned?")
+    if same.abs().max() > 1e-4:
+        return "it falls towards the teacher; mind that it is not 0 where both agree"
+    return "0 where both agree, more where they differ, and the student alone learns from it"
+
+
+def judge_guess(guess: Mapping[str, Any], curves: pd.DataFrame) -> str:
     """How many pairs of methods a guess put in the order in which their students ended.
 
     Args:
-        guess: Method to place, 1 for the lowest final AP.
+        guess: Method to place, 1 for the lowest final AP; None where there is no guess yet.
         curves: Columns method, seed, step, AP, as a race gives them.
     """
     ends = final_rows(curves).groupby("method")["AP"].mean()
-    missing = [method for method in ends.index if method not in guess]
+    missing = [method for method in ends.index if guess.get(method) is None]
     if missing:
         return f"Your guess leaves out {', '.join(missing)}: give every method a place."
+    if len({guess[method] for method in ends.index}) < len(ends):
+        return "Your guess puts two methods in one place: give each a place of its own."
     pairs = [(a, b) for a, b in combinations(ends.index, 2) if abs(ends[a] - ends[b]) >= 0.05]
     if not pairs:
         return "All students ended alike: this race has no order to guess."

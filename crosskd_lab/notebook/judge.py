@@ -6,6 +6,7 @@ with its exercises unsolved still runs to its end.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -25,6 +26,10 @@ def verdict(check: Callable[..., str]) -> Callable[..., str]:
         except Wrong as hint:
             return f"Not yet: {hint}"
         except Exception as error:  # the learner's own, whatever it is
-            return f"Not yet: your function raised {type(error).__name__}: {error}"
+            file = getattr(getattr(function, "__code__", None), "co_filename", None)
+            frames = traceback.extract_tb(error.__traceback__)
+            lines = [frame.lineno for frame in frames if frame.filename == file]
+            where = f" in line {lines[-1]} of its cell" if lines else ""
+            return f"Not yet: your function raised {type(error).__name__}{where}: {error}"
 
     return answer

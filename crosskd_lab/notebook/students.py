@@ -135,25 +135,42 @@ def train_student(
         LabError: for an unknown method or scale, and whatever building the pair can refuse.
     """
     wanted = effort(scale)
-    own = method if isinstance(method, Method) else None
     name = method if isinstance(method, str) else type(method).__name__
-    prepare_engine()
-    init_default_scope("mmdet")
-    settings = {"teacher.checkpoint": teacher, "schedule.batch": wanted.batch}
-    with quiet():
-        cfg = load_experiment(
-            f"pocket/{'none' if own else name}", settings, data or lesson_scenes(scale)
-        )
-    model = _build(cfg)
-    if own is not None:
-        own.attach(model.pair.student_head, model.pair.teacher_head)
-        model.methods.append(own.to(model.pair.student.data_preprocessor.device))
+    model, cfg = begin(method, scale, data, teacher)
     origin = _from_race(model, Path(race) / f"{name}-s0") if race and data is None else None
     if origin is None:
         _train(model, cfg, wanted.steps, name)
         origin = f"{wanted.steps} steps of {wanted.batch} images, just now"
     model.eval()
     return Student(name, model.pair, cfg, origin)
+
+
+def begin(
+    method: str | Method, scale: str, data: str | Path | None = None, teacher: str = TEACHER
+) -> tuple[Distiller, Config]:
+    """A student before its first step, and its experiment; arguments as :func:`train_student`.
+
+    The start is the same for every method.
+    """
+    wanted = effort(scale)
+    own = method if isinstance(method, Method) else None
+    prepare_engine()
+    init_default_scope("mmdet")
+    settings = {"teacher.checkpoint": teacher, "schedule.batch": wanted.batch}
+    with quiet():
+        config = f"pocket/{'none' if own else method}"
+        cfg = load_experiment(config, settings, data or lesson_scenes(scale))
+    model = _build(cfg)
+    if own is not None:
+        own.attach(model.pair.student_head, model.pair.teacher_head)
+        model.methods.append(own.to(model.pair.student.data_preprocessor.device))
+    return model, cfg
+
+
+def loader(cfg: Config) -> Any:
+    """An experiment's training batches, in the order that its seed gives them."""
+    with quiet(), redirect_stdout(io.StringIO()):  # pycocotools tells how fast it is
+        return Runner.build_dataloader(cfg.train_dataloader, seed=cfg.randomness.seed)
 
 
 def checkpoint_of(teacher: str) -> str:
@@ -188,11 +205,10 @@ def _build(cfg: Config) -> Distiller:
 
 def _train(model: Distiller, cfg: Config, steps: int, name: str) -> None:
     """Train for a few steps, with three lines of progress."""
-    with quiet(), redirect_stdout(io.StringIO()):
-        loader = Runner.build_dataloader(cfg.train_dataloader, seed=cfg.randomness.seed)
+    with quiet():
         optimiser = build_optim_wrapper(model, cfg.optim_wrapper)
     model.train()
-    for step, data in enumerate(islice(loader, steps), 1):
+    for step, data in enumerate(islice(loader(cfg), steps), 1):
         for group in optimiser.param_groups:  # warm up over the first third, as real runs do
             group["lr"] = cfg.schedule.lr * min(1.0, 3 * step / steps)
         losses = model.train_step(data, optimiser)

@@ -197,15 +197,15 @@ def race_figure(
     Args:
         metrics: columns ``method, seed, step, l1_teacher, l1_truth, AP``, a row an evaluation;
             rows without a value are left out of its panel.
-        teacher_ap: the teacher's AP in points, a dotted line in panel (c).
+        teacher_ap: the teacher's AP in points, a note below panel (c): its scale is the students'.
 
     Raises:
         LabError: a column is missing, or there is nothing to draw yet.
     """
     figure = _curves_figure(metrics, PANELS, title)
     if teacher_ap is not None:
-        ax = figure.axes[-1]
-        ax.axhline(teacher_ap, color="black", linestyle=":", label="the teacher's AP")
+        note = f"training step (the teacher has {teacher_ap:.1f} AP)"
+        figure.axes[-1].set_xlabel(note, fontsize=11)
     legend_below(figure, figure.axes[-1])
     return figure
 

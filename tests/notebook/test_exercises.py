@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from crosskd_lab.cross_head import align_statistics
+from crosskd_lab.losses import kd_quality_focal
 from crosskd_lab.notebook.exercises import (
     check_align,
+    check_distance,
     check_gain,
     check_gini,
     check_translation,
@@ -56,18 +59,19 @@ def test_a_wrong_alignment_gets_a_hint(wrong, hint):
 
 
 def paired_at_the_end(curves, method):
-    ends = curves[curves["step"] == 200].set_index("seed")
+    ends = curves[curves["step"] == curves["step"].max()].set_index("seed")
     ap = {name: rows["AP"] for name, rows in ends.groupby("method")}
     return float((ap[method] - ap["none"]).dropna().mean())
 
 
 def unpaired(curves, method):
-    ends = curves[curves["step"] == 200].groupby("method")["AP"].mean()
+    ends = curves[curves["step"] == curves["step"].max()].groupby("method")["AP"].mean()
     return float(ends[method] - ends["none"])
 
 
-def test_the_paired_gain_at_the_last_step_is_right():
-    assert check_gain(paired_at_the_end).startswith("Right")
+@pytest.mark.parametrize("form", [float, np.float32, torch.tensor, lambda v: np.array([v])[0]])
+def test_the_paired_gain_at_the_last_step_is_right(form):
+    assert check_gain(lambda c, m: form(paired_at_the_end(c, m))).startswith("Right")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +79,11 @@ def test_the_paired_gain_at_the_last_step_is_right():
     [
         (lambda c, m: 0.0, "it gives 0 points"),
         (unpaired, "seed 2 has no partner"),
+        (lambda c, m: -paired_at_the_end(c, m), "not the other way"),
+        (lambda c, m: 2 * paired_at_the_end(c, m), "take their mean"),
+        (lambda c, m: float("nan"), "it gives nan points, not 6"),
+        (lambda c, m: paired_at_the_end(c, "CrossKD"), "against itself, it gives 6 points"),
+        (lambda c, m: paired_at_the_end(c[c["step"] <= 200], m), "twice as long it gives"),
         (lambda c, m: "six", "return one number, not str"),
         (lambda c, m: c["nothing"], "raised KeyError"),
     ],
@@ -104,6 +113,10 @@ def test_a_guess_is_judged_pair_by_pair_at_the_end():
 
 def test_a_guess_that_leaves_one_out_is_told():
     assert "leaves out CrossKD" in judge_guess({"none": 1, "KD": 2}, CURVES)
+    unmade = dict.fromkeys(("none", "KD", "CrossKD"))
+    assert "leaves out CrossKD, KD, none" in judge_guess(unmade, CURVES)
+    twice = judge_guess({"none": 1, "KD": 2, "CrossKD": 2}, CURVES)
+    assert "two methods in one place" in twice
 
 
 def test_a_race_without_an_order_judges_nothing():
@@ -176,3 +189,21 @@ def test_every_form_of_a_right_gini_is_right(right):
 def test_a_wrong_gini_is_told_what_is_wrong(wrong, hint):
     answer = check_gini(wrong)
     assert answer.startswith("Not yet: ") and hint in answer
+
+
+@pytest.mark.parametrize(
+    ("distance", "said"),
+    [
+        (kd_quality_focal, "Right: 0 where both agree"),
+        (lambda z, y: (z.sigmoid() - y).square().sum(-1), "Right: 0 where both agree"),
+        (lambda z, y: -(y * z.sigmoid().log()).sum(-1), "not 0 where both agree"),
+        (lambda z, y: (z.sigmoid() - y).abs(), "one distance a location, not (2, 5, 3)"),
+        (lambda z, y: 0.0, "not float"),
+        (lambda z, y: (z.detach() - y).abs().sum(-1), "no gradient reaches"),
+        (lambda z, y: 0 * z.sum(-1), "gradient is 0 everywhere"),
+        (lambda z, y: -(z.sigmoid() - y).abs().sum(-1), "is a sign turned"),
+        (lambda z, y: (z - z).log().sum(-1), "not finite"),
+    ],
+)
+def test_the_judge_of_a_distance(distance, said):
+    assert said in check_distance(distance)

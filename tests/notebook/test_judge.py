@@ -14,15 +14,25 @@ def check_double(function, start=2):
     return "twice the start"
 
 
+no_number = "no function"
+
+
 @pytest.mark.parametrize(
     ("function", "said"),
     [
         (lambda x: 2 * x, "Right: twice the start"),
         (lambda x: x, "Not yet: double it"),
-        (lambda x: x / 0, "Not yet: your function raised ZeroDivisionError: division by zero"),
+        (no_number, "Not yet: your function raised TypeError: 'str' object is not callable"),
     ],
 )
 def test_one_line_for_right_wrong_and_broken(function, said):
     assert check_double(function) == said
     assert check_double(function, 3) == said
     assert check_double.__name__ == "check_double"
+
+
+def test_a_learners_own_mistake_is_told_with_its_line():
+    names: dict = {}
+    exec(compile("def f(x):\n    y = x\n    return y / 0\n", "<cell>", "exec"), names)
+    said = "Not yet: your function raised ZeroDivisionError in line 3 of its cell: division by zero"
+    assert check_double(names["f"]) == said

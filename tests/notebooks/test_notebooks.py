@@ -190,15 +190,24 @@ def one_feature(cells):
 
 
 def the_race(cells):
+    assert re.search(r"5 batches of 4 .*; of the teacher: 0\n", printed(tagged(cells, "start")))
+    told = re.findall(r"step \d: detection (\S+), CrossKD (\S+) \+ (\S+)\n", printed(cells))
+    said = printed(tagged(cells, "library"))
+    theirs = [float(loss) for loss in re.findall(r"\d+\.\d+", said)]
+    assert len(theirs) == 5
+    assert [sum(map(float, parts)) for parts in told] == pytest.approx(theirs, abs=0.01)
     assert "No finished race yet: running one, 6 steps a student." in printed(cells)
     assert picture(tagged(cells, "race")).width == 1280
-    verdict = printed(tagged(cells, "verdict"))
-    assert re.match(r"\d of \d pairs|All students ended alike", verdict)
+    assert "Your guess leaves out" in printed(tagged(cells, "verdict")), "nothing is prefilled"
     (paragraph,) = shown(tagged(cells, "paragraph"), "text/markdown")
     assert "6 steps" in paragraph
     assert "Not yet: " in printed(tagged(cells, "exercise"))
     ends = shown(cells, "text/html")[0]
     assert all(f"<td>{method}</td>" in ends for method in ("none", "KD", "CrossKD", "CrossKD+PKD"))
+    assert "Right: " in printed(tagged(cells, "check"))
+    (both,) = shown(tagged(cells, "beside"), "text/html")
+    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
+    assert len(yours) == 4 and library == yours, "untouched, it is the library's distance"
 
 
 def any_pair(cells):

@@ -9,10 +9,9 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.structures.bbox import bbox_overlaps
@@ -27,7 +26,14 @@ from .heads.dense import HeadAdapter
 from .maps import View, by_location, level_sizes, pixels, score_map, scores_of
 from .pair import Pair
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 BOXES = ("teacher", "student", "exact")
+"""Whose boxes a quality label is the IoU of; "exact" says 1 at every positive."""
+SIZES = ("small", "medium", "large", "background")
+DYNAMIC = ("DDODHead", "PAAHead", "RTMDetHead", "TOODHead")
+"""Heads of mmdet whose assigners weigh what the student predicts."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def find_conflict(
         pair: Student and teacher.
         inputs: ``(N, 3, H, W)``, normalised.
         data_samples: mmdet's samples with ground truth in input pixels.
-        boxes: "teacher", "student" or "exact", see above.
+        boxes: See :data:`BOXES`.
 
     Raises:
         LabError: for another word, or for an assigner that needs boxes="student".
@@ -205,9 +211,6 @@ def scores_quality(head: HeadAdapter) -> bool:
     return type(head).soft_labels is not HeadAdapter.soft_labels
 
 
-SIZES = ("small", "medium", "large", "background")
-
-
 class ConflictHistogram:
     """Counts of locations by level, object size, class and discrepancy.
 
@@ -268,6 +271,8 @@ class ConflictHistogram:
             without positives. The group "background" has no positives of its own: it is held
             against all, so that it is the share of Fig. 3's ratio which background causes.
         """
+        import pandas as pd
+
         levels = [f"stride {stride}" for stride in self.strides]
         tables = [("all", ("all",), (0, 1, 2)), ("level", levels, (1, 2))]
         tables += [("size", SIZES, (0, 2)), ("class", self.classes, (0, 1))]
@@ -302,6 +307,8 @@ class ConflictHistogram:
         return above / positives if positives else np.full(len(above), np.nan)
 
     def _rows(self, by: str, group: str, above: NDArray, positives: int) -> pd.DataFrame:
+        import pandas as pd
+
         ratio = above / positives if positives else np.full(len(above), np.nan)
         return pd.DataFrame(
             {
@@ -345,15 +352,11 @@ class ConflictHistogram:
         self.images = int(found["images"])
 
 
-def _count(shape: tuple[int, ...], mask: torch.Tensor, *indices: torch.Tensor) -> NDArray[np.int64]:
+def _count(shape: tuple[int, ...], mask: Tensor, *indices: Tensor) -> NDArray[np.int64]:
     """How often each combination of indices occurs where ``mask`` is True."""
     chosen = [index[mask].cpu().numpy() for index in indices]
     flat = np.ravel_multi_index(chosen, shape)
     return np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape)
-
-
-DYNAMIC = ("DDODHead", "PAAHead", "RTMDetHead", "TOODHead")
-"""Heads of mmdet whose assigners weigh what the student predicts."""
 
 
 class _Answered(Exception):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +15,11 @@ from .methods.base import Method, levels_of
 from .pair import Pair
 from .taps import Taps, collect
 
-DETECTION = "detection"
+if TYPE_CHECKING:
+    import pandas as pd
+
+DETECTION, PREDICTORS = "detection", "predictors"
+REGION, PULL = "weights S(r)", "gradient at the neck"
 
 Terms = dict[str, dict[str, Tensor]]
 """``terms[source][name]``: a source is "detection" or a method's name; names are the log's."""
@@ -147,6 +150,8 @@ def concentration(taps: Taps, found: Mapping[str, Levels]) -> pd.DataFrame:
         without focus would have), ``gini`` of the energy over the image (:func:`energy_cells`),
         ``cosine`` with the detection gradient; NaN where the gradient is zero.
     """
+    import pandas as pd
+
     inside = inside_boxes(taps)
     ids = [meta.get("img_id", index) for index, meta in enumerate(taps.metas)]
     frames = []
@@ -173,7 +178,8 @@ def measure_gradients(
     """:func:`concentration` over a set, with columns ``where`` and ``i`` for the feature.
 
     The student is read in the mode it is in; in training mode its batch norms would learn. Means
-    with 95 % intervals over images: ``tables.summarise(frame, ["where", "i", "loss"], "gini")``.
+    with 95 % intervals over images: ``summarise(frame, ["where", "i", "loss"], "gini")`` of
+    :mod:`crosskd_lab.report.stats`.
 
     Args:
         pair: Student and teacher.
@@ -182,6 +188,8 @@ def measure_gradients(
         places: Features as (where, i), see :func:`gradients`.
         tap: Where f_i is read.
     """
+    import pandas as pd
+
     frames = []
     for batch in batches:
         with torch.enable_grad():
@@ -249,9 +257,6 @@ def _scalar(value: Any) -> Tensor:
     return torch.stack(list(value)).sum() if isinstance(value, (list, tuple)) else value
 
 
-PREDICTORS = "predictors"
-
-
 def layers_of(detector: Any, head: HeadAdapter) -> dict[str, list[nn.Parameter]]:
     """A dense detector's trained weights by the part that they belong to, from image to prediction.
 
@@ -285,6 +290,8 @@ def reach(pair: Pair, loss: Tensor) -> pd.DataFrame:
         ``part``, as :func:`layers_of` names it, and ``norm``, the gradient's Euclidean length over
         the part's weights; exactly 0 where the loss does not reach.
     """
+    import pandas as pd
+
     parts = layers_of(pair.student, pair.student_head)
     weights = [p for own in parts.values() for p in own]
     found = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
@@ -301,9 +308,6 @@ def _fresh(weights: Iterable[nn.Parameter], taken: set[int]) -> list[nn.Paramete
             taken.add(id(weight))
             fresh.append(weight)
     return fresh
-
-
-REGION, PULL = "weights S(r)", "gradient at the neck"
 
 
 def weight_map(taps: Taps, method: Method, image: int, size: tuple[int, int]) -> Tensor:
@@ -365,6 +369,8 @@ def weight_shares(
         where there is none; ``area``, the share of locations there; ``cosine`` of the gradient
         with the detection loss's.
     """
+    import pandas as pd
+
     with torch.enable_grad():
         taps, detection = collect(pair, batch["inputs"], batch["data_samples"])
         found = gradients(taps, loss_terms(taps, detection, methods))

@@ -17,7 +17,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError:
+    sys.exit("crosskd-lab: the command line is the lab's: pip install 'crosskd-lab[lab]'")
 
 from crosskd_lab import __version__
 from crosskd_lab.errors import LabError
@@ -65,6 +68,11 @@ def main(args: Sequence[str] | None = None) -> None:
         _app(args)(args, prog_name="crosskd-lab")
     except LabError as error:
         print(f"crosskd-lab: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if (error.name or "crosskd_lab").startswith("crosskd_lab"):
+            raise
+        print(f"crosskd-lab: no {error.name} here: pip install 'crosskd-lab[lab]'", file=sys.stderr)
         sys.exit(1)
     except OSError as error:  # of the world outside, not a bug: a full disk, a name too long
         if error.strerror is None:

@@ -72,9 +72,9 @@ def package_findings() -> Iterator[Finding]:
         return
     pins = _pins()
     for requirement in wanted:
-        installed = _installed(requirement.name)
-        if not _concerns(requirement.marker, installed is not None):
+        if not _concerns(requirement.marker):
             continue
+        installed = _installed(requirement.name)
         name = installed[0] if installed else requirement.name
         remedy = f"pip install '{name}{requirement.specifier}', or {REINSTALL}"
         if installed is None:
@@ -86,11 +86,9 @@ def package_findings() -> Iterator[Finding]:
             yield Finding(name, True, _against_pin(installed[1], pins.get(canonicalize_name(name))))
 
 
-def _concerns(marker: Marker | None, installed: bool) -> bool:
-    """Whether a package is needed, or serves the notebooks and is there."""
-    if marker is None or marker.evaluate({"extra": ""}):
-        return True
-    return installed and marker.evaluate({"extra": "notebooks"})
+def _concerns(marker: Marker | None) -> bool:
+    """Whether this Python's lab needs a package; what tests and clusters need is left out."""
+    return marker is None or marker.evaluate({"extra": "lab"})
 
 
 def _installed(name: str) -> tuple[str, str] | None:

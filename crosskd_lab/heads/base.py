@@ -1,4 +1,4 @@
-"""What the spine asks of any head, dense or not: the named tensors it takes and gives."""
+"""What every head adapter takes and gives, dense or not: named tensors, and eq. (1)'s parts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from ..errors import LabError
+
+BRANCHES = ("cls", "reg")
+TAPS = ("post_relu", "pre_relu")
 
 Levels = tuple[Tensor, ...]
 """One ``(N, C, H_l, W_l)`` map per pyramid level, finest first."""
@@ -152,10 +155,6 @@ class HeadDefaults:
     neck_weight: float = 6.0
 
 
-BRANCHES = ("cls", "reg")
-TAPS = ("post_relu", "pre_relu")
-
-
 class HeadFamily:
     """Reads one head of one detector, which it never changes.
 
@@ -265,24 +264,24 @@ def record_calls(obj: Any, method: str) -> Iterator[list[Any]]:
     """Collect what ``obj.method`` returns while the block runs; the class stays untouched.
 
     Args:
-        obj: Any object; of a module, ``forward`` can be overheard too.
+        obj: Any object; of a module, ``forward`` can be recorded too.
         method: Name of its method.
 
     Yields:
         What the method returned, call by call.
     """
-    assigner_output: list[Any] = []
-    original, listened_to = getattr(obj, method), method in vars(obj)
+    returned: list[Any] = []
+    original, shadowed = getattr(obj, method), method in vars(obj)
 
-    def listen(*args: Any, **kwargs: Any) -> Any:
-        assigner_output.append(original(*args, **kwargs))
-        return assigner_output[-1]
+    def record(*args: Any, **kwargs: Any) -> Any:
+        returned.append(original(*args, **kwargs))
+        return returned[-1]
 
-    object.__setattr__(obj, method, listen)
+    object.__setattr__(obj, method, record)
     try:
-        yield assigner_output
+        yield returned
     finally:
-        if listened_to:
+        if shadowed:
             object.__setattr__(obj, method, original)
         else:
             object.__delattr__(obj, method)

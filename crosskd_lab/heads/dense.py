@@ -33,7 +33,9 @@ from .base import (
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-
+DetectionLosses = Callable[
+    [Predictions, list[Any], list[dict], list[Any] | None], tuple[dict[str, Any], Targets]
+]
 SIZES_KEPT = 32
 
 
@@ -53,120 +55,19 @@ def of_sizes(build: Callable[[Any, Levels], Tensor]) -> Callable[[Any, Levels], 
     return kept
 
 
-class Locations:
-    """The levels of a dense head, all of them or some.
-
-    Args:
-        head: A dense head of mmdet.
-    """
-
-    def __init__(self, head: nn.Module) -> None:
-        self.head: Any = head
-        self.levels: tuple[int, ...] | None = None
-        self._kept: dict[Any, Tensor] = {}
-
-    def only(self, levels: Sequence[int]) -> Self:
-        """This adapter reading some of the head's levels, by their indices, and no others."""
-        view = copy.copy(self)
-        view.levels = tuple(levels)
-        return view
-
-    def _numbered(self, maps: Iterable[Any]) -> Iterator[tuple[int, Any]]:
-        """Each map with the index of its level in the head."""
-        maps = tuple(maps)  # of a branch that is left out there are none
-        every = self.levels is None or not maps
-        return zip(range(len(maps)) if every else self.levels or (), maps, strict=True)
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """Pixels between neighbouring locations, per level."""
-        steps = [int(s[0] if isinstance(s, tuple) else s) for s in self._priors.strides]
-        return tuple(steps if self.levels is None else (steps[level] for level in self.levels))
-
-    @property
-    def anchors(self) -> int:
-        """A, the number of priors at a location."""
-        return int(self._priors.num_base_priors[0])
-
-    @property
-    def _priors(self) -> Any:
-        return self.head.prior_generator
-
-    @of_sizes
-    def priors(self, levels: Levels) -> Tensor:
-        """Anchors ``(P, 4)`` xyxy, or points ``(P, 2)``, in input pixels, for maps of this size."""
-        return torch.cat(
-            [
-                self._priors.single_level_grid_priors(m.shape[-2:], level, device=m.device)
-                for level, m in self._numbered(levels)
-            ]
-        )
-
-    @of_sizes
-    def cells(self, levels: Levels) -> Tensor:
-        """Left and top edge ``(P, 2)``, in input pixels, of the cell that every prior stands in."""
-        found = []
-        for (height, width), stride in zip(
-            (m.shape[-2:] for m in levels), self.strides, strict=True
-        ):
-            at = (torch.arange(n, device=levels[0].device) * stride for n in (height, width))
-            y, x = torch.meshgrid(*at, indexing="ij")
-            found.append(torch.stack([x, y], -1).view(-1, 1, 2).expand(-1, self.anchors, -1))
-        return torch.cat([cell.reshape(-1, 2) for cell in found])
-
-    @of_sizes
-    def centres(self, levels: Levels) -> Tensor:
-        """Centre ``(P, 2)`` of every prior, x and y in input pixels."""
-        priors = self.priors(levels)
-        return priors if priors.size(-1) == 2 else (priors[:, :2] + priors[:, 2:]) / 2
-
-    def boxes_around(self, edges: Tensor, levels: Levels, in_strides: bool) -> Tensor:
-        """Boxes from distances to the left, top, right and bottom edge, ``(N, P, 4)`` xyxy pixels.
-
-        Args:
-            edges: ``(N, P, 4)``, in strides of their levels or in pixels.
-            levels: Maps that give the levels' sizes.
-            in_strides: The unit of ``edges``.
-        """
-        centre = self.centres(levels)
-        if in_strides:
-            edges = edges * self.stride_of_priors(levels)[:, None]
-        return torch.cat([centre - edges[..., :2], centre + edges[..., 2:]], -1)
-
-    @of_sizes
-    def stride_of_priors(self, levels: Levels) -> Tensor:
-        """The stride in pixels at every prior, ``(P,)``."""
-        steps = torch.tensor(self.strides, dtype=torch.float32, device=levels[0].device)
-        return steps.repeat_interleave(torch.tensor(self.counts(levels), device=steps.device))
-
-    def counts(self, levels: Levels) -> list[int]:
-        """Number of priors of each level, for one image."""
-        return [m.shape[-2] * m.shape[-1] * self.anchors for m in levels]
-
-    def flat(self, levels: Levels, last: int) -> Tensor:
-        """``(N, A * last, H_l, W_l)`` per level to ``(N, P, last)``, mmdet's order of priors.
-
-        Half precision ends here: distances and decoding are in float32.
-        """
-        if levels[0].dtype in (torch.float16, torch.bfloat16):
-            levels = tuple(m.float() for m in levels)
-        return torch.cat(
-            [m.permute(0, 2, 3, 1).reshape(m.size(0), -1, last) for m in levels], dim=1
-        )
-
-
 def by_image(levels: Sequence[Tensor], images: int) -> Tensor:
     """``(N, P, ...)`` from one ``(N * P_l, ...)`` a level, as point heads of mmdet give targets."""
     return torch.cat([level.view(images, -1, *level.shape[1:]) for level in levels], 1)
 
 
-class TowerHead(Locations, HeadFamily):
-    """The towers of a dense head and the predictors on top of them.
+class HeadAdapter(HeadFamily):
+    """Reads one dense head. Subclasses say only what their family does differently.
 
     Args:
         head: A dense head of mmdet. It is never changed.
 
     Attributes:
+        levels: Indices of the levels that are read; None for all.
         class_order: Where the classes that this adapter speaks of stand among the head's; None if
             they are the head's own. It is how a teacher answers in the student's order.
 
@@ -174,11 +75,16 @@ class TowerHead(Locations, HeadFamily):
         LabError: where the head is built in a way that the walk cannot reproduce.
     """
 
+    assigns: ClassVar[str] = "get_targets"  # the head's method that runs the assigner
     one_tower: ClassVar[bool] = False  # whether both branches have the same hidden layers
+    fast: DetectionLosses | None = None
+    """The fast form of :meth:`detection_losses`, where the engine has put one."""
 
     def __init__(self, head: nn.Module) -> None:
-        super().__init__(head)
+        self.head: Any = head
+        self.levels: tuple[int, ...] | None = None
         self.class_order: list[int] | None = None
+        self._kept: dict[Any, Tensor] = {}
         if not getattr(head, "use_sigmoid_cls", True):
             raise LabError(
                 f"{type(head).__name__} scores classes by softmax, the lab's losses need sigmoid "
@@ -193,18 +99,21 @@ class TowerHead(Locations, HeadFamily):
                         "for this head"
                     )
 
-    @property
-    def rectify(self) -> Callable[[Tensor], Tensor]:
-        """What an aligned f_i passes on its way in: ReLU where the hidden convs have it.
+    # --- one step ------------------------------------------------------------------------------
+    def student_step(
+        self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str
+    ) -> tuple[HeadTaps, dict[str, Any], Targets]:
+        """Walk once; the detection loss is the head's own, on those predictions."""
+        walked = self.forward_towers(detector.extract_feat(inputs), tap)
+        truths, ignored, metas = unpack_gt_instances(data_samples)
+        detect = self.fast or self.detection_losses
+        return walked, *detect(walked.predictions, truths, metas, ignored)
 
-        Other activations (RTMDet's SiLU) would change a feature that has passed them already.
-        """
-        return F.relu if isinstance(self._activation, nn.ReLU) else _untouched
-
-    @property
-    def _activation(self) -> Any:
-        tower = self.tower("cls", 0)
-        return tower[0].activate if len(tower) and tower[0].with_activation else None
+    def teacher_step(
+        self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str, student: HeadTaps
+    ) -> HeadTaps:
+        """Walk once."""
+        return self.forward_towers(detector.extract_feat(inputs), tap)
 
     # --- the towers -------------------------------------------------------------------------
     def tower(self, branch: str, level: int) -> Sequence[Any]:
@@ -221,6 +130,19 @@ class TowerHead(Locations, HeadFamily):
         self.check_layer(i)
         tower = self.tower(branch, 0)
         return int(tower[i - 1].conv.out_channels if i else self.head.in_channels)
+
+    @property
+    def rectify(self) -> Callable[[Tensor], Tensor]:
+        """What an aligned f_i passes on its way in: ReLU where the hidden convs have it.
+
+        Other activations (RTMDet's SiLU) would change a feature that has passed them already.
+        """
+        return F.relu if isinstance(self._activation, nn.ReLU) else (lambda feature: feature)
+
+    @property
+    def _activation(self) -> Any:
+        tower = self.tower("cls", 0)
+        return tower[0].activate if len(tower) and tower[0].with_activation else None
 
     def forward_towers(self, neck: Levels, tap: str = "post_relu") -> HeadTaps:
         """Every f_i of both towers and the predictions, from the neck's features (sec. 3.2).
@@ -326,46 +248,6 @@ class TowerHead(Locations, HeadFamily):
         """Centerness logits per level, None for heads without them."""
         return None
 
-
-def _untouched(feature: Tensor) -> Tensor:
-    return feature
-
-
-DetectionLosses = Callable[
-    [Predictions, list[Any], list[dict], list[Any] | None], tuple[dict[str, Any], Targets]
-]
-
-
-class HeadAdapter(TowerHead):
-    """Reads one dense head. Subclasses say only what their family does differently.
-
-    Args:
-        head: A dense head of mmdet. It is never changed.
-
-    Raises:
-        LabError: where the head is built in a way that the walk cannot reproduce.
-    """
-
-    assigns: ClassVar[str] = "get_targets"  # the head's method that runs the assigner
-    fast: DetectionLosses | None = None
-    """The fast form of :meth:`detection_losses`, where the engine has put one."""
-
-    # --- one step ------------------------------------------------------------------------------
-    def student_step(
-        self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str
-    ) -> tuple[HeadTaps, dict[str, Any], Targets]:
-        """Walk once; the detection loss is the head's own, on those predictions."""
-        walked = self.forward_towers(detector.extract_feat(inputs), tap)
-        truths, ignored, metas = unpack_gt_instances(data_samples)
-        detect = self.fast or self.detection_losses
-        return walked, *detect(walked.predictions, truths, metas, ignored)
-
-    def teacher_step(
-        self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str, student: HeadTaps
-    ) -> HeadTaps:
-        """Walk once."""
-        return self.forward_towers(detector.extract_feat(inputs), tap)
-
     # --- the head's own losses and targets ----------------------------------------------------
     def detection_losses(
         self,
@@ -455,3 +337,93 @@ class HeadAdapter(TowerHead):
     def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
         """Boxes ``(N, P, 4)``, xyxy in input pixels, not clipped to the image."""
         raise NotImplementedError
+
+    # --- locations ---------------------------------------------------------------------------
+    def only(self, levels: Sequence[int]) -> Self:
+        """This adapter reading some of the head's levels, by their indices, and no others."""
+        view = copy.copy(self)
+        view.levels = tuple(levels)
+        return view
+
+    def _numbered(self, maps: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+        """Each map with the index of its level in the head."""
+        maps = tuple(maps)  # of a branch that is left out there are none
+        every = self.levels is None or not maps
+        return zip(range(len(maps)) if every else self.levels or (), maps, strict=True)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels between neighbouring locations, per level."""
+        steps = [int(s[0] if isinstance(s, tuple) else s) for s in self._priors.strides]
+        return tuple(steps if self.levels is None else (steps[level] for level in self.levels))
+
+    @property
+    def anchors(self) -> int:
+        """A, the number of priors at a location."""
+        return int(self._priors.num_base_priors[0])
+
+    @property
+    def _priors(self) -> Any:
+        return self.head.prior_generator
+
+    @of_sizes
+    def priors(self, levels: Levels) -> Tensor:
+        """Anchors ``(P, 4)`` xyxy, or points ``(P, 2)``, in input pixels, for maps of this size."""
+        return torch.cat(
+            [
+                self._priors.single_level_grid_priors(m.shape[-2:], level, device=m.device)
+                for level, m in self._numbered(levels)
+            ]
+        )
+
+    @of_sizes
+    def cells(self, levels: Levels) -> Tensor:
+        """Left and top edge ``(P, 2)``, in input pixels, of the cell that every prior stands in."""
+        found = []
+        for (height, width), stride in zip(
+            (m.shape[-2:] for m in levels), self.strides, strict=True
+        ):
+            at = (torch.arange(n, device=levels[0].device) * stride for n in (height, width))
+            y, x = torch.meshgrid(*at, indexing="ij")
+            found.append(torch.stack([x, y], -1).view(-1, 1, 2).expand(-1, self.anchors, -1))
+        return torch.cat([cell.reshape(-1, 2) for cell in found])
+
+    @of_sizes
+    def centres(self, levels: Levels) -> Tensor:
+        """Centre ``(P, 2)`` of every prior, x and y in input pixels."""
+        priors = self.priors(levels)
+        return priors if priors.size(-1) == 2 else (priors[:, :2] + priors[:, 2:]) / 2
+
+    def boxes_around(self, edges: Tensor, levels: Levels, in_strides: bool) -> Tensor:
+        """Boxes from distances to the left, top, right and bottom edge, ``(N, P, 4)`` xyxy pixels.
+
+        Args:
+            edges: ``(N, P, 4)``, in strides of their levels or in pixels.
+            levels: Maps that give the levels' sizes.
+            in_strides: The unit of ``edges``.
+        """
+        centre = self.centres(levels)
+        if in_strides:
+            edges = edges * self.stride_of_priors(levels)[:, None]
+        return torch.cat([centre - edges[..., :2], centre + edges[..., 2:]], -1)
+
+    @of_sizes
+    def stride_of_priors(self, levels: Levels) -> Tensor:
+        """The stride in pixels at every prior, ``(P,)``."""
+        steps = torch.tensor(self.strides, dtype=torch.float32, device=levels[0].device)
+        return steps.repeat_interleave(torch.tensor(self.counts(levels), device=steps.device))
+
+    def counts(self, levels: Levels) -> list[int]:
+        """Number of priors of each level, for one image."""
+        return [m.shape[-2] * m.shape[-1] * self.anchors for m in levels]
+
+    def flat(self, levels: Levels, last: int) -> Tensor:
+        """``(N, A * last, H_l, W_l)`` per level to ``(N, P, last)``, mmdet's order of priors.
+
+        Half precision ends here: distances and decoding are in float32.
+        """
+        if levels[0].dtype in (torch.float16, torch.bfloat16):
+            levels = tuple(m.float() for m in levels)
+        return torch.cat(
+            [m.permute(0, 2, 3, 1).reshape(m.size(0), -1, last) for m in levels], dim=1
+        )

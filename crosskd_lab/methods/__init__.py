@@ -11,8 +11,8 @@ the schedule: a weight found with 90,000 steps may be wrong for 240.
 """
 
 from .assistant_head import AssistantHead
-from .base import Method, PredictionTerms
-from .crosskd import CrossKD, PredictionMimicking
+from .base import Method
+from .crosskd import CrossKD, PredictionMimicking, PredictionTerms
 from .decoder_crosskd import DecoderCrossKD, DecoderMimicking
 from .defeat import DeFeat
 from .fgd import FGD

@@ -11,7 +11,7 @@ from ..errors import LabError
 from ..heads.base import HeadFamily, Predictions
 from ..heads.decoder import DecoderTaps
 from ..taps import Taps
-from .base import PredictionTerms
+from .crosskd import PredictionTerms
 
 DELIVERED = ("memory", "query")
 

@@ -61,11 +61,12 @@ def test_a_compiled_mmcv_or_headless_opencv_serves_as_well(judge) -> None:
     assert not judge(wanted, {"mmcv": "2.2.0"})["mmcv"].ok
 
 
-def test_extras_count_for_the_notebooks_and_only_where_installed(judge) -> None:
-    wanted = ['papermill>=2; extra == "notebooks"', 'ruff>=9; extra == "dev"', "rich"]
-    assert set(judge(wanted, {"rich": "15.0", "ruff": "1.0"})) == {"rich"}
-    found = judge(wanted, {"rich": "15.0", "papermill": "1.0"})
-    assert not found["papermill"].ok
+def test_the_labs_extra_is_needed_and_no_other(judge) -> None:
+    wanted = ['papermill>=2; extra == "lab"', 'ruff>=9; extra == "dev"', "rich"]
+    found = judge(wanted, {"rich": "15.0", "ruff": "1.0"})
+    assert set(found) == {"rich", "papermill"} and not found["papermill"].ok
+    assert not judge(wanted, {"rich": "15.0", "papermill": "1.0"})["papermill"].ok
+    assert judge(wanted, {"rich": "15.0", "papermill": "2.0"})["papermill"].ok
 
 
 def test_a_folder_that_was_never_installed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def test_it_learns_from_gfl_and_teaches_it(detector, batch, student, teacher, i)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "told"),
     [
         (dict(with_objectness=True), "set with_objectness=False"),
         (
@@ -75,6 +75,6 @@ def test_it_learns_from_gfl_and_teaches_it(detector, batch, student, teacher, i)
         ),
     ],
 )
-def test_what_it_cannot_be_read_with_is_said(detector, changes, said):
-    with pytest.raises(LabError, match=said):
+def test_what_it_cannot_be_read_with_is_said(detector, changes, told):
+    with pytest.raises(LabError, match=told):
         adapter_for(detector("rtmdet", **changes).bbox_head)

@@ -84,6 +84,53 @@ def test_left_never_imports_right():
     assert not wrong, "\n".join(["the order of ROOMS is broken:", *sorted(wrong)])
 
 
+def test_the_picture_of_the_house_is_its_imports():
+    """README.md draws each folder, and the door's single files as the room "root"."""
+    drawn = {
+        room: set(imports.split())
+        for room, imports in re.findall(
+            r"^(?:door)? *[┌┤│└]? *(\w+) .*◄ (.*)$", (ROOT / "README.md").read_text(), re.MULTILINE
+        )
+    }
+    real: dict[str, set[str]] = {}
+    for module in MODULES:
+        room, *imports = (
+            name if (PACKAGE / name).is_dir() else "root"
+            for name in (room_of(module), *imported_rooms(module))
+        )
+        real.setdefault(room, set()).update(set(imports) - {room})
+    assert drawn == real
+
+
+def names_in(file: Path) -> set[str]:
+    """What a file defines at its top and one class down: ``f``, ``C``, ``C.f``, constants."""
+    found: set[str] = set()
+    waiting: list[tuple[str, ast.stmt]] = [("", n) for n in ast.parse(file.read_text()).body]
+    for prefix, node in waiting:
+        if isinstance(node, ast.Assign):
+            found |= {prefix + target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef):
+            found.add(prefix + node.name)
+            if isinstance(node, ast.ClassDef):
+                waiting += [(f"{node.name}.", inner) for inner in node.body]
+    return found
+
+
+def test_a_config_line_becomes_a_loss_in_the_files_that_contributing_lists():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    steps = re.findall(r"^\d\. (.*)$", text, re.MULTILINE)
+    assert 0 < len(steps) <= 6
+    for step in steps:
+        named = re.findall(r"`([^`]+)`", step)
+        file = ROOT / named.pop(0)
+        assert file.is_file() and named, step
+        for name in named:
+            if name.endswith(".py"):
+                file = ROOT / name
+            else:
+                assert name in names_in(file), f"{file.relative_to(ROOT)} has no {name}"
+
+
 def test_imports_are_read_as_python_reads_them(tmp_path, monkeypatch):
     (tmp_path / "heads").mkdir()
     (tmp_path / "losses.py").touch()

@@ -43,10 +43,10 @@ def pins(python: str) -> dict[str, str]:
     return found
 
 
-def direct() -> list[Requirement]:
-    """What pyproject.toml asks for by name: the core and all that the extra ``dev`` takes in."""
+def direct(extra: str = "dev") -> list[Requirement]:
+    """What pyproject.toml asks for by name: the core and all that an extra takes in."""
     extras = PROJECT["optional-dependencies"]
-    asked, waiting = list(map(Requirement, PROJECT["dependencies"])), ["dev"]
+    asked, waiting = list(map(Requirement, PROJECT["dependencies"])), [extra] if extra else []
     while waiting:
         for requirement in map(Requirement, extras[waiting.pop()]):
             if requirement.name == PROJECT["name"]:
@@ -123,6 +123,87 @@ def test_the_lock_is_what_the_lab_needs_and_nothing_else():
     if not (ROOT / ".venv/.ready").exists() or Path(sys.prefix) != ROOT / ".venv":
         pytest.skip("this Python is not the environment that make sets up")
     assert reached(direct()) == pins(f"{sys.version_info[0]}.{sys.version_info[1]}")
+
+
+BLOCKED = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {names}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+"""
+RESEARCHER = """
+_base_ = 'mmdet::gfl/gfl_r50_fpn_1x_coco.py'
+custom_imports = dict(imports=['crosskd_lab.distiller'])
+model = dict(
+    _delete_=True,
+    type='Distiller',
+    student={{_base_.model}},
+    teacher=dict(config={{_base_.model}}, checkpoint='random'),
+    methods=[dict(type='crosskd_lab.methods.CrossKD', i=3), dict(type='crosskd_lab.methods.PKD')],
+)
+"""
+STEP = """
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.structures import InstanceData
+
+cfg = Config.fromfile('their_own.py')
+tiny = dict(
+    backbone=dict(depth=18, base_channels=4, norm_eval=False, init_cfg=None),
+    neck=dict(in_channels=[4, 8, 16, 32], out_channels=8),
+    bbox_head=dict(
+        num_classes=3, in_channels=8, feat_channels=8, norm_cfg=dict(type='GN', num_groups=2)
+    ),
+)
+cfg.merge_from_dict(dict(model=dict(student=tiny, teacher=dict(config=tiny))))
+torch.manual_seed(0)
+model = MODELS.build(cfg.model)
+size = (64, 64)
+sample = DetDataSample(metainfo=dict(img_shape=size, pad_shape=size, batch_input_shape=size))
+boxes, labels = torch.tensor([[8.0, 8.0, 40.0, 48.0]]), torch.tensor([1])
+sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
+losses = model.loss(torch.randn(1, 3, *size), [sample])
+total, log = model.parse_losses(losses)
+total.backward()
+print([name for name, value in log.items() if 0 < float(value) < float('inf')])
+"""
+
+
+def blocked() -> str:
+    """Code that hides all that the extras bring and the core does not, as if not installed."""
+    core = reached(direct(""))
+    extra = reached(direct()).keys() - core.keys()
+    homes = metadata.packages_distributions().items()
+    names = {module for module, of in homes if {canonicalize_name(name) for name in of} <= extra}
+    assert {"pandas", "seaborn", "typer", "IPython", "ipywidgets", "papermill"} <= names
+    return BLOCKED.format(names=names)
+
+
+def alone(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run code in an interpreter of its own that has only what the core asks for."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", blocked() + code]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+
+
+def test_without_extras_the_door_distils_in_somebody_elses_config(tmp_path):
+    (tmp_path / "their_own.py").write_text(RESEARCHER)
+    done = alone(STEP, tmp_path)
+    assert done.returncode == 0, done.stderr
+    named = ast.literal_eval(done.stdout.splitlines()[-1])
+    assert {"loss_cls", "loss_crosskd_cls", "loss_crosskd_reg", "loss_pkd_neck"} <= set(named)
+
+
+def test_without_extras_the_command_line_names_the_one_it_needs(tmp_path):
+    done = alone("from crosskd_lab.cli import main\nmain(['doctor'])", tmp_path)
+    said = "crosskd-lab: the command line is the lab's: pip install 'crosskd-lab[lab]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
 def workshop(folder: Path, **programs: str) -> dict[str, str]:

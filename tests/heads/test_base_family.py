@@ -19,7 +19,7 @@ ASKED = [
 SAID = {
     "rectify",
     "check_layer",
-    "asleep_below",
+    "least_confidence",
     "cls_normaliser",
     "box_normaliser",
 }  # have an answer there

@@ -60,7 +60,7 @@ def test_the_normaliser_is_the_recipes_or_the_positives(make_pair, batch, losses
     taps, _ = collect(pair, batch.inputs, batch.samples)
     scores = pair.teacher_head.flat_cls(taps.teacher.predictions).sigmoid().amax(-1)
     whole = (scores * (taps.targets.label_weights > 0)).sum().item()
-    assert recipe * whole == pytest.approx(positives * taps.targets.num_pos, rel=1e-4)
+    assert recipe * whole == pytest.approx(positives * float(taps.targets.num_pos), rel=1e-4)
     with pytest.raises(LabError, match="normaliser = 'all'.*recipe, positives"):
         kind(normaliser="all")
 

@@ -180,14 +180,14 @@ def test_other_scenes_are_refused_and_left_alone(
 
 def test_a_file_is_no_folder(tmp_path: Path):
     fill(tmp_path, "out", "mine")
-    with pytest.raises(LabError, match="is a file"):
+    with pytest.raises(LabError, match="out cannot be written .a file is where a folder is meant"):
         write_scenes(tmp_path / "out", processes=1, **SMALL)
     assert (tmp_path / "out").read_text() == "mine"
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
     fill(tmp_path, "file", "mine")
-    with pytest.raises(LabError, match=r"file/set.* cannot be .*written \(Not a directory\)"):
+    with pytest.raises(LabError, match=r"file/set.* cannot be written \(a file is where a folder"):
         write_scenes(tmp_path / "file" / "set", processes=1, **SMALL)
 
 

@@ -133,7 +133,9 @@ def test_executed_notebooks_are_kept_and_no_drafts(book):
 
 def test_a_folder_that_cannot_be_made_is_an_error(book, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(LabError, match="cannot be made"):
+    with pytest.raises(
+        LabError, match="file/book cannot be written .a file is where a folder is meant"
+    ):
         build_book(tmp_path / "file" / "book", "smoke", book[0].parent)
 
 

@@ -64,7 +64,7 @@ class Conflict:
     @property
     def discrepancy(self) -> tuple[Tensor, Tensor]:
         """Sec. 3.1's max over classes of |p^gt - p^t|, and the class where it is: ``(N, R)``."""
-        most = (self.target - self.teacher).abs().max(-1)
+        most = (self.target - self.teacher).abs().max(-1)  # over K: (N, R)
         return most.values, most.indices
 
     def apart(self, threshold: float) -> Tensor:
@@ -127,13 +127,13 @@ def locate(
         metas: Per image, ``scale_factor`` (x, y) from original to input pixels.
     """
     levels = teacher.cls
-    scores = scores_of(teacher_head, teacher)
+    scores = scores_of(teacher_head, teacher)  # (N, P, K)
     labels = torch.where(targets.positive, targets.labels, targets.num_classes)
     label, first = by_location(labels, levels).min(-1)  # background is the highest label
-    boxes = by_location(targets.boxes, levels)
-    boxes = boxes.take_along_dim(first[..., None, None], 2).squeeze(2)
+    boxes = by_location(targets.boxes, levels)  # (N, R, A, 4)
+    boxes = boxes.take_along_dim(first[..., None, None], 2).squeeze(2)  # (N, R, 4)
     shrunk = boxes.new_tensor([x * y for x, y in (meta["scale_factor"] for meta in metas)])
-    area = (boxes[..., 2:] - boxes[..., :2]).prod(-1) / shrunk[:, None]
+    area = (boxes[..., 2:] - boxes[..., :2]).prod(-1) / shrunk[:, None]  # (N, R)
     sizes = torch.tensor(level_sizes(levels), device=label.device)
     return Conflict(
         target=by_location(target, levels).amax(2),
@@ -250,7 +250,7 @@ class ConflictHistogram:
         A conflict is filed under the size of the object at its location (or background) and under
         the class in which the two sides differ most; a positive under its object's class.
         """
-        discrepancy, disputed = conflict.discrepancy
+        discrepancy, disputed = conflict.discrepancy  # (N, R) both
         counted, positive = conflict.counted, conflict.positive
         edges = torch.as_tensor(self.thresholds, device=discrepancy.device)
         bin_of = torch.bucketize(discrepancy.double(), edges).clamp(max=self.bins)

@@ -38,8 +38,8 @@ def align_statistics(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Ten
         LabError: if the maps differ in shape.
     """
     expect_same(student, teacher, "features at the tap", "heads of different width need an adapter")
-    own, wanted = channel_statistics(student), channel_statistics(teacher.detach())
-    return rescale(student, *own, *wanted, eps).to(student.dtype)
+    own, wanted = channel_statistics(student), channel_statistics(teacher.detach())  # (1, C, 1, 1)
+    return rescale(student, *own, *wanted, eps).to(student.dtype)  # (N, C, H, W)
 
 
 class ConvAlign(nn.Module):
@@ -158,5 +158,5 @@ def cross_head(
         entering = deliver(
             student[branch][own], teacher[branch][i], i, by_branch, teacher_head.rectify
         )
-        last[branch] = teacher_head.forward_from(branch, entering, i)
+        last[branch] = teacher_head.forward_from(branch, entering, i)  # (N, C, H_l, W_l) a level
     return teacher_head.predict(last)

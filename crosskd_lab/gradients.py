@@ -122,7 +122,7 @@ def gini(values: Tensor) -> Tensor:
         ``(...,)``.
     """
     n = values.size(-1)
-    ranked = values.double().sort(-1).values
+    ranked = values.double().sort(-1).values  # (..., n)
     rank = torch.arange(1, n + 1, dtype=ranked.dtype, device=values.device)
     return ((2 * rank - n - 1) * ranked).sum(-1) / (n * ranked.sum(-1))
 
@@ -133,7 +133,7 @@ def cosine(a: Levels, b: Levels) -> Tensor:
     Negative values are conflict in gradient space: a step along one loss undoes the other's.
     """
     one, other = (torch.cat([g.flatten(1) for g in levels], 1).double() for levels in (a, b))
-    lengths = one.norm(dim=1) * other.norm(dim=1)
+    lengths = one.norm(dim=1) * other.norm(dim=1)  # (N,)
     return (one * other).sum(1) / lengths  # 0 / 0 is nan, on purpose
 
 
@@ -152,7 +152,7 @@ def concentration(taps: Taps, found: Mapping[str, Levels]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    inside = inside_boxes(taps)
+    inside = inside_boxes(taps)  # (N, R)
     ids = [meta.get("img_id", index) for index, meta in enumerate(taps.metas)]
     frames = []
     for source, gradient in found.items():

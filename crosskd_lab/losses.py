@@ -31,7 +31,7 @@ def region_mean(distance: Tensor, weight: Tensor, normaliser: Tensor | float) ->
     eps = torch.finfo(torch.float32).eps  # as mmdet's losses do: an empty batch gives 0, not nan
     if isinstance(normaliser, Tensor):
         normaliser = normaliser.to(distance.dtype)
-    return (distance * weight).sum() / (normaliser + eps)
+    return (distance * weight).sum() / (normaliser + eps)  # a sum over (N, P), 0-d
 
 
 def everywhere(teacher_logits: Tensor) -> Tensor:
@@ -76,10 +76,10 @@ def kd_quality_focal(logits: Tensor, soft_label: Tensor, beta: float = 1.0) -> T
 
 
 def _quality_focal(logits: Tensor, soft_label: Tensor, beta: float) -> Tensor:
-    bce = F.binary_cross_entropy_with_logits(logits, soft_label, reduction="none")
+    bce = F.binary_cross_entropy_with_logits(logits, soft_label, reduction="none")  # (..., K)
     if beta:
         bce = bce * (logits.sigmoid() - soft_label).abs().pow(beta)
-    return bce.sum(-1)
+    return bce.sum(-1)  # (...,)
 
 
 def distribution_kl(logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
@@ -102,9 +102,9 @@ def distribution_kl(logits: Tensor, teacher_logits: Tensor, temperature: float =
 
 
 def _kl(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
-    log_p = F.log_softmax(full_precision(logits) / temperature, -1)
-    log_t = F.log_softmax(full_precision(teacher_logits) / temperature, -1)
-    return temperature**2 * (log_t.exp() * (log_t - log_p)).sum(-1)
+    log_p = F.log_softmax(full_precision(logits) / temperature, -1)  # (..., bins)
+    log_t = F.log_softmax(full_precision(teacher_logits) / temperature, -1)  # (..., bins)
+    return temperature**2 * (log_t.exp() * (log_t - log_p)).sum(-1)  # (...,)
 
 
 def pearson_distance(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Tensor:
@@ -122,7 +122,7 @@ def pearson_distance(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Ten
         A scalar.
     """
     expect_same(student, teacher, "PKD maps", "give both necks and heads the same channels")
-    difference = standardise(student, eps) - standardise(teacher.detach(), eps)
+    difference = standardise(student, eps) - standardise(teacher.detach(), eps)  # (N, C, H, W)
     return 0.5 * difference.square().mean()
 
 
@@ -135,7 +135,7 @@ def rescale(
 
 def standardise(feature: Tensor, eps: float = 1e-6) -> Tensor:
     """``(f - mean) / (std + eps)`` per channel of ``(N, C, H, W)`` over batch and space."""
-    deviation, mean = channel_statistics(feature)
+    deviation, mean = channel_statistics(feature)  # (1, C, 1, 1) each
     return (feature - mean) / (deviation + eps)
 
 
@@ -202,7 +202,7 @@ def _overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     inner = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(0)
     outer = (torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])).clamp(0)
-    overlap = _area(inner)
+    overlap = _area(inner)  # (...,)
     area_a, area_b = (_area((box[..., 2:] - box[..., :2]).clamp(0)) for box in (a, b))
     return overlap, area_a + area_b - overlap, _area(outer)
 

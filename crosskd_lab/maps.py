@@ -43,7 +43,7 @@ def by_location(values: Tensor, levels: Levels) -> Tensor:
 def centres(head: HeadAdapter, levels: Levels) -> tuple[Tensor, ...]:
     """Where the locations of every level are: ``(H_l, W_l, 2)``, x and y in input pixels."""
     priors = head.priors(levels)
-    middle = (priors[:, :2] + priors[:, -2:]) / 2  # a point is its own middle
+    middle = (priors[:, :2] + priors[:, -2:]) / 2  # (P, 2): a point is its own middle
     sizes = level_sizes(levels)
     parts = middle.view(sum(sizes), -1, 2)[:, 0].split(sizes)
     return tuple(part.view(*m.shape[-2:], 2) for part, m in zip(parts, levels, strict=True))

@@ -127,10 +127,10 @@ class Targets:
         whose centre lies outside their box.
         """
         assert self.centres is not None
-        before = self.centres - self.boxes[..., :2]
-        after = self.boxes[..., 2:] - self.centres
+        before = self.centres - self.boxes[..., :2]  # (N, P, 2): l, t
+        after = self.boxes[..., 2:] - self.centres  # (N, P, 2): r, b
         least, most = torch.minimum(before, after), torch.maximum(before, after)
-        ratio = least.clamp(min=0) / most.clamp(min=1e-6)
+        ratio = least.clamp(min=0) / most.clamp(min=1e-6)  # (N, P, 2)
         return ratio.prod(-1).sqrt() * self.positive
 
 

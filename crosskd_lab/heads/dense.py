@@ -225,7 +225,7 @@ class HeadAdapter(HeadFamily):
         """``(N, A * K, H, W)`` with the classes in the order that this adapter speaks of."""
         if self.class_order is None:
             return scores
-        by_class = scores.unflatten(1, (self.anchors, self.num_classes))
+        by_class = scores.unflatten(1, (self.anchors, self.num_classes))  # (N, A, K, H, W)
         return by_class[:, :, self.class_order].flatten(1, 2)
 
     def predict_branches(self, last: dict[str, Levels]) -> tuple[Iterable[Tensor], ...]:
@@ -298,12 +298,12 @@ class HeadAdapter(HeadFamily):
 
         One-hot at positives; heads that score localisation quality put the IoU there instead.
         """
-        value = targets.positive.float() if targets.quality is None else targets.quality
-        return self.one_hot(targets) * value[..., None]
+        value = targets.positive.float() if targets.quality is None else targets.quality  # (N, P)
+        return self.one_hot(targets) * value[..., None]  # (N, P, K)
 
     def one_hot(self, targets: Targets) -> Tensor:
         """Whether each class is that of the prior, ``(N, P, K)`` bool."""
-        classes = torch.arange(self.num_classes, device=targets.labels.device)
+        classes = torch.arange(self.num_classes, device=targets.labels.device)  # (K,)
         return targets.labels[..., None] == classes  # F.one_hot looks into the labels, and waits
 
     # --- flat views and distances ---------------------------------------------------------------
@@ -320,7 +320,7 @@ class HeadAdapter(HeadFamily):
         self, prediction: Predictions, target: Predictions, beta: float | None
     ) -> Tensor:
         """Quality focal loss towards the teacher's scores (sec. 3.3), ``(N, P)``."""
-        soft_label = self.flat_cls(target).sigmoid()
+        soft_label = self.flat_cls(target).sigmoid()  # (N, P, K)
         beta = self.defaults.beta if beta is None else beta
         return kd_quality_focal(self.flat_cls(prediction), soft_label, beta)
 
@@ -384,14 +384,14 @@ class HeadAdapter(HeadFamily):
             (m.shape[-2:] for m in levels), self.strides, strict=True
         ):
             at = (torch.arange(n, device=levels[0].device) * stride for n in (height, width))
-            y, x = torch.meshgrid(*at, indexing="ij")
+            y, x = torch.meshgrid(*at, indexing="ij")  # (H_l, W_l) each
             found.append(torch.stack([x, y], -1).view(-1, 1, 2).expand(-1, self.anchors, -1))
         return torch.cat([cell.reshape(-1, 2) for cell in found])
 
     @of_sizes
     def centres(self, levels: Levels) -> Tensor:
         """Centre ``(P, 2)`` of every prior, x and y in input pixels."""
-        priors = self.priors(levels)
+        priors = self.priors(levels)  # (P, 4) or (P, 2)
         return priors if priors.size(-1) == 2 else (priors[:, :2] + priors[:, 2:]) / 2
 
     def boxes_around(self, edges: Tensor, levels: Levels, in_strides: bool) -> Tensor:
@@ -402,9 +402,9 @@ class HeadAdapter(HeadFamily):
             levels: Maps that give the levels' sizes.
             in_strides: The unit of ``edges``.
         """
-        centre = self.centres(levels)
+        centre = self.centres(levels)  # (P, 2)
         if in_strides:
-            edges = edges * self.stride_of_priors(levels)[:, None]
+            edges = edges * self.stride_of_priors(levels)[:, None]  # (N, P, 4) * (P, 1)
         return torch.cat([centre - edges[..., :2], centre + edges[..., 2:]], -1)
 
     @of_sizes

@@ -70,7 +70,7 @@ class FCOSAdapter(HeadAdapter):
         return self.cls_normaliser(targets)
 
     def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
-        """The points moved by the predicted distances."""
+        """Boxes ``(N, P, 4)``: the points moved by the predicted distances."""
         return self._boxes(self.flat(reg, 4), reg)
 
     def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:

@@ -18,10 +18,10 @@ class QualityAdapter(HeadAdapter):
     """A joint score of class and localisation quality (GFL, VFNet, RTMDet)."""
 
     def soft_labels(self, predictions: Predictions, targets: Targets, metas: list[dict]) -> Tensor:
-        """The quality label: the IoU of the predicted box with its object, at its class."""
-        one_hot = super().soft_labels(predictions, targets, metas)
-        boxes = self.decode(predictions.reg, metas).detach()
-        overlap = bbox_overlaps(boxes, targets.boxes, is_aligned=True)
+        """The quality label ``(N, P, K)``: the predicted box's IoU with its object."""
+        one_hot = super().soft_labels(predictions, targets, metas)  # (N, P, K)
+        boxes = self.decode(predictions.reg, metas).detach()  # (N, P, 4)
+        overlap = bbox_overlaps(boxes, targets.boxes, is_aligned=True)  # (N, P)
         return one_hot * overlap.clamp(0, 1)[..., None]
 
 
@@ -69,8 +69,8 @@ class GFLAdapter(QualityAdapter):
         return reduce_mean(weight.sum())
 
     def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
-        """Expectation of the bins, in strides, around each prior's centre."""
-        bins = self.edge_bins(reg)
+        """Boxes ``(N, P, 4)``: expectation of the bins, in strides, around each prior's centre."""
+        bins = self.edge_bins(reg)  # (N, P, 4, reg_max + 1)
         distance = bins.softmax(-1) @ torch.arange(
             bins.size(-1), dtype=bins.dtype, device=bins.device
         )

@@ -79,7 +79,7 @@ class DeltaAdapter(HeadAdapter):
         return coder.decode(anchors.flatten(0, 1), deltas.flatten(0, 1)).view_as(deltas)
 
     def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
-        """Deltas applied to the anchors, not clipped to the image."""
+        """Boxes ``(N, P, 4)``: deltas applied to the anchors, not clipped to the image."""
         return self.from_deltas(self.flat(reg, 4), reg)
 
     def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:

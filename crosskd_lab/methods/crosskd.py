@@ -96,15 +96,15 @@ class PredictionTerms(Method):
 
     def _cls_term(self, prediction: Predictions, target: Predictions, taps: Taps) -> Tensor:
         head = taps.teacher_head
-        distance = head.cls_distance(prediction, target, self.beta)
+        distance = head.cls_distance(prediction, target, self.beta)  # (N, P)
         weight = head.defaults.cls_weight if self.cls_weight is None else self.cls_weight
         normaliser = head.cls_normaliser(taps.targets)
         return weight * region_mean(distance, _seen(taps.targets.label_weights, taps), normaliser)
 
     def _reg_term(self, prediction: Predictions, target: Predictions, taps: Taps) -> Tensor:
         head = taps.teacher_head
-        region = self._region(target, taps)
-        distance = head.reg_distance(prediction, target, list(taps.metas))
+        region = self._region(target, taps)  # (N, P)
+        distance = head.reg_distance(prediction, target, list(taps.metas))  # (N, P)
         weight = head.defaults.reg_weight if self.reg_weight is None else self.reg_weight
         own = head.box_normaliser(region, taps.targets)
         normaliser = own if self.normaliser == "recipe" else taps.targets.num_pos
@@ -112,7 +112,7 @@ class PredictionTerms(Method):
 
     def _region(self, target: Predictions, taps: Taps) -> Tensor:
         """S(r) at the teacher's priors, ``(N, P)``."""
-        seen = _seen(taps.targets.label_weights, taps) > 0
+        seen = _seen(taps.targets.label_weights, taps) > 0  # (N, P)
         return REGIONS[self.region](taps.teacher_head.flat_cls(target)) * seen
 
     def region_map(self, taps: Taps) -> Levels:
@@ -125,7 +125,7 @@ class PredictionTerms(Method):
         """Cross-entropy to the teacher's centerness at the student's positives."""
         head = taps.teacher_head
         assert taps.teacher.predictions.centerness is not None
-        soft_label = head.flat(taps.teacher.predictions.centerness, 1).sigmoid()
+        soft_label = head.flat(taps.teacher.predictions.centerness, 1).sigmoid()  # (N, P, 1)
         distance = kd_quality_focal(head.flat(centerness, 1), soft_label, beta=0)
         return region_mean(
             distance, _seen(taps.targets.positive.float(), taps), taps.targets.num_pos
@@ -256,7 +256,9 @@ class PredictionMimicking(PredictionTerms):
         """Both terms at the best anchor of every location."""
         metas = list(taps.metas)
         with torch.no_grad():
-            logits, boxes = best_anchors(taps.teacher_head, taps.teacher.predictions, metas)
+            logits, boxes = best_anchors(
+                taps.teacher_head, taps.teacher.predictions, metas
+            )  # (N, R, K), (N, R, 4)
         own_logits, own_boxes = nearest_anchors(
             taps.student_head, taps.student.predictions, metas, boxes
         )

@@ -134,3 +134,14 @@ def test_a_module_with_an_app_becomes_a_family(add_verb, capsys):
     app.command("two")(lambda: print("second"))
     add_verb("family", app=app)
     assert run(capsys, "family", "two") == (0, "second\n", "")
+
+
+def test_the_verb_of_contributing_works(add_verb, capsys):
+    text = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n((?:(?!```).)*def depth.*?)```", text, re.DOTALL)
+    assert sum(bool(line.strip()) for line in code.splitlines()) <= 20
+    made: dict = {}
+    exec(code, made)
+    add_verb("depth", depth=made["depth"])
+    assert run(capsys, "depth", "pocket/gfl_r18_w16")[:2] == (0, "4\n")
+    assert run(capsys, "depth", "nowhere")[0] == 1

@@ -1,5 +1,8 @@
 """What all methods share: names, weights, combination, and batches with nothing in them."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -114,3 +117,17 @@ def test_half_precision_gives_finite_losses_near_the_full_ones(make_pair, batch,
 def test_the_dict_of_methods_holds_methods():
     assert {METHODS[name] for name in THREE} == set(THREE.values())
     assert all(issubclass(kind, Method) for kind in METHODS.values())
+
+
+def test_the_method_of_contributing_works(make_pair, batch, losses_of):
+    text = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?class NeckL2.*?)```", text, re.DOTALL)
+    assert sum(bool(line.strip()) for line in code.splitlines()) <= 20
+    made: dict = {}
+    exec(code, made)
+    pair = make_pair()
+    pair.student.eval()
+    got = losses_of(pair, batch, made["NeckL2"](weight=2.0), PKD())["loss_neck_l2"].item()
+    taps, _ = collect(pair, batch.inputs, batch.samples)
+    squares = zip(taps.student.neck, taps.teacher.neck, strict=True)
+    assert got == pytest.approx(2 * sum(((s - t) ** 2).mean().item() for s, t in squares))

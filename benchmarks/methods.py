@@ -19,11 +19,13 @@ from typing import Any
 
 import pandas as pd
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.optim import OptimWrapper
-from step import batch_of, model_for
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from crosskd_lab.configs import RANDOM, read_config
+from crosskd_lab.data.scenes import draw_scene, generator
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.engine.train import prepare_engine
 from crosskd_lab.files import write_whole
@@ -43,12 +45,31 @@ class Nothing(Method):
         return {}
 
 
-def teacher_alone(device: str) -> Distiller:
-    """The pocket pair without any distillation loss."""
-    experiment = read_config("pocket/crosskd")
+def batch_of(count: int, size: int) -> dict:
+    """A raw batch of scenes as mmdet's pipeline would hand it over."""
+    scenes = [draw_scene(generator(0, "train", i), size) for i in range(count)]
+    shape = {"img_shape": (size, size), "ori_shape": (size, size), "scale_factor": (1.0, 1.0)}
+    samples = []
+    for scene in scenes:
+        sample = DetDataSample(metainfo=dict(shape))
+        boxes = torch.as_tensor(scene.boxes, dtype=torch.float32)
+        boxes[:, 2:] += boxes[:, :2]  # from width and height to the far corner
+        sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.as_tensor(scene.labels))
+        samples.append(sample)
+    images = [torch.from_numpy(scene.image[..., ::-1].copy()).permute(2, 0, 1) for scene in scenes]
+    return {"inputs": images, "data_samples": samples}
+
+
+def model_for(name: str, device: str) -> Distiller:
+    """The pocket experiment's model with an untrained teacher: weights do not change the cost.
+
+    "teacher" is the pair without any distillation loss.
+    """
+    experiment = read_config(f"pocket/{'crosskd' if name == 'teacher' else name}")
     student = read_config(experiment.student).model
     teacher = {"config": experiment.teacher.config, "checkpoint": RANDOM}
-    model = Distiller(student, teacher, [Nothing()])
+    methods = [Nothing()] if name == "teacher" else list(experiment.methods)
+    model = Distiller(student, teacher, methods)
     model.init_weights()
     if device == "cpu":
         model.to(memory_format=torch.channels_last)
@@ -75,7 +96,7 @@ def measure(model: Distiller, batch: dict, device: str) -> tuple[float, float]:
 def compare(device: str, given: Any) -> pd.DataFrame:
     """A row a method: medians over the steps, and what is on top of the student alone."""
     batch = batch_of(given.batch, given.size)
-    models = {"none": model_for("none", device), "teacher": teacher_alone(device)}
+    models = {name: model_for(name, device) for name in ("none", "teacher")}
     models |= {name: model_for(name, device) for name in METHODS}
     kept = {n: kept_bytes(m, batch, m.parameters()) / 2**20 for n, m in models.items()}
     seen: dict[str, list[tuple[float, float]]] = {name: [] for name in models}

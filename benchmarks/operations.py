@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from methods import teacher_alone
-from step import batch_of, model_for
+from methods import batch_of, model_for
 
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.engine.train import prepare_engine
@@ -36,7 +35,7 @@ def step_of(model: Distiller, batch: dict) -> Operations:
 
 def counted(names: Sequence[str], batch: dict) -> pd.DataFrame:
     """A row a method: counts of its step, and ``own_`` what is beyond the teacher's forward."""
-    models = {"none": model_for("none", "cpu"), "teacher": teacher_alone("cpu")}
+    models = {name: model_for(name, "cpu") for name in ("none", "teacher")}
     models |= {name: model_for(name, "cpu") for name in names}
     found = {name: step_of(model, batch) for name, model in models.items()}
     rows = []

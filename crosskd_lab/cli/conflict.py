@@ -89,4 +89,4 @@ def _tell(whole: pd.DataFrame) -> None:
     if not positives:
         print(f"{teacher}: no location is positive, so there is no ratio of conflict")
         return
-    print(f"{teacher}: conflicts a positive location ({positives} positives): {ratios}")
+    print(f"{teacher}: conflicts per positive location ({positives} positives): {ratios}")

@@ -16,14 +16,13 @@ from torch import Tensor
 
 from ..configs import RANDOM
 from ..conflict import ConflictHistogram, conflict_view
-from ..files import PROJECT
 from ..report.figures import DPI, WIDTH, Picture, render
 from ..report.map_figures import conflict_figure, target_maps_figure
 from ..runs.dataset_analysis import Survey, open_survey, survey_conflict
 from ..runs.recipes import teachers
 from .galleries import Frames, Menus
 from .judge import Wrong, verdict
-from .students import checkpoint_of, lesson_scenes, train_student
+from .students import lesson_scenes
 
 KINDS = ("gfl_r18_w32", "atss_r18_w32", "retinanet_r18_w32")  # the three of Fig. 3
 STUDENT, TEACHER = "pocket/gfl_r18_w16", "gfl_r18_w32"
@@ -55,26 +54,28 @@ def image_frames(
 
 
 def threshold_frames(tally: ConflictHistogram, start: float = 0.5) -> Frames:
-    """A control over the threshold: conflicts a positive location, by level, size and class."""
-    frame = tally.frame()
+    """A control over the threshold: conflicts per positive location, by level, size and class."""
+    frame = tally.frame().dropna(subset=["ratio"])
+    widest = frame[frame["threshold"] >= THRESHOLDS[0]].groupby("by")["ratio"].max()
     frames = {}
     for threshold in THRESHOLDS:
         figure = Picture(figsize=(WIDTH, 3.9), dpi=DPI, layout="constrained")
         with sns.axes_style("whitegrid"):
             axes = figure.subplots(1, 3)
-        at = frame[(frame["threshold"] - threshold).abs() < 1e-9].dropna(subset=["ratio"])
+        at = frame[(frame["threshold"] - threshold).abs() < 1e-9]
         for ax, part in zip(axes, ("level", "size", "class"), strict=True):
             rows = at[at["by"] == part]
             ax.barh(rows["group"], rows["ratio"], color="#0072B2")
+            ax.set_xlim(0, 1.05 * widest[part] or 1)  # the same for every threshold
             ax.invert_yaxis()
             ax.grid(axis="y", visible=False)
             ax.set_title(f"by {part}", loc="left", fontsize=12)
-            ax.set_xlabel("conflicts a positive location", fontsize=11)
+            ax.set_xlabel("conflicts per positive location", fontsize=11)
         whole = at[at["by"] == "all"]["ratio"].item()
-        title = f"discrepancy > {threshold}: {whole:.3f} conflicts a positive location"
+        title = f"discrepancy > {threshold}: {whole:.3f} conflicts per positive location"
         figure.suptitle(title, x=0.01, ha="left", fontsize=13)
         frames[threshold] = render(figure, "png")
-    return Frames(frames, "threshold", start)
+    return Frames(frames, "threshold τ", start)
 
 
 def count_teachers(
@@ -92,17 +93,6 @@ def count_teachers(
     return {
         Path(name).name: count(conflict_survey(scale, data, name)) for name in dict.fromkeys(names)
     }
-
-
-def mimics(scale: str, data: str | Path | None, teacher: str) -> dict[str, Any]:
-    """Students that learnt from the teacher by KD and by CrossKD, from your race or just now."""
-    race = None if scale == "smoke" or teacher != TEACHER else PROJECT / "runs" / "race"
-    found = {}
-    for title, method in (("mimicking student", "kd"), ("CrossKD student", "crosskd")):
-        student = train_student(method, scale, data, checkpoint_of(teacher), race)
-        print(f"{title}: {student.origin}")
-        found[title] = student.pair.student
-    return found
 
 
 def group_menus(tallies: Mapping[str, ConflictHistogram], classes: int | None = None) -> Menus:
@@ -125,7 +115,7 @@ def group_menus(tallies: Mapping[str, ConflictHistogram], classes: int | None = 
         name: ax.plot([], [], dash, color=c, lw=2.5, label=name)[0] for name, dash, c in dashes
     }
     ax.set_xlabel("threshold of the discrepancy", fontsize=11)
-    ax.set_ylabel("conflicts a positive location", fontsize=11)
+    ax.set_ylabel("conflicts per positive location", fontsize=11)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=11)
     pictures = {}
     for (label, k), (level, at) in product(labels.items(), levels.items()):
@@ -152,6 +142,10 @@ def _redraw(
     ax = line.axes
     ax.set_xlim(0.1, 0.9)
     ax.set_ylim(0, 1.05 * top or 1)
+    for words in list(ax.texts):
+        words.remove()
+    if not top:
+        ax.text(0.5, 0.5, "no positive location here", transform=ax.transAxes, ha="center")
 
 
 def compare(tallies: Mapping[str, ConflictHistogram]) -> Figure:
@@ -172,14 +166,25 @@ def check_ratio(ratio: Callable[[Tensor, Tensor, float], float]) -> str:
     Args:
         ratio: Takes two score tensors ``(R, K)`` and a threshold.
     """
-    target = torch.tensor([[1.0, 0, 0], [0, 0.8, 0], [0, 0, 0], [0, 0, 0]])
-    teacher = torch.tensor([[0.2, 0.7, 0], [0, 0.7, 0], [0, 0, 0.6], [0.3, 0.3, 0.3]])
-    got = float(ratio(target.clone(), teacher.clone(), 0.5))
+    target = torch.zeros(6, 3)
+    target[0, 0], target[1, 1] = 1.0, 0.75
+    teacher = torch.tensor(
+        [[0.2, 0.7, 0.6], [0, 0.75, 0], [0, 0, 0.6], [0.2, 0.2, 0.3], [0.5, 0, 0], [0.2, 0.2, 0.2]]
+    )
     hints = {
-        0.5: "background can be in conflict, too: count all locations above the threshold",
-        0.75: "the paper divides by positive locations only, not by all of them",
-        1.5: "a location counts once, however many classes differ: take the maximum over classes",
+        0.5: "background can be in conflict, too: count every location where the two differ, "
+        "whichever of them is higher",
+        1 / 3: "the paper divides by positive locations only, not by all of them",
+        2.0: "a location counts once, however many classes differ: take the maximum over classes",
+        1.5: "one location differs by just the threshold: a conflict is what lies above it",
+        0.0: "no location is counted: compare |target - teacher| with the threshold",
     }
-    if abs(got - 1.0) > 1e-6:
-        raise Wrong(f"for four made-up locations it gives {got:g}; {hints.get(got, 'reread 3.1')}")
+    for threshold, wanted in ((0.5, 1.0), (0.25, 2.0)):
+        got = float(ratio(target.clone(), teacher.clone(), threshold))
+        if abs(got - wanted) > 1e-6:
+            known = [hint for value, hint in hints.items() if abs(value - got) < 1e-6]
+            hint = known[0] if known and threshold == 0.5 else f"{wanted:g} it is"
+            if abs(got - 1.0) < 1e-6:
+                hint = "use the threshold that is given, not 0.5"
+            raise Wrong(f"for six made-up locations at {threshold:g} it gives {got:g}; {hint}")
     return "two locations in conflict over two positives make 1"

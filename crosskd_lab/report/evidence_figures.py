@@ -175,6 +175,8 @@ def prediction_figure(
             yerr=None if single else row.half_width,
             fmt="D",
             color="#0072B2",
+            ecolor="black",
+            barsabove=True,  # a short interval is not hidden behind its marker
             markerfacecolor="white" if single else "#0072B2",
             markersize=9,
             capsize=5,
@@ -185,7 +187,7 @@ def prediction_figure(
         ax.annotate(label, place, offset, textcoords="offset points", ha=side, fontsize=11)
     ax.axhline(0, color="black", linestyle=":")
     ax.margins(x=0.3, y=0.15)
-    ax.set_xlabel("conflicts a positive location, before training", fontsize=11)
+    ax.set_xlabel("conflicts per positive location, before training", fontsize=11)
     ax.set_ylabel("AP of CrossKD - AP of KD, points", fontsize=11)
     ax.set_title(title, loc="left", fontsize=13)
     return figure

@@ -223,7 +223,7 @@ def conflict_figure(
         )
         ax.set_title(TITLES[part], loc="left", fontsize=12)
         ax.set_xlabel("threshold of the discrepancy", fontsize=11)
-        ax.set_ylabel("conflicts a positive location", fontsize=11)
+        ax.set_ylabel("conflicts per positive location", fontsize=11)
         ax.set_ylim(bottom=0)
         if (legend := ax.get_legend()) is not None:
             legend.set_title(None)

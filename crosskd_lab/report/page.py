@@ -253,7 +253,7 @@ SUPERSEDED = """## Records that count no more
 They stay in `data/recorded`; what was run instead stands in the tables above. `superseded.json`
 names them.
 """
-CONFLICT = """## Fig. 3: conflicts a positive location
+CONFLICT = """## Fig. 3: conflicts per positive location
 
 The GFL student's assigner against each shipped teacher on the test split (`data/recorded/figure3`).
 """

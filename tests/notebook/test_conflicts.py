@@ -94,6 +94,11 @@ def right(target, teacher, threshold):
         (lambda a, b, t: 0.0, "it gives 0"),
         (lambda a, b, t: right(a, b, t) * 2 / 4, "background"),
         (lambda a, b, t: ((a - b).abs() > t).sum() / 2, "takes the maximum|once"),
+        (lambda a, b, t: ((a - b).abs().sum(-1) > t).sum() / 2, "once"),
+        (lambda a, b, t: right(a, b, 0.5), "use the threshold"),
+        (lambda a, b, t: ((a - b).abs().amax(-1) >= t).sum() / 2, "lies above it"),
+        (lambda a, b, t: ((a - b).abs().amax(-1) > t).sum() / len(a), "not by all"),
+        (lambda a, b, t: torch.tensor(right(a, b, t)), "Right: "),
         (lambda a, b, t: None, "raised TypeError"),
     ],
 )

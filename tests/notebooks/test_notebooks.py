@@ -234,6 +234,15 @@ def any_pair(cells):
 
 def target_conflict(cells):
     assert "16 held-out images, 10 classes" in printed(cells)
+    said = r"(label|quality target): (\d+) conflicts, (\d+) positives, ratio (\d\.\d\d)"
+    label, quality = re.findall(said, printed(tagged(cells, "by_hand")))
+    assert label[1:] == ("71", "174", "0.41"), "notebook 01's, of the same images and teacher"
+    assert quality[2] == "174" and int(quality[1]) < 71
+    assert re.search(r"= 0\.\d\d\n", printed(tagged(cells, "one_pass")))
+    assert picture(tagged(cells, "histogram")).width == 1280
+    (both,) = shown(tagged(cells, "yours"), "text/html")
+    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
+    assert len(yours) == 4 and library == yours, "untouched, S(r) = 1: the same student"
     for tag, pictures in (("images", 6), ("slider", 9)):
         assert shown(tagged(cells, tag), WIDGET), "where widgets run, there is a control"
         assert picture(tagged(cells, tag)).height > 300 * pictures, "where not, every position"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .show import Wide, print_table
+
 if TYPE_CHECKING:
     from ..runs.measurement import Measurement
     from ..runs.scaling import Link
@@ -53,6 +55,7 @@ def plan(
     ] = 0.5,
     machine: Annotated[int, typer.Option(help="GPUs a machine.")] = 8,
     csv: Annotated[Path | None, typer.Option(help="Also write the plan to this file.")] = None,
+    wide: Wide = False,
     figure: Annotated[Path | None, typer.Option(help="Draw it: .png, and .svg beside.")] = None,
 ) -> None:
     """Foretell a recipe on 1 to 64 GPUs from one step, measured here, and a stated model.
@@ -60,9 +63,6 @@ def plan(
     The first time, the step is measured on this machine's device, with random weights and images
     made in memory, and kept; nothing is downloaded. docs/plan.md says what is assumed.
     """
-    from rich.console import Console
-    from rich.table import Table
-
     from ..files import write_whole
     from ..runs.scaling import Link, outlook
     from .train import parse_settings
@@ -72,16 +72,12 @@ def plan(
     step = _step(recipe, changed, data, steps, step_ms, measured)
     frame = outlook(step, link, price)
     shown = [name for name in SHOWN if name in frame and frame[name].notna().any()]
-    table = Table(box=None, pad_edge=False)
-    for name in shown:
-        table.add_column(SHOWN[name][0], justify="right", no_wrap=True)
-    for _, row in frame.iterrows():
-        table.add_row(*(_cell(name, row[name]) for name in shown))
+    rows = [{name: _cell(name, row[name]) for name in shown} for row in frame.to_dict("records")]
     print(f"{step.recipe}: {tell_step(step)}")
     if step.steps and measured is None:
         print("This is kept in data/cache/steps; --steps 5 measures again.")
     print()
-    Console().print(table)
+    print_table(rows, {name: SHOWN[name][0] for name in shown}, shown, (), wide)
     print("\n" + tell_terms(step, link))
     if csv is not None:
         write_whole(csv, frame.to_csv(index=False))

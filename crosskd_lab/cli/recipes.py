@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from .show import Wide, print_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,7 @@ SHOWN = {
 def recipes(
     table: Annotated[int | None, typer.Option(help="Only this table of the paper, 1 to 8.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write all columns to this file.")] = None,
+    wide: Wide = False,
 ) -> None:
     """List the paper's recipes: what each re-makes, what the paper reports, what is still missing.
 
@@ -44,15 +45,9 @@ def recipes(
         frame = frame[frame["table"] == table]
         if frame.empty:
             raise LabError(f"no recipe belongs to table {table}: the paper has Tables 1 to 8")
-    shown = Table(box=None, pad_edge=False)
-    for name, title in SHOWN.items():
-        number = name in ("AP", "epochs", "images", "gpu_hours")
-        shown.add_column(
-            title, justify="right" if number else "left", no_wrap=name == "recipe", overflow="fold"
-        )
-    for _, row in frame.iterrows():
-        shown.add_row(*(_cell(row[name]) for name in SHOWN))
-    Console().print(shown)
+    rows = [{name: _cell(row[name]) for name in SHOWN} for row in frame.to_dict("records")]
+    numbers = ("AP", "epochs", "images", "gpu_hours")
+    print_table(rows, SHOWN, numbers, ("images", "epochs", "gpu_hours", "student", "teacher"), wide)
     print(_footnote(frame))
     if csv is not None:
         write_whole(csv, frame.to_csv(index=False))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from .show import Wide, print_table
 
 SHOWN = {
     "source": "source",
@@ -25,6 +25,7 @@ def results(
     metric: Annotated[str, typer.Option(help="AP, AP50, AP75, APS, APM or APL.")] = "AP",
     runs: Annotated[Path, typer.Option(help="Folder of your runs.")] = Path("runs"),
     csv: Annotated[Path | None, typer.Option(help="Also write all columns to this file.")] = None,
+    wide: Wide = False,
     page: Annotated[
         Path | None, typer.Option(help="Instead, write all that is recorded to this file (.md).")
     ] = None,
@@ -45,18 +46,16 @@ def results(
         print(f"wrote {page}")
         return
     frame = compared(table, metric, runs=runs)
-    shown = Table(box=None, pad_edge=False, title=f"Table {table}: {metric} in points")
-    for name, title in SHOWN.items():
-        number = name in ("n", "mean", "difference")
-        shown.add_column(title, justify="right" if number else "left", no_wrap=name != "study")
+    rows = []
     for row in frame.to_dict("records"):
         stale = " *" if isinstance(row["stale"], str) and row["stale"] else ""
         cells = {name: _word(row[name]) for name in ("source", "study", "method", "variant")}
         cells["n"] = "" if row["n"] != row["n"] else f"{row['n']:.0f}"
         cells["mean"] = points(row["mean"], row["half_width"]) + stale
         cells["difference"] = points(row["difference"], row["difference_half_width"], "+")
-        shown.add_row(*(cells[name] for name in SHOWN))
-    Console().print(shown)
+        rows.append(cells)
+    title = f"Table {table}: {metric} in points"
+    print_table(rows, SHOWN, ("n", "mean", "difference"), ("study", "n", "variant"), wide, title)
     if csv is not None:
         write_whole(csv, frame.to_csv(index=False))
         print(f"wrote {csv}")

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from .show import Wide, print_table
 
 SHOWN = ("run", "method", "options", "seed", "status", "AP", "AP50", "APS", "APM", "APL", "created")
 Folder = Annotated[Path | None, typer.Option(metavar="FOLDER")]
@@ -17,6 +17,7 @@ Folder = Annotated[Path | None, typer.Option(metavar="FOLDER")]
 def runs(
     root: Annotated[Path, typer.Argument(help="Folder that holds run folders.")] = Path("runs"),
     csv: Annotated[Path | None, typer.Option(help="Also write all columns to this file.")] = None,
+    wide: Wide = False,
     compare: Annotated[
         bool, typer.Option("--compare", help="One line a method: mean AP, interval, seeds.")
     ] = False,
@@ -42,12 +43,10 @@ def runs(
             f"no runs below {root}: 'crosskd-lab race' or 'crosskd-lab train' makes some"
         )
     shown = _compared(frame) if compare else frame[[name for name in SHOWN if name in frame]]
-    table = Table(box=None, pad_edge=False)
-    for name in shown.columns:
-        table.add_column(name, justify="left" if shown[name].dtype == object else "right")
-    for _, row in shown.iterrows():
-        table.add_row(*(_cell(row[name]) for name in shown.columns))
-    Console().print(table)
+    names = {name: name for name in map(str, shown.columns)}
+    numbers = [name for name in names if pd.api.types.is_numeric_dtype(shown[name])]
+    rows = [{name: _cell(row[name]) for name in names} for row in shown.to_dict("records")]
+    print_table(rows, names, numbers, ("created", "APL", "APM", "APS", "AP50"), wide)
     if csv is not None:
         write_whole(csv, (shown if compare else frame).to_csv(index=False))
         print(f"wrote {csv}")

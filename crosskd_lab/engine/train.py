@@ -259,6 +259,11 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
 def _choose_form(model: Any, cfg: Config) -> None:
     """The fast form of the step, unless the config says ``fast=False``; and its precision."""
     fast, precision = cfg.get("fast", True), cfg.get("precision", "fp32")
+    if precision == "bf16" and not torch.cuda.is_available():
+        raise LabError(
+            "precision=bf16 needs a GPU: on a CPU it is slow, and now and then a second step gave "
+            "NaN that fp32 never did; train in fp32"
+        )
     if getattr(model, "pair", None) is not None and fast:
         quicken(model, precision)
     elif precision != "fp32":

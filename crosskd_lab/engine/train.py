@@ -256,9 +256,18 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
     return runner
 
 
+def takes_fast(cfg: Config) -> bool:
+    """Whether a run takes the fast form of the step."""
+    return bool(cfg.get("fast", torch.cuda.is_available()))
+
+
 def _choose_form(model: Any, cfg: Config) -> None:
-    """The fast form of the step, unless the config says ``fast=False``; and its precision."""
-    fast, precision = cfg.get("fast", True), cfg.get("precision", "fp32")
+    """The fast form of the step on a GPU, or as the config says by ``fast``; and its precision.
+
+    On a CPU stock's own step is the default: rounding grows with every step, and recorded rows were
+    made by it.
+    """
+    fast, precision = takes_fast(cfg), cfg.get("precision", "fp32")
     if precision == "bf16" and not torch.cuda.is_available():
         raise LabError(
             "precision=bf16 needs a GPU: on a CPU it is slow, and now and then a second step gave "
@@ -368,7 +377,7 @@ def _record_start(
             "gpus": _gpus(),
             "threads": torch.get_num_threads(),
             "precision": cfg.get("precision", "fp32"),
-            "fast": pair is not None and bool(cfg.get("fast", True)),
+            "fast": pair is not None and takes_fast(cfg),
             "steps": runner.max_iters,  # epochs are steps once the set has been read
             **(extra or {}),
         },

@@ -239,7 +239,7 @@ def test_training_says_nothing_of_its_own(tiny, tmp_path, capfd):
 
 def test_a_run_says_its_form_and_precision(tiny, tmp_path):
     two = {"schedule.steps": 2}
-    train(tiny(two), tmp_path / "usual")
+    train(tiny({**two, "fast": True}), tmp_path / "usual")
     train(tiny({**two, "fast": False}), tmp_path / "reference")
     said = [read_record(tmp_path / name)["extra"] for name in ("usual", "reference")]
     assert [(extra["fast"], extra["precision"]) for extra in said] == [

@@ -1,7 +1,8 @@
 """Which heads have a fast form of targets and losses, and how a model is given it.
 
 There are two forms and never a third: the *reference*, the head's own ``loss_by_feat`` on stock's
-assigner, and the *fast* one, the same numbers without a stop. ``fast=False`` keeps the reference.
+assigner, and the *fast* one, the same numbers within rounding, without a stop. A run on a GPU takes
+the fast one, on a CPU the reference, with which the records were made; ``fast`` says otherwise.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def train(
         bool, typer.Option("--skip-bad", help="Leave out records that are broken, and say which.")
     ] = False,
     precision: Annotated[
-        str | None, typer.Option(help="fp32, or on a GPU bf16 with float32 weights and losses.")
+        str | None, typer.Option(help="fp32; or bf16, with float32 weights and losses, for a GPU.")
     ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also log for TensorBoard, in the run's folder.")

@@ -135,8 +135,14 @@ class _Conv:
         if not self.weights.active:
             return nn.Conv2d.forward(conv, x)
         weight, bias = self.weights.made[conv]
+        rest = (conv.stride, conv.padding, conv.dilation, conv.groups)
         x = x.to(weight.dtype)
-        return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
+        if weight.dtype == torch.bfloat16 and not weight.is_cuda:
+            # On a CPU torch 2.13's own bf16 convolutions overwrite memory at times (NaN, aborts).
+            # Products of bf16 numbers summed in float32 are what a GPU computes, too.
+            bias = None if bias is None else bias.float()
+            return F.conv2d(x.float(), weight.float(), bias, *rest).to(x.dtype)
+        return F.conv2d(x, weight, bias, *rest)
 
 
 class _Folded:

@@ -17,7 +17,7 @@ from crosskd_lab.configs import read_config
 from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.hooks import last_checkpoint
 from crosskd_lab.engine.record import read_metrics, read_record
-from crosskd_lab.engine.train import _choose_form, prepare_engine, train
+from crosskd_lab.engine.train import prepare_engine, train
 from crosskd_lab.errors import LabError
 from crosskd_lab.pair import build_detector
 from crosskd_lab.stack.checkpoints import load_from_local, read_weights, save_weights, sha256
@@ -239,25 +239,27 @@ def test_training_says_nothing_of_its_own(tiny, tmp_path, capfd):
 
 def test_a_run_says_its_form_and_precision(tiny, tmp_path):
     two = {"schedule.steps": 2}
-    train(tiny({**two, "fast": True}), tmp_path / "usual")
-    train(tiny({**two, "fast": False}), tmp_path / "reference")
-    said = [read_record(tmp_path / name)["extra"] for name in ("usual", "reference")]
-    assert [(extra["fast"], extra["precision"]) for extra in said] == [
-        (True, "fp32"),
-        (False, "fp32"),
-    ]
-    usual, reference = (
-        read_metrics(tmp_path / name).query("kind == 'train'").iloc[0]["loss"]
-        for name in ("usual", "reference")
-    )
-    assert usual == pytest.approx(reference, rel=1e-5)
-
-
-def test_bf16_is_for_gpus_and_the_fast_form(tiny, tmp_path, monkeypatch):
-    half = {"schedule.steps": 2, "precision": "bf16"}
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(LabError, match="precision=bf16 needs a GPU"):
-        train(tiny(half), tmp_path / "none")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    asked = {
+        "usual": {},
+        "fast": {"fast": True},
+        "half": {"precision": "bf16"},
+        "reference": {"fast": False},
+    }
+    for name, settings in asked.items():
+        train(tiny({**two, **settings}), tmp_path / name)
+    said = {name: read_record(tmp_path / name)["extra"] for name in asked}
+    assert {name: (extra["fast"], extra["precision"]) for name, extra in said.items()} == {
+        "usual": (torch.cuda.is_available(), "fp32"),
+        "fast": (True, "fp32"),
+        "half": (True, "bf16"),
+        "reference": (False, "fp32"),
+    }
+    first = {
+        name: read_metrics(tmp_path / name).query("kind == 'train'").iloc[0]["loss"]
+        for name in asked
+    }
+    assert first["fast"] == pytest.approx(first["reference"], rel=1e-5)
+    assert first["half"] == pytest.approx(first["reference"], rel=0.02)
+    assert first["half"] != first["fast"]
     with pytest.raises(LabError, match="precision=bf16 is for .* fast=False"):
-        _choose_form(None, tiny({**half, "fast": False}))
+        train(tiny({**two, "fast": False, "precision": "bf16"}), tmp_path / "none")

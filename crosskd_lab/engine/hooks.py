@@ -26,6 +26,7 @@ from ..files import write_whole
 from ..pair import without_prefixes
 from .record import RECORD, append_metrics, finish_record, read_record, trim_metrics
 
+PEER_LOST = "another process of this run is gone"
 PEER_WORDS = ("gloo", "nccl", "connection closed by peer", "connection reset by peer")
 
 
@@ -33,12 +34,13 @@ def record_stop(folder: str | Path, reason: str) -> None:
     """Close the record of a run that could have gone on.
 
     The first process writes it, and never over a failure that another one has written: that one's
-    end is what this one met.
+    end is what this one met. That a peer is gone gives way to why.
     """
     folder = Path(folder)
     if not is_main_process() or not (folder / RECORD).exists():
         return
-    if read_record(folder)["status"] == "running":
+    record = read_record(folder)
+    if record["status"] == "running" or record.get("reason") == PEER_LOST:
         finish_record(folder, "stopped", reason=reason)
 
 
@@ -51,7 +53,7 @@ def record_fault(folder: str | Path, error: BaseException) -> None:
     folder = Path(folder)
     lines = str(error).strip().splitlines() or [type(error).__name__]
     if get_world_size() > 1 and peer_was_lost(error):
-        record_stop(folder, lines[0])
+        record_stop(folder, PEER_LOST)
     elif (folder / RECORD).exists():
         where = "" if is_main_process() else f" (process {get_rank()} of {get_world_size()})"
         finish_record(folder, "failed", reason=lines[0] + where)

@@ -44,11 +44,15 @@ def work(folder: str | Path) -> None:
 def main() -> None:
     """The process: exit code 0 when the run is done, 1 with one line of reason."""
     folder = sys.argv[1]
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        follow(os.getppid(), lambda: _orphaned(folder))
+    parent = os.getppid()
+    by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+    if by_torchrun:
+        follow(parent, lambda: _orphaned(folder))
     try:
         work(folder)
     except Exception as error:
+        if by_torchrun and os.getppid() != parent:  # another worker followed, and this one met it
+            _orphaned(folder)
         if not isinstance(error, LabError):
             traceback.print_exc()
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -67,7 +67,10 @@ def test_a_lost_peer_stops_the_run(run, process):
     assert ended(run) == ("running", None), "the first process writes it"
     process(0, 2)
     endings.record_fault(run, GLOO)
-    assert ended(run) == ("stopped", str(GLOO))
+    assert ended(run) == ("stopped", "another process of this run is gone")
+    endings.record_stop(run, "torchrun was killed")
+    endings.record_stop(run, "interrupted")
+    assert ended(run) == ("stopped", "torchrun was killed"), "why, as soon as it is known"
 
 
 def test_the_fault_of_any_process_is_the_runs(run, process):

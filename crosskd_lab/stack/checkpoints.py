@@ -191,7 +191,7 @@ def _restricted_load(path: Path, map_location: Any) -> Any:
     import torch
 
     try:
-        _check_size(path)
+        _check_archive(path)
         with torch.serialization.safe_globals(_harmless_globals()):
             return torch.load(path, map_location=map_location, weights_only=True)
     except LabError:
@@ -200,16 +200,22 @@ def _restricted_load(path: Path, map_location: Any) -> Any:
         raise LabError(_reason(path, error)) from error
 
 
-def _check_size(path: Path) -> None:
-    """Raise LabError for a zip file that unpacks to more than it is; torch packs nothing."""
+def _check_archive(path: Path) -> None:
+    """Raise LabError for a zip file that is not as torch wrote it.
+
+    torch packs nothing, so a file that unpacks to more than it is brings a bomb; and it reads
+    past the checksums, so one flipped bit in the directory can give a weight another's numbers.
+    """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as packed:
             size = sum(member.file_size for member in packed.infolist())
-        if size > path.stat().st_size:
-            raise LabError(
-                f"{path} unpacks to {size} bytes, more than it has, so torch did not write it: "
-                f"{_REMEDY}"
-            )
+            if size > path.stat().st_size:
+                raise LabError(
+                    f"{path} unpacks to {size} bytes, more than it has, so torch did not write it: "
+                    f"{_REMEDY}"
+                )
+            if wrong := packed.testzip():
+                raise zipfile.BadZipFile(wrong)
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -75,6 +75,17 @@ def test_cut_and_changed_files_are_refused(saved, net):
     damaged(saved, 4, net)
 
 
+def test_a_weight_under_the_name_of_another_is_refused(net, tmp_path):
+    """torch itself takes it: its reader compares neither names nor checksums."""
+    path = tmp_path / "weights.pth"
+    torch.save(net.state_dict(), path)
+    head, mark, directory = path.read_bytes().partition(b"PK\x01\x02")
+    swapped = directory.replace(b"/data/1", b"/data/?").replace(b"/data/2", b"/data/1")
+    path.write_bytes(head + mark + swapped.replace(b"/data/?", b"/data/2"))
+    assert not torch.equal(torch.load(path)["1.weight"], net.state_dict()["1.weight"])
+    assert refused_or_right(net, path)
+
+
 @pytest.mark.faults
 def test_a_hundred_cuts_and_changes_are_refused(saved, net):
     damaged(saved, 100, net)

@@ -82,11 +82,12 @@ NOTEBOOKS = PROJECT / "notebooks"
 
 
 class Cover(NamedTuple):
-    """A notebook's file, title and first paragraph (Markdown, on one line)."""
+    """A notebook's file, title, first paragraph, and what it takes (Markdown, a line each)."""
 
     path: Path
     title: str
     paragraph: str
+    takes: str = ""
 
     @property
     def page(self) -> str:
@@ -154,8 +155,9 @@ def read_cover(path: Path) -> Cover:
     if first is None or first.cell_type != "markdown" or not first.source.startswith("# "):
         raise LabError(f"{path}: the first cell must be Markdown that begins with '# Title'")
     title, _, rest = first.source.partition("\n")
-    paragraph = rest.strip().split("\n\n")[0]
-    return Cover(path, title[2:].strip(), " ".join(paragraph.split()))
+    paragraphs = [" ".join(part.split()) for part in rest.strip().split("\n\n")]
+    takes = re.search(r"Some (\d+ minutes.*)", "\n".join(paragraphs))
+    return Cover(path, title[2:].strip(), paragraphs[0], takes[1] if takes else "")
 
 
 STYLE = PACKAGE / "notebook" / "templates" / "book.css"
@@ -294,7 +296,7 @@ def render(executed: Path, navigation: str) -> str:
     style = (TEMPLATES / "book.css").read_text()
     book = {"style": style, "navigation": navigation}
     page, _ = exporter.from_notebook_node(notebook, resources={"book": book})
-    return page.replace('.ipynb"', '.html"')
+    return re.sub(r'\.ipynb(?=["#])', ".html", page)
 
 
 def _needs_kernel(output: Any) -> bool:

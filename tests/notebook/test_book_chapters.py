@@ -15,12 +15,15 @@ def write(path, source, kind="markdown"):
 
 
 def test_covers_come_in_order_with_title_and_first_paragraph(tmp_path):
-    write(tmp_path / "02_later.ipynb", "# Later\n\nWhat\nthen?\n\nMuch more.")
+    write(
+        tmp_path / "02_later.ipynb",
+        "# Later\n\nWhat\nthen?\n\nYou learn. Some 5 minutes;\neasy.\n\nMore.",
+    )
     write(tmp_path / "00_first.ipynb", "# First things\n\nWhy?")
-    found = [(c.path.name, c.title, c.paragraph) for c in covers(tmp_path)]
+    found = [(c.path.name, *c[1:]) for c in covers(tmp_path)]
     assert found == [
-        ("00_first.ipynb", "First things", "Why?"),
-        ("02_later.ipynb", "Later", "What then?"),
+        ("00_first.ipynb", "First things", "Why?", ""),
+        ("02_later.ipynb", "Later", "What then?", "5 minutes; easy."),
     ]
 
 

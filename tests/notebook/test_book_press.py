@@ -34,7 +34,9 @@ def write(folder, name, title, code):
     cells = [
         nbformat.v4.new_markdown_cell(f"# {title}\n\nWhat is $x_{{{name[1]}}}$?"),
         nbformat.v4.new_code_cell('scale = "cpu"', metadata={"tags": ["parameters"]}),
-        nbformat.v4.new_markdown_cell("Go on to [the next](01_two.ipynb)."),
+        nbformat.v4.new_markdown_cell(
+            "Go on to [the next](01_two.ipynb) or [its end](01_two.ipynb#End)."
+        ),
         nbformat.v4.new_code_cell(code),
     ]
     notebook = nbformat.v4.new_notebook(cells=cells)
@@ -103,6 +105,7 @@ def test_pages_lead_to_their_neighbours(book):
 
 def test_links_between_notebooks_lead_to_pages(book):
     assert 'href="01_two.html">the next' in page(book, "00_one.html")
+    assert 'href="01_two.html#End">its end' in page(book, "00_one.html")
 
 
 def test_the_scale_reaches_the_notebook(book):

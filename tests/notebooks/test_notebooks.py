@@ -151,13 +151,27 @@ def test_a_notebook_shows_what_it_promises(executed):
 
 
 def welcome(cells):
-    tables = shown(cells, "text/html")
-    assert "detector" in tables[0] and "OK" in tables[0]
-    assert "38.7" in tables[1] and "paper" in tables[1]
-    (links,) = shown(cells, "text/markdown")
-    assert [f"({name}.ipynb)" in links for name in NAMES] == [True] * len(NAMES)
-    assert picture(cells).width > 900, "the contact sheet has three columns of 320 pixels"
-    assert "24 training images" in printed(cells)
+    (doctor,) = shown(tagged(cells, "doctor"), "text/html")
+    above, _, folded = doctor.partition("<details>")
+    assert "FAIL" not in doctor and "<td>detector" in folded
+    assert "Nothing fails" in above or "what to do" in above
+    (links,) = shown(tagged(cells, "map"), "text/markdown")
+    rows = [row for row in links.splitlines() if ".ipynb)" in row]
+    assert all(f"({name}.ipynb)" in row for name, row in zip(NAMES, rows, strict=True))
+    assert all(re.search(r"\| \d+ minutes", row) for row in rows), "each says how long it takes"
+    assert picture(tagged(cells, "samples")).width > 900, "three columns of 320 pixels"
+    assert "24 training images, 108 boxes" in printed(tagged(cells, "counted"))
+    said = printed(tagged(cells, "answer"))
+    assert "library's; locations an image: 538" in said, "20^2 + 10^2 + 5^2 + 3^2 + 2^2"
+    (told,) = shown(tagged(cells, "distances"), "text/html")
+    assert "<td>174.0</td>" in told and "<td>4130.0</td>" in told, "8 * 538 locations"
+    for tag in ("surest", "curves"):
+        assert picture(tagged(cells, tag)).width == 1280
+    (paper,) = shown(tagged(cells, "paper"), "text/html")
+    assert "38.7" in paper and "paper" in paper
+    (both,) = shown(tagged(cells, "yours"), "text/html")
+    library, yours = (re.findall(r"<td>([\d.]+)</td>", row)[-4:] for row in both.split("<tr>")[1:])
+    assert library == yours and library[-1] == "38.7", "untouched: the same student"
 
 
 def one_feature(cells):

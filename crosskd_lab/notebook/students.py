@@ -27,6 +27,7 @@ from ..files import PROJECT
 from ..methods.base import Method
 from ..pair import Pair, load_in_full
 from ..runs.race import TEACHER, race_scenes
+from ..runs.recipes import teachers
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def train_student(
         method: "none", "kd", "crosskd" ..., or a method of your own, trained with from now.
         scale: "smoke", "cpu" or "gpu".
         data: COCO-format folder; the lesson's scenes by default.
-        teacher: A shipped teacher's name, a checkpoint of the same config, or "random".
+        teacher: A shipped teacher's name, a checkpoint of the pocket GFL, or "random".
         race: Folder of a race whose ``<method>-s0`` is taken if the race is finished and it fits.
 
     Raises:
@@ -157,6 +158,8 @@ def begin(
     prepare_engine()
     init_default_scope("mmdet")
     settings = {"teacher.checkpoint": teacher, "schedule.batch": wanted.batch}
+    if teacher in teachers():  # of any kind of head
+        settings["teacher.config"] = f"pocket/{teacher}"
     with quiet():
         config = f"pocket/{'none' if own else method}"
         cfg = load_experiment(config, settings, data or lesson_scenes(scale))

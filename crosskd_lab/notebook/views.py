@@ -1,25 +1,17 @@
-"""Heads as figures and tables show them, read from the modules as they were built."""
+"""Heads as figures show them, read from the modules as they were built."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import torch
 
 from ..cross_head import ALIGNMENTS, ConvAlign, delivered_layer
 from ..heads.base import BRANCHES, Predictions
 from ..heads.dense import HeadAdapter
-from ..heads.spaces import same_space
-from ..maps import centres
 from ..methods.crosskd import CrossKD
 from ..pair import Pair
 from ..report.head_figures import Delivery, HeadView, Layer, Tower
-
-CODINGS = {
-    "DeltaXYWHBBoxCoder": "deltas from an anchor",
-    "DistancePointBBoxCoder": "distances to the edges",
-}
 
 
 def head_view(head: HeadAdapter, title: str) -> HeadView:
@@ -51,43 +43,6 @@ def delivery_of(pair: Pair, method: CrossKD) -> Delivery:
             text = f"align:\n{defaults.align if method.align is None else method.align}"
         fitted[branch] = text
     return Delivery(i, delivered_layer(pair.student_head, pair.teacher_head, i), fitted)
-
-
-def spaces_table(pair: Pair) -> pd.DataFrame:
-    """The spaces that both heads predict in: a row a property, a column a head."""
-    columns = {}
-    for role in ("student", "teacher"):
-        head = getattr(pair, f"{role}_head")
-        said = _say(head)
-        per_anchor = said.reg[0].size(1) // head.anchors
-        coder = type(getattr(head.head, "bbox_coder", None)).__name__
-        first = centres(head, said.cls)[0][0, 0].tolist()
-        columns[f"{role}: {type(getattr(pair, role)).__name__}"] = {
-            "anchors (or points) a location": head.anchors,
-            "classes": head.num_classes,
-            "box, numbers an anchor": _numbers(per_anchor),
-            "box, coded as": CODINGS.get(coder, coder),
-            "centerness": "no" if said.centerness is None else "yes",
-            "numbers a location, in all": sum(
-                maps[0].size(1) for maps in (said.cls, said.reg, said.centerness) if maps
-            ),
-            "first location of the finest level (x, y)": tuple(round(v, 1) for v in first),
-        }
-    return pd.DataFrame(columns)
-
-
-def translation(pair: Pair) -> str:
-    """What plain mimicking has to do before it can compare the two heads' predictions."""
-    ours, theirs = pair.student_head, pair.teacher_head
-    if same_space(ours, theirs):
-        return "One space: plain KD compares the two predictions number by number."
-    steps = []
-    if theirs.anchors > 1:
-        steps.append(f"keeps the best of the teacher's {theirs.anchors} anchors at each location")
-    if ours.anchors > 1:
-        steps.append(f"teaches the nearest of the student's {ours.anchors} anchors")
-    steps.append("decodes both boxes and compares them by GIoU")
-    return f"Two spaces: plain KD {', '.join(steps)}. CrossKD translates nothing."
 
 
 @torch.no_grad()

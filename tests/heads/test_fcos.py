@@ -7,7 +7,9 @@ import math
 import pytest
 import torch
 
+from crosskd_lab.configs import read_config
 from crosskd_lab.heads import adapter_for
+from crosskd_lab.pair import build_detector
 
 LN4 = math.log(4)  # sigma = 0.8
 
@@ -53,6 +55,20 @@ def test_a_point_outside_all_objects_counts_for_nothing_in_m(detector, constant)
     assert adapter.cls_normaliser(targets) == 1
     nothing = Targets(labels * 0 + 3, torch.ones(1, 86), boxes, 1.0, 3, adapter.centres(maps))
     assert adapter.cls_normaliser(nothing) == pytest.approx(1e-6)
+
+
+def test_positives_are_the_points_near_the_middle_of_a_box(make_batch):
+    """Centre sampling: points within 1.5 strides of the middle (24, 24), inside the box.
+
+    Of a box of 32 pixels, edges at most 31 pixels away, that is the level of stride 8, whose
+    points lie at 4, 12, 20 ...: those between 12 and 36, without the limits themselves.
+    """
+    inputs, samples = make_batch([[[8, 8, 40, 40]], [[8, 8, 40, 40]]])
+    detector = build_detector(read_config("pocket/fcos_r18_w16").model).eval()
+    head = adapter_for(detector.bbox_head)
+    walked, _, targets = head.student_step(detector, inputs, samples, "post_relu")
+    marked = head.centres(walked.predictions.cls)[targets.positive[0]].tolist()  # of all levels
+    assert sorted(marked) == [[x, y] for x in (20, 28) for y in (20, 28)]
 
 
 def test_centerness_is_mmdets_own(detector, batch):

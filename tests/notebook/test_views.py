@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crosskd_lab.methods.crosskd import CrossKD
-from crosskd_lab.notebook.views import delivery_of, head_view, spaces_table, translation
+from crosskd_lab.notebook.views import delivery_of, head_view
 from crosskd_lab.pair import Pair
 
 
@@ -38,17 +38,3 @@ def test_without_one_the_alignment_is_named(make_pair):
     assert delivery_of(pair, CrossKD()).fitted["cls"] == "align:\nstatistics"
     assert delivery_of(pair, CrossKD(i=1, align="none"))[:2] == (1, 1)
     assert delivery_of(pair, CrossKD(align="none")).fitted["cls"] == "align:\nnone"
-
-
-def test_a_space_is_counted_out(make_pair):
-    table = spaces_table(make_pair())
-    assert list(table) == ["student: GFL", "teacher: GFL"]
-    ours = table["student: GFL"]
-    assert ours["anchors (or points) a location"] == 1
-    assert ours["box, numbers an anchor"] == "4 edges × 7 bins"
-    assert ours["numbers a location, in all"] == 3 + 4 * 7
-    assert ours["centerness"] == "no"
-
-
-def test_one_space_needs_no_translation(make_pair):
-    assert translation(make_pair()).startswith("One space")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmdet.registry import MODELS
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from .classes import match_classes
 from .configs import RANDOM, read_config, teacher_file
 from .errors import LabError
 from .heads import adapter_of
+from .heads.base import HeadTaps
 from .heads.dense import HeadAdapter
 from .stack.checkpoints import read_weights, sha256
 from .stack.weights import register_checkpoint_loader
@@ -60,6 +62,13 @@ class Pair:
         self.shared: tuple[list[int], list[int]] | None = None
         if ours != theirs:  # indices of the common levels in both heads
             self.shared = [ours.index(s) for s in common], [theirs.index(s) for s in common]
+
+    @torch.no_grad()
+    def teacher_step(
+        self, inputs: Tensor, data_samples: list[Any], tap: str, student: HeadTaps
+    ) -> HeadTaps:
+        """What the teacher makes of a batch, see :meth:`HeadFamily.teacher_step`."""
+        return self.teacher_head.teacher_step(self.teacher, inputs, data_samples, tap, student)
 
     def _match_classes(self) -> None:
         ours, theirs = self.classes

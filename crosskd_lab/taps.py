@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from mmdet.models.utils import unpack_gt_instances
 from torch import Tensor
 
@@ -74,8 +73,7 @@ def collect(
     gt_instances, ignored, metas = unpack_gt_instances(data_samples)
     ours, theirs = pair.student_head, pair.teacher_head
     student, losses, targets = ours.student_step(pair.student, inputs, data_samples, tap)
-    with torch.no_grad():
-        teacher = theirs.teacher_step(pair.teacher, inputs, data_samples, tap, student)
+    teacher = pair.teacher_step(inputs, data_samples, tap, student)
     if pair.shared is not None:
         mine, others = pair.shared
         targets = targets.at_levels(mine, ours.counts(student.predictions.cls))

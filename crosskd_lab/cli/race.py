@@ -88,22 +88,20 @@ class Board:
         seeds: Seeds of each method.
     """
 
-    COLUMNS = ("student", "step", "loss", "AP", "L1 to teacher", "L1 to truth", "s/step", "time")
+    COLUMNS = ("student", "step", "loss", "AP", "L1 to teacher", "L1 to truth", "s/step")
 
     def __init__(self, console: Console, methods: list[str], steps: int, seeds: int) -> None:
         self.console, self.steps = console, steps
         self.rows: dict[str, dict[str, Any]] = {
             f"{method}-s{seed}": {} for seed in range(seeds) for method in methods
         }
-        self.began: dict[str, float] = {}
         self.start = time.monotonic()
         self.live = Live(console=console, get_renderable=self.table, refresh_per_second=2)
 
     def __call__(self, method: str, seed: int, row: dict[str, Any]) -> None:
         """Take a row of metrics in."""
         name = f"{method}-s{seed}"
-        self.began.setdefault(name, time.monotonic())
-        self.rows[name].update(row, elapsed=time.monotonic() - self.began[name])
+        self.rows[name].update(row)
         if row["kind"] == "val" and not self.console.is_terminal:
             ap = f"{row['AP']:5.1f}" if "AP" in row else "    –"
             shown = f"{name:<16} step {row['step']:>5}  AP {ap}"
@@ -128,7 +126,6 @@ class Board:
                         ("seconds_per_step", 2),
                     )
                 ),
-                f"{row['elapsed']:.0f} s" if "elapsed" in row else "–",
             )
         return table
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import lru_cache
 from itertools import chain, count, repeat
 from pathlib import Path
@@ -134,19 +135,26 @@ class DrawLoop(IterBasedTrainLoop):
     that a kill cut short, and a method that draws random numbers draws those of its step.
     """
 
+    turn: Any = None  # this run's part where several train side by side, see together.py
+
     def run(self) -> Any:
         """Train from the current step to the last."""
         if self._iter and self._lacks_validation():
             self.runner.val_loop.run()
-        self.dataloader.sampler.start = self._iter * self.dataloader.batch_size
-        self.dataloader_iterator = chain(repeat(None, self._iter), iter(self.dataloader))
+        if self.turn is None:
+            self.dataloader.sampler.start = self._iter * self.dataloader.batch_size
+            batches = iter(self.dataloader)
+        else:
+            batches = self.turn.batches(self.dataloader, self._iter)
+        self.dataloader_iterator = chain(repeat(None, self._iter), batches)
         return super().run()
 
     def run_iter(self, data_batch: Any) -> None:
         """One step, with torch's random numbers fixed by seed, step and process."""
         own = np.random.SeedSequence([self.runner.seed, self._iter, self.runner.rank])
-        torch.manual_seed(int(own.generate_state(1)[0]))
-        super().run_iter(data_batch)
+        with nullcontext() if self.turn is None else self.turn.step_of(self._iter):
+            torch.manual_seed(int(own.generate_state(1)[0]))
+            super().run_iter(data_batch)
 
     def _lacks_validation(self) -> bool:
         """Whether the run was killed between the checkpoint of this step and its validation."""

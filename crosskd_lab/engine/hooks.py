@@ -247,7 +247,7 @@ class RunMetrics(Hook):
         """Drop the rows that a resumed run is about to write again."""
         if runner.rank == 0:
             trim_metrics(runner.work_dir, runner.iter)
-        self._clock = time.perf_counter()
+        self._clock = _working_seconds(runner)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -256,7 +256,7 @@ class RunMetrics(Hook):
         step = runner.iter + 1
         if step % self.every:
             return
-        now = time.perf_counter()
+        now = _working_seconds(runner)
         row = _numbers(outputs)
         row |= {"lr": max(runner.optim_wrapper.get_lr()["lr"])}
         row |= {"seconds_per_step": (now - self._clock) / self.every}
@@ -267,13 +267,19 @@ class RunMetrics(Hook):
         """After a validation: AP and whatever other hooks have measured."""
         row = {k: v for k, v in (metrics or {}).items() if v is not None and v >= 0}
         self._tell(runner, {"step": runner.iter, "kind": "val", **row})
-        self._clock = time.perf_counter()
+        self._clock = _working_seconds(runner)
 
     def _tell(self, runner: Any, row: dict[str, Any]) -> None:
         if runner.rank == 0:
             append_metrics(runner.work_dir, row)
         for listener in self.listeners:
             listener(row)
+
+
+def _working_seconds(runner: Any) -> float:
+    """A clock that stands while other runs of this process work."""
+    turn = getattr(runner.train_loop, "turn", None)
+    return time.perf_counter() - (turn.waited if turn else 0.0)
 
 
 def _numbers(outputs: Any) -> dict[str, float]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ContextDecorator, nullcontext, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.config import Config
@@ -44,6 +44,9 @@ from .hooks import (
     terminated_as_exit,
 )
 from .record import RECORD, finish_record, read_metrics, start_record
+
+if TYPE_CHECKING:
+    from .together import Turn
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -166,6 +169,7 @@ def train(
     command: Sequence[str] = (),
     listeners: Sequence[Listener] = (),
     extra: dict[str, Any] | None = None,
+    turn: Turn | None = None,
 ) -> dict[str, float]:
     """Train an experiment into a run folder.
 
@@ -176,6 +180,8 @@ def train(
         command: The command line, for the record.
         listeners: Called with every row of metrics as it is written.
         extra: More entries for the record.
+        turn: This run's part where :func:`crosskd_lab.engine.together.train_together` trains
+            several.
 
     Returns:
         The last validation's metrics, AP in points.
@@ -195,6 +201,8 @@ def train(
             )
         prepare_engine()
         runner = build_runner(cfg, folder)
+        if turn is not None:
+            turn.join(runner, cfg)
         _record_start(runner, cfg, folder, resume, command, extra)
         if resume and (newest := last_checkpoint(folder)):
             runner._resume, runner._load_from = True, str(newest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from ..data.coco import find_split, read_document
 from ..data.scene_sets import write_scenes
 from ..engine.config import load_experiment
 from ..engine.evaluate import Saved, evaluate, find_saved
-from ..engine.record import read_record
-from ..engine.train import prepare_engine, train
+from ..engine.record import RECORD, read_record
+from ..engine.together import train_together
+from ..engine.train import prepare_engine
 from ..errors import LabError
 from ..files import PROJECT, read_json, sole_writer, write_whole
 from ..report.figures import race_figure, save
@@ -69,7 +71,9 @@ def run_race(
 ) -> RaceResult:
     """Train every method's student for every seed, from one teacher and one start.
 
-    A race that was interrupted goes on where it was; runs that are done are not run again.
+    The students of a seed train side by side: each batch is loaded once, and seen once by the
+    teacher. They take the fast form of the step unless ``settings`` say ``fast=False``. A race that
+    was interrupted goes on where it was; runs that are done are not run again.
 
     Args:
         out: The race's folder; every run is a folder in it.
@@ -94,26 +98,37 @@ def run_race(
     prepare_engine()
     data = race_scenes() if data is None else Path(data)
     _check_objects(data)
-    common = {"student": student, "schedule.steps": steps, **_intervals(steps), **settings}
+    common = {"student": student, "schedule.steps": steps, **_intervals(steps), "fast": True}
+    common |= settings
     common |= {"teacher.checkpoint": str(saved.checkpoint), "teacher.config": str(saved.config)}
-    plan = [(method, seed) for seed in range(seeds) for method in methods]
     kinds = [detector_of(read_config(name)).model.type for name in (saved.config, student)]
     about = {"steps": steps, "data": str(data), "teacher": teacher, "student": student}
     about |= {"kinds": kinds, "settings": json.loads(json.dumps(settings, default=str))}
+    about |= {"fast": common["fast"]}
     command = ["crosskd-lab", "race", "--steps", str(steps), "--seeds", str(seeds)]
     command += ["--student", student, "--teacher", teacher]
     with sole_writer(out):
         _claim(out, about)
-        for method, seed in plan:
-            if _done(folder := out / f"{method}-s{seed}"):
-                continue
-            cfg = load_experiment(f"pocket/{method}", common, data, seed)
-            tell = [lambda row, m=method, s=seed: listener(m, s, row)] if listener else []
-            train(cfg, folder, (folder / "record.json").exists(), command, tell, {"race": out.name})
+        for seed in range(seeds):
+            runs = [(method, out / f"{method}-s{seed}") for method in methods]
+            train_together(
+                [
+                    {
+                        "cfg": load_experiment(f"pocket/{method}", common, data, seed),
+                        "folder": folder,
+                        "resume": (folder / RECORD).exists(),
+                        "command": command,
+                        "listeners": [partial(listener, method, seed)] if listener else [],
+                        "extra": {"race": out.name},
+                    }
+                    for method, folder in runs
+                    if not _done(folder)
+                ]
+            )
         if "teacher_ap" not in about:
             about["teacher_ap"] = _teacher_ap(saved, data)
             _claim(out, about)
-        return finish(out, [f"{method}-s{seed}" for method, seed in plan])
+        return finish(out, [f"{method}-s{seed}" for seed in range(seeds) for method in methods])
 
 
 def check_methods(names: Sequence[str]) -> None:

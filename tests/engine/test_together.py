@@ -1,0 +1,109 @@
+"""Runs that train side by side end as each would alone, to the bit; and stop and go on together."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from crosskd_lab.engine.config import load_experiment
+from crosskd_lab.engine.record import read_metrics, read_record
+from crosskd_lab.engine.together import Together, Turn, train_together
+from crosskd_lab.engine.train import prepare_engine, train
+from crosskd_lab.pair import Pair
+
+SMALL = {"schedule.batch": 2, "data.size": 96, "schedule.steps": 4, "schedule.warmup": 2}
+SMALL |= {"schedule.validate_every": 2}
+METHODS = ("none", "kd", "crosskd", "crosskd_pkd")
+
+
+def plan(folder, scenes_dir, methods=METHODS, **more):
+    prepare_engine()
+    return [
+        {"cfg": load_experiment(f"pocket/{m}", SMALL | more, scenes_dir, 0), "folder": folder / m}
+        for m in methods
+    ]
+
+
+def weights(folder):
+    return torch.load(folder / "iter_4.pth", weights_only=False)["state_dict"]
+
+
+def rows(folder):
+    return read_metrics(folder).drop(columns="seconds_per_step", errors="ignore")
+
+
+def same(a, b):
+    one, other = weights(a), weights(b)
+    assert one.keys() == other.keys()
+    unlike = [name for name in one if not torch.equal(one[name], other[name])]
+    assert not unlike, f"{a.name}: {unlike[:3]} of {len(one)}"
+    assert rows(a).equals(rows(b))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, scenes_dir):
+    """Each student trained by itself."""
+    folder = tmp_path_factory.mktemp("alone")
+    for arguments in plan(folder, scenes_dir):
+        train(**arguments)
+    return folder
+
+
+def test_each_student_is_what_it_is_alone(alone, tmp_path, scenes_dir, monkeypatch):
+    looks = []
+    look = Pair.teacher_step
+    monkeypatch.setattr(
+        Pair,
+        "teacher_step",
+        lambda self, *batch: (looks.append(self.student.training), look(self, *batch))[1],
+    )
+    results = train_together(plan(tmp_path, scenes_dir))
+    for name, found in zip(METHODS, results, strict=True):
+        same(alone / name, tmp_path / name)
+        assert found["AP"] == rows(alone / name)["AP"].iloc[-1]
+    assert looks.count(True) == 4, "a batch is seen once by the teacher of three students"
+
+
+def test_students_stop_and_go_on_together_from_unlike_steps(alone, tmp_path, scenes_dir):
+    def stop(row):
+        if row["step"] == 2 and row["kind"] == "val":
+            raise KeyboardInterrupt
+
+    runs = plan(tmp_path, scenes_dir)
+    runs[1]["listeners"] = [stop]  # the second: the first has saved step 2, the others have not
+    with pytest.raises(KeyboardInterrupt):
+        train_together(runs)
+    assert {read_record(tmp_path / m)["status"] for m in METHODS} == {"stopped"}
+    assert [len(list((tmp_path / m).glob("iter_*.pth"))) for m in METHODS] == [1, 1, 0, 0]
+    train_together([{**arguments, "resume": True} for arguments in plan(tmp_path, scenes_dir)])
+    for name in METHODS:
+        same(alone / name, tmp_path / name)
+
+
+def test_the_first_error_stops_all_and_is_raised(tmp_path, scenes_dir):
+    runs = plan(tmp_path, scenes_dir, ("none", "kd"))
+    runs[1]["cfg"] = load_experiment("pocket/kd", {**SMALL, "schedule.lr": 1e9}, scenes_dir, 0)
+    with pytest.raises(Exception, match="the run stops before its first checkpoint"):
+        train_together(runs)
+    assert read_record(tmp_path / "kd")["status"] == "failed"
+    assert read_record(tmp_path / "none")["status"] == "stopped"
+
+
+def test_the_run_that_is_behind_is_next_and_what_is_shared_is_made_once():
+    together = Together(2)
+    first, second = Turn(together, 0), Turn(together, 1)
+    first.take(-1)
+    assert together.next() == 0 and together.working == 0
+    together.steps[0], together.working = 5, None
+    assert together.next() == 1
+    second.take(3)
+    made = []
+    for _ in range(2):
+        together.once("batch", 5, lambda: made.append(1))
+    assert made == [1]
+    together.once("batch", 2, lambda: None)
+    together.once("batch", 6, lambda: None)
+    assert sorted(together.kept["batch"]) == [5, 6], "all are past step 2"
+    together.stop()
+    with pytest.raises(KeyboardInterrupt):
+        first.take(6)

@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything lives in .venv, build/ and runs/; nothing else is touched.
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lab clean
+.PHONY: help demo check test faults lab clean
 
 # The first Python that the lock serves and that can make an environment; or `make PYTHON=...`.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
@@ -13,6 +13,14 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # two processes on two cores do not starve each other.
 export GOMP_SPINCOUNT := 10000
 
+define STYLE
+$(BIN)/ruff check .
+$(BIN)/ruff format --check .
+$(BIN)/mypy
+endef
+# Two processes of one thread each: a test is too small to gain from more threads.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+
 # Notebooks that train little; 'crosskd-lab book' makes all (docs/timings.md says how long each).
 QUICK := 00 01 02 04 05 06 07 08 11 12 13 14
 
@@ -23,11 +31,13 @@ demo: .venv/.ready ## set up, run the race of four students (minutes on two core
 	$(BIN)/crosskd-lab race
 	$(BIN)/crosskd-lab book $(QUICK)
 
+check: .venv/.ready ## style, types and the tests of the door (root files, heads, methods), in a minute
+	$(STYLE)
+	$(PYTEST) tests/test_*.py tests/heads tests/methods
+
 test: .venv/.ready ## set up, then style, types and all tests
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/python -m pytest -q
+	$(STYLE)
+	$(PYTEST) --durations=20
 
 faults: .venv/.ready ## the long part of the tests: trainings, races, sweeps killed at any moment
 	$(BIN)/python -m pytest -q -m faults tests/faults

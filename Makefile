@@ -7,7 +7,8 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
 	$$python -c 'import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' \
 	2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
+# A folder of wheels to set up from without a network: make demo WHEELS=DIR.
+WHEELS ?=
 
 # OpenMP threads wait awake for a moment, then sleep: as quick as spinning on a quiet machine, and
 # two processes on two cores do not starve each other.
@@ -53,10 +54,5 @@ clean: ## remove .venv, build/ and caches; runs/ and data/ stay
 .venv/.ready: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 with venv is needed and none was" \
 		"found: install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@echo "[1/3] .venv with $(PYTHON)"
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
-	@echo "[2/3] the packages of requirements.lock (2 GB on disk: a minute, plus the download)"
-	@$(INSTALL) --only-binary=:all: -r requirements.lock
-	@echo "[3/3] crosskd-lab itself"
-	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@$(PYTHON) scripts/set_up.py $(WHEELS)
 	@touch $@

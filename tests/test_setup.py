@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import shutil
 import stat
@@ -239,14 +240,15 @@ def test_set_up_is_not_repeated_until_the_pins_change(tmp_path):
     assert "up to date" in make(tmp_path, env, ".venv/.ready").stdout
     later = ready.stat().st_mtime + 10
     os.utime(tmp_path / "requirements.lock", (later, later))
-    assert "pip install" in make(tmp_path, env, "--dry-run", ".venv/.ready").stdout
+    assert "scripts/set_up.py" in make(tmp_path, env, "--dry-run", ".venv/.ready").stdout
 
 
 def test_a_python_that_does_not_run_is_passed_over(tmp_path):
     works = f'exec "{sys.executable}" "$@"'
     programs = {"python3.11": "exit 127", "python3.12": works, "python3.10": "exit 127"}
     env = workshop(tmp_path, **programs)
-    assert ".venv with python3.12" in make(tmp_path, env, "--dry-run", ".venv/.ready").stdout
+    told = make(tmp_path, env, "--dry-run", ".venv/.ready", "WHEELS=my/wheels").stdout
+    assert "python3.12 scripts/set_up.py my/wheels\n" in told
 
 
 def test_no_fitting_python_is_one_clear_line(tmp_path):
@@ -257,6 +259,45 @@ def test_no_fitting_python_is_one_clear_line(tmp_path):
     assert "Python 3.10, 3.11 or 3.12" in told and "make PYTHON=" in told
     assert summary.startswith("make: ***")
     assert not (tmp_path / ".venv").exists()
+
+
+@pytest.fixture
+def set_up():
+    """The script that makes the environment, for the one that runs these tests."""
+    spec = importlib.util.spec_from_file_location("set_up", ROOT / "scripts" / "set_up.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    script.BIN = Path(sys.executable).parent
+    return script
+
+
+def test_uv_is_told_what_pip_is(set_up, monkeypatch, tmp_path):
+    config = tmp_path / "pip.conf"
+    config.write_text(
+        "[global]\ncert = /from/file\nextra-index-url = https://a.example/simple\n"
+        "    https://b.example/simple\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
+    monkeypatch.setenv("PIP_CERT", "/from/environment")
+    monkeypatch.setenv("PIP_FIND_LINKS", "/some/wheels")
+    told = set_up.uv_environment()
+    assert told["UV_INDEX"].split() == ["https://a.example/simple", "https://b.example/simple"]
+    assert told["SSL_CERT_FILE"] == "/from/environment", "the environment is stronger"
+    assert told["UV_FIND_LINKS"] == "/some/wheels"
+
+
+def test_pip_sets_up_where_uv_cannot_be_had(set_up, monkeypatch, capsys):
+    done = []
+    monkeypatch.setattr(set_up, "works", lambda command, **env: command[-1] != set_up.UV)
+    monkeypatch.setattr(set_up, "cpu_torch", list)
+    monkeypatch.setattr(set_up.subprocess, "run", lambda command, **_: done.append(command))
+    monkeypatch.setattr(sys, "argv", ["set_up.py", "my/wheels"])
+    set_up.main()
+    packages, own = done
+    assert packages[1:4] == ["-m", "pip", "install"] and "requirements.lock" in packages
+    assert packages[-3:] == ["--no-index", "--find-links", "my/wheels"], "no network is asked for"
+    assert own[-2:] == ["--editable", "."]
+    assert "uv cannot be had here" in capsys.readouterr().out
 
 
 def test_ci_hands_real_data_to_make_test(tmp_path):

@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything lives in .venv, build/ and runs/; nothing else is touched.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test faults lab clean
+.PHONY: help demo book check test faults lab clean
 
 # The first Python that the lock serves and that can make an environment; or `make PYTHON=...`.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
@@ -22,15 +22,18 @@ endef
 # Two processes of one thread each: a test is too small to gain from more threads.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
-# Notebooks that train little; 'crosskd-lab book' makes all (docs/timings.md says how long each).
-QUICK := 00 01 02 04 05 06 07 08 11 12 13 14
-
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1 	/p' Makefile
 
-demo: .venv/.ready ## set up, run the race of four students (minutes on two cores), render the book
-	$(BIN)/crosskd-lab race
-	$(BIN)/crosskd-lab book $(QUICK)
+demo: .venv/.ready ## set up, run the race of four students (minutes on two cores), show its page
+	@echo "The race of four students (some three minutes on two cores), then its page (half a minute)."
+	@$(BIN)/crosskd-lab race
+	@$(BIN)/crosskd-lab book 02 --open
+	@echo "Next: 'make lab' to take it apart, 'make book' for all chapters as pages, or more evidence:"
+	@echo "      .venv/bin/crosskd-lab race --steps 240 --seeds 3 --out runs/race240"
+
+book: .venv/.ready ## set up, then execute and render the chapters that have changed or are not made
+	@$(BIN)/crosskd-lab book
 
 check: .venv/.ready ## style, types and the tests of the door (root files, heads, methods), in a minute
 	$(STYLE)

@@ -2,9 +2,10 @@
 
     python3.11 scripts/set_up.py [WHEELS]
 
-``make`` calls it. WHEELS is a folder of wheels: then no network is asked for. Where no NVIDIA driver is found, torch comes without CUDA from PyTorch's own index, if
-that can be reached: a much smaller download. What pip is told by its environment and its
-configuration (index, extra index, found links, certificate) holds for uv, too.
+``make`` calls it. WHEELS is a folder of wheels: then no network is asked for. Where no NVIDIA
+driver is found, torch comes without CUDA from PyTorch's own index, if that can be reached: a much
+smaller download. What pip is told by its environment and its configuration (index, extra index,
+found links, certificate) holds for uv, too.
 """
 
 from __future__ import annotations

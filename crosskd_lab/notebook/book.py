@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import io
+import json
 import os
 import re
 import sys
@@ -25,7 +27,7 @@ from nbconvert.filters import markdown2html
 from papermill.exceptions import PapermillExecutionError  # type: ignore[import-untyped]
 
 from ..errors import LabError
-from ..files import PACKAGE, PROJECT, open_folder, write_whole
+from ..files import PACKAGE, PROJECT, open_folder, read_json, write_whole
 
 # Code, fenced or inline, comes first: dollars in it are no formulas.
 _PIECES = re.compile(r"(```.*?```|`[^`\n]*`)|\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
@@ -216,7 +218,7 @@ def build_book(
     only: Sequence[str] = (),
     listener: Callable[[Chapter, int, int], None] | None = None,
 ) -> list[Chapter]:
-    """Execute all notebooks of a folder in order and render them into ``out``.
+    """Execute notebooks of a folder in order and render them into ``out``.
 
     A notebook that fails gets a page up to its error; the others are made all the same. The table
     of contents is there from the beginning and names what is still to come; pages of an earlier
@@ -227,26 +229,55 @@ def build_book(
         scale: "smoke", "cpu" or "gpu", given to every notebook.
         notebooks: Folder of the notebooks.
         parameters: More values for the notebooks' parameters.
-        only: Which notebooks, by how their names begin ("04"); all by default.
+        only: Which notebooks, by how their names begin ("04"), made whatever lies there; by
+            default all whose notebook, parameters, package, records or race have changed.
         listener: Called with each chapter as it is done, its number from 1, and how many there are.
 
     Raises:
         LabError: as :func:`covers` and :func:`chosen`, or for a folder that cannot be written.
     """
     book = covers(notebooks)
-    wanted = chosen(book, only)
     out = open_folder(out)
+    parameters = {"scale": scale, **(parameters or {})}
+    made = _made(out)
+    inputs = {cover.page: _inputs(cover, parameters) for cover in book}
+    wanted = [c for c in chosen(book, only) if only or made.get(c.page) != inputs[c.page]]
     chapters: list[Chapter] = []
     write_whole(out / "index.html", contents(book, chapters, scale, out))
     for number, cover in enumerate(wanted, 1):
-        chapter = execute(cover, out, {"scale": scale, **(parameters or {})})
+        chapter = execute(cover, out, parameters)
         page = render(out / cover.path.name, _navigation(book, book.index(cover)))
         write_whole(out / chapter.page, page)
         chapters.append(chapter)
+        made[cover.page] = "" if chapter.error else inputs[cover.page]
+        write_whole(out / MADE, json.dumps(made, indent=1))
         write_whole(out / "index.html", contents(book, chapters, scale, out))
         if listener:
             listener(chapter, number, len(wanted))
     return chapters
+
+
+MADE = "made.json"
+"""In a book's folder: from what each page was made."""
+
+
+def _made(out: Path) -> dict[str, str]:
+    """The checksums of what the pages that are there were made from."""
+    try:
+        made = read_json(out / MADE, "it will be written anew") if (out / MADE).exists() else {}
+    except LabError:
+        return {}
+    return {page: said for page, said in made.items() if (out / page).is_file()}
+
+
+def _inputs(cover: Cover, parameters: dict[str, Any]) -> str:
+    """A checksum of what a page is made from."""
+    shared = [*PACKAGE.rglob("*.py"), *(PROJECT / "data" / "recorded").rglob("*.*")]
+    digest = hashlib.sha256(json.dumps(parameters, sort_keys=True, default=str).encode())
+    for file in [cover.path, *sorted(shared), PROJECT / "runs" / "race" / "race.csv"]:
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def execute(cover: Cover, out: Path, parameters: dict[str, Any]) -> Chapter:

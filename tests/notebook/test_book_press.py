@@ -142,6 +142,20 @@ def test_a_folder_that_cannot_be_made_is_an_error(book, tmp_path):
         build_book(tmp_path / "file" / "book", "smoke", book[0].parent)
 
 
+def test_what_is_made_is_made_again_only_where_something_has_changed(book):
+    out, notebooks = book[0], book[0].parent
+    (failed,) = build_book(out, "smoke", notebooks)
+    assert failed.page == "01_two.html", "a failure is tried again, the others stay"
+    kept = (notebooks / "02_three.ipynb").read_text()
+    (notebooks / "02_three.ipynb").write_text(kept.replace("What is", "And what is"))
+    again = build_book(out, "smoke", notebooks)
+    (notebooks / "02_three.ipynb").write_text(kept)
+    assert [chapter.page for chapter in again] == ["01_two.html", "02_three.html"]
+    (out / "made.json").write_text("{")  # broken: as if nothing were known
+    assert len(build_book(out, "smoke", notebooks)) == 3
+    assert len(build_book(out, "smoke", notebooks, {"seed": 1})) == 3, "another parameter"
+
+
 def test_one_chapter_is_made_again_and_the_others_stay(book):
     out, _, _ = book
     (out / "00_one.html").unlink()

@@ -6,11 +6,12 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from crosskd_lab.configs import TEACHERS
-from crosskd_lab.notebook.what_held import both_regimes
-from crosskd_lab.report.results import paper_table
+from crosskd_lab.report.page import sweep_table
+from crosskd_lab.report.results import measured_rows, measured_runs, paper_table
 from crosskd_lab.report.sweep_spec import REGIMES, TEST, read_lines, read_sweep, sweeps
 from crosskd_lab.runs.race import SCENES
 
@@ -55,6 +56,19 @@ def test_regimes_and_sets():
     assert f"{SCENES['train']:,} scenes, batches of 16" in TEXT
     assert f"{SCENES['val']} scenes; chooses" in TEXT and f"{TEST['test']} scenes of" in TEXT
     assert TEST["seed"] != SCENES["seed"]
+
+
+def both_regimes():
+    """The same three students after few steps and after many, in words, by regime and student."""
+    tables = []
+    for regime, sweep, names in (
+        ("fast", "table1", ["none", "kd", "crosskd_3"]),
+        ("slow", "regime", ["none", "kd", "crosskd"]),
+    ):
+        runs = measured_runs(sweep)
+        table = sweep_table(measured_rows(runs[runs["row"].isin(names)]))
+        tables.append(table.assign(regime=regime, student=["none", "KD", "CrossKD"]))
+    return pd.concat(tables).set_index(["regime", "student"])
 
 
 def test_both_regimes_are_those_of_the_records():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -199,6 +199,31 @@ def check_distance(distance: Callable[[Tensor, Tensor], Tensor]) -> str:
     if same.abs().max() > 1e-4:
         return "it falls towards the teacher; mind that it is not 0 where both agree"
     return "0 where both agree, more where they differ, and the student alone learns from it"
+
+
+@verdict
+def check_verdict(judge: Callable[[Sequence[float]], str]) -> str:
+    """Whether ``judge(differences)`` says "held", "did not hold" or "not decided" at 95 %.
+
+    Args:
+        judge: Takes the differences of a method and its baseline, one a seed.
+    """
+    cases = {
+        (3.0, 4.0, 5.0): ("held", "the interval is 4 ± 2.5"),
+        (-3.0, -4.0, -5.0): ("did not hold", "the interval is -4 ± 2.5"),
+        (0.5, 6.0, 1.0): ("not decided", "the interval is 2.5 ± 7.5: zero is in it"),
+        (1.0, 2.0, 3.2): ("not decided", "with 3 seeds t is 4.30, not 1.96: 2.1 ± 2.7"),
+        (1.4, 2.4, 3.4): ("not decided", "divide squares by n - 1 (ddof=1), not by n: 2.4 ± 2.5"),
+        (1.0, 2.0, 3.0, 4.0): ("held", "with 4 seeds t is 3.18: 2.5 ± 2.1"),
+        (0.0, 0.0, 0.0): ("not decided", "the interval is zero itself, which is not above zero"),
+        (5.0, 5.1): ("not decided", "two seeds that agree by luck decide nothing"),
+        (9.0,): ("not decided", "one seed has no interval"),
+    }
+    for differences, (right, hint) in cases.items():
+        got = judge(list(differences))
+        if got != right:
+            raise Wrong(f"for {list(differences)} it says {got!r}; {hint}")
+    return "nine made-up results, nine verdicts"
 
 
 def judge_guess(guess: Mapping[str, Any], curves: pd.DataFrame) -> str:

@@ -122,6 +122,8 @@ def train_student(
     data: str | Path | None = None,
     teacher: str = TEACHER,
     race: str | Path | None = None,
+    seed: int = 0,
+    steps: int | None = None,
 ) -> Student:
     """A student of ``configs/pocket/<method>.py``, from your race if that is finished.
 
@@ -131,23 +133,29 @@ def train_student(
         data: COCO-format folder; the lesson's scenes by default.
         teacher: A shipped teacher's name, a checkpoint of the pocket GFL, or "random".
         race: Folder of a race whose ``<method>-s0`` is taken if the race is finished and it fits.
+        seed: Of weights, order and augmentation.
+        steps: How many instead of the scale's.
 
     Raises:
         LabError: for an unknown method or scale, and whatever building the pair can refuse.
     """
     wanted = effort(scale)
     name = method if isinstance(method, str) else type(method).__name__
-    model, cfg = begin(method, scale, data, teacher)
+    model, cfg = begin(method, scale, data, teacher, seed)
     origin = _from_race(model, Path(race) / f"{name}-s0") if race and data is None else None
     if origin is None:
-        _train(model, cfg, wanted.steps, name)
-        origin = f"{wanted.steps} steps of {wanted.batch} images, just now"
+        _train(model, cfg, steps or wanted.steps, name)
+        origin = f"{steps or wanted.steps} steps of {wanted.batch} images, just now"
     model.eval()
     return Student(name, model.pair, cfg, origin)
 
 
 def begin(
-    method: str | Method, scale: str, data: str | Path | None = None, teacher: str = TEACHER
+    method: str | Method,
+    scale: str,
+    data: str | Path | None = None,
+    teacher: str = TEACHER,
+    seed: int = 0,
 ) -> tuple[Distiller, Config]:
     """A student before its first step, and its experiment; arguments as :func:`train_student`.
 
@@ -162,7 +170,7 @@ def begin(
         settings["teacher.config"] = f"pocket/{teacher}"
     with quiet():
         config = f"pocket/{'none' if own else method}"
-        cfg = load_experiment(config, settings, data or lesson_scenes(scale))
+        cfg = load_experiment(config, settings, data or lesson_scenes(scale), seed)
     model = _build(cfg)
     if own is not None:
         own.attach(model.pair.student_head, model.pair.teacher_head)

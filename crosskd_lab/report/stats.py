@@ -48,6 +48,8 @@ def half_width(values: pd.Series | np.ndarray) -> float:
 def points(mean: float, half: float = float("nan"), sign: str = "") -> str:
     """AP or a difference of AP as it is printed: one decimal, and its interval where there is one.
 
+    A difference has two where one would not tell on which side of zero its interval ends.
+
     Args:
         mean: In points; NaN is a dash.
         half: Half the 95 % interval; below ``STRAY`` only that is said.
@@ -55,8 +57,9 @@ def points(mean: float, half: float = float("nan"), sign: str = "") -> str:
     """
     if np.isnan(mean):
         return "–"
-    spread = f" ± {half:.1f}" if round(half, 1) >= STRAY else f" ± <{STRAY}"
-    return f"{round(mean, 1) + 0.0:{sign}.1f}" + ("" if np.isnan(half) else spread)
+    digits = 2 if sign and round(abs(mean), 1) == round(half, 1) >= STRAY else 1
+    spread = f" ± {half:.{digits}f}" if round(half, 1) >= STRAY else f" ± <{STRAY}"
+    return f"{round(mean, digits) + 0.0:{sign}.{digits}f}" + ("" if np.isnan(half) else spread)
 
 
 def summarise(frame: pd.DataFrame, by: str | list[str], value: str = "AP") -> pd.DataFrame:

@@ -15,6 +15,7 @@ from crosskd_lab.notebook.exercises import (
     check_gain,
     check_gini,
     check_translation,
+    check_verdict,
     judge_guess,
 )
 
@@ -207,3 +208,36 @@ def test_a_wrong_gini_is_told_what_is_wrong(wrong, hint):
 )
 def test_the_judge_of_a_distance(distance, said):
     assert said in check_distance(distance)
+
+
+def judged(factor=None, fewest=3, ddof=1, strictly=True):
+    """A judge by the interval; t of 2 and 3 degrees of freedom from a printed table."""
+
+    def judge(differences):
+        n = len(differences)
+        if n < fewest:
+            return "not decided"
+        t = factor or {2: 12.706, 3: 4.303, 4: 3.182}[n]
+        mean = sum(differences) / n
+        half = t * (sum((d - mean) ** 2 for d in differences) / (n - ddof) / n) ** 0.5
+        if mean > half or (not strictly and mean >= half):
+            return "held"
+        return "did not hold" if mean < -half else "not decided"
+
+    return judge
+
+
+@pytest.mark.parametrize(
+    ("judge", "said"),
+    [
+        (judged(), "Right"),
+        (judged(factor=1.96), "t is 4.30, not 1.96"),
+        (judged(ddof=0), "n - 1 (ddof=1), not by n"),
+        (judged(strictly=False), "which is not above zero"),
+        (judged(fewest=2), "two seeds that agree by luck"),
+        (judged(factor=4.303), "Not yet: for [1.0, 2.0, 3.0, 4.0]"),
+        (lambda d: "held", "Not yet"),
+    ],
+)
+def test_the_judge_of_verdicts(judge, said):
+    assert said in check_verdict(judge)

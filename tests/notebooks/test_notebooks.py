@@ -18,6 +18,7 @@ from crosskd_lab.notebook.exercises import (
     check_gain,
     check_gini,
     check_translation,
+    check_verdict,
 )
 from crosskd_lab.notebook.fine_print import SWITCHES, check_keep
 from crosskd_lab.notebook.for_real import check_resume
@@ -25,11 +26,11 @@ from crosskd_lab.notebook.imitations import check_region
 from crosskd_lab.notebook.other_heads import check_best
 from crosskd_lab.notebook.the_tables import check_agreement
 from crosskd_lab.notebook.unfolding import check_split
-from crosskd_lab.notebook.what_held import check_verdict
 from crosskd_lab.notebook.which_layer import check_layers
 from crosskd_lab.notebook.your_data import check_boxes
-from crosskd_lab.report.claims import CLAIMS
+from crosskd_lab.report.claims import CLAIMS, FAILED, HELD, OPEN, compare_claims, judge_claims
 from crosskd_lab.report.results import measured_runs
+from crosskd_lab.report.sweep_spec import read_sweep
 
 COVERS = covers()
 NAMES = [cover.path.stem for cover in COVERS]
@@ -457,32 +458,60 @@ def own_data(cells):
 
 
 def what_held(cells):
+    said = printed(tagged(cells, "interval"))
+    assert "5.33 ± 2.07, as the library's" in said, "the recorded CrossKD (i = 3) above KD"
+    assert "t is 4.30" in said and re.search(r"19 of 20 are below 4\.[23]\d;", said)
+    said = printed(tagged(cells, "flips"))
+    assert "p = 0.25, as the library's" in said and "cannot be below 0.25" in said
+    (pairing,) = shown(tagged(cells, "pairing"), "text/html")
+    assert "<td>5.33</td>" in pairing and "<td>2.07</td>" in pairing
     (table,) = shown(tagged(cells, "verdicts"), "text/html")
     words = re.findall(r"<td>(held|did not hold|not decided by these data)</td>", table)
     assert len(words) == len(CLAIMS) + 2, "a verdict for every claim, and for Fig. 3 and Fig. 5"
+    whole = [re.sub("&#x27;", "'", claim.says) in table for claim in CLAIMS.values()]
+    assert all(whole), "no claim is cut off"
+    checked, of = re.match(r"(\d+) of (\d+)", printed(tagged(cells, "all_by_hand"))).groups()
+    assert int(of) == sum(len(claim.comparisons) for claim in CLAIMS.values())
+    assert int(of) - int(checked) == 3, "Table 6's teachers are no rows"
     assert shown(tagged(cells, "claims"), WIDGET), "where widgets run, a claim can be chosen"
     assert picture(tagged(cells, "claims")).height > 200 * len(CLAIMS), "where not, all of them"
-    (reasons,) = shown(tagged(cells, "reasons"), "text/markdown")
-    judged = dict(re.findall(r"- \*(.+?)\* \(.+?\): \*\*(.+?)\*\*\. Likely: .", reasons))
-    verdicts = {claim.says: word for claim, word in zip(CLAIMS.values(), words, strict=False)}
-    assert judged and judged.items() <= verdicts.items(), "reasons are given for these verdicts"
+    (weakest,) = shown(tagged(cells, "weakest"), "text/html")
+    assert "crosskd_0 above none" in weakest and "<td>held</td>" not in weakest
     (ratios,) = shown(tagged(cells, "ratios"), "text/html")
-    assert all(f"<td>{name}_r18_w32</td>" in ratios for name in ("gfl", "atss", "retinanet"))
+    declared = {row.name for row in read_sweep("pairs").rows}
+    mimicking = re.findall(r"<td>(kd\w*)</td>", ratios)
+    assert len(mimicking) == 4 and set(mimicking) <= declared
     said = r"mimicking gains: (held|did not hold|not decided by these data)\n"
     assert re.search(said, printed(tagged(cells, "conflict")))
     assert picture(tagged(cells, "conflict")).width == 1280
     neck, f_3 = shown(tagged(cells, "focus"), "text/markdown")
     assert "over 200 images" in neck and "than PKD, Fig. 5's claim: held." in neck
     assert "$f_3$" in f_3 and "PKD" not in f_3
-    drawn = {"curves": "table1", "time": "table1", "time_5": "table5", "slow_curves": "regime"}
-    for tag, sweep in drawn.items():
-        done = (measured_runs(sweep)["status"] == "done").any()
-        assert len(shown(tagged(cells, tag), "image/png")) == done
+    for tag in ("curves", "time", "time_5", "slow_curves"):
+        assert picture(tagged(cells, tag)).width == 1280
     (regimes,) = shown(tagged(cells, "regimes"), "text/html")
-    assert regimes.count("<td>240</td>") == 3 and "slow" in regimes
+    assert regimes.count("<td>240</td>") == 3 and "<td>+0.95 ± 0.91 (3)</td>" in regimes
     (missing,) = shown(tagged(cells, "missing"), "text/html")
     assert "Table 8" in missing and "smoke" in missing
     assert "Not yet: " in printed(tagged(cells, "exercise"))
+    said = printed(tagged(cells, "yours"))
+    assert "by 0.000 ± 0.000 over 3 seeds: not decided by these data; your judge says held" in said
+
+
+def test_what_notebook_13_explains_is_what_the_records_say():
+    """Its prose names the verdicts of the shipped records: they must be those."""
+    judged = judge_claims(compare_claims()).set_index("claim")["verdict"]
+    failed = {"four tenths", "the neck", "near the truth", "above the teachers"}
+    assert set(judged.index[judged == FAILED]) == failed and judged["every position"] == OPEN
+    rows = compare_claims().set_index("comparison")
+    assert (rows.loc[[f"crosskd_{i} above none" for i in range(1, 5)], "verdict"] == HELD).all()
+    gained = rows.loc[[f"crosskd_{i} above none" for i in range(1, 5)], "difference"]
+    assert (round(gained.min(), 1), round(gained.max(), 1)) == (5.6, 6.4)
+    assert rows.loc["none above kd_from_atss", "verdict"] == HELD
+    unsure = [f"{name} above none" for name in ("fitnets", "skd", "gid", "pkd")]
+    others = rows[rows["claim"] == "every method"]
+    assert sorted(others.index[others["verdict"] != HELD]) == sorted(unsure)
+    assert rows.loc["none above kd_from_retinanet", "verdict"] == OPEN
 
 
 def fine_print(cells):

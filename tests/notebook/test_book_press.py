@@ -130,7 +130,7 @@ def test_pages_fetch_nothing_from_the_network(book):
 def test_executed_notebooks_are_kept_and_no_drafts(book):
     kept = sorted(path.name for path in book[0].iterdir())
     assert kept == sorted(
-        ["index.html", *(f"{n}.{kind}" for n in NAMES for kind in ("html", "ipynb"))]
+        ["index.html", "made.json", *(f"{n}.{kind}" for n in NAMES for kind in ("html", "ipynb"))]
     )
 
 

@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything lives in .venv, build/ and runs/; nothing else is touched.
 .DEFAULT_GOAL := help
-.PHONY: help demo book check test faults lab clean
+.PHONY: help demo book site check test faults lab reset clean
 
 # The first Python that the lock serves and that can make an environment; or `make PYTHON=...`.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
@@ -35,6 +35,11 @@ demo: .venv/.ready ## set up, run the race of four students (minutes on two core
 book: .venv/.ready ## set up, then execute and render the chapters that have changed or are not made
 	@$(BIN)/crosskd-lab book
 
+site: .venv/.ready ## the race and the whole book as pages for a web server, in build/site
+	@$(BIN)/crosskd-lab race
+	@$(BIN)/crosskd-lab book
+	@mkdir -p build/site && cp build/book/*.html build/site && touch build/site/.nojekyll
+
 check: .venv/.ready ## style, types and the tests of the door (root files, heads, methods), in a minute
 	$(STYLE)
 	$(PYTEST) tests/test_*.py tests/heads tests/methods
@@ -49,6 +54,9 @@ faults: .venv/.ready ## the long part of the tests: trainings, races, sweeps kil
 lab: .venv/.ready ## set up, then open JupyterLab at the welcome notebook (this machine only)
 	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
 		--LabApp.default_url=/lab/tree/notebooks/00_welcome.ipynb
+
+reset: .venv/.ready ## clear the outputs of the notebooks, so that git sees only what you wrote
+	@$(BIN)/jupyter nbconvert --clear-output --inplace --log-level=ERROR notebooks/*.ipynb
 
 clean: ## remove .venv, build/ and caches; runs/ and data/ stay
 	rm -rf .venv build .pytest_cache .ruff_cache .mypy_cache *.egg-info

@@ -10,6 +10,7 @@ found links, certificate) holds for uv, too.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +21,8 @@ from pathlib import Path
 UV = "uv==0.13.9"
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 BIN = Path(".venv/bin").absolute()
+NOTIFICATIONS = {"fetchNews": "false", "checkForUpdates": False}
+LAB_SETTINGS = {"@jupyterlab/apputils-extension:notification": NOTIFICATIONS}  # no pop-up at first
 TOLD_TO_UV = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
@@ -78,6 +81,9 @@ def main() -> None:
     if not by_uv:
         print("      uv cannot be had here or finds not all of them: pip, some minutes", flush=True)
         subprocess.run(pip("install", *quiet, "--no-compile", *lock), check=True)
+    settings = BIN.parent / "share/jupyter/lab/settings/overrides.json"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(json.dumps(LAB_SETTINGS, indent=1))
     print("[3/3] crosskd-lab itself", flush=True)
     own = ["--no-deps", "--no-build-isolation", "--editable", "."]
     subprocess.run(pip("install", *quiet, *own), check=True)

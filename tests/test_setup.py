@@ -229,7 +229,18 @@ def make(folder: Path, env: dict[str, str], *args: str) -> subprocess.CompletedP
 def test_make_alone_lists_the_targets(tmp_path):
     done = make(tmp_path, workshop(tmp_path))
     listed = [line.split()[1] for line in done.stdout.splitlines()]
-    assert listed == ["help", "demo", "book", "check", "test", "faults", "lab", "clean"]
+    assert listed == [
+        "help",
+        "demo",
+        "book",
+        "site",
+        "check",
+        "test",
+        "faults",
+        "lab",
+        "reset",
+        "clean",
+    ]
 
 
 def test_set_up_is_not_repeated_until_the_pins_change(tmp_path):

@@ -226,6 +226,24 @@ def check_verdict(judge: Callable[[Sequence[float]], str]) -> str:
     return "nine made-up results, nine verdicts"
 
 
+@verdict
+def check_layers(learners: Callable[[int, int], Any]) -> str:
+    """Whether ``learners(i, n)`` names the student's hidden convs that CrossKD at i teaches.
+
+    Args:
+        learners: Takes the layer and the number n of hidden convs, counted from 1.
+    """
+    for n in (4, 2):
+        for i in range(n + 1):
+            got, right = sorted(int(k) for k in learners(i, n)), list(range(1, i + 1))
+            if got != right:
+                raise Wrong(
+                    f"for i = {i} of {n} it names {got}; f_i has passed the convs {right} of the "
+                    "student and no other, the rest of the way is the teacher's"
+                )
+    return "convs 1 to i learn from the teacher, the others from the annotations alone"
+
+
 def judge_guess(guess: Mapping[str, Any], curves: pd.DataFrame) -> str:
     """How many pairs of methods a guess put in the order in which their students ended.
 

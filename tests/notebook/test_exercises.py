@@ -14,6 +14,7 @@ from crosskd_lab.notebook.exercises import (
     check_distance,
     check_gain,
     check_gini,
+    check_layers,
     check_translation,
     check_verdict,
     judge_guess,
@@ -241,3 +242,17 @@ def judged(factor=None, fewest=3, ddof=1, strictly=True):
 )
 def test_the_judge_of_verdicts(judge, said):
     assert said in check_verdict(judge)
+
+
+@pytest.mark.parametrize(
+    ("learners", "said"),
+    [
+        (lambda i, n: list(range(i, 0, -1)), "Right"),
+        (lambda i, n: torch.arange(1, i + 1), "Right"),
+        (lambda i, n: [n], "f_i has passed the convs [] of the student and no other"),
+        (lambda i, n: [1, 2, 3, 4], "for i = 0 of 4 it names [1, 2, 3, 4]"),
+        (lambda i, n: list(range(1, i + (n == 4))), "for i = 1 of 2 it names []"),
+    ],
+)
+def test_the_judge_of_who_learns(learners, said):
+    assert said in check_layers(learners)

@@ -17,6 +17,7 @@ from crosskd_lab.notebook.exercises import (
     check_align,
     check_gain,
     check_gini,
+    check_layers,
     check_translation,
     check_verdict,
 )
@@ -26,7 +27,6 @@ from crosskd_lab.notebook.imitations import check_region
 from crosskd_lab.notebook.other_heads import check_best
 from crosskd_lab.notebook.the_tables import check_agreement
 from crosskd_lab.notebook.unfolding import check_split
-from crosskd_lab.notebook.which_layer import check_layers
 from crosskd_lab.notebook.your_data import check_boxes
 from crosskd_lab.report.claims import CLAIMS, FAILED, HELD, OPEN, compare_claims, judge_claims
 from crosskd_lab.report.results import measured_runs
@@ -377,19 +377,29 @@ def the_tables(cells):
 
 
 def which_layer(cells):
+    assert "student 'crosskd': 4 steps" in printed(tagged(cells, "student"))
+    said = printed(tagged(cells, "by_hand"))
+    assert "i = 0: 4 of the" in said and "as taps.cross(i) and forward_from have them" in said
+    assert printed(tagged(cells, "losses")).count("as the library has it") == 5 + 1
+    (reach,) = shown(tagged(cells, "reach"), "text/html")
+    assert reach.count("not reached") == 8 + 6 + 4 + 2 + 5, "convs after i, and the predictors"
     sheet = picture(tagged(cells, "slider"))
     assert shown(tagged(cells, "slider"), WIDGET), "where widgets run, there is a slider"
     assert sheet.width == 1280 and sheet.height > 5 * 500, "where not, every layer"
-    (reach,) = shown(tagged(cells, "reach"), "text/html")
-    assert reach.count("not reached") == 8 + 6 + 4 + 2 + 5, "convs after i, and the predictors"
+    assert sum(n for n, rgb in sheet.getcolors(2**24) if rgb == (213, 94, 0)) > 5 * 500, "orange"
+    assert "def cross_head(" in shown(tagged(cells, "shown"), "text/markdown")[-1]
     (table,) = shown(tagged(cells, "tables"), "text/html")
     assert "38.7" in table, "the paper's i = 3"
+    assert table.count("<td>3</td>") == 5 and "<td>3.0</td>" not in table, "whole seeds"
+    assert "Not yet: " in printed(tagged(cells, "exercise"))
+    (both,) = shown(tagged(cells, "yours"), "text/html")
+    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
+    assert len(yours) == 6 and library == yours, "untouched, all weight on i = 3: the library's"
     assert shown(tagged(cells, "offer"), WIDGET)
     (offered,) = shown(tagged(cells, "offer"), "text/markdown")
     assert offered.count("crosskd-lab launch pocket/crosskd --set methods.0.i=") == 5
     assert "done: step 4 of 4" in printed(tagged(cells, "run"))
     assert picture(tagged(cells, "run")).width > 600, "its curve"
-    assert "Not yet: " in printed(tagged(cells, "exercise"))
 
 
 def other_heads(cells):

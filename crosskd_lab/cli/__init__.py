@@ -44,6 +44,7 @@ VERBS = {
     "teachers": "Get a public teacher; list all; ship a trained detector as one, and check it.",
     "pretrain": "Pretrain a backbone on single shapes, the pocket scale's stand-in for ImageNet.",
     "book": "Execute every notebook and render it to build/book/index.html.",
+    "workshop": "Editions for students and instructor, wheels to hand out, hand-ins judged.",
     "data": "Make synthetic scenes, get COCO; draw and check any set in COCO format.",
 }
 

@@ -1,0 +1,147 @@
+"""Notebooks for a room of learners: editions without answers, and what was handed in, judged."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pandas as pd
+from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+from ..errors import LabError
+from ..files import PROJECT, open_folder, write_whole
+from .book import NOTEBOOKS, Cover, chosen, covers
+
+ANSWER = re.compile(
+    r"\n*<details>\s*<summary>(?:Solution|One answer|How to go about it|Answers|Hint)[^<]*"
+    r"</summary>.*?</details>\n*",
+    re.DOTALL,
+)
+EXERCISE, PARAMETERS = "exercise", "parameters"
+
+
+def student_edition(notebook: Any) -> Any:
+    """A notebook without its solutions, hints and answers, which ``<details>`` hold; changed."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = ANSWER.sub("\n\n", cell.source).strip()
+    return notebook
+
+
+def set_scale(notebook: Any, scale: str) -> Any:
+    """A notebook whose first parameter says this scale, its outputs cleared; changed."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            if PARAMETERS in cell.metadata.get("tags", []):
+                cell.source = re.sub(r'(?m)^scale = "\w+"', f'scale = "{scale}"', cell.source)
+    return notebook
+
+
+def pack(
+    out: str | Path, only: Sequence[str] = (), scale: str = "cpu", notebooks: Path = NOTEBOOKS
+) -> list[Path]:
+    """Write ``out/students``, to hand out, and ``out/instructor``, with solutions and answers.
+
+    Args:
+        out: A folder.
+        only: Which chapters, by how their names begin ("04"); all by default.
+        scale: What their first cell says: "smoke", "cpu" or "gpu".
+        notebooks: Folder of the chapters.
+
+    Returns:
+        The files of the students' edition.
+
+    Raises:
+        LabError: for a chapter that there is not, or a folder that cannot be written.
+    """
+    wanted = chosen(covers(notebooks), only)
+    for edition in ("students", "instructor"):
+        folder = open_folder(Path(out) / edition)
+        for cover in wanted:
+            notebook = set_scale(nbformat.read(cover.path, as_version=4), scale)
+            if edition == "students":
+                notebook = student_edition(notebook)
+            write_whole(folder / cover.path.name, nbformat.writes(notebook) + "\n")
+    return [Path(out) / "students" / cover.path.name for cover in wanted]
+
+
+def fetch_wheels(out: str | Path) -> None:
+    """Every wheel of the lock, and uv, for machines like this one: ``make demo WHEELS=...``.
+
+    Raises:
+        LabError: where pip cannot get one; its own words stand above.
+    """
+    uv = re.search(r'^UV = "(.+)"', (PROJECT / "scripts" / "set_up.py").read_text(), re.MULTILINE)
+    assert uv is not None
+    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet"]
+    command += ["--only-binary=:all:", "-d", str(open_folder(out))]
+    command += ["-r", str(PROJECT / "requirements.lock"), uv[1]]
+    if subprocess.run(command).returncode:
+        raise LabError(f"pip could not get every wheel into {out}: see above, and try again")
+
+
+def collect(folders: Sequence[str | Path], scale: str = "smoke") -> pd.DataFrame:
+    """Execute what learners handed in and read the judges' answers.
+
+    A cell that fails stops no other. What is executed is the learners' code: do it where that may
+    do no harm.
+
+    Args:
+        folders: A folder a learner.
+        scale: At which the notebooks are executed.
+
+    Returns:
+        One row an exercise: learner, chapter, verdict ("right", "not yet", "no answer") and said,
+        the judge's words or the error of the cell.
+
+    Raises:
+        LabError: for a folder without notebooks.
+    """
+    rows = []
+    for folder in map(Path, folders):
+        for cover in covers(folder):
+            for verdict, said in _judged(cover, scale):
+                who = {"learner": folder.name, "chapter": cover.title}
+                rows.append({**who, "verdict": verdict, "said": said})
+    return pd.DataFrame(rows, columns=["learner", "chapter", "verdict", "said"])
+
+
+def _judged(cover: Cover, scale: str) -> list[tuple[str, str]]:
+    notebook = set_scale(nbformat.read(cover.path, as_version=4), scale)
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        allow_errors=True,
+        resources={"metadata": {"path": str(NOTEBOOKS)}},
+        extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+    )
+    stopped = ""
+    try:
+        client.execute()
+    except (CellTimeoutError, DeadKernelError) as error:
+        stopped = str(error).strip().splitlines()[0]
+    cells = [c for c in notebook.cells if EXERCISE in c.metadata.get("tags", [])]
+    return [_verdict(cell, stopped) for cell in cells]
+
+
+def _verdict(cell: Any, stopped: str) -> tuple[str, str]:
+    """What an exercise's cell ended with."""
+    said, error = "", stopped
+    for output in cell.get("outputs", []):
+        if output.output_type == "stream":
+            said += output.text
+        elif output.output_type == "error":
+            error = f"{output.ename}: {output.evalue}"
+    lines = [line for line in said.splitlines() if line.startswith(("Right", "Not yet"))]
+    if not lines:
+        return "no answer", error or "the cell prints no verdict: it ends with its check"
+    wrong = [line for line in lines if line.startswith("Not yet")]
+    return ("not yet", wrong[0].partition(": ")[2]) if wrong else ("right", lines[-1][7:])

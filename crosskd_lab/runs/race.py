@@ -60,7 +60,7 @@ class RaceResult:
 
 def run_race(
     out: str | Path = "runs/race",
-    steps: int = 200,
+    steps: int = 120,
     seeds: int = 1,
     methods: Sequence[str] = METHODS,
     data: str | Path | None = None,

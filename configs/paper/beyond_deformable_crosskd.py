@@ -1,6 +1,6 @@
 """Beyond the tables: Deformable DETR R50 to R18, 50 epochs; no AP is published."""
 
-from crosskd_lab.methods.decoder_crosskd import DecoderCrossKD
+from crosskd_lab.methods import DecoderCrossKD
 
 student = "paper/parts/deformable_r18"
 teacher = dict(

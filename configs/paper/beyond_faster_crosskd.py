@@ -1,6 +1,6 @@
 """Beyond the tables: Faster R-CNN R50 to R18, CrossKD from the RoI feature; no AP is published."""
 
-from crosskd_lab.methods.crosskd import CrossKD
+from crosskd_lab.methods import CrossKD
 
 student = "paper/parts/faster_r18"
 teacher = dict(

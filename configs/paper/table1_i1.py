@@ -1,6 +1,6 @@
 """Table 1: GFL R50 to R18, CrossKD from layer 1."""
 
-from crosskd_lab.methods.crosskd import CrossKD
+from crosskd_lab.methods import CrossKD
 
 paper = dict(table=1, row=3)
 student = "paper/parts/gfl_r18"

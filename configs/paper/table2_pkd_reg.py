@@ -1,6 +1,6 @@
 """Table 2: GFL R50 to R18, PKD on reg."""
 
-from crosskd_lab.methods.pkd import PKD
+from crosskd_lab.methods import PKD
 
 paper = dict(table=2, row=4)
 student = "paper/parts/gfl_r18"

@@ -1,6 +1,6 @@
 """Table 3: GFL R50 to R18, CrossKD on the cls branch alone."""
 
-from crosskd_lab.methods.crosskd import CrossKD
+from crosskd_lab.methods import CrossKD
 
 paper = dict(table=3, row=4)
 student = "paper/parts/gfl_r18"

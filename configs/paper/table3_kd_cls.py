@@ -1,6 +1,6 @@
 """Table 3: GFL R50 to R18, mimicking on the cls branch alone."""
 
-from crosskd_lab.methods.crosskd import PredictionMimicking
+from crosskd_lab.methods import PredictionMimicking
 
 paper = dict(table=3, row=1)
 student = "paper/parts/gfl_r18"

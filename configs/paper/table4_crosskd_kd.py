@@ -1,6 +1,6 @@
 """Table 4: GFL R50 to R18, CrossKD with mimicking added back."""
 
-from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
+from crosskd_lab.methods import CrossKD, PredictionMimicking
 
 paper = dict(table=4, row=4)
 student = "paper/parts/gfl_r18"

@@ -1,6 +1,6 @@
 """Table 5: GFL R101 to R50, CrossKD."""
 
-from crosskd_lab.methods.crosskd import CrossKD
+from crosskd_lab.methods import CrossKD
 
 paper = dict(table=5, row=13)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"

@@ -1,7 +1,6 @@
 """Table 5: GFL R101 to R50, CrossKD and PKD."""
 
-from crosskd_lab.methods.crosskd import CrossKD
-from crosskd_lab.methods.pkd import PKD
+from crosskd_lab.methods import PKD, CrossKD
 
 paper = dict(table=5, row=14)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"

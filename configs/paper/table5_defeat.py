@@ -1,6 +1,6 @@
 """Table 5: GFL R101 to R50, DeFeat."""
 
-from crosskd_lab.methods.defeat import DeFeat
+from crosskd_lab.methods import DeFeat
 
 paper = dict(table=5, row=5)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"

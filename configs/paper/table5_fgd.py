@@ -1,6 +1,6 @@
 """Table 5: GFL R101 to R50, FGD."""
 
-from crosskd_lab.methods.fgd import FGD
+from crosskd_lab.methods import FGD
 
 paper = dict(table=5, row=8)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"

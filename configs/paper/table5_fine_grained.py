@@ -1,6 +1,6 @@
 """Table 5: GFL R101 to R50, FineGrained."""
 
-from crosskd_lab.methods.fine_grained import FineGrained
+from crosskd_lab.methods import FineGrained
 
 paper = dict(table=5, row=7)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"

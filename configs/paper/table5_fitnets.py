@@ -1,6 +1,6 @@
 """Table 5: GFL R101 to R50, FitNets."""
 
-from crosskd_lab.methods.fitnets import FitNets
+from crosskd_lab.methods import FitNets
 
 paper = dict(table=5, row=3)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"

@@ -1,6 +1,6 @@
 """Table 5: GFL R101 to R50, GID."""
 
-from crosskd_lab.methods.gid import GID
+from crosskd_lab.methods import GID
 
 paper = dict(table=5, row=9)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"

@@ -1,6 +1,6 @@
 """Table 5: GFL R101 to R50, InsideGT."""
 
-from crosskd_lab.methods.inside_gt import InsideGT
+from crosskd_lab.methods import InsideGT
 
 paper = dict(table=5, row=4)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"

@@ -1,6 +1,6 @@
 """Table 5: GFL R101 to R50, LD."""
 
-from crosskd_lab.methods.ld import LD
+from crosskd_lab.methods import LD
 
 paper = dict(table=5, row=11)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"

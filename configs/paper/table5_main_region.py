@@ -1,6 +1,6 @@
 """Table 5: GFL R101 to R50, MainRegion."""
 
-from crosskd_lab.methods.main_region import MainRegion
+from crosskd_lab.methods import MainRegion
 
 paper = dict(table=5, row=6)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"

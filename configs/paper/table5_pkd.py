@@ -1,6 +1,6 @@
 """Table 5: GFL R101 to R50, PKD."""
 
-from crosskd_lab.methods.pkd import PKD
+from crosskd_lab.methods import PKD
 
 paper = dict(table=5, row=12)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"

@@ -1,6 +1,6 @@
 """Table 5: GFL R101 to R50, SKD."""
 
-from crosskd_lab.methods.skd import SKD
+from crosskd_lab.methods import SKD
 
 paper = dict(table=5, row=10)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"

@@ -1,6 +1,6 @@
 """Table 6: atss R101 to R50, CrossKD."""
 
-from crosskd_lab.methods.crosskd import CrossKD
+from crosskd_lab.methods import CrossKD
 
 paper = dict(table=6, row=9)
 student = "mmdet::atss/atss_r50_fpn_1x_coco.py"

@@ -1,6 +1,6 @@
 """Table 6: retinanet R101 to R50, CrossKD."""
 
-from crosskd_lab.methods.crosskd import CrossKD
+from crosskd_lab.methods import CrossKD
 
 paper = dict(table=6, row=3)
 student = "mmdet::retinanet/retinanet_r50_fpn_2x_coco.py"

@@ -1,6 +1,6 @@
 """Table 7: retinanet R101 teaches GFL-R50, CrossKD."""
 
-from crosskd_lab.methods.crosskd import CrossKD
+from crosskd_lab.methods import CrossKD
 
 paper = dict(table=7, row=8)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"

@@ -1,6 +1,6 @@
 """Table 7: retinanet R101 teaches GFL-R50, mimicking."""
 
-from crosskd_lab.methods.crosskd import PredictionMimicking
+from crosskd_lab.methods import PredictionMimicking
 
 paper = dict(table=7, row=7)
 student = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"

@@ -1,6 +1,6 @@
 """Table 8: RetinaNet, R50 to MobileNetV2, CrossKD."""
 
-from crosskd_lab.methods.crosskd import CrossKD
+from crosskd_lab.methods import CrossKD
 
 paper = dict(table=8, row=8)
 student = "paper/parts/retinanet_mobilenet_v2"

@@ -1,6 +1,6 @@
 """Table 8: RetinaNet, R50 to MobileNetV2, PKD."""
 
-from crosskd_lab.methods.pkd import PKD
+from crosskd_lab.methods import PKD
 
 paper = dict(table=8, row=7)
 student = "paper/parts/retinanet_mobilenet_v2"

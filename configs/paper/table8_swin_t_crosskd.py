@@ -1,6 +1,6 @@
 """Table 8: RetinaNet, Swin-T to R50, CrossKD."""
 
-from crosskd_lab.methods.crosskd import CrossKD
+from crosskd_lab.methods import CrossKD
 
 paper = dict(table=8, row=4)
 student = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"

@@ -1,6 +1,6 @@
 """Table 8: RetinaNet, Swin-T to R50, PKD."""
 
-from crosskd_lab.methods.pkd import PKD
+from crosskd_lab.methods import PKD
 
 paper = dict(table=8, row=3)
 student = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"

@@ -9,6 +9,7 @@ detector config alone is an experiment without a teacher. Configs that carry ``d
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -238,5 +239,13 @@ def _by_name(method: Mapping[str, Any]) -> dict[str, Any]:
     entry = {k: _by_name(v) if isinstance(v, Mapping) else v for k, v in method.items()}
     kind = entry.get("type")
     if isinstance(kind, type):
-        entry["type"] = f"{kind.__module__}.{kind.__qualname__}"
+        entry["type"] = _public_name(kind)
     return entry
+
+
+def _public_name(kind: type) -> str:
+    """``crosskd_lab.methods.CrossKD``: where a package shows a class, in whatever file."""
+    home, name = kind.__module__, kind.__qualname__
+    while getattr(sys.modules.get(above := home.rpartition(".")[0]), name, None) is kind:
+        home = above
+    return f"{home}.{name}"

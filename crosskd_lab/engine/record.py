@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import numbers
+import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -233,7 +234,9 @@ def _differences(before: str, after: str) -> dict[str, tuple[Any, Any]]:
 
     from .settings import MADE_FROM
 
-    was, now = (_leaves(Config.fromstring(text, ".py").to_dict()) for text in (before, after))
+    # A run may name its method by the file in which it stood: crosskd_lab.methods.crosskd.CrossKD.
+    texts = (re.sub(r"(crosskd_lab\.methods)\.\w+\.(?=[A-Z])", r"\1.", t) for t in (before, after))
+    was, now = (_leaves(Config.fromstring(text, ".py").to_dict()) for text in texts)
     keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
     keys.sort(key=lambda key: key.split(".")[0] not in MADE_FROM)  # the others follow from these
     return {key: (was.get(key), now.get(key)) for key in keys}

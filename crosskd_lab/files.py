@@ -9,7 +9,7 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -86,18 +86,69 @@ def open_folder(folder: str | Path) -> Path:
     return folder
 
 
-def read_json(path: str | Path, remedy: str) -> dict[str, Any]:
-    """The JSON object in a file.
+def read_file(path: str | Path, remedy: str) -> bytes:
+    """The content of a file that is one: a pipe would keep its reader waiting for ever.
 
     Raises:
-        LabError: if the file cannot be read or holds no object, with the remedy.
+        LabError: if it is missing, something else, or may not be read, with the remedy.
     """
     try:
-        found = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise OSError(0, "it is no file but a folder, a pipe or the like")
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise LabError(f"{path} cannot be read ({why}): {remedy}") from error
+
+
+def parse_json(text: str | bytes, whole: Callable[[str], int] | None = None) -> Any:
+    """What a JSON text says, in any encoding of Unicode and with or without its mark in front.
+
+    Args:
+        text: All of it.
+        whole: How integers are read; by default those beyond 64 bits, which no table can hold,
+            are refused.
+
+    Raises:
+        ValueError: if it is no JSON, or nested without end.
+    """
+    try:
+        return json.loads(text, parse_int=whole or _whole)
+    except RecursionError as error:
+        raise ValueError("it is nested without end") from error
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
+        raise ValueError(f"{digits[:9]}... has more than 64 bits")
+    return int(digits)
+
+
+def read_json(
+    path: str | Path,
+    remedy: str,
+    whole: Callable[[str], int] | None = None,
+    kind: type = dict,
+) -> Any:
+    """The JSON object in a file: the one way to read one.
+
+    Args:
+        path: The file.
+        remedy: What to do where it is broken.
+        whole: See :func:`parse_json`.
+        kind: What it must hold, ``dict`` or ``list``.
+
+    Raises:
+        LabError: if the file cannot be read or holds something else, with the remedy.
+    """
+    content = read_file(path, remedy)
+    try:
+        found = parse_json(content, whole)
+    except ValueError as error:
         raise LabError(f"{path} is broken ({error}): {remedy}") from error
-    if not isinstance(found, dict):
-        raise LabError(f"{path} is broken (it holds no JSON object): {remedy}")
+    if not isinstance(found, kind):
+        what = "list" if kind is list else "object"
+        raise LabError(f"{path} is broken (it holds no JSON {what}): {remedy}")
     return found
 
 
@@ -109,8 +160,8 @@ def sole_writer(folder: str | Path, lock: str = WRITER, patience: float = 0.5) -
     meanwhile does not keep it.
 
     Args:
-        folder: It is removed again if nothing has come into it. Files half written that a kill has
-            left in it are cleared away.
+        folder: It and those above it that are made here are removed again if nothing has come into
+            them. Files half written that a kill has left in it are cleared away.
         lock: Which of the folder's locks.
         patience: Seconds to wait for another process; :func:`holder` holds it for a moment.
 
@@ -122,7 +173,8 @@ def sole_writer(folder: str | Path, lock: str = WRITER, patience: float = 0.5) -
         LabError: if the place may not be written to, or the disk is full.
     """
     folder = Path(folder)
-    path, new = folder / f".{lock}.lock", not folder.exists()
+    path = folder / f".{lock}.lock"
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
     handle = _take(path, time.monotonic() + patience)
     _held.add(handle)
     _sign(handle, os.getpid())
@@ -138,9 +190,9 @@ def sole_writer(folder: str | Path, lock: str = WRITER, patience: float = 0.5) -
             if _is(handle, path):  # and not another's, where the folder has been moved
                 path.unlink()
             os.close(handle)
-            if new:
-                with suppress(OSError):
-                    folder.rmdir()
+            with suppress(OSError):  # others have come into it
+                for place in new:
+                    place.rmdir()
 
 
 def hand_over(handle: int, process: int) -> None:

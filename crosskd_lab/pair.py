@@ -158,6 +158,17 @@ def load_in_full(detector: nn.Module, checkpoint: str | Path) -> None:
     weights, said = without_prefixes(read_weights(checkpoint), own)
     if said:
         print(f"{Path(checkpoint).name}: {said}", file=sys.stderr)
+    # what a cast in silence would make numbers of
+    integers = sorted(
+        k
+        for k, weight in weights.items()
+        if k in own and own[k].is_floating_point() > weight.is_floating_point()
+    )
+    if integers:
+        raise LabError(
+            f"checkpoint {Path(checkpoint).name} has integers for {_some(integers)}, as quantised "
+            "models have: name the file with floating point weights that it was made from"
+        )
     missing = sorted(k for k in own if k not in weights and not k.endswith("num_batches_tracked"))
     left_over = sorted(k for k in weights if k not in own)
     reshaped = sorted(k for k in own if k in weights and own[k].shape != weights[k].shape)

@@ -94,7 +94,7 @@ def test_an_end_lets_the_next_one_in_and_leaves_nothing(tmp_path):
         (tmp_path / "run" / "file").touch()
     other.wait()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["file"]
-    with pytest.raises(ValueError), sole_writer(tmp_path / "other"):
+    with pytest.raises(ValueError), sole_writer(tmp_path / "other" / "deep"):
         raise ValueError
     assert not (tmp_path / "other").exists(), "nothing had come of it"
 
@@ -173,8 +173,43 @@ def test_the_next_writer_clears_what_a_kill_left_half_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.part"]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b"[" * 99999, b"1" * 9999])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[1]",
+        b"\xff",
+        b"[" * 99999,
+        b"1" * 9999,
+        b'{"a": 9223372036854775808}',
+        b'{"a": ' + b"1" * 400 + b"}",
+    ],
+)
 def test_what_is_no_object_is_named_with_its_remedy(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(LabError, match=r"a\.json is broken \(.*\): delete it"):
         read_json(tmp_path / "a.json", "delete it")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_json_is_read_in_every_unicode(tmp_path, encoding):
+    (tmp_path / "a.json").write_bytes('{"é": -9223372036854775808}'.encode(encoding))
+    assert read_json(tmp_path / "a.json", "") == {"é": -(2**63)}
+    (tmp_path / "a.json").write_bytes('[{"é": 99999999999999999999}]'.encode(encoding))
+    assert read_json(tmp_path / "a.json", "", int, list) == [{"é": 99999999999999999999}]
+
+
+def test_what_is_no_file_is_named_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "folder.json").mkdir()
+    for name, why in {
+        "pipe.json": "it is no file but a folder, a pipe or the like",
+        "folder.json": "it is no file but a folder, a pipe or the like",
+        "gone.json": "No such file or directory",
+        "no\0name.json": "embedded null byte",
+        "x" * 300 + ".json": "File name too long",
+    }.items():
+        with pytest.raises(LabError) as error:
+            read_json(tmp_path / name, "delete it")
+        assert str(error.value).endswith(f" cannot be read ({why}): delete it")

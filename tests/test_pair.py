@@ -81,6 +81,20 @@ def test_a_known_prefix_is_taken_off_and_said(make_detector, tmp_path, capfd, pr
     assert capfd.readouterr().err == said
 
 
+def test_integers_are_cast_to_no_weight(make_detector, tmp_path):
+    weights, key = make_detector(7).state_dict(), "bbox_head.scales.0.scale"
+    assert weights["backbone.bn1.num_batches_tracked"].dtype == torch.int64
+    load_in_full(make_detector(8), save(weights, tmp_path / "t.pth"))
+    quantised = {**weights, key: weights[key].mul(9).to(torch.int8)}
+    with pytest.raises(LabError, match=rf"t\.pth has integers for {key}, as quantised models"):
+        load_in_full(make_detector(8), save(quantised, tmp_path / "t.pth"))
+
+
+def save(weights, path):
+    torch.save(weights, path)
+    return path
+
+
 def test_an_average_beside_the_weights_yields_to_them_and_unknown_names_stay():
     ones, twos = torch.ones(1), torch.full((1,), 2.0)
     held = {"ema_neck_conv_bias": twos, "neck.conv.bias": ones, "teacher.neck.conv.bias": twos}

@@ -69,13 +69,13 @@ def conflict(
             tally = survey_conflict(survey, boxes, out / f"{name}.npz", batch)
             frames.append(tally.frame().assign(teacher=name))
             identities[name] = survey.identity | {"boxes": boxes, "images": tally.images}
-    frame = pd.concat(frames)[["teacher", *frames[0].columns.drop("teacher")]]
-    write_whole(out / "conflict.csv", frame.to_csv(index=False))
-    made = origin() | {"student": student, "teachers": identities}
-    write_whole(out / "made.json", json.dumps(made, indent=1))
-    whom = "the teacher" if len(names) > 1 else names[0]
-    title = f"How often {whom} contradicts the assigner, {tally.images} images"
-    save(conflict_figure(frame, title=title), out / "conflict.png")
+        frame = pd.concat(frames)[["teacher", *frames[0].columns.drop("teacher")]]
+        write_whole(out / "conflict.csv", frame.to_csv(index=False))
+        made = origin() | {"student": student, "teachers": identities}
+        write_whole(out / "made.json", json.dumps(made, indent=1))
+        whom = "the teacher" if len(names) > 1 else names[0]
+        title = f"How often {whom} contradicts the assigner, {tally.images} images"
+        save(conflict_figure(frame, title=title), out / "conflict.png")
     for name in names:
         _tell(frame[(frame["teacher"] == name) & (frame["by"] == "all")])
     print(f"{out / 'conflict.csv'}, {out / 'conflict.png'}")

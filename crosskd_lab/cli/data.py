@@ -109,10 +109,16 @@ def check(
     """Check every image and box of a set; says what `--skip-bad` would leave out of a training."""
     from ..data.check import check as check_split
     from ..data.coco import find_splits
+    from ..errors import LabError
 
+    empty = ""
     names = [split] if split else [found.name for found in find_splits(folder)]
     for name in names:
         report = check_split(folder, name, skip_bad)
         for problem in report.problems:
             print(f"{report.split.annotations}: {problem.record}: {problem.detail}")
         print(report.summary())
+        if report.split.name == "train" and not report.boxes_seen:
+            empty = f"{report.split.annotations}: no box to learn from: give a set that has some"
+    if empty:
+        raise LabError(empty)

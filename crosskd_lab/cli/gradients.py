@@ -40,7 +40,7 @@ def gradients(
     with the detection gradient; their means with intervals; and the energy maps of one image.
     """
     from ..engine.provenance import origin
-    from ..files import open_folder, write_whole
+    from ..files import sole_writer, write_whole
     from ..gradients import gradient_view
     from ..methods.crosskd import CrossKD, PredictionMimicking
     from ..methods.pkd import PKD
@@ -50,17 +50,18 @@ def gradients(
 
     places = [_place(word) for word in place or ["neck", "cls:1", "cls:3"]]
     survey = open_survey(teacher, student, data, split, teacher_config, student_weights, skip_bad)
-    out = open_folder(out or Path("runs") / "gradients" / Path(teacher).stem)
+    out = out or Path("runs") / "gradients" / Path(teacher).stem
     methods = {"CrossKD": CrossKD(), "KD": PredictionMimicking(), "PKD": PKD()}
-    frame = survey_gradients(survey, methods, places, images, batch)
-    write_whole(out / "gradients.csv", frame.to_csv(index=False))
-    made = origin() | {"student": student, "pair": survey.identity}
-    write_whole(out / "made.json", json.dumps(made, indent=1))
-    save(concentration_figure(frame), out / "concentration.png")
-    where, i = places[0]
-    title = f"Where each loss pulls at the student: {where}" + (f", i = {i}" if i else "")
-    view = gradient_view(survey.pair, next(survey.batches(1)), methods, where, i)
-    save(energy_figure(view.image, view.maps, view.boxes, title=title), out / "energy.png")
+    with sole_writer(out):
+        frame = survey_gradients(survey, methods, places, images, batch)
+        write_whole(out / "gradients.csv", frame.to_csv(index=False))
+        made = origin() | {"student": student, "pair": survey.identity}
+        write_whole(out / "made.json", json.dumps(made, indent=1))
+        save(concentration_figure(frame), out / "concentration.png")
+        where, i = places[0]
+        title = f"Where each loss pulls at the student: {where}" + (f", i = {i}" if i else "")
+        view = gradient_view(survey.pair, next(survey.batches(1)), methods, where, i)
+        save(energy_figure(view.image, view.maps, view.boxes, title=title), out / "energy.png")
     print(f"{out / 'gradients.csv'}, {out / 'concentration.png'}, {out / 'energy.png'}")
 
 

@@ -57,4 +57,4 @@ def print_table(
     room = sum(widths[name] + GAP for name in shown)
     Console(width=max(console.width, room)).print(table)
     if left_out:
-        print(f"left out here: {', '.join(left_out)}; --wide shows them, --csv FILE writes them")
+        print(f"left out here: {', '.join(left_out)}; --wide shows them")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .show import Wide, print_table
+
 app = typer.Typer(no_args_is_help=True, help="Get a public teacher; list, ship and check teachers.")
 
 
@@ -28,16 +30,20 @@ def get(
 
 
 @app.command("list")
-def list_teachers() -> None:
+def list_teachers(wide: Wide = False) -> None:
     """Name the teachers that are shipped with the lab, and the public ones with their files."""
-    from ..configs import PUBLIC, local_file
+    from ..configs import PUBLIC, TEACHERS, local_file
+    from ..files import portable_path
     from ..runs.recipes import teachers
 
-    for name in teachers():
-        print(f"{name:18} shipped")
-    for name, url in PUBLIC.items():
-        file = local_file(name)
-        print(f"{name:18} {f'public, in {file}' if file.is_file() else f'public, from {url}'}")
+    files = {name: TEACHERS / f"{name}.safetensors" for name in teachers()}
+    files |= {name: local_file(name) for name in PUBLIC}
+    rows = []
+    for name, file in files.items():
+        kind = "public" if name in PUBLIC else "shipped"
+        told = (kind, portable_path(file)) if file.is_file() else ("to be fetched", PUBLIC[name])
+        rows.append({"name": name, "is": told[0], "from": told[1]})
+    print_table(rows, {"name": "teacher", "is": "is", "from": "file or address"}, wide=wide)
 
 
 @app.command()

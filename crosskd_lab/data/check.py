@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -30,6 +33,7 @@ from .coco import (
     write_document,
 )
 
+PARTS = ("images", "annotations", "categories")
 SLACK = 1.0  # pixels by which a box may leave its image; it is clipped
 SLIMMEST = 50  # times that an image may be longer than wide: resized, something must be left of it
 
@@ -62,7 +66,7 @@ def image_problems(document: Document, split: Split, read_images: bool) -> Itera
     """
     images = document["images"]
     names = _names_by_id(images)
-    seen: set[int] = set()
+    seen: set[Any] = set()
 
     def file_fault(image: Any) -> Fault:
         return _image_fault(image, split.images, read_images)
@@ -96,9 +100,9 @@ def box_problems(document: Document) -> Iterator[Problem]:
             yield Problem(fault[0], "annotations", index, shown(words), shown(fault[1]))
 
 
-def images_by_id(document: Document) -> dict[int, Record]:
+def images_by_id(document: Document) -> dict[Any, Record]:
     """The image records that have a proper id and size, by id."""
-    proper = {"id": is_whole, **_SIZE}
+    proper = {"id": _is_key, **_SIZE}
     return {i["id"]: i for i in document["images"] if not _field_fault(i, proper)}
 
 
@@ -133,13 +137,19 @@ def _is_length(value: object) -> bool:
     return is_finite(value) and value > 0
 
 
+def _is_key(value: object) -> bool:
+    """Whether an image may be told by it: a number, or a text such as "000001"."""
+    return is_whole(value) or is_text(value)
+
+
 def _is_list(value: object) -> bool:
     return isinstance(value, list)
 
 
 _SIZE = {"width": _is_length, "height": _is_length}
-_IMAGE = {"id": is_whole, "file_name": is_text, **_SIZE}
-_BOX = {"image_id": is_whole, "category_id": is_whole, "bbox": _is_list}
+_NAMED = {"id": _is_key, "file_name": is_text}
+_IMAGE = {**_NAMED, **_SIZE}
+_BOX = {"image_id": _is_key, "category_id": is_whole, "bbox": _is_list}
 
 
 def _field_fault(record: Any, fields: Mapping[str, Callable[[object], bool]]) -> Fault:
@@ -153,9 +163,9 @@ def _field_fault(record: Any, fields: Mapping[str, Callable[[object], bool]]) ->
     return None
 
 
-def _names_by_id(images: list[Any]) -> dict[int, list[str]]:
+def _names_by_id(images: list[Any]) -> dict[Any, list[str]]:
     """The distinct file names that each image id is used for."""
-    names: dict[int, list[str]] = {}
+    names: dict[Any, list[str]] = {}
     for image in images:
         if not _field_fault(image, _IMAGE):
             known = names.setdefault(image["id"], [])
@@ -163,7 +173,7 @@ def _names_by_id(images: list[Any]) -> dict[int, list[str]]:
     return names
 
 
-def _repeated_image(image_id: int, names: dict[int, list[str]], seen: set[int]) -> Fault:
+def _repeated_image(image_id: Any, names: dict[Any, list[str]], seen: set[Any]) -> Fault:
     if len(names[image_id]) > 1:  # nobody can tell which of them the boxes belong to
         return "duplicate id", f"its id stands for {' and '.join(names[image_id])}"
     if image_id in seen:
@@ -203,7 +213,7 @@ def _pixel_fault(path: Path, image: Record) -> Fault:
     return None
 
 
-def _box_fault(box: Any, images: dict[int, Record], categories: set[int]) -> Fault:
+def _box_fault(box: Any, images: dict[Any, Record], categories: set[int]) -> Fault:
     fault = _field_fault(box, _BOX)
     if fault:
         return fault
@@ -239,16 +249,16 @@ def _extent_fault(bbox: list[Any], image: Record) -> Fault:
 
 
 def _image_words(image: Any, index: int) -> str:
-    if _field_fault(image, {"id": is_id, "file_name": is_text}):
+    if _field_fault(image, _NAMED):
         return f"images[{index}]"
     return f"image {image['id']} ({image['file_name']})"
 
 
-def _box_words(box: Any, index: int, images: dict[int, Record]) -> str:
+def _box_words(box: Any, index: int, images: dict[Any, Record]) -> str:
     if not isinstance(box, dict):
         return f"annotations[{index}]"
     words = f"annotation {box['id']}" if is_id(box.get("id")) else f"annotations[{index}]"
-    image = images.get(box["image_id"]) if is_whole(box.get("image_id")) else None
+    image = images.get(box["image_id"]) if _is_key(box.get("image_id")) else None
     return words + (f" on {image.get('file_name')}" if image else "")
 
 
@@ -326,7 +336,10 @@ def check(root: str | Path, split: str, skip_bad: bool = False, read_images: boo
 def clean(
     root: str | Path, split: str, out: str | Path, skip_bad: bool = True, read_images: bool = True
 ) -> tuple[Split, Report]:
-    """The split fit for use: the set's own, or with a better annotation file `out`/{split}.json.
+    """The split fit for use: the set's own, or with a better annotation file in `out`.
+
+    The file's name has a mark of its content, so what it says never changes: images that are put
+    right, or others beside equal annotations, are another file.
 
     Args:
         root: folder of the set; nothing is written there.
@@ -342,26 +355,26 @@ def clean(
     report, document = checked(found, skip_bad, read_images)
     if not report.problems and not report.repaired and reads_alike(found.annotations):
         return found, report
-    return write_document(found, out, split, document), report
+    mark = hashlib.sha256(json.dumps(document).encode()).hexdigest()[:8]
+    return write_document(found, out, f"{split}-{mark}", document), report
 
 
 def checked(split: Split, skip_bad: bool, read_images: bool) -> tuple[Report, Document]:
     """`check` for a split already found; returns the report and the document put right."""
-    document = read_document(split.annotations)
+    written = read_document(split.annotations)
+    document = {**written, "images": [_sized(i, split.images) for i in written["images"]]}
     problems = (*image_problems(document, split, read_images), *box_problems(document))
     if problems and not skip_bad:
         raise LabError(_complaint(split, problems))
-    good = _without(document, problems)
+    before, good = _without(written, problems), _put_right(_without(document, problems))
     if not good["images"]:
         raise LabError(f"{split.annotations}: no image can be used; {problems[0].detail}")
-    repaired = _put_right(good)
-    images, boxes = len(document["images"]), len(document["annotations"])
-    kept = len(good["images"]), len(good["annotations"])
-    seen = (
-        len({box["image_id"] for box in good["annotations"]}),
-        sum(not box["iscrowd"] for box in good["annotations"]),
-    )
-    return Report(split, problems, images, boxes, *kept, *seen, repaired), good
+    pairs = (zip(before[part], good[part], strict=True) for part in PARTS)
+    repaired = sum(old != new for part in pairs for old, new in part)
+    boxes, whole = good["annotations"], (len(document["images"]), len(document["annotations"]))
+    kept = len(good["images"]), len(boxes)
+    seen = len({box["image_id"] for box in boxes}), sum(not box["iscrowd"] for box in boxes)
+    return Report(split, problems, *whole, *kept, *seen, repaired), good
 
 
 def _count(number: int, thing: str, more: str = "s") -> str:
@@ -387,30 +400,38 @@ def _without(document: Document, problems: tuple[Problem, ...]) -> Document:
     return {**document, **good}
 
 
-def _put_right(document: Document) -> int:
-    """Replace what can be put right in a document; returns how many records changed."""
+def _sized(image: Any, folder: Path) -> Any:
+    """An image record that says no size with that of its file, any other as it is."""
+    bare = not _field_fault(image, _NAMED) and not _SIZE.keys() & image.keys()
+    with suppress(LabError, OSError):  # what cannot be read is named with all that is bad
+        if bare and (path := folder / image["file_name"]).is_file():
+            height, width, _ = read_pixels(path).shape
+            return {**image, "width": width, "height": height}
+    return image
+
+
+def _put_right(document: Document) -> Document:
+    """A copy of a document with what can be put right."""
     images = images_by_id(document)
-    ids = {i: i for i in images}
+    ids: dict[Any, int] = {i: i for i in images}
     if not all(map(is_id, images)):
         ids = {i: number for number, i in enumerate(images, 1)}
-    right = {
+    return {
+        **document,
         "images": [_right_image(image, ids) for image in document["images"]],
         "annotations": _numbered(
             [_right_box(box, images[box["image_id"]], ids) for box in document["annotations"]]
         ),
         "categories": sorted_categories(document),
     }
-    changed = [a != b for part in right for a, b in zip(document[part], right[part], strict=True)]
-    document.update(right)
-    return sum(changed)
 
 
-def _right_image(image: Record, ids: dict[int, int]) -> Record:
+def _right_image(image: Record, ids: dict[Any, int]) -> Record:
     name = Path(image["file_name"]).as_posix()  # mmengine takes a "://" for a web address
     return {**image, "id": ids[image["id"]], "file_name": name}
 
 
-def _right_box(box: Record, image: Record, ids: dict[int, int]) -> Record:
+def _right_box(box: Record, image: Record, ids: dict[Any, int]) -> Record:
     bbox = clipped(box["bbox"], image)
     area = box.get("area")
     if not (is_finite(area) and 0 < area <= image["width"] * image["height"]):

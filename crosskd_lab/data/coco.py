@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ..errors import LabError
-from ..files import write_whole
+from ..files import read_json, write_whole
 
 Document = dict[str, Any]  # a parsed annotation file
 Record = dict[str, Any]  # one entry of its lists
@@ -85,14 +85,7 @@ def read_document(annotations: str | Path) -> Document:
         LabError: the file is missing, no valid JSON or not such a document.
     """
     path = Path(annotations)
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise LabError(f"{path} cannot be read ({error.strerror}); check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise LabError(f"{path} is not valid JSON ({error}); fetch or export it again") from error
-    if not isinstance(document, dict):
-        raise LabError(f"{path} holds no JSON object; give a COCO annotation file")
+    document = read_json(path, "give a COCO annotation file", int)
     for key in ("images", "annotations", "categories"):
         if not isinstance(document.get(key), list):
             raise LabError(f'{path} has no list "{key}"; give a COCO annotation file')

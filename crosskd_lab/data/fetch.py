@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 
 from ..configs import PUBLIC, TEACHERS, ZOO, local_file
 from ..errors import LabError
-from ..stack.download import check_sum, download, require_room
+from ..files import sole_writer, unwritable
+from ..stack.download import PATIENCE, check_sum, download, require_room
 
 _BLOCK = 4096  # bytes; what the least file takes of a disk
 
@@ -137,11 +138,15 @@ def get_coco(
     root = Path(root)
     if unknown := set(splits) - set(IMAGES):
         raise LabError(f"COCO has no split {sorted(unknown)[0]!r} here: choose train or val")
+    with sole_writer(root, "coco", PATIENCE):
+        return _get_coco(root, splits, source, mirror)
+
+
+def _get_coco(root: Path, splits: Sequence[str], source: str | Path | None, mirror: str) -> Path:
     parts = [ANNOTATIONS, *(IMAGES[split] for split in splits)]
     missing = [part for part in parts if not _complete(root, part, splits)]
     if source is not None:
         _require_files(Path(source), missing)
-    root.mkdir(parents=True, exist_ok=True)
     # Beside a zip file that is fetched there is what comes out of it.
     needed = sum(part.gigabytes * (1 if source else 2) for part in missing)
     require_room(root, int(needed * 1e9), "COCO 2017")
@@ -217,15 +222,13 @@ def get_teacher(
         raise LabError(f"{source} has no {target.name}: put it there, or leave out --from")
     check_sum(given, sha256)
     draft = target.with_name(f".{target.name}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(given, draft)
-        os.replace(draft, target)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise LabError(
-            f"{target} cannot be written ({error.strerror or error}): free some space"
-        ) from error
+    with sole_writer(target.parent, target.name, PATIENCE):
+        try:
+            shutil.copyfile(given, draft)
+            os.replace(draft, target)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise unwritable(target, error) from error
     return target
 
 

@@ -24,7 +24,16 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from ..errors import LabError
-from ..files import WRITER, holder, sole_writer, usable_cores, write_whole
+from ..files import (
+    WRITER,
+    holder,
+    parse_json,
+    read_file,
+    read_json,
+    sole_writer,
+    usable_cores,
+    write_whole,
+)
 from .scenes import CLASSES, GENERATOR_VERSION, check_size, draw_scene, encode_png, generator
 
 Item = TypeVar("Item")
@@ -163,10 +172,10 @@ def read_listing(listing: Path) -> list[Line]:
     """The lines of a listing up to the first that a kill cut short; none if there is no file."""
     lines: list[Line] = []
     try:
-        for text in listing.read_text(encoding="utf-8").splitlines():
-            line = json.loads(text)
+        for text in read_file(listing, "").decode("utf-8").splitlines():
+            line = parse_json(text)
             lines.append({key: line[key] for key in KEYS})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (LabError, ValueError, KeyError, TypeError):
         pass
     return lines
 
@@ -183,9 +192,9 @@ def holds(file: Path, checksum: str) -> bool:
 
 def _read_manifest(out: Path) -> Manifest | None:
     try:
-        manifest = json.loads((out / "manifest.json").read_bytes())
+        manifest = read_json(out / "manifest.json", "")
         ours = manifest["parameters"]["generator"].startswith(OURS)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (LabError, KeyError, TypeError, AttributeError):
         return None
     return manifest if ours else None
 

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from ..classes import trained_classes
 from ..configs import config_text, detector_of, read_config
 from ..errors import LabError
-from ..files import write_whole
+from ..files import sole_writer, write_whole
 from ..pair import build_detector, load_in_full
 from ..stack.checkpoints import save_weights
 from .evaluate import find_saved
@@ -46,6 +46,11 @@ def export(
     out = Path(out)
     if out.suffix not in SUFFIXES:
         raise LabError(f"{out}: give the file to write one of the suffixes {', '.join(SUFFIXES)}")
+    with sole_writer(out.parent, out.stem):
+        return _export(saved, out, config)
+
+
+def _export(saved: str | Path, out: Path, config: str | Path | None) -> tuple[Path, Path]:
     for path in (out, out.with_suffix(".py")):
         if path.exists():
             raise LabError(f"{path} is there already: give another name or remove it")
@@ -56,7 +61,6 @@ def export(
     with quiet():
         load_in_full(detector, found.checkpoint)  # a misfit is told here
     weights = dict(detector.state_dict())
-    missing = [folder for folder in out.parents if not folder.exists()]
     try:
         if out.suffix == ".safetensors":
             save_weights(weights, out, half=False, classes=names)
@@ -69,8 +73,6 @@ def export(
     except BaseException:  # Ctrl-C too: half an export is none
         with suppress(OSError):
             out.unlink(missing_ok=True)
-            for folder in missing:
-                folder.rmdir()
         raise
     return out, out.with_suffix(".py")
 

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from ..configs import read_config
 from ..data.scenes import CLASSES, crops
+from ..files import sole_writer
 from ..stack.checkpoints import save_weights, sha256
 from .record import finish_record, start_record
 
@@ -67,27 +68,31 @@ def pretrain(
     """
     model_cfg = read_config(config).model
     out, record = Path(out), Path(out).with_suffix("")
-    start_record(
-        record,
-        command=command or [],
-        config=f"config = {config!r}\ncount = {count}\nepochs = {epochs}\nlr = {lr}\n",
-        seed=seed,
-        data={"path": f"crosskd_lab.data.scenes.crops(seed={seed})", "checksum": "made on the fly"},
-        teacher=None,
-        methods=None,
-    )
-    torch.manual_seed(seed)
-    model = Classifier(
-        MODELS.build(dict(model_cfg.backbone, init_cfg=None)), model_cfg.neck.in_channels[-1]
-    )
-    preprocessor = model_cfg.data_preprocessor
-    images, labels = _load(count, seed, preprocessor)
-    began = time.perf_counter()
-    _fit(model, images, labels, epochs, batch, lr, seed)
-    accuracy = _accuracy(model, *_load(held_out, seed + 1, preprocessor))
-    save_weights(model.backbone.state_dict(), out)
-    results = {"accuracy": accuracy, "seconds": time.perf_counter() - began}
-    finish_record(record, "done", results={**results, "sha256": sha256(out)})
+    with sole_writer(record):
+        start_record(
+            record,
+            command=command or [],
+            config=f"config = {config!r}\ncount = {count}\nepochs = {epochs}\nlr = {lr}\n",
+            seed=seed,
+            data={
+                "path": f"crosskd_lab.data.scenes.crops(seed={seed})",
+                "checksum": "made on the fly",
+            },
+            teacher=None,
+            methods=None,
+        )
+        torch.manual_seed(seed)
+        model = Classifier(
+            MODELS.build(dict(model_cfg.backbone, init_cfg=None)), model_cfg.neck.in_channels[-1]
+        )
+        preprocessor = model_cfg.data_preprocessor
+        images, labels = _load(count, seed, preprocessor)
+        began = time.perf_counter()
+        _fit(model, images, labels, epochs, batch, lr, seed)
+        accuracy = _accuracy(model, *_load(held_out, seed + 1, preprocessor))
+        save_weights(model.backbone.state_dict(), out)
+        results = {"accuracy": accuracy, "seconds": time.perf_counter() - began}
+        finish_record(record, "done", results={**results, "sha256": sha256(out)})
     return accuracy
 
 

@@ -6,7 +6,8 @@ import json
 import math
 import numbers
 import re
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import LabError, tell_once
-from ..files import portable_path, read_json, unwritable, write_whole
+from ..files import parse_json, portable_path, read_file, read_json, unwritable, write_whole
 from .provenance import code_version, machine, package_versions
 
 METRICS = "metrics.jsonl"
@@ -68,7 +69,8 @@ def read_metrics(folder: str | Path) -> pd.DataFrame:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """The rows in order of their steps, one of a kind a step."""
-    lines = path.read_text("utf-8", "replace").splitlines(keepends=True)
+    text = read_file(path, "restore it or delete the run").decode("utf-8", "replace")
+    lines = text.splitlines(keepends=True)
     if lines and not _is_whole(lines[-1]):
         lines.pop()
     rows = {}
@@ -83,18 +85,18 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 def _row(line: str) -> dict[str, Any] | None:
     """A line's row; None where it could not have been written here."""
     try:
-        row = json.loads(line)
+        row = parse_json(line)
         _check_step(row["step"])
         return {name: _plain(name, value) for name, value in row.items()}
-    except (LabError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+    except (LabError, ValueError, TypeError, LookupError, AttributeError):
         return None
 
 
 def _is_whole(line: str) -> bool:
     """Whether a last line is all there: a cut object, wherever it is cut, is never valid JSON."""
     try:
-        return line.endswith("\n") or isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
+        return line.endswith("\n") or isinstance(parse_json(line), dict)
+    except ValueError:
         return False
 
 
@@ -139,6 +141,32 @@ RECORD, CONFIG = "record.json", "config.py"
 ENDINGS = ("done", "stopped", "failed")
 # What a table calls a method when its class has a longer name.
 SHORT_NAMES = {"PredictionMimicking": "KD"}
+
+
+def _is_names(value: Any, *keys: str) -> bool:
+    return isinstance(value, dict) and all(key in value for key in keys)
+
+
+def _are_results(value: Any) -> bool:
+    """Whether all APs are numbers, and the rest is at most a text."""
+    kinds = {True: int | float | None, False: int | float | str | None}
+    known = isinstance(value, dict)
+    return known and all(isinstance(v, kinds[name.startswith("AP")]) for name, v in value.items())
+
+
+_SHAPE: dict[str, Callable[[Any], bool]] = {
+    "status": lambda v: v in ("running", *ENDINGS),
+    "created": lambda v: isinstance(v, str),
+    "seed": lambda v: isinstance(v, int),
+    "data": lambda v: _is_names(v, "path", "checksum"),
+    "git": lambda v: _is_names(v, "commit", "dirty"),
+    "teacher": lambda v: v is None or _is_names(v, "name", "sha256"),
+    "methods": lambda v: isinstance(v, list) and all(_is_names(m, "type") for m in v),
+    "extra": lambda v: isinstance(v, dict),
+    "resumed": lambda v: isinstance(v, list),
+    "results": lambda v: v is None or _are_results(v),
+}
+"""What every reader of a record relies on."""
 
 
 def start_record(
@@ -206,7 +234,7 @@ def _continue_record(
 ) -> None:
     record = read_record(folder)
     pairs = {
-        **_differences((folder / CONFIG).read_text("utf-8"), config),
+        **_differences(folder / CONFIG, config),
         "seed": (record["seed"], int(seed)),
         "data (checksum)": (record["data"]["checksum"], data["checksum"]),
         "teacher (sha256)": tuple(
@@ -226,8 +254,10 @@ def _continue_record(
     _write_record(folder, {**record, "status": "running"})
 
 
-def _differences(before: str, after: str) -> dict[str, tuple[Any, Any]]:
-    """Dotted keys whose values differ between two configs' texts; what was set comes first."""
+def _differences(file: Path, after: str) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys whose values differ between two configs; what was set comes first."""
+    remedy = "restore it, or choose another folder"
+    before = read_file(file, remedy).decode("utf-8", "replace")
     if before == after:
         return {}
     from mmengine.config import Config  # which brings torch
@@ -236,7 +266,10 @@ def _differences(before: str, after: str) -> dict[str, tuple[Any, Any]]:
 
     # A run may name its method by the file in which it stood: crosskd_lab.methods.crosskd.CrossKD.
     texts = (re.sub(r"(crosskd_lab\.methods)\.\w+\.(?=[A-Z])", r"\1.", t) for t in (before, after))
-    was, now = (_leaves(Config.fromstring(text, ".py").to_dict()) for text in texts)
+    try:
+        was, now = (_leaves(Config.fromstring(text, ".py").to_dict()) for text in texts)
+    except Exception as error:  # it is a program, and stumbles over whatever has been done to it
+        raise LabError(f"{file} is broken ({error}): {remedy}") from error
     keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
     keys.sort(key=lambda key: key.split(".")[0] not in MADE_FROM)  # the others follow from these
     return {key: (was.get(key), now.get(key)) for key in keys}
@@ -273,7 +306,8 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     """The record of a run.
 
     Raises:
-        LabError: no record there, broken JSON, or a schema that this version does not know.
+        LabError: no record there, broken JSON, a schema that this version does not know, or a
+            value that a record never has.
     """
     path = Path(folder) / RECORD
     if not path.is_file():
@@ -281,6 +315,10 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     record = read_json(path, "restore it or delete the run")
     if record.get("schema") != SCHEMA:
         raise LabError(f"{path} is not of schema {SCHEMA}: read it with the version that wrote it")
+    wrong = [name for name, fits in _SHAPE.items() if not fits(record.get(name))]
+    if wrong:
+        said = f"its {wrong[0]} is {reprlib.repr(record.get(wrong[0]))}"
+        raise LabError(f"{path} is broken ({said}): restore it or delete the run")
     return record
 
 
@@ -308,8 +346,8 @@ def _run_row(root: Path, folder: Path) -> dict[str, Any]:
     run = folder.relative_to(root).as_posix()
     try:
         return {"run": run} | _told_of(read_record(folder))
-    except (LabError, LookupError, TypeError, AttributeError, ValueError) as error:
-        tell_once(str(error) if isinstance(error, LabError) else f"{folder / RECORD} lacks {error}")
+    except LabError as error:
+        tell_once(str(error))
         return {"run": run, "status": "broken"}
 
 

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from ..configs import TEACHERS, config_text, detector_of, read_config
 from ..data.scene_sets import write_scenes
 from ..errors import LabError
-from ..files import write_whole
+from ..files import sole_writer, write_whole
 from ..stack.checkpoints import read_weights, save_weights, sha256
 from .evaluate import evaluate, find_saved
 from .record import CONFIG, RECORD, read_record
@@ -69,8 +69,12 @@ def ship(
     Raises:
         LabError: for a run that is not done, a name that is taken, or a file above 8 MB.
     """
-    folder, record = Path(folder), read_record(run)
-    target = folder / f"{name}.safetensors"
+    with sole_writer(Path(folder), name):
+        return _ship(run, name, sets, images, Path(folder))
+
+
+def _ship(run: str | Path, name: str, sets: int, images: int, folder: Path) -> dict[str, Any]:
+    record, target = read_record(run), folder / f"{name}.safetensors"
     if record["status"] != "done":
         raise LabError(f"{run} is {record['status']}, not done: finish it with --resume first")
     if target.exists():

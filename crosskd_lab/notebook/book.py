@@ -27,7 +27,7 @@ from nbconvert.filters import markdown2html
 from papermill.exceptions import PapermillExecutionError  # type: ignore[import-untyped]
 
 from ..errors import LabError
-from ..files import PACKAGE, PROJECT, open_folder, read_json, write_whole
+from ..files import PACKAGE, PROJECT, read_json, sole_writer, write_whole
 
 # Code, fenced or inline, comes first: dollars in it are no formulas.
 _PIECES = re.compile(r"(```.*?```|`[^`\n]*`)|\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
@@ -237,23 +237,24 @@ def build_book(
         LabError: as :func:`covers` and :func:`chosen`, or for a folder that cannot be written.
     """
     book = covers(notebooks)
-    out = open_folder(out)
-    parameters = {"scale": scale, **(parameters or {})}
-    made = _made(out)
-    inputs = {cover.page: _inputs(cover, parameters) for cover in book}
-    wanted = [c for c in chosen(book, only) if only or made.get(c.page) != inputs[c.page]]
+    out = Path(out)
     chapters: list[Chapter] = []
-    write_whole(out / "index.html", contents(book, chapters, scale, out))
-    for number, cover in enumerate(wanted, 1):
-        chapter = execute(cover, out, parameters)
-        page = render(out / cover.path.name, _navigation(book, book.index(cover)))
-        write_whole(out / chapter.page, page)
-        chapters.append(chapter)
-        made[cover.page] = "" if chapter.error else inputs[cover.page]
-        write_whole(out / MADE, json.dumps(made, indent=1))
+    with sole_writer(out):
+        parameters = {"scale": scale, **(parameters or {})}
+        made = _made(out)
+        inputs = {cover.page: _inputs(cover, parameters) for cover in book}
+        wanted = [c for c in chosen(book, only) if only or made.get(c.page) != inputs[c.page]]
         write_whole(out / "index.html", contents(book, chapters, scale, out))
-        if listener:
-            listener(chapter, number, len(wanted))
+        for number, cover in enumerate(wanted, 1):
+            chapter = execute(cover, out, parameters)
+            page = render(out / cover.path.name, _navigation(book, book.index(cover)))
+            write_whole(out / chapter.page, page)
+            chapters.append(chapter)
+            made[cover.page] = "" if chapter.error else inputs[cover.page]
+            write_whole(out / MADE, json.dumps(made, indent=1))
+            write_whole(out / "index.html", contents(book, chapters, scale, out))
+            if listener:
+                listener(chapter, number, len(wanted))
     return chapters
 
 

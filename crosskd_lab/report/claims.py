@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import LabError
-from ..files import PROJECT
+from ..files import PROJECT, read_json
 from .results import compare_rows, measured_runs
 from .stats import need, paired, summarise
 from .sweep_spec import RECORDED
@@ -239,7 +238,7 @@ def _with_teacher(runs: pd.DataFrame, name: str) -> pd.DataFrame:
     path = TEACHERS / name / "record.json"
     if not path.is_file():
         return runs
-    ap = json.loads(path.read_text("utf-8"))["held_out"]["mean"]
+    ap = read_json(path, "restore it")["held_out"]["mean"]
     seeds = runs["seed"].unique()
     same = {"row": name, "method": name, "status": "done", "AP": ap, "stale": ""}
     teacher = pd.DataFrame([{**same, "seed": seed} for seed in seeds])

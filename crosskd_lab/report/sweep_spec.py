@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import os
+import reprlib
 import runpy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LabError, tell_once
-from ..files import PROJECT, read_json, unwritable
+from ..files import PROJECT, parse_json, read_file, read_json, unwritable
+from ..paper import AP_COLUMNS
 
 SWEEPS, RECORDED = PROJECT / "configs" / "sweeps", PROJECT / "data" / "recorded"
 CONFIRMED, SUPERSEDED, AGAIN = "confirmed.json", "superseded.json", "again"
@@ -154,21 +156,44 @@ def read_lines(folder: str | Path = RECORDED) -> list[dict[str, Any]]:
     """
     lines: list[dict[str, Any]] = []
     for path in sorted(Path(folder).glob("*.jsonl")):
-        for number, text in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+        try:
+            texts = read_file(path, "restore it").decode("utf-8", "replace").splitlines()
+        except LabError as error:  # one broken file hides no other
+            tell_once(str(error))
+            continue
+        for number, text in enumerate(texts, 1):
             try:
-                line = {"sweep": path.stem, **json.loads(text)}
-                latest([line])
+                line = {"sweep": path.stem, **parse_json(text)}
+                if wrong := [name for name in _KINDS if not _fits(line, name)]:
+                    raise ValueError(f"its {wrong[0]} is {reprlib.repr(line.get(wrong[0]))}")
                 lines.append(line)
-            except (ValueError, TypeError, KeyError, RecursionError):
-                tell_once(f"{path}, line {number} is no record: it is passed over")
+            except (ValueError, TypeError) as error:
+                tell_once(f"{path}, line {number} is no record ({error}): it is passed over")
     _supersede(lines, Path(folder) / SUPERSEDED)
     return lines
 
 
+_NUMBER = int | float | None
+_KINDS: dict[str, Any] = {"key": str, "seed": int, "status": str, "date": str, "git": dict}
+_KINDS |= {"val": dict, "begin": dict, "curve": list, "method": list}
+_KINDS |= dict.fromkeys((*AP_COLUMNS, "train_seconds", "step_seconds", "parameters"), _NUMBER)
+"""What readers of a record rely on."""
+
+
+def _fits(line: Mapping[str, Any], name: str) -> bool:
+    """Whether an entry is of its kind; all but what identifies a run may be missing."""
+    if name not in line:
+        return name not in ("key", "seed", "status")
+    return isinstance(line[name], _KINDS[name])
+
+
 def _supersede(lines: list[dict[str, Any]], path: Path) -> None:
     """Mark the lines of each named sweep and row that were recorded before the given time."""
-    for entry in json.loads(path.read_text("utf-8")) if path.is_file() else []:
-        sweep, row, before = entry["sweep"], entry["row"], entry["before"]
+    for entry in read_json(path, "restore it", kind=list) if path.exists() else []:
+        try:
+            sweep, row, before = entry["sweep"], entry["row"], entry["before"]
+        except (TypeError, KeyError) as error:
+            raise LabError(f"{path} has an entry without {error}: restore it") from error
         old = [line for line in lines if (line["sweep"], line.get("row")) == (sweep, row)]
         old = [line for line in old if line.get("date", "") < before]
         if not old:
@@ -199,7 +224,7 @@ def read_confirmed(folder: str | Path = RECORDED) -> dict[str, dict[str, Any]]:
     relative one, None where other losses came out than were recorded.
     """
     path = Path(folder) / CONFIRMED
-    return read_json(path, "restore it, or delete it and check again") if path.is_file() else {}
+    return read_json(path, "restore it, or delete it and check again") if path.exists() else {}
 
 
 def difference(begin: dict[str, float], again: dict[str, float]) -> float:

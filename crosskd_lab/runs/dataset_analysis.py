@@ -109,6 +109,7 @@ def open_survey(
         "weights": sha256(weights) if weights else None,
         "classes": classes,
         "annotations": sha256(annotations),
+        "images": _images(dataset),
         "split": split,
         "size": theirs.data.size,
     }
@@ -197,6 +198,14 @@ def _progress(title: str, total: int, begun: int = 0) -> Iterator[Any]:
         finally:
             if shown is not None:
                 shown.update({}, raw=True)
+
+
+def _images(dataset: Any) -> str:
+    """A checksum of the image files of a set, in its order."""
+    whole = hashlib.sha256()
+    for number in range(len(dataset)):
+        whole.update(bytes.fromhex(sha256(dataset.get_data_info(number)["img_path"])))
+    return whole.hexdigest()
 
 
 def _teacher(name: str, config: str | Path | None) -> Saved:

@@ -20,8 +20,8 @@ from mmengine.registry import DefaultScope
 from ..configs import RANDOM, read_config
 from ..engine.config import load_experiment
 from ..engine.train import quiet
-from ..errors import LabError
-from ..files import PROJECT, write_whole
+from ..errors import LabError, tell_once
+from ..files import PROJECT, read_json, write_whole
 
 STEPS = PROJECT / "data" / "cache" / "steps"
 """Where measurements are kept."""
@@ -119,13 +119,9 @@ class Measurement:
             LabError: if there is none, or the file holds something else.
         """
         try:
-            said = json.loads(Path(path).read_text("utf-8"))
+            said = read_json(path, "'crosskd-lab plan' makes one")
             work = Work(**said.pop("work"))
             return cls(**{**said, "work": work, "size": tuple(said["size"])})
-        except OSError as error:
-            raise LabError(f"there is no measurement {path}: 'crosskd-lab plan' makes one") from (
-                error
-            )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise LabError(
                 f"{path} is no measured step ({error}): delete it and measure again"
@@ -147,7 +143,12 @@ def newest(
         folder: Where to look instead of ``data/cache/steps``.
     """
     folder = STEPS if folder is None else Path(folder)
-    kept = [Measurement.read(path) for path in sorted(folder.glob("*.json"))]
+    kept = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            kept.append(Measurement.read(path))
+        except LabError as error:  # one broken file hides no other
+            tell_once(str(error))
     wanted = json.loads(json.dumps(dict(settings or {}), default=str))
     fit = [m for m in kept if m.recipe == recipe and m.settings == wanted]
     fit = [m for m in fit if (m.gpu if device is None else m.device == device)]

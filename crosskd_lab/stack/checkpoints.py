@@ -39,6 +39,7 @@ _DTYPES = [
     "uint8",
     "bool",
 ]
+_NUMBERS = ("weight", "bias", "running_mean", "running_var")  # never integers in any layer
 _STATISTICS = ("min", "max", "mean", "current")
 _REMEDY = "fetch it again, or point to a .safetensors or .pth file with weights"
 
@@ -151,6 +152,8 @@ def _check_weights(path: Path, weights: Any) -> None:
             wrong = "without values of its own"
         elif tensor.nbytes > tensor.untyped_storage().nbytes():  # one number as a thousand
             wrong = "larger than what the file holds of it"
+        elif str(name).rpartition(".")[2] in _NUMBERS and not tensor.is_floating_point():
+            wrong = f"of integers ({tensor.dtype}), as a quantised model's"
         elif not tensor.isfinite().all():
             wrong = "not finite (NaN or infinite)"
         else:

@@ -10,6 +10,7 @@ import pytest
 
 from crosskd_lab import cli
 from crosskd_lab.configs import TEACHERS
+from crosskd_lab.files import sole_writer
 
 PAIR = ["--teacher", "random", "--teacher-config", "pocket/gfl_r18_w16"]
 PAIR += ["--student", "pocket/gfl_r18_w16"]
@@ -94,3 +95,10 @@ def test_mistakes_are_one_line(capsys, scenes_dir, tmp_path, args, said):
     lines = [line for line in err.splitlines() if line.startswith("crosskd-lab:")]
     assert len(lines) == 1
     assert said in lines[0]
+
+
+@pytest.mark.parametrize("verb", ["conflict", "gradients"])
+def test_of_two_in_one_folder_one_is_told(capsys, scenes_dir, tmp_path, verb):
+    with sole_writer(tmp_path / "o"):
+        code, _, err = run(capsys, verb, *PAIR, "--data", scenes_dir, "--out", tmp_path / "o")
+    assert code == 1 and err.count("\n") == 1 and f"{tmp_path}/o is being written by" in err

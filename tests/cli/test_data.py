@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,19 @@ def test_check_names_the_first_bad_record_or_lists_all(
     lines = out.splitlines()
     assert code == 0 and len(lines) == 3 and "leaves the 96 x 96 image" in lines[1]
     assert lines[2].startswith("val: left out 1 of 16 images and ")
+
+
+def test_a_training_set_without_boxes_is_an_error_that_a_validation_set_is_not(
+    capsys: pytest.CaptureFixture[str], scenes_dir: Path, tmp_path: Path
+):
+    copy = shutil.copytree(scenes_dir, tmp_path / "copy")
+    for split, ends in (("val", 0), ("train", 1)):
+        file = copy / "annotations" / f"{split}.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "annotations": []}))
+        code, out, err = run(capsys, "check", copy)
+        assert code == ends and "nothing to learn" in out and out.count("\n") == 2
+        said = f"crosskd-lab: {file}: no box to learn from: give a set that has some\n"
+        assert err == said * ends
 
 
 @pytest.mark.parametrize("verb", [[], ["scenes"], ["draw"], ["check"]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from crosskd_lab import cli
@@ -15,12 +17,18 @@ def run(capsys, *args):
     return ended.value.code or 0, captured.out, captured.err
 
 
-def test_the_teachers_are_listed(capsys):
-    code, said, _ = run(capsys, "teachers", "list")
-    lines = said.splitlines()
-    assert code == 0 and "gfl_r18_w32        shipped" in lines
-    for name in PUBLIC:
-        assert any(line.startswith(f"{name} ") and "public" in line for line in lines)
+@pytest.mark.parametrize("wide", [[], ["--wide"]])
+def test_the_teachers_are_listed_in_whole_columns(capsys, monkeypatch, wide):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, said, _ = run(capsys, "teachers", "list", *wide)
+    lines = [re.split("  +", line.strip()) for line in said.splitlines()]
+    assert code == 0 and ["gfl_r18_w32", "shipped"] in [line[:2] for line in lines]
+    for name, address in PUBLIC.items():
+        here = local_file(name).is_file()
+        told = ["public", f"data/teachers/{local_file(name).name}"]
+        told = told if here else ["to be fetched", address]
+        assert [name, *(told if wide else told[:1])] in lines
+    assert wide or max(map(len, said.splitlines())) <= 80
 
 
 def test_nobody_there_is_one_line_with_the_remedy(capsys, tmp_path):

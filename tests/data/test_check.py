@@ -122,6 +122,48 @@ def test_images_are_numbered_anew_where_a_number_is_too_large(tiny, tmp_path: Pa
     assert [box["image_id"] for box in right["annotations"]] == [1, 1, 2]
 
 
+def test_images_told_by_texts_are_numbered(tiny, tmp_path: Path):
+    names = {1: "000001", 2: "b", 9: "000003"}
+    for image in tiny.document["images"]:
+        image["id"] = names[image["id"]]
+    for box in tiny.document["annotations"]:
+        box["image_id"] = names[box["image_id"]]
+    tiny.save()
+    split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
+    right = json.loads(split.annotations.read_text())
+    assert [image["id"] for image in right["images"]] == [1, 2, 3]
+    assert [box["image_id"] for box in right["annotations"]] == [1, 1, 2]
+    assert report.repaired == 6 and not report.problems
+
+
+def test_images_without_a_size_have_that_of_their_files(tiny, tmp_path: Path):
+    sizes = [(image.pop("width"), image.pop("height")) for image in tiny.document["images"]]
+    tiny.save()
+    split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
+    right = json.loads(split.annotations.read_text())["images"]
+    assert [(image["width"], image["height"]) for image in right] == sizes
+    assert report.repaired == 3 and not report.problems
+
+
+def test_images_put_right_in_place_change_no_file_that_a_run_reads(tiny, tmp_path: Path):
+    """Equal annotations, other images: what a run was trained and measured on stays as it was."""
+    image = tiny.root / "images" / tiny.document["images"][0]["file_name"]
+    whole = image.read_bytes()
+    image.write_bytes(b"")
+    first, report = clean(tiny.root, "val", tmp_path / "cache")
+    assert report.images_kept == 2
+    said = first.annotations.read_bytes()
+    image.write_bytes(whole)
+    other = tiny.root / "images" / tiny.document["images"][1]["file_name"]
+    other.write_bytes(b"")
+    second, _ = clean(tiny.root, "val", tmp_path / "cache")
+    assert second.annotations != first.annotations and first.annotations.read_bytes() == said
+    other.write_bytes(whole)  # another size
+    third, report = clean(tiny.root, "val", tmp_path / "cache")
+    assert "wrong size" in {problem.kind for problem in report.problems}
+    assert third.annotations == second.annotations, "the same images are left out"
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "utf-8"])
 def test_any_encoding_of_json_ends_as_plain_text(tiny, tmp_path: Path, encoding: str):
     tiny.document["categories"][0]["name"] = "cão"

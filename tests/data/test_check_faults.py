@@ -95,9 +95,14 @@ CASES = {
         ("bad value", r"image 2 .*: its \"width\" is 0"),
         (2, 2),
     ),
-    "id a text": (
+    "id a text for one and a number for another": (
         edit("images", 1, id="2"),
-        ("bad value", r"images\[1\]: its \"id\" is '2'"),
+        ("unknown image", r"annotation 5: no proper image record has the id 2"),
+        (3, 2),
+    ),
+    "id no id": (
+        edit("images", 1, id=2.5),
+        ("bad value", r"images\[1\]: its \"id\" is 2.5"),
         (2, 2),
     ),
     "image no object": (put("images", 5), ("bad record", r"images\[3\]: .*no JSON object"), (3, 3)),
@@ -260,7 +265,7 @@ def test_a_bad_record_is_left_out_and_reported(tiny, case: str, tmp_path: Path):
     assert (report.images_kept, report.boxes_kept) == kept
     document = json.loads(split.annotations.read_text())
     assert (len(document["images"]), len(document["annotations"])) == kept
-    assert split.annotations == tmp_path / "cache" / "val.json"
+    assert split.annotations.parent == tmp_path / "cache"
     assert tiny.tree() == before
     again = check(tiny.root, "val", skip_bad=True)
     assert again == report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from pathlib import Path
 
 import mmdet
@@ -12,6 +13,7 @@ from crosskd_lab.configs import PUBLIC, local_file
 from crosskd_lab.data import fetch as teachers
 from crosskd_lab.data.fetch import get_teacher
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import sole_writer
 
 
 def test_every_address_is_one_of_mmdets_metafiles():
@@ -56,6 +58,17 @@ def test_a_file_at_hand_is_checked_and_copied(content, tmp_path):
     with pytest.raises(LabError, match="is damaged"):
         get_teacher("tiny", tmp_path / "fresh", have)
     assert not (tmp_path / "fresh").exists()
+
+
+def test_of_two_who_copy_a_file_one_waits(content, tmp_path):
+    (tmp_path / local_file("tiny").name).write_bytes(content)
+    keep = tmp_path / "keep"
+    with ThreadPoolExecutor(1) as pool, sole_writer(keep, local_file("tiny").name):
+        waiting = pool.submit(get_teacher, "tiny", keep, tmp_path)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.3)
+        assert not list(keep.glob("*.pth"))
+    assert waiting.result().read_bytes() == content
 
 
 def test_unknown_names_list_what_there_is():

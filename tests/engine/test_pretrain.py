@@ -10,7 +10,8 @@ from crosskd_lab.engine import pretrain as module
 from crosskd_lab.engine.pretrain import Classifier, pretrain
 from crosskd_lab.engine.record import read_record
 from crosskd_lab.engine.train import WholeBackbone, prepare_engine
-from crosskd_lab.files import PROJECT
+from crosskd_lab.errors import LabError
+from crosskd_lab.files import PROJECT, sole_writer
 from crosskd_lab.pair import build_detector
 from crosskd_lab.stack.checkpoints import read_weights, sha256
 
@@ -31,6 +32,11 @@ def test_a_pretrained_backbone_is_saved_with_its_record(tmp_path, monkeypatch):
     WholeBackbone(str(out))(backbone)  # raises if a weight is missing or left over
     saved = read_weights(out)["layer4.1.conv2.weight"]
     assert torch.equal(backbone.state_dict()["layer4.1.conv2.weight"], saved)
+
+
+def test_of_two_who_pretrain_at_once_one_is_told(tmp_path):
+    with sole_writer(tmp_path / "w16"), pytest.raises(LabError, match="being written by"):
+        pretrain("pocket/gfl_r18_w16", tmp_path / "w16.safetensors", count=8)
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -196,12 +197,26 @@ def test_results_are_read_without_torch_or_mmdet():
 
 def test_a_broken_record_hides_no_other(tmp_path, capsys):
     record.start_record(tmp_path / "a", **arguments())
-    for name, text in {"b": "{", "c": '{"schema": 1}', "d": '{"schema": 1, "methods": 3}'}.items():
+    whole = (tmp_path / "a/record.json").read_text()
+    broken = {
+        "b": "{",
+        "c": '{"schema": 1}',
+        "d": whole.replace('"methods": [', '"methods": [3, '),
+        "e": whole.replace('"seed": 0', '"seed": ' + "9" * 400),
+        "f": whole.replace('"extra"', '"results": {"AP": "high"}, "extra"'),
+    }
+    for name, text in broken.items():
+        assert text != whole
         (tmp_path / name).mkdir()
         (tmp_path / name / "record.json").write_text(text)
+    (tmp_path / "g/record.json").mkdir(parents=True)
+    (tmp_path / "h").mkdir()
+    os.mkfifo(tmp_path / "h/record.json")
+    (tmp_path / "i").mkdir()
+    (tmp_path / "i/record.json").write_bytes(whole.encode("utf-8-sig"))
     frame = record.runs_frame(tmp_path)
-    assert frame["run"].tolist() == ["a", "b", "c", "d"]
-    assert frame["status"].tolist() == ["running", *["broken"] * 3]
+    assert frame["run"].tolist() == list("abcdefghi")
+    assert frame["status"].tolist() == ["running", *["broken"] * 7, "running"]
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == 3 and all(line.startswith("crosskd-lab: ") for line in told)
-    assert f"{tmp_path}/c/record.json lacks 'teacher'" in told[1]
+    assert len(told) == 7 and all(line.startswith("crosskd-lab: ") for line in told)
+    assert f"{tmp_path}/c/record.json is broken (its status is None): restore it" in told[1]

@@ -15,6 +15,7 @@ from crosskd_lab.engine.record import read_record
 from crosskd_lab.engine.teacher import FIRST_SEED, LARGEST, Verdict, check, fresh_ap, ship, summary
 from crosskd_lab.engine.train import train
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import sole_writer
 from crosskd_lab.pair import build_detector, load_in_full
 from crosskd_lab.stack.checkpoints import read_weights, sha256
 
@@ -129,6 +130,8 @@ def test_only_finished_runs_and_free_names_are_shipped(run, shipped, tmp_path):
     with pytest.raises(LabError, match="is stopped, not done"):
         ship(half_done, "other", sets=2, images=4, folder=shipped)
     assert not (shipped / "other").exists()
+    with sole_writer(shipped, "new"), pytest.raises(LabError, match="being written by"):
+        ship(run, "new", sets=2, images=4, folder=shipped)
 
 
 def test_one_config_serves_any_number_of_held_out_sets():

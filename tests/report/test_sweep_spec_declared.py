@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 
 import pytest
 
@@ -99,7 +100,16 @@ def test_lines_of_two_processes_do_not_mix(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "bad", ['{"key": "k", "se', "[1]", '{"key": "k"}', "\x00\ufffd", "[" * 9999]
+    "bad",
+    [
+        '{"key": "k", "se',
+        "[1]",
+        '{"key": "k"}',
+        "\x00\ufffd",
+        "[" * 9999,
+        '{"key": "k", "seed": 0, "status": "done", "AP": "high"}',
+        '{"key": "k", "seed": ' + "9" * 400 + ', "status": "done"}',
+    ],
 )
 def test_a_broken_line_hides_no_other(tmp_path, capsys, bad):
     path = tmp_path / "s.jsonl"
@@ -108,7 +118,17 @@ def test_a_broken_line_hides_no_other(tmp_path, capsys, bad):
         file.write(bad)  # and no end of line, as a full disk leaves it
     append_line(path, {"key": "b", "seed": 0, "status": "done"})
     assert [line["key"] for line in read_lines(tmp_path)] == ["a", "b"]
-    assert f"{path}, line 2 is no record: it is passed over" in capsys.readouterr().err
+    assert f"{path}, line 2 is no record (" in (said := capsys.readouterr().err)
+    assert said.endswith("): it is passed over\n") and said.count("\n") == 1
+
+
+def test_a_file_of_records_that_is_none_hides_no_other(tmp_path, capsys):
+    append_line(tmp_path / "b.jsonl", {"key": "b", "seed": 0, "status": "done"})
+    (tmp_path / "a.jsonl").mkdir()
+    os.mkfifo(tmp_path / "c.jsonl")
+    assert [line["key"] for line in read_lines(tmp_path)] == ["b"]
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and all("jsonl cannot be read (it is no file" in line for line in told)
 
 
 def test_the_record_that_counts_is_the_last_that_is_done():

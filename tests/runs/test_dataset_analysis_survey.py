@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -121,6 +122,21 @@ def test_counts_of_another_target_are_not_mixed_in(survey, tmp_path):
     survey_conflict(survey, state=tmp_path / "counts.npz", batch=8)
     with pytest.raises(LabError, match="counts another pair"):
         survey_conflict(survey, boxes="exact", state=tmp_path / "counts.npz")
+
+
+def test_counts_of_other_images_with_equal_annotations_are_not_mixed_in(
+    survey, scenes_dir, tmp_path
+):
+    copy = shutil.copytree(scenes_dir, tmp_path / "copy")
+    survey_conflict(survey, state=tmp_path / "counts.npz", batch=8)
+    same = open_survey(RANDOM, CONFIG, copy, teacher_config=CONFIG)
+    survey_conflict(same, state=tmp_path / "counts.npz")
+    first, second = sorted((copy / "val").iterdir())[:2]
+    shutil.copyfile(second, first)
+    other = open_survey(RANDOM, CONFIG, copy, teacher_config=CONFIG)
+    assert other.identity["annotations"] == survey.identity["annotations"]
+    with pytest.raises(LabError, match="counts another pair"):
+        survey_conflict(other, state=tmp_path / "counts.npz")
 
 
 def test_gradients_over_the_first_images(survey):

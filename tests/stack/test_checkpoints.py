@@ -257,6 +257,16 @@ def test_what_cannot_be_a_weight_is_refused_by_its_key(
             read_weights(tmp_path / "w.safetensors")
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int64, torch.bool])
+@pytest.mark.parametrize("name", ["weight", "neck.bn.running_var"])
+def test_a_quantised_layer_is_refused_by_its_key(
+    name: str, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    torch.save({"good": ONE, name: torch.ones(2, dtype=dtype)}, tmp_path / "w.pth")
+    with pytest.raises(LabError, match=rf"w\.pth: '{name}' is of integers \({dtype}\)"):
+        load_from_local(tmp_path / "w.pth", "cpu")
+
+
 @pytest.mark.parametrize(
     "dtype", [torch.float64, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool]
 )

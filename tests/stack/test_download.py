@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import socket
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -45,6 +46,15 @@ def test_what_has_come_is_kept_and_the_rest_asked_for(fetch, site, fault):
     half, three_quarters = len(BODY) // 2, len(BODY) * 3 // 4
     later = [f"bytes={half}-", f"bytes={three_quarters}-", f"bytes={three_quarters}-"]
     assert [wanted for _, wanted in site.asked] == [None, *later]
+
+
+def test_three_who_want_the_same_file_get_it_whole_and_ask_once(site, tmp_path):
+    site.files["/f.bin"], site.faults["/f.bin"] = BODY, ["truncate"]
+    target, url = tmp_path / "new/f.bin", f"{site.url}/f.bin"
+    with ThreadPoolExecutor(3) as pool:  # each opens the lock for itself, as processes do
+        for got in pool.map(lambda _: download(url, target, SHA, 0.3, 0.05), range(3)):
+            assert got.read_bytes() == BODY
+    assert len(site.asked) == 2 and left(tmp_path) == ["f.bin"], "one began, and went on"
 
 
 def test_a_server_that_cannot_resume_is_heard_from_the_start(fetch):

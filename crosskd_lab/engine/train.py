@@ -381,6 +381,7 @@ def _record_start(
             "gpus": _gpus(),
             "threads": torch.get_num_threads(),
             "precision": cfg.get("precision", "fp32"),
+            "student": type(getattr(pair, "student", bare(runner.model))).__name__,
             "fast": pair is not None and takes_fast(cfg),
             "steps": runner.max_iters,  # epochs are steps once the set has been read
             **(extra or {}),

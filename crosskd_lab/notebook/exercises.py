@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..report.page import final_rows
 from .judge import Wrong, verdict
@@ -242,6 +242,53 @@ def check_layers(learners: Callable[[int, int], Any]) -> str:
                     "student and no other, the rest of the way is the teacher's"
                 )
     return "convs 1 to i learn from the teacher, the others from the annotations alone"
+
+
+@verdict
+def check_keep(keep: Callable[[nn.Module, nn.Module, Tensor], tuple[Tensor, Tensor]]) -> str:
+    """Whether ``keep(conv, activation, x)`` returns the true pre-activation and the output.
+
+    Args:
+        keep: Gets a conv, an in-place activation and a map; returns (before, after).
+    """
+    chance = torch.Generator().manual_seed(0)
+    conv, x = nn.Conv2d(2, 4, 3, padding=1), torch.randn(1, 2, 5, 5, generator=chance)
+    nn.init.normal_(conv.weight, generator=chance)
+    right = conv(x).detach()
+    before, after = keep(conv, nn.ReLU(inplace=True), x.clone())
+    if not torch.allclose(after, right.relu()):
+        raise Wrong("the second is not the activated map of the conv's output")
+    if before.min() >= 0:
+        raise Wrong("the first has no value below zero: the activation has written over it")
+    if not torch.allclose(before, right):
+        raise Wrong("the first is not the conv's output")
+    for name, kept in (("first", before), ("second", after)):
+        if not kept.requires_grad:
+            raise Wrong(f"no gradient can pass the {name} one any more: clone it, do not detach it")
+    return "the pre-activation survives, and gradients still pass"
+
+
+@verdict
+def check_agreement(agreement: Callable[[dict[str, float], dict[str, float]], Any]) -> str:
+    """Whether ``agreement(paper, here)`` is the share of pairs of rows in the same order.
+
+    Args:
+        agreement: Takes AP by row twice; rows that only one of them has, and pairs that the paper
+            has level, do not count; a pair that is level here is not in the same order.
+    """
+    cases = [
+        ("abc", (1, 2, 3), "abc", (10, 30, 20), 2 / 3, "two of the three pairs are in order"),
+        ("abx", (1, 2, 9), "aby", (10, 30, 0), 1.0, "compare only rows that both have"),
+        ("abc", (1, 1, 3), "abc", (5, 4, 6), 1.0, "leave out a pair that the paper has level"),
+        ("ab", (1, 2), "ab", (5, 5), 0.0, "a pair that is level here is not in the same order"),
+        ("ab", (1, 2), "ba", (6, 5), 1.0, "rows go by their names, not by their places"),
+    ]
+    for rows, aps, own_rows, own, right, hint in cases:
+        paper, here = dict(zip(rows, aps, strict=True)), dict(zip(own_rows, own, strict=True))
+        got = float(agreement(dict(paper), dict(here)))
+        if not abs(got - right) <= 1e-6:
+            raise Wrong(f"for {paper} and {here} it gives {got:.2f}; {hint}")
+    return "an order can be compared where values cannot"
 
 
 def judge_guess(guess: Mapping[str, Any], curves: pd.DataFrame) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -256,6 +257,7 @@ def _row(runs: pd.DataFrame, names: list[str], name: str, value: str) -> dict[st
 
 SOURCES = ("paper", "recorded", "yours")
 TABLES = range(1, 9)
+KINDS = ("gfl", "retinanet", "fcos", "atss")  # of the detectors in them
 SAME = {"LD": "KD", "CrossKD+LD": "CrossKD+KD"}
 """The paper's LD is this lab's KD for heads with box distributions: both mimic p^t with p^s."""
 COLUMNS = ["source", "study", "method", "variant", "n", "mean", "half_width"]
@@ -271,6 +273,8 @@ def results(
     recorded_runs: str | Path = RECORDED,
 ) -> pd.DataFrame:
     """Table 1-8 of the paper, and below it what recorded runs and yours have of its methods.
+
+    Runs stand in the tables of their own kinds of teacher and student.
 
     Every row is compared with *its own* baseline, the student without a teacher: the paper's of the
     same pair, a run's of the same study (folder of runs, or declared sweep) seed by seed.
@@ -305,7 +309,8 @@ def results(
         if source not in sources:
             continue
         frame = read(place)
-        found.append(_run_rows(frame[frame["method"].isin(methods)], metric))
+        frame = frame[frame["method"].isin(methods) & _of_its_kinds(frame, number)]
+        found.append(_run_rows(frame, metric))
         if source == "recorded" and f"table{number}" in sweeps():
             found.append(_measured_rows(f"table{number}", metric, place))
     kept = [frame for frame in found if not frame.empty]
@@ -344,6 +349,25 @@ def _paper_rows(number: int, metric: str) -> pd.DataFrame:
             "p_sign_flip": np.nan,
         }
     )
+
+
+def _of_its_kinds(frame: pd.DataFrame, number: int) -> pd.Series:
+    """Whether each run has the kinds of detectors of a table, as far as its record tells them."""
+
+    def kind(name: Any) -> str | None:
+        found = re.split("[-_]", str(name))[0].lower()
+        return found if found in KINDS else None
+
+    table = paper_table(number)
+    pairs = {(kind(t), kind(s)) for t, s in zip(table["teacher"], table["student"], strict=True)}
+    runs = frame.reindex(columns=["teacher", "student"]).to_numpy()
+    fits = [
+        any(
+            all(a in (None, b) for a, b in zip(map(kind, run), pair, strict=True)) for pair in pairs
+        )
+        for run in runs
+    ]
+    return pd.Series(fits, frame.index, dtype=bool)
 
 
 def _run_rows(frame: pd.DataFrame, metric: str) -> pd.DataFrame:

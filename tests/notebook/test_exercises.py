@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,10 +12,12 @@ import torch
 from crosskd_lab.cross_head import align_statistics
 from crosskd_lab.losses import kd_quality_focal
 from crosskd_lab.notebook.exercises import (
+    check_agreement,
     check_align,
     check_distance,
     check_gain,
     check_gini,
+    check_keep,
     check_layers,
     check_translation,
     check_verdict,
@@ -256,3 +260,61 @@ def test_the_judge_of_verdicts(judge, said):
 )
 def test_the_judge_of_who_learns(learners, said):
     assert said in check_layers(learners)
+
+
+def keeping(before=lambda made: made, entering=lambda made: made.clone()):
+    """A `keep` that returns and activates what it is told of the conv's output."""
+
+    def keep(conv, activation, x):
+        made = conv(x)
+        kept = before(made)
+        return kept, activation(entering(made))
+
+    return keep
+
+
+@pytest.mark.parametrize(
+    ("keep", "said"),
+    [
+        (keeping(), "Right"),
+        (keeping(before=lambda made: made.clone(), entering=lambda made: made), "Right"),
+        (keeping(entering=lambda made: made), "written over it"),
+        (keeping(before=lambda made: made.detach().clone()), "pass the first one"),
+        (keeping(entering=lambda made: made.detach().clone()), "pass the second one"),
+        (keeping(before=lambda made: 2 * made), "the first is not the conv's output"),
+        (lambda conv, activation, x: (x, torch.zeros(1)), "not the activated map"),
+    ],
+)
+def test_the_judge_of_what_was_kept(keep, said):
+    assert said in check_keep(keep)
+
+
+def agreeing(level=False, tied=lambda here, a, b: False, common=True):
+    """A share of pairs; wrong where it counts level pairs, or rows that only one side has."""
+
+    def agreement(paper, here):
+        rows = [row for row in paper if row in here or not common]
+        pairs = [(a, b) for a, b in combinations(rows, 2) if paper[a] != paper[b] or level]
+        same = [
+            (paper[a] - paper[b]) * (here.get(a, 0) - here.get(b, 0)) > 0 or tied(here, a, b)
+            for a, b in pairs
+        ]
+        return sum(same) / len(pairs)
+
+    return agreement
+
+
+@pytest.mark.parametrize(
+    ("agreement", "said"),
+    [
+        (agreeing(), "Right"),
+        (lambda paper, here: torch.tensor(agreeing()(paper, here)), "Right"),
+        (agreeing(level=True), "leave out a pair that the paper has level"),
+        (agreeing(common=False), "compare only rows that both have"),
+        (agreeing(tied=lambda here, a, b: here[a] == here[b]), "a pair that is level here"),
+        (lambda paper, here: 1.0, "two of the three pairs"),
+        (lambda paper, here: here["z"], "your function raised KeyError"),
+    ],
+)
+def test_the_judge_of_agreement(agreement, said):
+    assert said in check_agreement(agreement)

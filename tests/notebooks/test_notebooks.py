@@ -14,22 +14,22 @@ from crosskd_lab.methods import METHODS
 from crosskd_lab.notebook.book import covers, draw_formulas, execute
 from crosskd_lab.notebook.conflicts import check_ratio
 from crosskd_lab.notebook.exercises import (
+    check_agreement,
     check_align,
     check_gain,
     check_gini,
+    check_keep,
     check_layers,
     check_translation,
     check_verdict,
 )
-from crosskd_lab.notebook.fine_print import SWITCHES, check_keep
 from crosskd_lab.notebook.for_real import check_resume
 from crosskd_lab.notebook.imitations import check_region
 from crosskd_lab.notebook.other_heads import check_best
-from crosskd_lab.notebook.the_tables import check_agreement
 from crosskd_lab.notebook.unfolding import check_split
 from crosskd_lab.notebook.your_data import check_boxes
 from crosskd_lab.report.claims import CLAIMS, FAILED, HELD, OPEN, compare_claims, judge_claims
-from crosskd_lab.report.results import measured_runs
+from crosskd_lab.report.results import compare_rows, measured_rows, measured_runs
 from crosskd_lab.report.sweep_spec import read_sweep
 
 COVERS = covers()
@@ -362,18 +362,34 @@ def training_unfolds(cells):
 
 
 def the_tables(cells):
+    said = r"AP (\S+), AP50 (\S+), AP75 (\S+)\n"
+    ap, ap50, ap75 = map(float, re.search(said, printed(tagged(cells, "ap"))).groups())
+    assert ap50 > ap75 > 10 and ap50 > ap > 10, "a shipped teacher finds what there is"
+    assert f"'AP50': {ap50}" in printed(tagged(cells, "coco")), "as pycocotools has it"
     assert shown(tagged(cells, "view"), WIDGET), "where widgets run, a table can be chosen"
-    assert picture(tagged(cells, "view")).width == 1280, "where not, its bars"
     (page,) = shown(tagged(cells, "page"), "text/html")
     assert "38.7" in page and 'title="Table 1 of the paper, on COCO minival' in page
     assert 'title="recorded sweep table1, row crosskd_3, 3 seeds:' in page
-    assert re.search(r"\d+ of \d+ pairs of rows stand as in", printed(tagged(cells, "order")))
+    assert "linear-gradient" in page, "a bar behind each number"
+    said = printed(tagged(cells, "cell"))
+    row = measured_rows(measured_runs("table1")).set_index("row").loc["crosskd_3"]
+    assert f"AP {row['mean']:.2f} ± {row['half_width']:.2f}, to its baseline +6.40 ± 1.02" in said
+    (rows,) = shown(tagged(cells, "order"), "text/html")
+    assert "<td>37.8</td>" in rows and rows.count("<tr>") == 1 + 7, "the paper's LD is kd"
+    order = printed(tagged(cells, "pairs"))
+    same, of = map(int, re.match(r"(\d+) of (\d+) pairs", order).groups())
+    told = order.splitlines()[1].removeprefix("The other way round, or level: ")
+    assert of == 20 and told.count(" and ") == of - same, "7 rows, and two level in the paper"
     assert shown(tagged(cells, "offer"), WIDGET), "where widgets run, there is a button"
     (commands,) = shown(tagged(cells, "offer"), "text/markdown")
     assert "`crosskd-lab sweep table1 --only crosskd_3 --seeds 0" in commands
     assert "`crosskd-lab launch paper/table1_i3 --gpus 8`" in commands
+    assert "- paper: GFL-R18 from GFL-R50, CrossKD 3 (table1_i3): " in commands
     assert "AP again" in shown(tagged(cells, "again"), "text/html")[0]
     assert "Not yet: " in printed(tagged(cells, "exercise"))
+    (both,) = shown(tagged(cells, "yours"), "text/html")
+    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
+    assert len(yours) == 5 and library == yours, "untouched: the same student"
 
 
 def which_layer(cells):
@@ -526,13 +542,61 @@ def test_what_notebook_13_explains_is_what_the_records_say():
 
 def fine_print(cells):
     (kept,) = shown(tagged(cells, "overwritten"), "text/html")
-    assert "when it was kept" in kept and "<td>0.000</td>" in kept
-    assert shown(tagged(cells, "switch"), WIDGET), "where widgets run, there is a switch"
-    assert picture(tagged(cells, "switch")).height > 600 * len(SWITCHES), "where not, all positions"
+    assert "when it was kept" in kept and kept.count("<td>0.000</td>") == 2
+    assert "are one memory: True" in printed(tagged(cells, "overwritten"))
+    said = dict(re.findall(r"(\w+): as the library's.*: (\S+)\n", printed(tagged(cells, "tap"))))
+    assert float(said["post_relu"]) == 0 > float(said["pre_relu"])
+    names = switches()
     (table,) = shown(tagged(cells, "numbers"), "text/html")
-    assert all(f"<th>{name}</th>" in table for name in ("as run", *SWITCHES))
+    found = {}
+    for name, row in zip(names, table.split("<tr>")[1:], strict=True):
+        assert f"<th>{name}</th>" in row
+        found[name] = [float(value) for value in re.findall(r"<td>([-\d.]+)</td>", row)]
+    run = found.pop("as run")
+    assert run[2:] == [1, 1] and all(values[3] < 1 for values in found.values())
+    for name in ("S(r) = 1", "box term over positives"):
+        assert found[name][0] == run[0] and found[name][1] != run[1], "the box term alone"
+    assert found["no alignment"][0] == found["as the text says, box term"][0] != run[0]
+    assert shown(tagged(cells, "maps"), WIDGET), "where widgets run, there is a switch"
+    assert picture(tagged(cells, "maps")).height > 600 * len(found), "where not, all positions"
+    assert "class CrossKD(" in shown(tagged(cells, "paper"), "text/markdown")[-1]
     assert picture(tagged(cells, "recorded")).width == 1280
     assert "Not yet: " in printed(tagged(cells, "exercise"))
+    (both,) = shown(tagged(cells, "yours"), "text/html")
+    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
+    assert len(yours) == 4 and library == yours, "untouched, it is the library's alignment"
+
+
+def switches():
+    """Notebook 14's table of switches: row of the sweep and settings, by name."""
+    (cell,) = tagged(code_cells(kept("14_the_fine_print")), "switches")
+    names: dict = {}
+    exec(cell.source, names)  # our own notebook's code
+    return names["SWITCHES"]
+
+
+def test_the_switches_of_notebook_14_are_the_rows_of_its_sweep():
+    rows = {row.name: row for row in read_sweep("fine_print").rows}
+    code = switches()["as run"][1]
+    assert rows.keys() - {"none"} == {name for name, _ in switches().values()}
+    for name, settings in switches().values():
+        said = {k.removeprefix("methods.0."): v for k, v in rows[name].settings.items()}
+        changed = {k: v for k, v in settings.items() if v != code[k] and k != "tap"}
+        assert {k: v for k, v in said.items() if k in code} == changed
+        assert (rows[name].config == "fine_print/pre_relu") == (settings["tap"] == "pre_relu")
+
+
+def test_what_notebook_14_says_of_the_records_is_so():
+    found = {
+        name: compare_rows(measured_runs("fine_print"), name, "as_run")
+        for name, _ in (*switches().values(),)
+        if name != "as_run"
+    }
+    assert all(one.difference < 0 for one in found.values()), "every switch stands left of zero"
+    sure = [name for name, one in found.items() if one.difference + one.half_width < 0]
+    assert sure == ["as_written"] and round(found["as_written"].difference) == -3
+    alone = sum(found[name].difference for name in ("no_align", "everywhere"))
+    assert abs(found["as_written"].difference - alone) < 0.5
 
 
 PROMISES = {

@@ -13,15 +13,16 @@ from crosskd_lab.report.results import COLUMNS, results
 from crosskd_lab.report.sweep_spec import append_line, read_sweep
 
 
-def write_run(folder, methods, seed, ap=None):
+def write_run(folder, methods, seed, ap=None, kinds=None):
     start_record(
         folder,
         command=["crosskd-lab", "race"],
         config="",
         seed=seed,
         data={"path": "data/scenes", "checksum": "abc"},
-        teacher=None,
+        teacher=kinds and {"name": f"{kinds[0]}_r18_w32.safetensors", "sha256": "abc"},
         methods=methods,
+        extra=kinds and {"student": kinds[1]},
     )
     if ap is not None:
         finish_record(folder, "done", {"AP": ap, "AP50": ap + 10})
@@ -138,3 +139,21 @@ def test_a_tables_own_sweep_is_read_from_its_records(tmp_path):
     assert row["difference_half_width"] == pytest.approx(12.706205, rel=1e-6)
     assert 0 < row["p_t"] < 1 and row["p_sign_flip"] == pytest.approx(0.5)
     assert math.isnan(one(frame, method="none")["difference"])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "tables"),
+    [
+        (("gfl", "GFL"), [1, 2, 3, 4, 5]),
+        (("atss", "GFL"), [7]),
+        (("retinanet", "RetinaNet"), [6, 8]),
+        (("fcos", "FCOS"), [6]),
+        (("fcos", "GFL"), []),
+        (("mine", "GFL"), [1, 2, 3, 4, 5, 7]),
+        (None, [1, 2, 3, 4, 5, 6, 7, 8]),
+    ],
+)
+def test_a_run_stands_in_the_tables_of_its_own_kinds(tmp_path, kinds, tables):
+    write_run(tmp_path / "mine" / "c", [{"type": "CrossKD"}], 0, 20.0, kinds)
+    found = [n for n in range(1, 9) if len(results(n, sources=["yours"], runs=tmp_path))]
+    assert found == tables

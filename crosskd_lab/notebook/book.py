@@ -181,21 +181,41 @@ def contents(book: Sequence[Cover], made: Sequence[Chapter], scale: str, out: Pa
         if chapter := done.get(cover.path):
             failed = chapter.error and f"Failed at {html.escape(chapter.error)}"
             entries.append(_entry(cover, failed or "", "failed"))
-        elif (out / cover.page).is_file():
+        elif _is_made(out / cover.page):
             entries.append(_entry(cover, "from an earlier build", "earlier"))
         else:
             number = cover.path.stem.split("_")[0]
             entries.append(
-                f'<li class="to-come">{html.escape(cover.title)}'
+                f'<li class="to-come"><a href="{cover.page}">{html.escape(cover.title)}</a>'
                 f"<p>not made yet: <code>crosskd-lab book {html.escape(number)}</code></p></li>"
             )
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{TITLE}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE.read_text()}</style></head>\n<body><h1>{TITLE}</h1>\n"
+    found = json.dumps(_words(book, out)).replace("</", "<\\/")
+    return _page(
+        TITLE,
         f"<p>The notebooks, executed in this order at scale {html.escape(scale)}.</p>\n"
-        f'<ol class="contents" start="0">\n{chr(10).join(entries)}\n</ol></body></html>\n'
+        '<p><input id="search" type="search" placeholder="search the book" '
+        'aria-label="search the book"></p><ul id="found" aria-live="polite"></ul>\n'
+        f'<ol class="contents" start="0">\n{chr(10).join(entries)}\n</ol>'
+        f"<script>const BOOK = {found};\n{(TEMPLATES / 'search.js').read_text('utf-8')}</script>",
     )
+
+
+def _words(book: Sequence[Cover], out: Path) -> list[dict[str, str]]:
+    """Per section of the chapters that are made: page, heading and text, for the search box."""
+    sections = []
+    for cover in book:
+        if not _is_made(out / cover.page) or not (out / cover.path.name).is_file():
+            continue
+        notebook = nbformat.read(out / cover.path.name, as_version=4)
+        prose = "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+        for part in re.split(r"(?m)^(?=#+ )", prose):
+            if heading := re.match(r"#+ (.*)", part):
+                anchor = re.sub(r"\s+", "-", heading[1].strip())
+                said = " ".join(re.sub(r"<[^>]+>|[#*`$]", "", part).split())
+                sections.append(
+                    {"page": f"{cover.page}#{anchor}", "title": heading[1], "text": said}
+                )
+    return sections
 
 
 def _entry(cover: Cover, remark: str, kind: str) -> str:
@@ -244,10 +264,13 @@ def build_book(
         made = _made(out)
         inputs = {cover.page: _inputs(cover, parameters) for cover in book}
         wanted = [c for c in chosen(book, only) if only or made.get(c.page) != inputs[c.page]]
+        for place, cover in enumerate(book):  # a page for each, so that no link leads nowhere
+            if not (out / cover.page).is_file():
+                write_whole(out / cover.page, _to_come(book, place))
         write_whole(out / "index.html", contents(book, chapters, scale, out))
         for number, cover in enumerate(wanted, 1):
             chapter = execute(cover, out, parameters)
-            page = render(out / cover.path.name, _navigation(book, book.index(cover)))
+            page = render(out / cover.path.name, cover.title, _navigation(book, book.index(cover)))
             write_whole(out / chapter.page, page)
             chapters.append(chapter)
             made[cover.page] = "" if chapter.error else inputs[cover.page]
@@ -268,12 +291,13 @@ def _made(out: Path) -> dict[str, str]:
         made = read_json(out / MADE, "it will be written anew") if (out / MADE).exists() else {}
     except LabError:
         return {}
-    return {page: said for page, said in made.items() if (out / page).is_file()}
+    return {page: said for page, said in made.items() if _is_made(out / page)}
 
 
 def _inputs(cover: Cover, parameters: dict[str, Any]) -> str:
     """A checksum of what a page is made from."""
-    shared = [*PACKAGE.rglob("*.py"), *(PROJECT / "data" / "recorded").rglob("*.*")]
+    shared = [*PACKAGE.rglob("*.py"), *TEMPLATES.iterdir()]
+    shared += (PROJECT / "data" / "recorded").rglob("*.*")
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True, default=str).encode())
     for file in [cover.path, *sorted(shared), PROJECT / "runs" / "race" / "race.csv"]:
         if file.is_file():
@@ -303,7 +327,7 @@ def execute(cover: Cover, out: Path, parameters: dict[str, Any]) -> Chapter:
     return Chapter(cover, time.monotonic() - began, error)
 
 
-def render(executed: Path, navigation: str) -> str:
+def render(executed: Path, title: str, navigation: str) -> str:
     """One executed notebook as a page that fetches nothing.
 
     Raises:
@@ -322,12 +346,14 @@ def render(executed: Path, navigation: str) -> str:
     exporter = HTMLExporter(
         template_file=str(TEMPLATES / "chapter.html.j2"),
         extra_template_basedirs=[str(TEMPLATES)],
-        exclude_anchor_links=True,
     )
     exporter.config.NbConvertBase.display_data_priority = RICHEST_FIRST
     style = (TEMPLATES / "book.css").read_text()
-    book = {"style": style, "navigation": navigation}
-    page, _ = exporter.from_notebook_node(notebook, resources={"book": book})
+    resources = {"book": {"style": style, "navigation": navigation}, "metadata": {"name": title}}
+    page, _ = exporter.from_notebook_node(notebook, resources=resources)
+    page = page.replace(
+        "No description has been provided for this image", "what the cell above draws"
+    )
     return re.sub(r'\.ipynb(?=["#])', ".html", page)
 
 
@@ -350,4 +376,40 @@ def _navigation(book: list[Cover], place: int) -> str:
 
     before = link(book[place - 1], "← {}") if place else "<span></span>"
     after = link(book[place + 1], "{} →") if place + 1 < len(book) else "<span></span>"
-    return f'<nav class="book">{before}<a href="index.html">Contents</a>{after}</nav>'
+    chapters = "".join(
+        f"<li{' class=here' * (k == place)}>{link(cover, '{}')}</li>"
+        for k, cover in enumerate(book)
+    )
+    return (
+        f'<nav class="chapters" aria-label="Chapters"><a href="index.html">{TITLE}</a>'
+        f'<ol start="0">{chapters}</ol></nav>'
+        f'<nav class="book" aria-label="Neighbours">{before}<a href="index.html">Contents</a>'
+        f"{after}</nav>"
+    )
+
+
+UNMADE = "<!-- not made yet -->"
+
+
+def _to_come(book: list[Cover], place: int) -> str:
+    """The page of a chapter that is not made yet."""
+    number = html.escape(book[place].path.stem.split("_")[0])
+    text = f"<p>Not made yet: <code>crosskd-lab book {number}</code> or <code>make book</code>.</p>"
+    asked = markdown2html(draw_formulas(book[place].paragraph))
+    return _page(book[place].title, UNMADE + _navigation(book, place) + asked + text)
+
+
+def _page(title: str, body: str) -> str:
+    """A page of our own."""
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{html.escape(title)}</title>"
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE.read_text()}</style></head>\n<body><h1>{html.escape(title)}</h1>\n"
+        f"{body}</body></html>\n"
+    )
+
+
+def _is_made(page: Path) -> bool:
+    """Whether a page is there and no stand-in."""
+    return page.is_file() and UNMADE not in page.read_text("utf-8")[:20_000]

@@ -22,6 +22,10 @@ class LabError(Exception):
             line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
         return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it instead of a traceback: the line, as a terminal does."""
+        return [f"crosskd-lab: {self}"]
+
 
 def tell_once(line: str) -> None:
     """Say a line on stderr, once a process: of what was passed over, and work goes on without."""

@@ -23,3 +23,14 @@ def test_it_is_one_printable_line(said, shown):
 def test_a_long_one_keeps_the_thing_and_the_remedy():
     line = str(LabError(f"thing {'9' * 10**6}: remedy"))
     assert len(line) < 4010 and line.startswith("thing 9") and line.endswith("9: remedy")
+
+
+def test_a_notebook_shows_the_line_alone():
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+
+    shell = InteractiveShell()
+    shell.user_ns["LabError"] = LabError
+    with capture_output() as shown:
+        shell.run_cell("def f():\n    raise LabError('x is missing: say y')\nf()")
+    assert shown.stdout.strip() == "crosskd-lab: x is missing: say y"

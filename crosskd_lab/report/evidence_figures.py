@@ -286,12 +286,13 @@ def _line(ax: Axes, plan: pd.DataFrame, values: pd.Series) -> None:
     ax.set_xlabel("GPUs", fontsize=11)
 
 
-def watch_figure(metrics: pd.DataFrame, steps: int = 0) -> Figure:
+def watch_figure(metrics: pd.DataFrame, steps: int = 0, title: str = "") -> Figure:
     """Loss and AP of one run so far.
 
     Args:
         metrics: Rows as ``read_metrics`` gives them; none yet is fine.
         steps: The last step there will be; 0 where unknown.
+        title: How the run stands, and when that was seen.
     """
     with sns.axes_style("whitegrid"):
         figure = Picture(figsize=(WIDTH, 2.6), dpi=DPI, layout="constrained")
@@ -308,4 +309,5 @@ def watch_figure(metrics: pd.DataFrame, steps: int = 0) -> Figure:
             ax.set(xlabel="step", ylabel=title)
             if steps:
                 ax.set_xlim(0, steps)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure

@@ -43,6 +43,9 @@ def start(plan: LaunchPlan, lock: int) -> None:
     env.setdefault("GOMP_SPINCOUNT", "10000")
     paths = [str(PROJECT), env.get("PYTHONPATH", "")]
     env["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    # mmengine's and mmcv's of themselves, in every process: the log is for what the run says
+    known = "ignore:pkg_resources is deprecated as an API"
+    env["PYTHONWARNINGS"] = ",".join(filter(None, [env.get("PYTHONWARNINGS"), known]))
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(
             plan.command(sys.executable),
@@ -270,7 +273,7 @@ class Run:
         return float(pace * (steps - self.step)) if pace == pace else None
 
     def tail(self, lines: int = 20) -> str:
-        """The end of the run's log."""
+        """The end of the run's log; of a bar that was drawn again and again, its last state."""
         logs = [self.folder / LOG, *sorted((self.folder / slurm.LOGS).glob("*_log.*"))]
         logs = [path for path in logs if path.is_file()]
         if not logs:
@@ -279,7 +282,8 @@ class Run:
         with path.open("rb") as log:
             log.seek(max(0, path.stat().st_size - 400 * lines))
             text = log.read().decode("utf-8", "replace")
-        return "\n".join(text.replace("\r", "\n").splitlines()[-lines:])
+        shown = [line.rstrip("\r").rpartition("\r")[2] for line in text.rstrip("\n").split("\n")]
+        return "\n".join(shown[-lines:])
 
     def wait(self, timeout: float | None = None) -> str:
         """Wait until the process has ended; its status then (or after ``timeout`` seconds)."""

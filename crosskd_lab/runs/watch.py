@@ -8,14 +8,23 @@ import io
 import shutil
 import subprocess
 import threading
+import time
 from typing import Any, Protocol
 
 import ipywidgets  # type: ignore[import-untyped]
 import pandas as pd
 
+from ..errors import LabError
 from ..report.evidence_figures import watch_figure
 
 OVER = ("done", "failed", "stopped", "interrupted")
+# Every look draws it anew and hidden. A page whose kernel is gone is looked at no more: there it
+# comes out after a while, by the page's own means.
+STALE = (
+    "<style>@keyframes crosskd-stale {{to {{visibility: visible}}}}</style>"
+    '<span style="visibility: hidden; animation: crosskd-stale 0s {seconds:g}s forwards">'
+    " &mdash; nobody looks any more: run this cell again to see how it stands</span>"
+)
 
 
 class Watched(Protocol):
@@ -28,12 +37,13 @@ class Watched(Protocol):
     def state(self) -> dict[str, Any]: ...
     def metrics(self) -> pd.DataFrame: ...
     def tail(self, lines: int = 20) -> str: ...
+    def stop(self) -> str: ...
 
 
 class Watch:
-    """Status, curves, GPUs and the end of the log, until the run is over.
+    """Status, curves, GPUs, the end of the log and a button that stops, until the run is over.
 
-    Closing the notebook ends the looking and nothing else.
+    Closing the notebook ends the looking and nothing else; the line above the curves then says so.
 
     Args:
         run: See :class:`Watched`.
@@ -46,20 +56,29 @@ class Watch:
         self.image = ipywidgets.Image(format="png")
         self.image.layout.max_width = "100%"
         self.log = ipywidgets.HTML()
-        self.widget = ipywidgets.VBox([self.line, self.image, self.log])
+        self.button = ipywidgets.Button(description="stop this run", icon="stop")
+        self.button.on_click(self._stop)
+        self._asked = False
+        self.widget = ipywidgets.VBox([self.line, self.image, self.log, self.button])
         self._thread: threading.Thread | None = None
         self.look()
 
     def look(self) -> str:
         """Look once; the run's status."""
         state = self.run.state()
-        self.line.value = f"<b>{html.escape(describe(state, self.run.reason))}</b>"
+        over = state["status"] in OVER
+        reason = self.run.reason if over else None  # a resumed run still has that of its stop
+        said = f"{describe(state, reason)} (seen at {time.strftime('%H:%M:%S')})"
+        self.line.value = f"<b>{html.escape(said)}</b>"
+        if not over:
+            self.line.value += STALE.format(seconds=4 * self.every + 4)
         if gpus := gpu_use():
             self.line.value += f"<br>{html.escape(gpus)}"
         out = io.BytesIO()
-        watch_figure(self.run.metrics(), state["of"]).savefig(out, format="png")
+        watch_figure(self.run.metrics(), state["of"], said).savefig(out, format="png")
         self.image.value = out.getvalue()
         self.log.value = f"<pre>{html.escape(self.run.tail(8))}</pre>"
+        self.button.disabled = over or self._asked
         return str(state["status"])
 
     def start(self) -> Watch:
@@ -73,6 +92,20 @@ class Watch:
         pause = threading.Event()
         while self.look() not in OVER:
             pause.wait(self.every)
+
+    def _stop(self, _: Any) -> None:
+        """Ask the run to end, in the background: it may take a while to answer."""
+        self.button.disabled = self._asked = True
+
+        def end() -> None:
+            try:
+                self.run.stop()
+                self.look()
+            except LabError as error:
+                self.button.disabled = self._asked = False
+                self.log.value = f"<b>not stopped</b>: {html.escape(str(error))}"
+
+        threading.Thread(target=end).start()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         self.start()

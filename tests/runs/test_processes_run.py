@@ -92,6 +92,7 @@ def test_the_life_of_a_run(small, tmp_path):
         run.resume()
     straight = launch(**{**words, "out": tmp_path / "straight"})
     assert straight.wait(PATIENCE) == "done", straight.tail()
+    assert "pkg_resources" not in straight.tail(400), "what packages say of themselves"
     mine, theirs = (
         read_metrics(r.folder).query("kind == 'val'").drop(columns="kind").reset_index(drop=True)
         for r in (run, straight)
@@ -180,10 +181,11 @@ def test_a_full_disk_ends_a_run_in_one_line(small, tmp_path):
 
 def test_a_run_that_never_began_says_why(tmp_path):
     LaunchPlan("pocket/crosskd", str(tmp_path)).write()
-    (tmp_path / LOG).write_text("noise\ncrosskd-lab: there is no data\n")
+    (tmp_path / LOG).write_bytes(b"1 of 2\r2 of 2\r\ncrosskd-lab: there is no data\n")
     run = Run.open(tmp_path)
     assert (run.status, run.reason, run.step) == ("failed", "there is no data", 0)
     assert run.tail(1) == "crosskd-lab: there is no data" and run.seconds_left() is None
+    assert run.tail() == "2 of 2\ncrosskd-lab: there is no data", "a bar's last state alone"
 
 
 def test_a_run_of_epochs_has_its_time_left_from_the_record(tmp_path):

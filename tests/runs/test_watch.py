@@ -3,7 +3,9 @@
 import time
 
 import pandas as pd
+import pytest
 
+from crosskd_lab.errors import LabError
 from crosskd_lab.runs.watch import Watch, describe
 
 
@@ -45,6 +47,50 @@ def test_it_looks_until_the_run_is_over():
     looks = watch.run.looks
     time.sleep(0.05)
     assert watch.run.looks == looks, "it went on looking at a run that is over"
+
+
+def until(holds):
+    deadline = time.monotonic() + 20
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert holds()
+
+
+def test_the_line_tells_when_it_was_seen_and_what_a_dead_kernel_leaves():
+    watch = Watch(Pretend())
+    assert "(seen at " in watch.line.value and "nobody looks any more" in watch.line.value
+    watch.run.looks = 5
+    watch.look()
+    assert "nobody looks" not in watch.line.value, "a run that is over is not waited for"
+
+
+class Stoppable(Pretend):
+    refuses = False
+    stopped = False
+
+    @property
+    def status(self):
+        return "stopped" if self.stopped else "running"
+
+    def stop(self):
+        if self.refuses:
+            raise LabError("it runs on <another> machine")
+        self.stopped = True
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_the_button_stops_the_run_or_says_why_not(refuses):
+    run = Stoppable()
+    run.refuses = refuses
+    watch = Watch(run)
+    assert not watch.button.disabled
+    watch.button.click()
+    if refuses:
+        until(lambda: "it runs on &lt;another&gt; machine" in watch.log.value)
+        until(lambda: not watch.button.disabled)
+    else:
+        until(lambda: "stopped, step" in watch.line.value)
+        assert watch.button.disabled
 
 
 def test_where_no_widget_runs_there_is_a_picture():

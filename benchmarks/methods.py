@@ -31,7 +31,6 @@ from crosskd_lab.engine.train import prepare_engine
 from crosskd_lab.files import write_whole
 from crosskd_lab.methods import METHODS
 from crosskd_lab.methods.base import Method
-from crosskd_lab.notebook.cards import COSTS
 from crosskd_lab.runs.step_cost import kept_bytes
 from crosskd_lab.taps import Taps
 
@@ -121,7 +120,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--size", type=int, default=160)
-    parser.add_argument("--out", type=Path, help=f"CSV; cards read data/recorded/{COSTS}")
+    parser.add_argument("--out", type=Path, help="CSV, as data/recorded/method_costs.csv is")
     given = parser.parse_args()
     prepare_engine()
     logging.disable(logging.INFO)  # what every initialised weight says of itself

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from ..methods.regions import scale_masks
 from ..report.page import final_rows
 from .judge import Wrong, verdict
 
@@ -289,6 +290,129 @@ def check_agreement(agreement: Callable[[dict[str, float], dict[str, float]], An
         if not abs(got - right) <= 1e-6:
             raise Wrong(f"for {paper} and {here} it gives {got:.2f}; {hint}")
     return "an order can be compared where values cannot"
+
+
+@verdict
+def check_region(region: Callable[[Tensor, int, int], Any]) -> str:
+    """Whether ``region(boxes, height, width)`` is FGD's foreground mask ``(H, W)``.
+
+    Args:
+        region: Takes boxes ``(G, 4)`` whose corners are whole cells, both ends included.
+    """
+    small, large = [2, 2, 3, 3], [0, 0, 5, 5]
+    trials = {
+        "one box of 2 by 3 cells": [[1, 1, 2, 3]],
+        "a small box after a large one around it": [large, small],
+        "a small box before a large one around it": [small, large],
+        "no box": [],
+    }
+    for words, boxes in trials.items():
+        given = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+        wanted, _ = scale_masks(given, (6, 8), (6, 8))
+        got = torch.as_tensor(region(given.clone(), 6, 8)).detach().cpu()
+        if got.shape != wanted.shape:
+            raise Wrong(f"for {words} it has the shape {tuple(got.shape)}, not (6, 8)")
+        apart = (got - wanted).abs()
+        if not apart.max() <= 1e-3:  # also of an answer in half precision
+            y, x = divmod(int(apart.argmax()), wanted.size(1))
+            raise Wrong(
+                f"for {words}, cell ({y}, {x}) has {float(got[y, x]):.3g} and not "
+                f"{float(wanted[y, x]):.3g}; every object weighs one in all, and where boxes "
+                "overlap the larger value stays"
+            )
+    return "every object weighs one, however many cells it covers"
+
+
+@verdict
+def check_best(best: Callable[[Tensor, Tensor, Tensor], Any]) -> str:
+    """Whether ``best(deltas, teacher_deltas, logits)`` is the RoI head's box distance.
+
+    Args:
+        best: Takes deltas ``(R, K, 4)`` of both and the teacher's logits ``(R, K + 1)``, background
+            last; gives ``(R,)``.
+    """
+    ours = torch.zeros(2, 2, 4)
+    theirs = torch.tensor([[[1.0] * 4, [1.0, -3, 2, -2]], [[4.0] * 4, [0.0] * 4]])
+    cases = {
+        "the class that the teacher is surest of": (
+            torch.tensor([[0.0, 1, -1], [2, 1, 0]]),
+            [2, 4],
+        ),
+        "a RoI that the teacher takes for background": (
+            torch.tensor([[3.0, 1, 9], [1, 2, 9]]),
+            [1, 0],
+        ),
+    }
+    for words, (logits, wanted) in cases.items():
+        got = torch.as_tensor(best(ours.clone(), theirs.clone(), logits)).flatten().tolist()
+        if got != wanted:
+            raise Wrong(
+                f"for {words} it gives {got}, not {wanted}: mean |difference| of the four "
+                "deltas of the best class among the first K"
+            )
+    return "one class's four deltas a RoI, chosen by the teacher, background never"
+
+
+@verdict
+def check_resume(goes_on_from: Callable[[int, int, int], Any]) -> str:
+    """Whether ``goes_on_from(killed, every, broken)`` is the step of the last whole checkpoint.
+
+    Args:
+        goes_on_from: Takes the step at which a run was killed, the steps between checkpoints, and
+            how many of the newest checkpoints a broken disk has cut short.
+    """
+    for given, right in {
+        (250, 100, 0): 200,
+        (200, 100, 0): 200,
+        (90, 100, 0): 0,
+        (250, 100, 1): 100,
+        (250, 100, 2): 0,
+        (90, 100, 1): 0,
+    }.items():
+        found = goes_on_from(*given)
+        try:
+            got = float(found)
+        except (TypeError, ValueError):
+            raise Wrong(f"return a step, a number, not {type(found).__name__}") from None
+        if got != right:
+            hint = "never below 0, which is the start" if got < 0 else "count whole checkpoints"
+            said = f"killed at {given[0]}, saved every {given[1]}, {given[2]} broken"
+            raise Wrong(f"{said}: the run goes on from {right}, not {got:g}; {hint}")
+    return "from the last checkpoint that is whole, and from the start where there is none"
+
+
+@verdict
+def check_boxes(to_coco: Callable[..., Sequence[float]]) -> str:
+    """Whether ``to_coco(x, y, w, h, width, height)`` turns a relative box into COCO's.
+
+    Args:
+        to_coco: Takes centre and size as shares of the image, 0 to 1, and the image's size in
+            pixels; returns left, top, width, height in pixels.
+    """
+    hints = {
+        (100, 50, 40, 40): "(100, 50) is the centre; COCO begins at the left upper corner",
+        (80, 30, 120, 70): "these are two corners; COCO's last two numbers are width and height",
+        (0.4, 0.3, 0.2, 0.4): "these are shares of the image; COCO counts pixels",
+    }
+    for given, right in {
+        (0.5, 0.5, 0.2, 0.4, 200, 100): (80, 30, 40, 40),
+        (0.1, 0.75, 0.2, 0.5, 640, 480): (0, 240, 128, 240),
+        (0.3, 0.4, 0.15, 0.25, 333, 77): (74.925, 21.175, 49.95, 19.25),
+    }.items():
+        found = to_coco(*given)
+        try:
+            got = torch.tensor([float(value) for value in found])
+        except TypeError:
+            raise Wrong(f"return four numbers, not {type(found).__name__}") from None
+        if len(got) != 4:
+            raise Wrong(f"return four numbers, not {len(got)}")
+        for wrong, hint in hints.items():
+            if torch.allclose(got, torch.tensor(wrong, dtype=got.dtype)):
+                raise Wrong(hint)
+        if not torch.allclose(got, torch.tensor(right, dtype=got.dtype), atol=1e-3):
+            said = [round(value, 3) for value in got.tolist()]
+            raise Wrong(f"{given} gives {said}, not {list(right)}")
+    return "left, top, width and height, in pixels"
 
 
 def judge_guess(guess: Mapping[str, Any], curves: pd.DataFrame) -> str:

@@ -124,6 +124,7 @@ def train_student(
     race: str | Path | None = None,
     seed: int = 0,
     steps: int | None = None,
+    student: str | None = None,
 ) -> Student:
     """A student of ``configs/pocket/<method>.py``, from your race if that is finished.
 
@@ -135,13 +136,14 @@ def train_student(
         race: Folder of a race whose ``<method>-s0`` is taken if the race is finished and it fits.
         seed: Of weights, order and augmentation.
         steps: How many instead of the scale's.
+        student: Config of the student beside a method of your own; the pocket GFL by default.
 
     Raises:
         LabError: for an unknown method or scale, and whatever building the pair can refuse.
     """
     wanted = effort(scale)
     name = method if isinstance(method, str) else type(method).__name__
-    model, cfg = begin(method, scale, data, teacher, seed)
+    model, cfg = begin(method, scale, data, teacher, seed, student)
     origin = _from_race(model, Path(race) / f"{name}-s0") if race and data is None else None
     if origin is None:
         _train(model, cfg, steps or wanted.steps, name)
@@ -156,6 +158,7 @@ def begin(
     data: str | Path | None = None,
     teacher: str = TEACHER,
     seed: int = 0,
+    student: str | None = None,
 ) -> tuple[Distiller, Config]:
     """A student before its first step, and its experiment; arguments as :func:`train_student`.
 
@@ -168,6 +171,8 @@ def begin(
     settings = {"teacher.checkpoint": teacher, "schedule.batch": wanted.batch}
     if teacher in teachers():  # of any kind of head
         settings["teacher.config"] = f"pocket/{teacher}"
+    if student is not None:
+        settings["student"] = student
     with quiet():
         config = f"pocket/{'none' if own else method}"
         cfg = load_experiment(config, settings, data or lesson_scenes(scale), seed)

@@ -14,11 +14,15 @@ from crosskd_lab.losses import kd_quality_focal
 from crosskd_lab.notebook.exercises import (
     check_agreement,
     check_align,
+    check_best,
+    check_boxes,
     check_distance,
     check_gain,
     check_gini,
     check_keep,
     check_layers,
+    check_region,
+    check_resume,
     check_translation,
     check_verdict,
     judge_guess,
@@ -318,3 +322,101 @@ def agreeing(level=False, tied=lambda here, a, b: False, common=True):
 )
 def test_the_judge_of_agreement(agreement, said):
     assert said in check_agreement(agreement)
+
+
+def objects(boxes, height, width, order=1, value=lambda w, h: 1 / (w * h)):
+    mask = torch.zeros(height, width)
+    for left, top, right, bottom in boxes.int().tolist()[::order]:
+        mask[top : bottom + 1, left : right + 1] = value(right - left + 1, bottom - top + 1)
+    return mask
+
+
+def smallest(boxes, height, width):
+    last = sorted(boxes.tolist(), key=lambda b: -(b[2] - b[0]) * (b[3] - b[1]))
+    return objects(torch.tensor(last).reshape(-1, 4), height, width)
+
+
+@pytest.mark.parametrize(
+    ("region", "said"),
+    [
+        (smallest, "Right: "),
+        (lambda *given: smallest(*given).half().requires_grad_(), "Right: "),
+        (lambda *given: smallest(*given).numpy(), "Right: "),
+        (
+            lambda *given: (smallest(*given) > 0).float(),
+            "one box of 2 by 3 cells, cell (1, 1) has 1 and not 0.167",
+        ),
+        (objects, "a small box before a large one around it, cell (2, 2)"),
+        (lambda *given: objects(*given, -1), "a small box after a large one around it, cell (2,"),
+        (lambda b, h, w: torch.zeros(w, h), "has the shape (8, 6), not (6, 8)"),
+        (lambda b, h, w: None, "raised"),
+    ],
+)
+def test_the_judge_of_the_region(region, said):
+    assert said in check_region(region)
+
+
+def of_the_best(deltas, teacher_deltas, logits):
+    gap = (deltas - teacher_deltas).abs().mean(-1)
+    return gap.gather(1, logits[:, :-1].argmax(-1, keepdim=True))[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("best", "said"),
+    [
+        (of_the_best, "Right: "),
+        (lambda *given: of_the_best(*given).half().requires_grad_(), "Right: "),
+        (lambda *given: of_the_best(*given).numpy(), "Right: "),
+        (lambda s, t, z: of_the_best(s, t * 0 + t.abs().amax(-1, True), z), "not [2, 4]"),
+        (lambda s, t, z: (s - t).abs().mean(-1)[:, 0], "surest of it gives [1.0, 4.0], not [2, 4]"),
+        (lambda s, t, z: (s - t).abs().mean((1, 2)), "it gives"),
+        (
+            lambda s, t, z: (s - t).abs().mean(-1).gather(1, z.argmax(-1, True).clamp(max=1))[:, 0],
+            "takes for background it gives [2.0, 0.0], not [1, 0]",
+        ),
+        (lambda s, t, z: (s - t).abs().mean(-1).gather(1, z.argmax(-1, True))[:, 0], "raised"),
+    ],
+)
+def test_the_judge_of_the_best_class(best, said):
+    assert said in check_best(best)
+
+
+def whole_ones(killed, every, broken):
+    return max(0, (killed // every - broken) * every)
+
+
+@pytest.mark.parametrize(
+    ("goes_on_from", "said"),
+    [
+        (whole_ones, "Right: "),
+        (lambda *given: torch.tensor(whole_ones(*given)), "Right: "),
+        (lambda killed, every, broken: killed, "goes on from 200, not 250"),
+        (lambda killed, every, broken: (killed // every - broken) * every, "never below 0"),
+        (lambda *given: None, "return a step, a number, not NoneType"),
+    ],
+)
+def test_the_judge_of_resuming(goes_on_from, said):
+    assert said in check_resume(goes_on_from)
+
+
+def relative(x, y, w, h, width, height):
+    return [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
+
+
+@pytest.mark.parametrize(
+    ("to_coco", "said"),
+    [
+        (relative, "Right: "),
+        (lambda *given: np.array(relative(*given), dtype=np.float32), "Right: "),
+        (lambda *given: torch.tensor(relative(*given)), "Right: "),
+        (lambda x, y, w, h, W, H: [x * W, y * H, w * W, h * H], "is the centre"),
+        (lambda *given: [80, 30, 120, 70], "two corners"),
+        (lambda x, y, w, h, W, H: [x - w / 2, y - h / 2, w, h], "counts pixels"),
+        (lambda *given: [80, 30, 40, 40], "not [0, 240, 128, 240]"),
+        (lambda *given: [round(v) for v in relative(*given)], "not [74.925, 21.175, 49.95, 19.25]"),
+        (lambda *given: None, "return four numbers, not NoneType"),
+        (lambda *given: relative(*given)[:3], "return four numbers, not 3"),
+    ],
+)
+def test_the_judge_of_boxes(to_coco, said):
+    assert said in check_boxes(to_coco)

@@ -21,22 +21,21 @@ COLOURS = {"a": "red", "b": "lime", "c": "blue"}
 PICTURES = {
     (row, name): png(colour, (40, 30 + row)) for row in (0, 1) for name, colour in COLOURS.items()
 }
-NOTES = {name: f"<p>{name}</p>" for name in COLOURS}
 
 
 @pytest.fixture
 def beside():
-    return Beside(PICTURES, NOTES, ("image", "method"), ("b", "a"))
+    return Beside(PICTURES, ("image", "method"), [(0, "b"), (0, "a")])
 
 
-def test_menus_change_their_own_column_and_the_slider_both(beside):
-    left, right = beside.images
-    assert (left.value, right.value) == (PICTURES[0, "b"], PICTURES[0, "a"])
-    beside.menus[1].value = "c"
-    assert (left.value, right.value) == (PICTURES[0, "b"], PICTURES[0, "c"])
-    assert [text.value for text in beside.texts] == ["<p>b</p>", "<p>c</p>"]
-    beside.common.value = 1
-    assert (left.value, right.value) == (PICTURES[1, "b"], PICTURES[1, "c"])
+def test_a_menu_changes_its_own_column_and_the_slider_both(beside):
+    left, right = beside.columns
+    assert (left.image.value, right.image.value) == (PICTURES[0, "b"], PICTURES[0, "a"])
+    right.controls[1].value = "c"
+    assert (left.image.value, right.image.value) == (PICTURES[0, "b"], PICTURES[0, "c"])
+    for column, row in ((left, 1), (right, 0)):
+        column.controls[0].value = row
+        assert (left.image.value, right.image.value) == (PICTURES[row, "b"], PICTURES[row, "c"])
 
 
 def test_the_sheet_has_the_chosen_two_on_top(beside):
@@ -51,14 +50,8 @@ def test_a_notebook_gets_widget_and_picture(beside):
     assert {"application/vnd.jupyter.widget-view+json", "image/png"} <= set(bundle)
 
 
-@pytest.mark.parametrize(
-    ("pictures", "notes", "start"),
-    [
-        ({k: v for k, v in PICTURES.items() if k != (1, "c")}, NOTES, ("a", "b")),
-        (PICTURES, NOTES, ("a", "d")),
-        (PICTURES, {"a": ""}, ("a", "b")),
-    ],
-)
-def test_what_is_lacking_is_named(pictures, notes, start):
-    with pytest.raises(LabError, match="method side by side: no picture or note for"):
-        Beside(pictures, notes, ("image", "method"), start)
+def test_a_picture_that_is_lacking_is_named():
+    lacking = {key: png for key, png in PICTURES.items() if key != (1, "c")}
+    for pictures, start in ((lacking, (0, "a")), (PICTURES, (0, "d"))):
+        with pytest.raises(LabError, match="there is no picture for"):
+            Beside(pictures, ("image", "method"), [start])

@@ -16,18 +16,18 @@ from crosskd_lab.notebook.conflicts import check_ratio
 from crosskd_lab.notebook.exercises import (
     check_agreement,
     check_align,
+    check_best,
+    check_boxes,
     check_gain,
     check_gini,
     check_keep,
     check_layers,
+    check_region,
+    check_resume,
     check_translation,
     check_verdict,
 )
-from crosskd_lab.notebook.for_real import check_resume
-from crosskd_lab.notebook.imitations import check_region
-from crosskd_lab.notebook.other_heads import check_best
 from crosskd_lab.notebook.unfolding import check_split
-from crosskd_lab.notebook.your_data import check_boxes
 from crosskd_lab.report.claims import CLAIMS, FAILED, HELD, OPEN, compare_claims, judge_claims
 from crosskd_lab.report.results import compare_rows, measured_rows, measured_runs
 from crosskd_lab.report.sweep_spec import read_sweep
@@ -329,17 +329,32 @@ def gradients_say(cells):
 
 def ten_ways(cells):
     assert re.search(r"student 'none': 4 steps .*; [1-8] images", printed(tagged(cells, "student")))
+    assert "same S(r) of inside_gt main_region gid crosskd" in printed(tagged(cells, "agree"))
+    assert picture(tagged(cells, "regions")).width == 1280
+    said = re.findall(r"(\w+): [\d.]+, as the library", printed(tagged(cells, "one_loss")))
+    assert said == ["inside_gt", "main_region", "gid"], "one function for three methods"
+    gid, crosskd = re.findall(r"(\d+)% of the pull", printed(tagged(cells, "spread")))
+    assert gid == "0" and int(crosskd) > 0, "predictions see their neighbours, features do not"
     beside = tagged(cells, "beside")
     assert shown(beside, WIDGET), "where widgets run, there are menus"
     assert picture(beside).width > 1280, "where not, two columns"
     assert picture(beside).height > 600 * len(METHODS) / 2, "of every method"
-    (text,) = shown(tagged(cells, "card"), "text/markdown")
-    assert text.startswith("### GID") and "General Instance Distillation" in text
     (shares,) = shown(tagged(cells, "shares"), "text/html")
     (costs,) = shown(tagged(cells, "costs"), "text/html")
     assert all(f"<th>{name}</th>" in shares for name in METHODS)
     assert all(f"<th>{name}</th>" in costs for name in METHODS)
+    (crosskd,) = (row for row in costs.split("<tr>") if "<th>crosskd</th>" in row)
+    assert re.findall(r"<td>([\d.]+)</td>", crosskd)[:7] == [
+        *("32.0", "24.1", "25.1", "15.9", "47.5", "10.0"),  # as docs/costs.md has it
+        "43.7",
+    ]
+    (kd,) = (row for row in costs.split("<tr>") if "<th>kd</th>" in row)
+    assert "<td>NaN</td>" in kd, "Table 5 has no plain mimicking"
+    assert re.search(r"\d+ of \d+ chosen places", printed(tagged(cells, "by_hand")))
     assert "Not yet: " in printed(tagged(cells, "exercise"))
+    (both,) = shown(tagged(cells, "yours"), "text/html")
+    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
+    assert len(yours) == 3 and library == yours, "untouched, the library's region"
 
 
 def training_unfolds(cells):
@@ -429,6 +444,14 @@ def other_heads(cells):
     ):
         assert shown(tagged(cells, tag), WIDGET), "where widgets run, there is a control"
         assert picture(tagged(cells, tag)).height > 280 * pictures, "where not, every position"
+    assert "boxes in 2 images" in printed(tagged(cells, "roi_walk"))
+    assert "every delivery agree" in printed(tagged(cells, "roi_by_hand"))
+    assert "as the library has it" in printed(tagged(cells, "roi_loss"))
+    assert re.search(r"positive: \d+ of [1-9]\d* boxes", printed(tagged(cells, "roi_conflict")))
+    assert "3 layers of 3 deliveries agree" in printed(tagged(cells, "decoder_agrees"))
+    (reach,) = shown(tagged(cells, "reach"), "text/html")
+    spared = [row.count("not reached") for row in reach.split("<tr>")[1:]]
+    assert spared == [0, 0, 0, 1, 1, 2], "the decoder by memory; its last layer by query, too"
     (rows,) = shown(tagged(cells, "rows"), "text/html")
     declared = set(measured_runs("beyond")["row"])
     assert all(f"<th>{row}</th>" in rows for row in declared)
@@ -437,43 +460,69 @@ def other_heads(cells):
         found = re.findall(rf"CrossKD against {words}: (?:\*\*[+-][\d.]+|no common seed)", said)
         assert len(found) == 2, "Faster R-CNN and Deformable DETR"
     assert "Not yet: " in printed(tagged(cells, "exercise"))
+    near, fitted = re.findall(r"feature is ([\d.]+)", printed(tagged(cells, "fit")))
+    assert near == fitted, "untouched, nothing is fitted"
+    (both,) = shown(tagged(cells, "yours"), "text/html")
+    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
+    assert len(yours) == 3 and library == yours, "untouched, the library's delivery"
 
 
 def for_real(cells):
-    assert shown(tagged(cells, "recipes"), WIDGET), "where widgets run, a recipe can be chosen"
-    (commands,) = shown(tagged(cells, "recipes"), "text/markdown")
-    assert "`crosskd-lab launch paper/table1_i3 --gpus 8`" in commands
+    (recipes,) = shown(tagged(cells, "recipes"), "text/html")
+    assert "crosskd-lab launch paper/table1_i3 --gpus 8" in recipes and "38.7" in recipes
+    said = printed(tagged(cells, "refused"))
+    assert said.startswith("refused: ") or "rate      " in said
     assert "efficiency" in shown(tagged(cells, "plan"), "text/html")[0]
+    assert "MB of gradients take" in printed(tagged(cells, "ring"))
+    apart = re.findall(r"(\S+) off\n", printed(tagged(cells, "halves")))
+    assert float(apart[0]) > 0.01 and float(apart[1]) < 1e-3, "|S| is averaged first"
     dry, started = printed(tagged(cells, "dry")), printed(tagged(cells, "launch"))
-    assert "rate      0.02" in dry and started.startswith(dry.strip()), "as it was foretold"
-    assert "ended by signal 9" in started
+    alone, two = dry.split("and in two processes:")
+    assert "rate      0.02\n" in alone and started.startswith(alone.strip()), "as was foretold"
+    assert "2 x 2 = 4 images" in two and "ended by signal 9" in started
     for tag in ("watch", "resume"):
         assert shown(tagged(cells, tag), WIDGET) and picture(tagged(cells, tag)).width > 600
     stopped = printed(tagged(cells, "stop"))
     step, saved = re.match(
-        r"stopped at step (\d+) of 60; newest checkpoint: step (\d+)\n", stopped
+        r"stopped at step (\d+) of 36; newest checkpoint: step (\d+)\n", stopped
     ).groups()
-    assert 0 < int(saved) <= int(step) < 60
-    ended = printed(tagged(cells, "resume"))
-    assert ended == "done: step 60 of 60, resumed 1 time in smoke/crosskd-s0\n"
+    assert 0 < int(saved) <= int(step) < 36
+    assert re.search(r"tensors, 0 of them the teacher's", printed(tagged(cells, "inside")))
+    ended = printed(tagged(cells, "ended"))
+    assert "step 36 of 36: AP " in ended and ended.endswith("done and resumed 1 time(s)\n")
     said = r"AP in the record (\d+\.\d\d), measured again (\d+\.\d\d)\n"
     once, again = re.match(said, printed(tagged(cells, "evaluate"))).groups()
     assert once == again
     (table,) = shown(tagged(cells, "table"), "text/html")
     rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in table.split("<tr>")]
     (mine,) = (row for row in rows if "yours" in row)
-    assert "smoke" in mine and float(mine[-1]) == float(once)
+    assert mine[1] == "smoke" and mine[-2:] == ["1", once], "one run, and a whole number says so"
     assert "38.7" in table, "beside the paper's"
     assert "Not yet: " in printed(tagged(cells, "exercise"))
+    (both,) = shown(tagged(cells, "yours"), "text/html")
+    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
+    assert len(yours) == 2 and library == yours, "a run that was stopped ends as one that was not"
 
 
 def own_data(cells):
     assert "24 images, 108 boxes, no bad record" in printed(tagged(cells, "check"))
     assert picture(tagged(cells, "samples")).width > 900, "three columns of 320 pixels"
+    (sides,) = shown(tagged(cells, "boxes"), "text/html")
+    counts = [int(float(n)) for n in re.findall(r"</th>\n *<td>([\d.]+)</td>", sides)]
+    assert sum(counts) == 108, "every box has a class and a size"
     (broken,) = shown(tagged(cells, "broken"), "text/html")
     assert broken.count(">FOLDER") == 6 and "leaves the" in broken and "not valid JSON" in broken
     said = printed(tagged(cells, "teacher_ap"))
-    assert re.search(r"teacher: AP \d+\.\d on the validation images", said) and "UNTRAINED" in said
+    assert (
+        re.search(r"teacher: AP \d+\.\d, AP50 \d+\.\d on the validation", said)
+        and "UNTRAINED" in said
+    )
+    command = r"crosskd-lab train pocket/gfl_r18_w32 --data \S+ --out teacher --set schedule.steps"
+    assert re.search(command, printed(tagged(cells, "teacher")))
+    ap = re.search(
+        r"AP50 by hand (\S+), by the library (\S+)\n", printed(tagged(cells, "ap_by_hand"))
+    )
+    assert float(ap[1]) == pytest.approx(float(ap[2]), abs=0.01) and float(ap[1]) > 20
     for tag in ("race", "conflict"):
         assert picture(tagged(cells, tag)).width == 1280
     (paragraph,) = shown(tagged(cells, "paragraph"), "text/markdown")
@@ -481,6 +530,9 @@ def own_data(cells):
     (numbers,) = shown(tagged(cells, "numbers"), "text/html")
     assert "ratio" in numbers and numbers.count("<tr>") == 1 + 1 + 10, "head, all, ten classes"
     assert "Not yet: " in printed(tagged(cells, "exercise"))
+    (both,) = shown(tagged(cells, "yours"), "text/html")
+    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
+    assert len(yours) == 1 + 10 and library == yours, "untouched, every class weighs one"
 
 
 def what_held(cells):

@@ -31,6 +31,10 @@ from ..methods.base import Method
 from ..pair import Pair, build_pair, load_in_full
 from ..stack.checkpoints import sha256
 
+LOADS = {"LoadImageFromFile": 0, "LoadAnnotations": 1}
+"""What comes first in a pipeline whose boxes go where its pixels go."""
+COCO_AREAS = 32, 96
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -88,13 +92,15 @@ def open_survey(
     saved = _teacher(teacher, teacher_config)
     with quiet():
         theirs, ours = (detector_of(read_config(name)) for name in (saved.config, student))
-    theirs.data = theirs.get("data") or ours.get("data")
-    if not theirs.data:
-        raise LabError("neither config has data = dict(root=..., size=...): images need a size")
+    said = theirs.get("data") or ours.get("data") or {}
+    if said:
+        theirs.data = said
     known = trained_classes(theirs, saved.checkpoint)
     weights = _weights(student_weights) if student_weights else None
     mine = trained_classes(ours, weights) if weights else known
     annotations, settings = split_settings(theirs, mine, data, split, skip_bad)
+    # Stock mmdet resizes images for a test before it reads the boxes, which then stay behind.
+    settings["pipeline"].sort(key=lambda s: LOADS.get(s["type"].rpartition(".")[2], len(LOADS)))
     classes = tuple(settings["metainfo"]["classes"])
     if known:
         match_classes(classes, known)  # before weights of other shapes are met
@@ -111,9 +117,9 @@ def open_survey(
         "annotations": sha256(annotations),
         "images": _images(dataset),
         "split": split,
-        "size": theirs.data.size,
+        "size": said.get("size") or str(settings["pipeline"]),
     }
-    areas = tuple(theirs.data.get("areas", (20, 40)))
+    areas = tuple(said.get("areas", (20, 40) if said else COCO_AREAS))
     return Survey(pair, dataset, classes, areas, identity)
 
 

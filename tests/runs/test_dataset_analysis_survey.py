@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 
 from crosskd_lab.classes import trained_classes
-from crosskd_lab.configs import RANDOM, TEACHERS
+from crosskd_lab.configs import RANDOM, TEACHERS, read_config
 from crosskd_lab.data.scene_sets import write_scenes
 from crosskd_lab.errors import LabError
 from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
@@ -161,6 +161,28 @@ def test_the_students_weights_are_used_when_given(survey, scenes_dir, tmp_path):
 def test_a_random_teacher_needs_a_config(scenes_dir):
     with pytest.raises(LabError, match="teacher-config"):
         open_survey(RANDOM, CONFIG, scenes_dir)
+
+
+def test_two_stock_configs_are_held_against_a_set(scenes_dir, tmp_path, capsys):
+    """The boxes are where the resized pixels are, though stock reads them after the resizing."""
+    named = "mmdet::gfl/gfl_r50_fpn_1x_coco.py"
+    cfg = read_config(named)
+    cfg.model.backbone.init_cfg = None
+    for step in cfg.val_dataloader.dataset.pipeline:
+        if step["type"] == "Resize":
+            step["scale"] = (192, 192)  # twice the scenes' size
+    cfg.dump(tmp_path / "stock.py")
+    stock = str(tmp_path / "stock.py")
+    survey = open_survey(RANDOM, stock, scenes_dir, teacher_config=stock)
+    assert survey.areas == (32, 96) and len(survey.classes) == 10
+    document = json.loads((scenes_dir / "annotations/val.json").read_text())
+    first = document["images"][0]["id"]
+    written = [b["bbox"] for b in document["annotations"] if b["image_id"] == first]
+    seen = survey.dataset[0]["data_samples"].gt_instances.bboxes.tensor
+    x, y, w, h = torch.tensor(written).float().T
+    assert torch.allclose(seen, 2 * torch.stack([x, y, x + w, y + h], 1))
+    tally = survey_conflict(survey, batch=4)
+    assert tally.images == 16 and tally.positives.sum() > 0
 
 
 def test_figure_3_is_made_again(tmp_path):

@@ -31,9 +31,16 @@ from torch import distributed, multiprocessing
 from crosskd_lab.engine.provenance import machine
 from crosskd_lab.engine.train import prepare_engine, quiet, settle
 from crosskd_lab.files import write_whole
-from crosskd_lab.runs.measurement import class_count, image_size, planned_config
-from crosskd_lab.runs.scaling import Link, bucket_count, exposed_seconds, ring_seconds
-from crosskd_lab.runs.step_cost import WARM_UP, build_model, made_up_batch, timed_step
+from crosskd_lab.runs.forecast import Link, bucket_count, exposed_seconds, ring_seconds
+from crosskd_lab.runs.step_cost import (
+    WARM_UP,
+    build_model,
+    class_count,
+    image_size,
+    made_up_batch,
+    planned_config,
+    timed_step,
+)
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "plan.md"
 BEGIN, END = "<!-- scaling:", "<!-- end -->"

@@ -38,15 +38,11 @@ def class_names(cfg: Config) -> list[str] | None:
 
 
 def trained_classes(cfg: Config, checkpoint: str | Path) -> list[str] | None:
-    """The names of the classes that a trained detector scores.
+    """The names of the classes that a trained detector scores; an untrained one ("random") has
+    none.
 
     Its file knows them where mmdet or we wrote it, whatever its suffix; else the config beside the
-    file, of a run or of a shipped teacher; else the config that builds it. An untrained detector
-    has none.
-
-    Args:
-        cfg: The config that builds the detector.
-        checkpoint: Its file, or "random".
+    file, of a run or of a shipped teacher; else ``cfg``, the config that builds it.
     """
     path = Path(checkpoint)
     if checkpoint == RANDOM or not path.is_file():
@@ -60,13 +56,10 @@ def trained_classes(cfg: Config, checkpoint: str | Path) -> list[str] | None:
 
 
 def match_classes(student: Sequence[str], teacher: Sequence[str]) -> list[int] | None:
-    """Where the student's classes stand among the teacher's.
+    """Where each of the student's classes stands among the teacher's; None if they are in one
+    order.
 
-    Returns:
-        For every class of the student its index in the teacher; None if they are in one order.
-
-    Raises:
-        LabError: if one has a class that the other lacks, listing those of each.
+    LabError where one has a class that the other lacks, listing those of each.
     """
     ours = [name for name in student if name not in teacher]
     theirs = [name for name in teacher if name not in student]
@@ -85,14 +78,8 @@ def category_ids(
 ) -> list[int | None]:
     """The id that each of a detector's classes has in an annotation file; None where it lacks one.
 
-    Args:
-        classes: The detector's, in the order of its channels.
-        document: The file's content.
-        file: Its name, for the message.
-
-    Raises:
-        LabError: if the file has objects of other classes, which would count for nothing in
-            training and as missed in evaluation.
+    ``document`` is the content of ``file``. LabError where it has objects of other classes, which
+    would count for nothing in training and as missed in evaluation.
     """
     ids = {category["name"]: category["id"] for category in document["categories"]}
     boxes = Counter(box["category_id"] for box in document["annotations"] if not box.get("iscrowd"))

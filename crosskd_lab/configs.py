@@ -38,11 +38,7 @@ of its SHA-256."""
 
 
 def read_config(name: str | Path) -> Config:
-    """The config file that ``name`` stands for, read and not yet completed.
-
-    Raises:
-        LabError: if there is none, naming the nearest.
-    """
+    """The config file that ``name`` stands for, not yet completed; LabError names the nearest."""
     path = find_config(name)
     try:
         cfg = Config.fromfile(path)
@@ -67,10 +63,8 @@ def config_text(cfg: Config) -> str:
     """A config as a file that is data: read again, it gives these values, and nothing runs.
 
     mmengine's ``pretty_text`` leaves its templates (``{{...}}``) in names and paths and dict keys
-    unquoted; reading such a file again replaces the first and runs the second.
-
-    Raises:
-        LabError: for a value that Python has no literal for, such as an infinite number.
+    unquoted; reading such a file again replaces the first and runs the second. LabError for a value
+    that Python has no literal for, such as an infinite number.
     """
     lines = []
     for key, value in sorted(cfg.to_dict().items()):
@@ -117,8 +111,7 @@ def find_config(name: str | Path) -> str:
 def teacher_file(name: str) -> str:
     """File of a teacher: a path, the name of one in ``data/teachers``, or that of a public one.
 
-    Raises:
-        LabError: if it is not here; a public teacher is fetched only when asked for.
+    LabError where it is not here; a public teacher is fetched only when asked for.
     """
     if name == RANDOM or os.path.isfile(name):
         return name
@@ -135,11 +128,7 @@ def teacher_file(name: str) -> str:
 
 
 def local_file(name: str, folder: str | Path = TEACHERS) -> Path:
-    """Where the public teacher ``name`` is kept once it has been fetched.
-
-    Raises:
-        LabError: there is no such teacher.
-    """
+    """Where the public teacher ``name`` is kept once it has been fetched; LabError for another."""
     if name not in PUBLIC:
         raise LabError(f"there is no public teacher {name!r}: choose from {', '.join(PUBLIC)}")
     return Path(folder) / PUBLIC[name].rsplit("/", 1)[1]
@@ -156,14 +145,9 @@ def with_student(cfg: Config) -> Config:
 
 
 def set_classes(model: Any, count: int) -> None:
-    """Give every part of a ``model`` dict that scores classes this many of them.
+    """Give every part of a ``model`` dict that scores classes so many, the background left out.
 
-    Args:
-        model: Of a dense, two-stage, cascaded or DETR-like detector.
-        count: K, the background left out.
-
-    Raises:
-        LabError: if no part of the model scores the classes of boxes.
+    The model may be dense, two-stage, cascaded or DETR-like; LabError where no part scores boxes.
     """
     found = scorers(model)
     if not found:

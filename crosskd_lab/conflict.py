@@ -73,7 +73,7 @@ class Conflict:
 
 
 def conflict_ratio(conflict: Conflict, threshold: float) -> float:
-    """Fig. 3: locations with discrepancy > threshold, over positive locations (at least 1)."""
+    """Fig. 3, a scalar: locations with discrepancy > threshold, over positive ones (at least 1)."""
     return float(conflict.apart(threshold).sum() / conflict.positive.sum().clamp(min=1))
 
 
@@ -84,13 +84,8 @@ def find_conflict(
     """Hold the student's assigner against the teacher on a batch.
 
     The student's network runs only for ``boxes="student"``; otherwise its untrained weights have no
-    say in the result. Both detectors must be in evaluation mode.
-
-    Args:
-        pair: Student and teacher.
-        inputs: ``(N, 3, H, W)``, normalised.
-        data_samples: mmdet's samples with ground truth in input pixels.
-        boxes: See :data:`BOXES`.
+    say in the result. Both detectors must be in evaluation mode. ``inputs`` are ``(N, 3, H, W)``,
+    normalised; ground truth is in input pixels; for ``boxes`` see :data:`BOXES`.
 
     Raises:
         LabError: for another word, or for an assigner that needs boxes="student".
@@ -117,14 +112,10 @@ def locate(
     targets: Targets,
     metas: Sequence[dict],
 ) -> Conflict:
-    """Reduce both sides to locations.
+    """Reduce both sides to locations: ``target`` ``(N, P, K)`` p^gt at the student's priors, what
+    its assigner decided, and the teacher's predictions.
 
-    Args:
-        teacher_head: Reads the teacher's predictions.
-        target: ``(N, P, K)`` p^gt at the student's priors.
-        teacher: The teacher's predictions.
-        targets: What the student's assigner decided.
-        metas: Per image, ``scale_factor`` (x, y) from original to input pixels.
+    ``metas`` have, per image, ``scale_factor`` (x, y) from original to input pixels.
     """
     levels = teacher.cls
     scores = scores_of(teacher_head, teacher)  # (N, P, K)
@@ -153,14 +144,11 @@ def conflict_view(
     boxes: str = "teacher",
     image: int = 0,
 ) -> View:
-    """Fig. 2 for one image of a batch: best scores of the ground truth, the teacher, any students.
+    """Fig. 2 for one image: maps ``(H, W)`` of the best score of ground truth, teacher, any
+    students.
 
-    Args:
-        pair: Student and teacher; the student's assigner gives the ground truth's map.
-        batch: ``inputs`` and ``data_samples``.
-        students: Trained detectors, in evaluation mode, by the titles of their maps.
-        boxes: Whose boxes quality labels come from.
-        image: Its index in the batch.
+    The ground truth's is what the student's assigner asks for; ``students`` are trained detectors,
+    in evaluation mode, by the titles of their maps.
     """
     inputs = batch["inputs"]
     size = (inputs.shape[-2], inputs.shape[-1])
@@ -217,12 +205,8 @@ class ConflictHistogram:
     Bin 0 holds discrepancy 0, bin k the interval ((k - 1) / B, k / B]: at the edges k / B the
     counts of "discrepancy > threshold" are exact.
 
-    Args:
-        strides: Pixels between neighbouring locations, per level.
-        classes: Names of the K classes.
-        areas: Sides, in pixels of the original image, of the squares that part small, medium and
-            large boxes.
-        bins: B.
+    ``strides`` are pixels between neighbouring locations, per level; ``areas`` the sides, in pixels
+    of the original image, of the squares that part small, medium and large boxes.
     """
 
     def __init__(
@@ -241,11 +225,11 @@ class ConflictHistogram:
 
     @property
     def thresholds(self) -> NDArray[np.float64]:
-        """The edges 0, 1 / B, ..., 1 at which conflict is counted."""
+        """The edges 0, 1 / B, ..., 1 at which conflict is counted, ``(B + 1,)``."""
         return np.arange(self.bins + 1) / self.bins
 
     def add(self, conflict: Conflict) -> None:
-        """Count one batch.
+        """Count one batch ``(N, R)``.
 
         A conflict is filed under the size of the object at its location (or background) and under
         the class in which the two sides differ most; a positive under its object's class.
@@ -282,63 +266,33 @@ class ConflictHistogram:
             positives = self.positives.sum(others).reshape(-1)
             if by == "size":
                 positives[-1] = self.positives.sum()
-            above = counts[:, ::-1].cumsum(1)[:, ::-1] - counts
-            frames += [
-                self._rows(by, group, *row)
-                for group, *row in zip(groups, above, positives, strict=True)
-            ]
+            for group, count, positive in zip(groups, counts, positives, strict=True):
+                above, ratio = _conflicts(count, positive)
+                rows = {"by": by, "group": group, "threshold": self.thresholds}
+                rows |= {"conflicts": above, "positives": positive, "ratio": ratio}
+                frames.append(pd.DataFrame(rows))
         return pd.concat(frames, ignore_index=True)
 
     def curve(self, level: int | None = None, label: int | None = None) -> NDArray[np.float64]:
-        """The conflict ratio at every threshold, of one level, one class, both, or overall.
+        """``(B + 1,)``: the conflict ratio at every threshold, of a level, a class, or overall.
 
-        Args:
-            level: Index of a pyramid level.
-            label: Index of a class: conflicts *about* it over positives *of* it.
-
-        Returns:
-            ``(B + 1,)``; NaN without positives.
+        Of a class: conflicts *about* it over positives *of* it; NaN without positives.
         """
         levels = slice(level, None if level is None else level + 1)
         labels = slice(label, None if label is None else label + 1)
         counts = self.counts[levels, :, labels].sum((0, 1, 2))
-        positives = self.positives[levels, :, labels].sum()
-        above = counts[::-1].cumsum()[::-1] - counts
-        return above / positives if positives else np.full(len(above), np.nan)
-
-    def _rows(self, by: str, group: str, above: NDArray, positives: int) -> pd.DataFrame:
-        import pandas as pd
-
-        ratio = above / positives if positives else np.full(len(above), np.nan)
-        return pd.DataFrame(
-            {
-                "by": by,
-                "group": group,
-                "threshold": self.thresholds,
-                "conflicts": above,
-                "positives": positives,
-                "ratio": ratio,
-            }
-        )
+        return _conflicts(counts, self.positives[levels, :, labels].sum())[1]
 
     def save(self, path: str | Path, identity: str) -> None:
         """Write the counts, whole or not at all, with what they are counts of."""
+        held: dict[str, Any] = {"counts": self.counts, "positives": self.positives}
+        held |= {"images": self.images, "identity": np.array(identity)}
         buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer,
-            counts=self.counts,
-            positives=self.positives,
-            images=self.images,
-            identity=np.array(identity),
-        )
+        np.savez_compressed(buffer, **held)
         write_whole(path, buffer.getvalue())
 
     def load(self, path: str | Path, identity: str) -> None:
-        """Take up saved counts.
-
-        Raises:
-            LabError: if the file cannot be read or counts something else.
-        """
+        """Take up saved counts; LabError where they cannot be read or count something else."""
         remedy = "remove it, or name another folder"
         try:
             with np.load(path, allow_pickle=False) as saved:
@@ -350,6 +304,12 @@ class ConflictHistogram:
             raise LabError(f"{path} counts another pair, set or target: {remedy}")
         self.counts, self.positives = found["counts"], found["positives"]
         self.images = int(found["images"])
+
+
+def _conflicts(counts: NDArray, positives: int) -> tuple[NDArray, NDArray]:
+    """Locations above every threshold, from counts ``(B + 1,)`` a bin; and over the positives."""
+    above = counts[::-1].cumsum()[::-1] - counts
+    return above, above / positives if positives else np.full(len(above), np.nan)
 
 
 def _count(shape: tuple[int, ...], mask: Tensor, *indices: Tensor) -> NDArray[np.int64]:
@@ -370,16 +330,10 @@ def assigned(
     metas: list[dict],
     ignored: list[Any] | None = None,
 ) -> Targets:
-    """The targets of the head's own loss, which is left as soon as its assigner has answered.
+    """The targets ``(N, P)`` of the head's own loss, which is left once its assigner has answered.
 
-    Families that say themselves when that is (PAA, TOOD) compute their losses in full.
-
-    Args:
-        head: The student's.
-        predictions: Of the batch, or blank ones for an assigner that does not look at them.
-        truths: Ground truth of every image.
-        metas: Per image, as mmdet's samples have them.
-        ignored: See :meth:`HeadAdapter.detection_losses`.
+    Families that say themselves when that is (PAA, TOOD) compute their losses in full. An assigner
+    that does not look at predictions may be given blank ones.
     """
     if type(head).detection_losses is not HeadAdapter.detection_losses:
         return head.detection_losses(predictions, truths, metas, ignored)[1]
@@ -398,7 +352,7 @@ def assigned(
 
 
 def blank_predictions(head: HeadAdapter, levels: Levels) -> Predictions:
-    """Predictions of zeros for maps of these sizes: what an assigner needs that looks at no boxes.
+    """Zeros ``(N, C, H_l, W_l)`` for maps of these sizes: all that an assigner needs of no boxes.
 
     The number of channels comes from the head's own predictors, run on one tiny map.
     """
@@ -422,11 +376,7 @@ def is_dynamic(head: HeadAdapter) -> bool:
 
 
 def refuse_dynamic(head: HeadAdapter) -> None:
-    """Stop where an assigner needs a student that is not there.
-
-    Raises:
-        LabError: for a head whose assigner looks at predictions.
-    """
+    """Raise LabError for a head whose assigner looks at predictions, of a student not there."""
     if is_dynamic(head):
         raise LabError(
             f"the assigner of {type(head.head).__name__} looks at the student's predictions and "

@@ -24,18 +24,12 @@ Align = Callable[[Tensor, Tensor], Tensor]
 
 
 def align_statistics(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Tensor:
-    """Give the student's map the teacher's mean and deviation, channel by channel.
+    """Give the student's map ``(N, C, H, W)`` the teacher's mean and deviation, channel by channel.
 
     Not in the paper's text; the authors' code does it before delivery. Statistics run over batch
-    and space with the unbiased deviation, so they depend on the batch (that of all processes).
-
-    Args:
-        student: ``(N, C, H, W)`` f_i^s; gradient flows through its statistics too.
-        teacher: ``(N, C, H, W)`` f_i^t of the same images; only its statistics are used.
-        eps: Added to the student's deviation.
-
-    Raises:
-        LabError: if the maps differ in shape.
+    and space with the unbiased deviation (+ ``eps``), so they depend on the batch (that of all
+    processes). Gradient flows through the student's; of f_i^t only the statistics are used.
+    LabError where the maps differ in shape.
     """
     expect_same(student, teacher, "features at the tap", "heads of different width need an adapter")
     own, wanted = channel_statistics(student), channel_statistics(teacher.detach())  # (1, C, 1, 1)
@@ -45,13 +39,9 @@ def align_statistics(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Ten
 class ConvAlign(nn.Module):
     """Carry f_i^s to the teacher's width by a learned 1x1 conv: ``align(conv(f_i^s), f_i^t)``.
 
-    For heads of different width. The conv learns with the student from the distillation loss
-    alone and is not saved with it.
-
-    Args:
-        student: Channels of f_i^s.
-        teacher: Channels of f_i^t.
-        then: A name in :data:`ALIGNMENTS` for what follows the conv.
+    For heads of different width: channels of f_i^s and of f_i^t. The conv learns with the student
+    from the distillation loss alone and is not saved with it. ``then`` is a name in
+    :data:`ALIGNMENTS` for what follows the conv.
     """
 
     def __init__(self, student: int, teacher: int, then: str = "statistics") -> None:
@@ -66,7 +56,7 @@ class ConvAlign(nn.Module):
 
 
 def align_nothing(student: Tensor, teacher: Tensor) -> Tensor:
-    """Deliver f_i^s as it is: the paper's text."""
+    """Deliver f_i^s ``(N, C, H, W)`` as it is: the paper's text."""
     expect_same(student, teacher, "features at the tap", "heads of different width need an adapter")
     return student
 
@@ -84,13 +74,11 @@ def _named(align: str | Align) -> Align:
 
 
 def delivered_layer(student: HeadAdapter, teacher: HeadAdapter, i: int) -> int:
-    """The student's layer that is delivered into the teacher's conv i+1.
+    """The student's layer that is delivered into the teacher's conv i+1; LabError for no such
+    layer.
 
     It is i where both towers are equally deep. Otherwise layers are counted from the prediction
     end: as many hidden convs of the teacher follow as the student has after its own layer.
-
-    Raises:
-        LabError: if either head has no such layer.
     """
     teacher.check_layer(i)
     own = i + student.depth - teacher.depth
@@ -112,12 +100,9 @@ def deliver(
 ) -> Levels:
     """What enters the teacher's conv i+1: the aligned f_i^s, rectified for i > 0.
 
-    Args:
-        student: f_i^s per level, ``(N, C, H, W)``.
-        teacher: f_i^t per level, of the same shapes.
-        i: The layer index; f_0 is the neck feature, which no activation has touched.
-        align: A name in :data:`ALIGNMENTS`, or a function of (student, teacher).
-        rectify: The teacher's, see :attr:`HeadAdapter.rectify`.
+    ``student`` and ``teacher`` are f_i per level, ``(N, C, H, W)``; f_0 is the neck feature, which
+    no activation has touched. ``align`` is a name in :data:`ALIGNMENTS`, or a function of the two;
+    ``rectify`` is the teacher's, see :attr:`HeadAdapter.rectify`.
     """
     align = _named(align)
     aligned = tuple(align(s, t) for s, t in zip(student, teacher, strict=True))
@@ -133,19 +118,15 @@ def cross_head(
     branches: Sequence[str] = BRANCHES,
     own: int | None = None,
 ) -> Predictions:
-    """The cross-head predictions p_hat^s of eq. (2).
+    """The cross-head predictions p_hat^s of eq. (2), in the teacher's space.
 
     Args:
         teacher_head: Adapter of the frozen teacher's head.
-        student: The student's walk, ``student[branch][i][level]``.
-        teacher: The teacher's walk on the same images.
+        student, teacher: Walks on the same images, ``student[branch][i][level]``.
         i: 0 ... depth of the teacher's head.
         align: See :func:`deliver`; or one for each branch, by its name.
-        branches: "cls", "reg" or both (Tab. 3).
+        branches: "cls", "reg" or both (Tab. 3); a branch that is not asked for is empty.
         own: The student's layer to deliver, where its tower is of another depth; i if None.
-
-    Returns:
-        Predictions in the teacher's space; a branch that was not asked for is empty.
 
     Raises:
         LabError: if i is out of range, naming the range.

@@ -66,10 +66,9 @@ class Distiller(BaseDetector):
                 self.methods.append(method)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[Any]) -> dict[str, Any]:
-        """The student's own detection losses and every method's losses, by name.
+        """Scalars by name: the student's own detection losses and every method's.
 
-        Raises:
-            LabError: if two methods give one name, or the teacher scores near nothing.
+        LabError where two methods give one name, or the teacher scores near nothing.
         """
         if not self.methods:  # nothing to distil: stock training, without the teacher's forward
             head, student = self.pair.student_head, self.pair.student
@@ -92,14 +91,14 @@ class Distiller(BaseDetector):
         return losses
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: list[Any], **kwargs: Any) -> Any:
-        """The student's own detections."""
+        """The student's own detections on ``(N, 3, H, W)``."""
         return self.pair.student.predict(batch_inputs, batch_data_samples, **kwargs)
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: Any = None) -> Any:
         return self.pair.student._forward(batch_inputs, batch_data_samples)
 
     def extract_feat(self, batch_inputs: Tensor) -> Any:
-        """The student's neck features."""
+        """The student's neck features ``(N, C, H_l, W_l)``."""
         return self.pair.student.extract_feat(batch_inputs)
 
     def init_weights(self) -> None:
@@ -133,11 +132,7 @@ def _kinds(kind: type[Method]) -> set[type[Method]]:
 
 
 def build_method(method: Mapping[str, Any] | Method) -> Method:
-    """A method from ``dict(type=<class>, **arguments)``.
-
-    Raises:
-        LabError: if the type is not a Method or the arguments do not fit it.
-    """
+    """A method from ``dict(type=<class>, **arguments)``; LabError where they do not fit."""
     if isinstance(method, Method):
         return method
     arguments = dict(method)

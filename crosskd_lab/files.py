@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shlex
@@ -42,6 +43,15 @@ def portable_path(path: str | Path) -> str:
     return text
 
 
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def usable_cores() -> int:
     """How many cores a container or a batch system grants this process."""
     if hasattr(os, "sched_getaffinity"):
@@ -50,12 +60,9 @@ def usable_cores() -> int:
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:
-    """Writes a file so that a reader sees the old content or all of the new, never a part.
+    """Writes a file, and the folders above it, so that nobody ever reads a part of the new content.
 
-    Folders above it are made where missing.
-
-    Raises:
-        LabError: if the disk is full, or the place may not be written to.
+    LabError where the disk is full, or the place may not be written to.
     """
     path = Path(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -71,11 +78,7 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
 
 
 def open_folder(folder: str | Path) -> Path:
-    """Makes a folder, and sees that it can be written to before there are hours of work to lose.
-
-    Raises:
-        LabError: if a file has its name, it may not be written to, or the disk is full.
-    """
+    """Makes a folder, and sees that it can be written to before there are hours of work to lose."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,11 +90,7 @@ def open_folder(folder: str | Path) -> Path:
 
 
 def read_file(path: str | Path, remedy: str) -> bytes:
-    """The content of a file that is one: a pipe would keep its reader waiting for ever.
-
-    Raises:
-        LabError: if it is missing, something else, or may not be read, with the remedy.
-    """
+    """The content of a file that is one: a pipe would keep its reader waiting for ever."""
     try:
         if os.path.exists(path) and not os.path.isfile(path):
             raise OSError(0, "it is no file but a folder, a pipe or the like")
@@ -104,13 +103,8 @@ def read_file(path: str | Path, remedy: str) -> bytes:
 def parse_json(text: str | bytes, whole: Callable[[str], int] | None = None) -> Any:
     """What a JSON text says, in any encoding of Unicode and with or without its mark in front.
 
-    Args:
-        text: All of it.
-        whole: How integers are read; by default those beyond 64 bits, which no table can hold,
-            are refused.
-
-    Raises:
-        ValueError: if it is no JSON, or nested without end.
+    ``whole`` reads integers; by default those beyond 64 bits, which no table can hold, are refused.
+    ValueError for what is no JSON, or nested without end.
     """
     try:
         return json.loads(text, parse_int=whole or _whole)
@@ -130,16 +124,9 @@ def read_json(
     whole: Callable[[str], int] | None = None,
     kind: type = dict,
 ) -> Any:
-    """The JSON object in a file: the one way to read one.
+    """The JSON object (or another ``kind``) in a file: the one way to read one.
 
-    Args:
-        path: The file.
-        remedy: What to do where it is broken.
-        whole: See :func:`parse_json`.
-        kind: What it must hold, ``dict`` or ``list``.
-
-    Raises:
-        LabError: if the file cannot be read or holds something else, with the remedy.
+    For ``whole`` see :func:`parse_json`. LabError with the remedy where there is none.
     """
     content = read_file(path, remedy)
     try:
@@ -154,19 +141,12 @@ def read_json(
 
 @contextmanager
 def sole_writer(folder: str | Path, lock: str = WRITER, patience: float = 0.5) -> Iterator[int]:
-    """Hold a folder's lock, which is made with the folder and gone again at the end.
+    """Hold one of a folder's locks, which is made with the folder and gone again at the end.
 
     The kernel lets go of it when this process ends, however it ends; a process that is forked
-    meanwhile does not keep it.
-
-    Args:
-        folder: It and those above it that are made here are removed again if nothing has come into
-            them. Files half written that a kill has left in it are cleared away.
-        lock: Which of the folder's locks.
-        patience: Seconds to wait for another process; :func:`holder` holds it for a moment.
-
-    Yields:
-        The open lock, for :func:`hand_over`.
+    meanwhile does not keep it. Files half written that a kill has left are cleared away, and new
+    folders into which nothing has come are removed. It waits ``patience`` seconds for another
+    process (:func:`holder` holds it for a moment). Yields the open lock, for :func:`hand_over`.
 
     Raises:
         Busy: if another process holds it, naming the process and its machine.

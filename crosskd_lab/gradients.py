@@ -26,12 +26,9 @@ Terms = dict[str, dict[str, Tensor]]
 
 
 def loss_terms(taps: Taps, detection: Mapping[str, Any], methods: Mapping[str, Method]) -> Terms:
-    """Every named loss of one batch, on the same taps, by the source that gives it.
+    """Every named loss of one batch, a scalar each, on the same taps, by the source that gives it.
 
-    Args:
-        taps: The batch, collected with gradients on.
-        detection: The student's own losses, as :func:`crosskd_lab.taps.collect` returns them.
-        methods: Methods by the names that the results shall have.
+    ``taps`` with gradients on and the ``detection`` losses are what :func:`collect` returns.
     """
     own = {name: _scalar(value) for name, value in detection.items() if "loss" in name}
     return {DETECTION: own, **{name: method.losses(taps) for name, method in methods.items()}}
@@ -45,13 +42,9 @@ def gradient(loss: Tensor, levels: Levels) -> Levels:
 
 
 def gradients(taps: Taps, terms: Terms, where: str = "neck", i: int = 0) -> dict[str, Levels]:
-    """The gradient of each source's whole loss with respect to one of the student's features.
+    """d loss / d feature of each source's whole loss, ``(N, C, H, W)`` per level.
 
-    Args:
-        taps: The batch.
-        terms: See :func:`loss_terms`.
-        where: "neck", or "cls" or "reg" for f_i of that tower.
-        i: Layer of the tower, 0 ... depth.
+    The feature is the student's "neck", or f_i of its "cls" or "reg" tower, i = 0 ... depth.
     """
     feature, _ = levels_of(taps, where, i)
     return {
@@ -70,12 +63,6 @@ def energy_map(taps: Taps, gradient: Levels, image: int, size: tuple[int, int]) 
 
     A location's energy is shared among its pixels, so that the map sums up to the whole energy and
     coarse levels do not count more than they hold.
-
-    Args:
-        taps: Of the batch.
-        gradient: With respect to one feature.
-        image: Index in the batch.
-        size: H and W in pixels.
     """
     values = [level[image] for level in energy(gradient)]
     where = centres(taps.student_head, taps.student.predictions.cls)
@@ -102,24 +89,20 @@ def energy_cells(taps: Taps, gradient: Levels) -> Tensor:
 def inside_boxes(taps: Taps) -> Tensor:
     """``(N, R)`` bool: locations whose centre lies in a ground-truth box, finest level first."""
     parts = centres(taps.student_head, taps.student.predictions.cls)
-    points = torch.cat([part.flatten(0, 1) for part in parts])
-    inside = []
-    for truth in taps.gt_instances:
-        low, high = truth.bboxes[:, None, :2], truth.bboxes[:, None, 2:]
-        inside.append(((points >= low) & (points <= high)).all(-1).any(0))
-    return torch.stack(inside)
+    points = torch.cat([part.flatten(0, 1) for part in parts])  # (R, 2)
+    return torch.stack([_inside(points, truth.bboxes) for truth in taps.gt_instances])
+
+
+def _inside(points: Tensor, boxes: Tensor) -> Tensor:
+    """``(R,)`` bool: whether a point ``(R, 2)`` lies in one of the boxes ``(G, 4)``."""
+    low, high = boxes[:, None, :2], boxes[:, None, 2:]  # (G, 1, 2)
+    return ((points >= low) & (points <= high)).all(-1).any(0)
 
 
 def gini(values: Tensor) -> Tensor:
-    """Gini coefficient of non-negative values along the last axis.
+    """Gini coefficient of non-negative values ``(..., n)`` along the last axis: ``(...,)``.
 
     0 where all are equal, (n - 1) / n where one holds everything; NaN where there is nothing.
-
-    Args:
-        values: ``(..., n)``.
-
-    Returns:
-        ``(...,)``.
     """
     n = values.size(-1)
     ranked = values.double().sort(-1).values  # (..., n)
@@ -140,9 +123,7 @@ def cosine(a: Levels, b: Levels) -> Tensor:
 def concentration(taps: Taps, found: Mapping[str, Levels]) -> pd.DataFrame:
     """How focused every source's gradient is, and how it stands to the detection loss's.
 
-    Args:
-        taps: The batch.
-        found: Gradients by source with respect to one feature, "detection" among them.
+    ``found`` has them by source with respect to one feature, "detection" among them.
 
     Returns:
         A row an image and source: ``image`` (its id), ``loss`` (the source), ``inside`` (share of
@@ -177,30 +158,39 @@ def measure_gradients(
 ) -> pd.DataFrame:
     """:func:`concentration` over a set, with columns ``where`` and ``i`` for the feature.
 
-    The student is read in the mode it is in; in training mode its batch norms would learn. Means
-    with 95 % intervals over images: ``summarise(frame, ["where", "i", "loss"], "gini")`` of
-    :mod:`crosskd_lab.report.stats`.
-
-    Args:
-        pair: Student and teacher.
-        batches: Preprocessed, each ``dict(inputs, data_samples)`` with ground truth.
-        methods: Methods by name.
-        places: Features as (where, i), see :func:`gradients`.
-        tap: Where f_i is read.
+    The student is read in the mode it is in; in training mode its batch norms would learn. Batches
+    are preprocessed, ``dict(inputs, data_samples)`` with ground truth; ``places`` are features as
+    (where, i), see :func:`gradients`.
     """
     import pandas as pd
 
     frames = []
     for batch in batches:
-        with torch.enable_grad():
-            taps, detection = collect(pair, batch["inputs"], batch["data_samples"], tap)
-            terms = loss_terms(taps, detection, methods)
-            for where, i in places:
-                frame = concentration(taps, gradients(taps, terms, where, i))
-                frame.insert(1, "where", where)
-                frame.insert(2, "i", i)
-                frames.append(frame)
+        taps, terms = _losses_of(pair, batch, methods, tap)
+        for where, i in places:
+            frame = concentration(taps, gradients(taps, terms, where, i))
+            frame.insert(1, "where", where)
+            frame.insert(2, "i", i)
+            frames.append(frame)
     return pd.concat(frames, ignore_index=True)
+
+
+def _losses_of(
+    pair: Pair, batch: Mapping[str, Any], methods: Mapping[str, Method], tap: str = "post_relu"
+) -> tuple[Taps, Terms]:
+    """One forward pass of both detectors with gradients on, and all losses on it."""
+    with torch.enable_grad():
+        taps, detection = collect(pair, batch["inputs"], batch["data_samples"], tap)
+        return taps, loss_terms(taps, detection, methods)
+
+
+def _view(
+    pair: Pair, batch: Mapping[str, Any], taps: Taps, image: int, maps: Mapping[str, Tensor]
+) -> View:
+    """One image of a batch with its boxes and maps ``(H, W)``."""
+    boxes = taps.gt_instances[image].bboxes.cpu().numpy()
+    drawn = {name: values.detach().cpu().numpy() for name, values in maps.items()}
+    return View(pixels(pair, batch["inputs"])[image], boxes, drawn)
 
 
 def gradient_view(
@@ -211,14 +201,12 @@ def gradient_view(
     i: int = 0,
     image: int = 0,
 ) -> View:
-    """Fig. 5 for one image of a batch: the energy map of every source at one feature."""
-    inputs, samples = batch["inputs"], batch["data_samples"]
-    with torch.enable_grad():
-        taps, detection = collect(pair, inputs, samples)
-        found = gradients(taps, loss_terms(taps, detection, methods), where, i)
-    size = (inputs.shape[-2], inputs.shape[-1])
-    maps = {name: energy_map(taps, g, image, size).cpu().numpy() for name, g in found.items()}
-    return View(pixels(pair, inputs)[image], taps.gt_instances[image].bboxes.cpu().numpy(), maps)
+    """Fig. 5 for one image of a batch: the energy map ``(H, W)`` of every source at one feature."""
+    taps, terms = _losses_of(pair, batch, methods)
+    size = batch["inputs"].shape[-2:]
+    found = gradients(taps, terms, where, i)
+    maps = {name: energy_map(taps, g, image, size) for name, g in found.items()}
+    return _view(pair, batch, taps, image, maps)
 
 
 def term_views(
@@ -228,28 +216,20 @@ def term_views(
     places: Sequence[tuple[str, int]],
     image: int = 0,
 ) -> dict[tuple[str, int], View]:
-    """:func:`gradient_view` of every single term, at several features, from one forward pass.
+    """:func:`gradient_view`, ``(H, W)``, of every single term, at several features, from one pass.
 
-    Returns:
-        By place, with a map for every source as a whole (its name) and for each of its terms
-        (``"CrossKD: loss_crosskd_cls"``).
+    By place, with a map for every source as a whole (its name) and for each of its terms
+    (``"CrossKD: loss_crosskd_cls"``).
     """
-    inputs = batch["inputs"]
-    size, views = (inputs.shape[-2], inputs.shape[-1]), {}
-    with torch.enable_grad():
-        taps, detection = collect(pair, inputs, batch["data_samples"])
-        terms = loss_terms(taps, detection, methods)
-        named = {source: torch.stack([*losses.values()]).sum() for source, losses in terms.items()}
-        for source, losses in terms.items():
-            named |= {f"{source}: {name}": loss for name, loss in losses.items()}
-        for where, i in places:
-            feature, _ = levels_of(taps, where, i)
-            maps = {
-                name: energy_map(taps, gradient(loss, feature), image, size).cpu().numpy()
-                for name, loss in named.items()
-            }
-            boxes = taps.gt_instances[image].bboxes.cpu().numpy()
-            views[where, i] = View(pixels(pair, inputs)[image], boxes, maps)
+    taps, terms = _losses_of(pair, batch, methods)
+    named = dict(terms)
+    for source, losses in terms.items():
+        named |= {f"{source}: {name}": {name: loss} for name, loss in losses.items()}
+    size, views = batch["inputs"].shape[-2:], {}
+    for where, i in places:
+        found = gradients(taps, named, where, i)
+        maps = {name: energy_map(taps, g, image, size) for name, g in found.items()}
+        views[where, i] = _view(pair, batch, taps, image, maps)
     return views
 
 
@@ -259,10 +239,6 @@ def _scalar(value: Any) -> Tensor:
 
 def layers_of(detector: Any, head: HeadAdapter) -> dict[str, list[nn.Parameter]]:
     """A dense detector's trained weights by the part that they belong to, from image to prediction.
-
-    Args:
-        detector: The detector that the head belongs to.
-        head: Its adapter.
 
     Returns:
         "backbone", "neck", "cls 1" ... "cls n", "reg 1" ... "reg n" (hidden convs in the paper's
@@ -280,15 +256,10 @@ def layers_of(detector: Any, head: HeadAdapter) -> dict[str, list[nn.Parameter]]
 
 
 def reach(pair: Pair, loss: Tensor) -> pd.DataFrame:
-    """How strongly a loss pulls at every part of the student.
+    """How strongly a loss, a scalar with its graph, pulls at every part of the student.
 
-    Args:
-        pair: Student and teacher.
-        loss: A scalar, computed from the student with gradients on.
-
-    Returns:
-        ``part``, as :func:`layers_of` names it, and ``norm``, the gradient's Euclidean length over
-        the part's weights; exactly 0 where the loss does not reach.
+    ``part``, as :func:`layers_of` names it, and ``norm``, the gradient's Euclidean length over the
+    part's weights; exactly 0 where the loss does not reach.
     """
     import pandas as pd
 
@@ -315,12 +286,6 @@ def weight_map(taps: Taps, method: Method, image: int, size: tuple[int, int]) ->
 
     A location's weight is spread over the stride by stride pixels that it stands for, so that the
     map's sum is that of S(r) over r, and a method that weighs all alike has the same everywhere.
-
-    Args:
-        taps: Of the batch.
-        method: One that is attached to the pair.
-        image: Index in the batch.
-        size: H and W in pixels.
     """
     levels = zip(method.region_map(taps), taps.teacher_head.strides, strict=True)
     values = [level[image] / stride**2 for level, stride in levels]
@@ -331,30 +296,20 @@ def weight_map(taps: Taps, method: Method, image: int, size: tuple[int, int]) ->
 def method_views(
     pair: Pair, batch: Mapping[str, Any], methods: Mapping[str, Method], image: int = 0
 ) -> dict[str, View]:
-    """Region and gradient of every method on one image of a batch, from one forward pass.
+    """Region and gradient ``(H, W)`` of every attached method on one image, from one forward pass.
 
-    Args:
-        pair: Student and teacher.
-        batch: ``inputs`` and ``data_samples`` with ground truth.
-        methods: Attached to the pair, by the names that the views shall have.
-        image: Index in the batch.
-
-    Returns:
-        By name, with two maps: :data:`REGION`, and :data:`PULL`, the energy of the gradient at the
-        student's neck.
+    By name, with two maps: :data:`REGION`, and :data:`PULL`, the energy of the gradient at the
+    student's neck.
     """
-    inputs = batch["inputs"]
-    size = (inputs.shape[-2], inputs.shape[-1])
-    with torch.enable_grad():
-        taps, detection = collect(pair, inputs, batch["data_samples"])
-        found = gradients(taps, loss_terms(taps, detection, methods))
-    picture = pixels(pair, inputs)[image]
-    boxes = taps.gt_instances[image].bboxes.cpu().numpy()
-    views = {}
+    taps, terms = _losses_of(pair, batch, methods)
+    size = batch["inputs"].shape[-2:]
+    found, views = gradients(taps, terms), {}
     for name, method in methods.items():
-        region = weight_map(taps, method, image, size).detach().cpu().numpy()
-        pull = energy_map(taps, found[name], image, size).cpu().numpy()
-        views[name] = View(picture, boxes, {REGION: region, PULL: pull})
+        region, pull = (
+            weight_map(taps, method, image, size),
+            energy_map(taps, found[name], image, size),
+        )
+        views[name] = _view(pair, batch, taps, image, {REGION: region, PULL: pull})
     return views
 
 
@@ -371,18 +326,15 @@ def weight_shares(
     """
     import pandas as pd
 
-    with torch.enable_grad():
-        taps, detection = collect(pair, batch["inputs"], batch["data_samples"])
-        found = gradients(taps, loss_terms(taps, detection, methods))
-    pulls = concentration(taps, found).rename(columns={"loss": "method", "inside": "pull"})
+    taps, terms = _losses_of(pair, batch, methods)
+    found = concentration(taps, gradients(taps, terms))
+    pulls = found.rename(columns={"loss": "method", "inside": "pull"})
     points = torch.cat([c.flatten(0, 1) for c in centres(taps.teacher_head, taps.teacher.neck)])
     rows = []
     for name, method in methods.items():
         weights = torch.cat([level.flatten(1) for level in method.region_map(taps)], 1).double()
         for index, truth in enumerate(taps.gt_instances):
-            low, high = truth.bboxes[:, None, :2], truth.bboxes[:, None, 2:]
-            inside = ((points >= low) & (points <= high)).all(-1).any(0)
-            own = weights[index]
+            own, inside = weights[index], _inside(points, truth.bboxes)
             share = float((own * inside).sum() / own.sum())  # 0 / 0 is nan, on purpose
             rows.append({"method": name, "chosen": float((own > 0).double().mean())})
             rows[-1] |= {"image": taps.metas[index].get("img_id", index), "weight": share}

@@ -18,15 +18,9 @@ from .shapes import expect_same
 
 
 def region_mean(distance: Tensor, weight: Tensor, normaliser: Tensor | float) -> Tensor:
-    """Eq. (1) and (2): ``(1/|S|) * sum over r of S(r) * D_pred(r)``.
+    """Eq. (1) and (2): ``(1/|S|) * sum over r of S(r) * D_pred(r)``, a scalar.
 
-    Args:
-        distance: ``(...,)`` D_pred at every location.
-        weight: S(r), broadcastable to ``distance``.
-        normaliser: |S|, a number > 0.
-
-    Returns:
-        A scalar.
+    ``distance`` is D_pred ``(...,)``, ``weight`` S(r), broadcastable to it, ``normaliser`` |S| > 0.
     """
     eps = torch.finfo(torch.float32).eps  # as mmdet's losses do: an empty batch gives 0, not nan
     if isinstance(normaliser, Tensor):
@@ -42,11 +36,7 @@ def everywhere(teacher_logits: Tensor) -> Tensor:
 def teacher_score(teacher_logits: Tensor) -> Tensor:
     """S(r) = max over classes of sigma(p^t), what the authors' code weights boxes with.
 
-    Args:
-        teacher_logits: ``(N, P, K)``.
-
-    Returns:
-        ``(N, P)`` in [0, 1], detached.
+    Of logits ``(N, P, K)``: ``(N, P)`` in [0, 1], detached.
     """
     return teacher_logits.detach().sigmoid().amax(-1)
 
@@ -60,16 +50,9 @@ REGIONS: dict[str, Callable[[Tensor], Tensor]] = {
 def kd_quality_focal(logits: Tensor, soft_label: Tensor, beta: float = 1.0) -> Tensor:
     """Quality focal loss towards a soft label (sec. 3.3; GFL, Li et al. 2020, eq. 2).
 
-    ``|sigma(z) - y|^beta * BCE(y, z)``. The modulating factor is part of the gradient; the soft
-    label is not.
-
-    Args:
-        logits: ``(..., K)`` z.
-        soft_label: ``(..., K)`` y in [0, 1]: the teacher's sigma(p^t).
-        beta: Focusing exponent; 0 leaves plain BCE.
-
-    Returns:
-        ``(...,)`` summed over classes.
+    ``|sigma(z) - y|^beta * BCE(y, z)`` of logits z ``(..., K)`` and y ``(..., K)`` in [0, 1], the
+    teacher's sigma(p^t), summed over classes: ``(...,)``. The modulating factor is part of the
+    gradient; the soft label is not. beta = 0 leaves plain BCE.
     """
     expect_same(logits, soft_label, "quality focal loss: logits and soft label")
     return _quality_focal(logits, soft_label.detach(), beta)
@@ -85,15 +68,8 @@ def _quality_focal(logits: Tensor, soft_label: Tensor, beta: float) -> Tensor:
 def distribution_kl(logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
     """KL between the box-edge distributions (sec. 3.3; LD, Zheng et al. 2022, eq. 4).
 
-    ``T^2 * sum over bins of p^t ln(p^t / p)`` with ``p = softmax(logits / T)``.
-
-    Args:
-        logits: ``(..., bins)``.
-        teacher_logits: ``(..., bins)``, detached here.
-        temperature: T > 0.
-
-    Returns:
-        ``(...,)`` nats.
+    ``T^2 * sum over bins of p^t ln(p^t / p)`` with ``p = softmax(logits / T)``, T > 0: of logits
+    ``(..., bins)``, the teacher's detached, ``(...,)`` nats.
     """
     expect_same(
         logits, teacher_logits, "box distributions", "both heads need the same reg_max for KL"
@@ -108,18 +84,11 @@ def _kl(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
 
 
 def pearson_distance(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Tensor:
-    """PKD (Cao et al. 2022, eq. 3): half the mean squared difference of standardised maps.
+    """PKD (Cao et al. 2022, eq. 3): half the mean squared difference of standardised maps, a
+    scalar.
 
-    Mean and unbiased deviation are taken per channel over batch and space, so that the result is
-    ``(1 - r) * (n - 1) / n`` for Pearson's r, averaged over channels.
-
-    Args:
-        student: ``(N, C, H, W)``.
-        teacher: ``(N, C, H, W)``, detached here.
-        eps: Added to the deviations.
-
-    Returns:
-        A scalar.
+    Mean and unbiased deviation (+ ``eps``) of ``(N, C, H, W)`` are taken per channel over batch and
+    space, so that the result is ``(1 - r) * (n - 1) / n`` for Pearson's r, averaged over channels.
     """
     expect_same(student, teacher, "PKD maps", "give both necks and heads the same channels")
     difference = standardise(student, eps) - standardise(teacher.detach(), eps)  # (N, C, H, W)
@@ -140,7 +109,7 @@ def standardise(feature: Tensor, eps: float = 1e-6) -> Tensor:
 
 
 def full_precision(values: Tensor) -> Tensor:
-    """Half precision ends here: float16 and bfloat16 become float32, others stay as they are."""
+    """float16 and bfloat16 ``(...,)`` become float32 here; others stay as they are."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 

@@ -17,13 +17,8 @@ from .pair import Pair
 
 @dataclass(frozen=True)
 class View:
-    """One image with its boxes and maps over it, ready to be drawn.
-
-    Attributes:
-        image: ``(H, W, 3)`` RGB bytes, padded as the detectors get it.
-        boxes: ``(G, 4)`` ground truth, xyxy in its pixels.
-        maps: ``(H, W)`` by title.
-    """
+    """One image ``(H, W, 3)`` of RGB bytes, padded as the detectors get it, with its boxes
+    ``(G, 4)``, xyxy in its pixels, and maps ``(H, W)`` over it by title."""
 
     image: NDArray[np.uint8]
     boxes: NDArray[np.float32]
@@ -31,7 +26,7 @@ class View:
 
 
 def level_sizes(levels: Levels) -> list[int]:
-    """Number of locations of every level: H_l * W_l."""
+    """Number of locations of every level: H_l * W_l of maps ``(N, C, H_l, W_l)``."""
     return [m.shape[-2] * m.shape[-1] for m in levels]
 
 
@@ -54,14 +49,8 @@ def on_image(
 ) -> Tensor:
     """Every level resized to the image: each pixel takes the value of the nearest location.
 
-    Args:
-        values: Per level ``(H_l, W_l)``.
-        where: Per level ``(H_l, W_l, 2)``, see :func:`centres`.
-        size: H and W of the image in pixels.
-        share: Divide a location's value among its pixels, so that sums stay what they were.
-
-    Returns:
-        ``(L, H, W)``.
+    ``values`` are ``(H_l, W_l)`` per level, at :func:`centres` ``where``; the result ``(L, H, W)``.
+    ``share`` divides a location's value among its pixels, so that sums stay what they were.
     """
     maps = []
     for value, centre in zip(values, where, strict=True):
@@ -76,16 +65,10 @@ def on_image(
 
 
 def score_map(head: HeadAdapter, scores: Tensor, levels: Levels, size: tuple[int, int]) -> Tensor:
-    """Fig. 2: class scores of all levels resized to one size, the maximum over levels and classes.
+    """Fig. 2: class scores of all levels resized to ``(H, W)``, the maximum over both.
 
-    Args:
-        head: Says where its locations are.
-        scores: ``(P, K)`` at the priors of one image, or ``(R, K)`` at its locations, in [0, 1].
-        levels: Maps whose last two sizes are those of the levels.
-        size: H and W of the image in pixels.
-
-    Returns:
-        ``(H, W)``.
+    ``scores`` in [0, 1] are ``(P, K)`` at the head's priors on one image, or ``(R, K)`` at its
+    locations; ``levels`` are maps whose last two sizes are those of the levels.
     """
     best = by_location(scores[None], levels)[0].amax((-2, -1)).split(level_sizes(levels))
     shaped = [b.view(m.shape[-2:]) for b, m in zip(best, levels, strict=True)]

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from .classes import match_classes
 from .configs import RANDOM, read_config, teacher_file
 from .errors import LabError
+from .files import sha256
 from .heads import adapter_of
 from .heads.base import HeadTaps
 from .heads.dense import HeadAdapter
-from .stack.checkpoints import read_weights, sha256
+from .stack.checkpoints import read_weights
 from .stack.weights import register_checkpoint_loader
 
 _PREFIX = re.compile(r"(?:(?:module|model|architecture|student|detector|_orig_mod|ema)\.|ema_)+")
@@ -67,7 +68,7 @@ class Pair:
     def teacher_step(
         self, inputs: Tensor, data_samples: list[Any], tap: str, student: HeadTaps
     ) -> HeadTaps:
-        """What the teacher makes of a batch, see :meth:`HeadFamily.teacher_step`."""
+        """What the teacher makes of ``(N, 3, H, W)``, see :meth:`HeadFamily.teacher_step`."""
         return self.teacher_head.teacher_step(self.teacher, inputs, data_samples, tap, student)
 
     def _match_classes(self) -> None:
@@ -88,12 +89,11 @@ def build_pair(
     """Build both detectors and load the teacher.
 
     Args:
-        student: The ``model`` part of an mmdet config.
+        student: The ``model`` part of an mmdet config, whose ``classes`` are known by these names.
         teacher: ``config`` (an mmdet config file, its name, or a ``model`` dict), ``checkpoint``
             (a file, a shipped teacher's name, or "random" for an untrained one), ``levels``
             where the pyramids differ, see :class:`Pair`, ``classes``, its classes' names, and
             ``young=True`` for one that has learnt too little to score anything yet.
-        classes: Names of the student's classes.
 
     Raises:
         LabError: for a teacher that cannot be built, loaded in full, or paired.
@@ -129,8 +129,7 @@ def build_pair(
 def build_detector(model: Mapping[str, Any]) -> Any:
     """A stock mmdet detector from its ``model`` dict, weights not yet initialised.
 
-    Raises:
-        LabError: if mmdet cannot build it; the message carries mmdet's reason.
+    LabError, with mmdet's reason, where it cannot be built.
     """
     import mmdet.models  # noqa: F401  (registers what the config names)
 
@@ -146,13 +145,10 @@ def build_detector(model: Mapping[str, Any]) -> Any:
 
 
 def load_in_full(detector: nn.Module, checkpoint: str | Path) -> None:
-    """Load weights so that nothing is missing, left over or of another shape.
+    """Load weights so that nothing is missing, left over or of another shape; else LabError.
 
     Prefixes that wrappers, averages and other frameworks put before the names are taken off, and
     that is said.
-
-    Raises:
-        LabError: naming the first keys that do not fit.
     """
     own = detector.state_dict()
     weights, said = without_prefixes(read_weights(checkpoint), own)
@@ -188,17 +184,10 @@ def load_in_full(detector: nn.Module, checkpoint: str | Path) -> None:
 def without_prefixes(
     weights: Mapping[str, Tensor], own: Iterable[str]
 ) -> tuple[dict[str, Tensor], str]:
-    """Weights by the names that a detector has for them, where only a known prefix differs.
+    """A file's weights by a detector's ``own`` names where only a known prefix differs; and how.
 
     Where a file holds one weight under several names, the detector's own name wins, then the
-    shortest prefix.
-
-    Args:
-        weights: As a file holds them.
-        own: The detector's names.
-
-    Returns:
-        The weights, unknown names as they were; and what was done, in words, or "".
+    shortest prefix. Unknown names stay as they are. What was done is said in words, or "".
     """
     flat = {name.replace(".", "_"): name for name in own}  # as mmdet 2 names averaged weights
     known = set(flat.values())
@@ -224,10 +213,8 @@ def freeze(detector: nn.Module) -> None:
 
 
 def check_pair(pair: Pair) -> None:
-    """Refuse pairs that would train on nonsense in silence.
-
-    Raises:
-        LabError: if the input normalisation, the classes, or the strides differ.
+    """Raise LabError where input normalisation, classes or strides differ: training would be
+    nonsense.
     """
     ours, theirs = pair.student_head, pair.teacher_head
     if ours.family != theirs.family:
@@ -272,9 +259,8 @@ def check_pair(pair: Pair) -> None:
 def check_teacher_confidence(teacher_scores: Tensor, least: float = 0.05) -> None:
     """Refuse a teacher that scores near nothing: it did not load, or belongs to other images.
 
-    Args:
-        teacher_scores: Class log-odds ``(N, P, K)`` on a batch with objects.
-        least: An untrained focal-loss head gives 0.01 everywhere, a softmax head 1 / (K + 1).
+    Of class log-odds ``(N, P, K)`` on a batch with objects, an untrained focal-loss head gives 0.01
+    everywhere, a softmax head 1 / (K + 1).
     """
     best = teacher_scores.sigmoid().max().item()
     if not best >= least:

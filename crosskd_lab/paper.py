@@ -25,12 +25,8 @@ PAPER = PROJECT / "data" / "paper"
 
 @dataclass(frozen=True)
 class Entry:
-    """A place in the paper.
-
-    Attributes:
-        label: Its name, such as "Eq. (2)".
-        statement: What stands there, in Markdown with LaTeX.
-        target: ``module:name`` of what implements it; None for a table, which is data.
+    """A place in the paper: its ``label`` ("Eq. (2)"), what stands there in Markdown with LaTeX,
+    and the ``target``, ``module:name`` of what implements it; None for a table, which is data.
     """
 
     label: str
@@ -134,10 +130,7 @@ def paper_table(number: int) -> pd.DataFrame:
     """Table 1-8 of the paper, one row a row of the table; ``data/paper/README.md`` has the columns.
 
     AP and its parts in points from 0 to 100, NaN where the paper prints none. Words that the
-    paper leaves out are empty. ``source`` is "paper".
-
-    Raises:
-        LabError: there is no such table, or ``data/paper`` is missing.
+    paper leaves out are empty. ``source`` is "paper". LabError for another number.
     """
     import pandas as pd  # the method itself needs none
 
@@ -154,10 +147,8 @@ def paper_table(number: int) -> pd.DataFrame:
 
 
 def entry(label: str) -> Entry:
-    """The entry of a place in the paper; "eq 2", "Equation (2)" and "Table 3" are understood.
-
-    Raises:
-        LabError: for a place that has none, listing those that have.
+    """The entry of a place; "eq 2", "Equation (2)" and "Table 3" are understood, LabError for
+    others.
     """
     known = {_plain(name): place for name, place in ENTRIES.items()}
     if _plain(label) not in known:

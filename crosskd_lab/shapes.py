@@ -10,12 +10,9 @@ from .errors import LabError
 def expect(tensor: Tensor, spec: str, what: str, **sizes: int) -> dict[str, int]:
     """Check a tensor against ``spec`` and return the sizes bound to its letters.
 
-    Args:
-        tensor: Any tensor.
-        spec: Dimensions separated by blanks: a number must match, a name is bound (and must
-            match where it appears twice or is given in ``sizes``). ``"N C H W"``, ``"P 4"``.
-        what: What the tensor is, in the reader's words, for the message.
-        sizes: Names that are bound already.
+    ``spec`` has dimensions separated by blanks, ``"N C H W"``, ``"P 4"``: a number must match, a
+    name is bound, and must match where it appears twice or is given in ``sizes``. ``what`` is the
+    tensor in the reader's words.
 
     Raises:
         LabError: ``<what>: expected (N, C, H, W) ..., got (2, 3)``.
@@ -36,11 +33,7 @@ def expect(tensor: Tensor, spec: str, what: str, **sizes: int) -> dict[str, int]
 
 
 def expect_same(a: Tensor, b: Tensor, what: str, remedy: str = "") -> None:
-    """Check that two tensors have one shape.
-
-    Raises:
-        LabError: names both shapes and, where given, the remedy.
-    """
+    """Raise LabError with both shapes, and the remedy, unless two tensors have one shape."""
     if a.shape != b.shape:
         raise LabError(
             f"{what}: expected equal shapes, got {tuple(a.shape)} and {tuple(b.shape)}"

@@ -45,10 +45,7 @@ class Taps:
         align: str | Align | Mapping[str, Align] | None = None,
         branches: Sequence[str] = BRANCHES,
     ) -> Predictions:
-        """Cross-head predictions p_hat^s from f_i^s (eq. 2); see :mod:`crosskd_lab.cross_head`.
-
-        Layers are the teacher's; towers of different depth are matched at the prediction end.
-        """
+        """p_hat^s from f_i^s ``(N, C, H, W)`` (eq. 2); see :mod:`crosskd_lab.cross_head`."""
         own = delivered_layer(self.student_head, self.teacher_head, i)
         align = self.teacher_head.defaults.align if align is None else align
         return cross_head(
@@ -59,16 +56,10 @@ class Taps:
 def collect(
     pair: Pair, inputs: Tensor, data_samples: list[Any], tap: str = "post_relu"
 ) -> tuple[Taps, dict[str, Any]]:
-    """Run both detectors on a batch.
+    """Run both detectors on ``(N, 3, H, W)``, normalised as both were trained.
 
-    Args:
-        pair: Student and frozen teacher.
-        inputs: ``(N, 3, H, W)``, normalised as both were trained.
-        data_samples: mmdet's samples with ground truth.
-        tap: Where f_i is read, see :meth:`HeadAdapter.forward_towers`.
-
-    Returns:
-        The taps, and the student's own detection losses from the head's own ``loss_by_feat``.
+    ``tap`` says where f_i is read, see :meth:`HeadAdapter.forward_towers`. With the taps come the
+    student's own detection losses from the head's own ``loss_by_feat``.
     """
     gt_instances, ignored, metas = unpack_gt_instances(data_samples)
     ours, theirs = pair.student_head, pair.teacher_head

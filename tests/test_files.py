@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ from crosskd_lab.files import (
     holder,
     open_folder,
     read_json,
+    sha256,
     sole_writer,
     write_whole,
 )
@@ -213,3 +215,12 @@ def test_what_is_no_file_is_named_at_once(tmp_path):
         with pytest.raises(LabError) as error:
             read_json(tmp_path / name, "delete it")
         assert str(error.value).endswith(f" cannot be read ({why}): delete it")
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")  # the example of FIPS 180
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256(path) == expected
+    path.write_bytes(b"x" * (3 << 20))
+    assert sha256(path) == hashlib.sha256(b"x" * (3 << 20)).hexdigest()

@@ -9,8 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crosskd_lab.runs.measurement import COCO_IMAGES
-from crosskd_lab.runs.scaling import Link
+from crosskd_lab.runs.forecast import COCO_IMAGES, Link
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "plan.md").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from .pair_options import Batch, Data, SkipBad, Split, StudentWeights, TeacherConfig
+from .options import TEACHER, Batch, Data, SkipBad, Split, StudentWeights, TeacherConfig
 
 
 def conflict(
@@ -17,7 +17,7 @@ def conflict(
         list[str],
         typer.Option(
             metavar="NAME_OR_FILE",
-            help="A shipped teacher, a run or a checkpoint. Given again: more curves, to compare.",
+            help=f"{TEACHER} Given again: more curves, to compare.",
         ),
     ],
     student: Annotated[str, typer.Option(metavar="CONFIG", help="Whose assigner gives targets.")],

@@ -7,16 +7,13 @@ from typing import Annotated
 
 import typer
 
+from .options import Saved, SavedConfig
+
 
 def export(
-    saved: Annotated[
-        str,
-        typer.Argument(metavar="RUN_OR_CHECKPOINT", help="A run, a file, or a shipped teacher."),
-    ],
+    saved: Saved,
     out: Annotated[Path, typer.Option(help="The .pth or .safetensors file to write.")],
-    config: Annotated[
-        str | None, typer.Option(help="What a bare checkpoint file was trained with.")
-    ] = None,
+    config: SavedConfig = None,
 ) -> None:
     """Write a detector's weights and config for stock mmdet, which needs nothing of this lab."""
     from ..engine.export import export as write

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from .pair_options import Batch, Data, SkipBad, Split, StudentWeights, Teacher, TeacherConfig
+from .options import TEACHER, Batch, Data, SkipBad, Split, StudentWeights, TeacherConfig
 
 
 def gradients(
-    teacher: Teacher,
+    teacher: Annotated[str, typer.Option(metavar="NAME_OR_FILE", help=TEACHER)],
     student: Annotated[str, typer.Option(metavar="CONFIG", help="The student's config.")],
     data: Data = None,
     teacher_config: TeacherConfig = None,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from .options import Data, RunFolder, Settings, Tensorboard, parse_settings
 
 
 def launch(
@@ -27,21 +28,15 @@ def launch(
     cpus_per_gpu: Annotated[
         int | None, typer.Option(min=1, help="SLURM's, and threads of a process; 8 by default.")
     ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace an entry.")
-    ] = None,
-    data: Annotated[Path | None, typer.Option(help="A COCO-format folder.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run folder; runs/<recipe>-s<seed> by default.")
-    ] = None,
+    settings: Settings = None,
+    data: Data = None,
+    out: RunFolder = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
     port: Annotated[int | None, typer.Option(help="Where processes meet; found by itself.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the command, start nothing.")
     ] = False,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also log for TensorBoard, in the run's folder.")
-    ] = False,
+    tensorboard: Tensorboard = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until the run is over, as a batch job does.")
     ] = False,
@@ -53,7 +48,6 @@ def launch(
     """
     from ..errors import LabError
     from ..runs.launch import launch as start
-    from .train import parse_settings
 
     run = start(
         recipe,
@@ -61,7 +55,7 @@ def launch(
         processes=processes,
         nodes=nodes,
         slurm=slurm,
-        settings=parse_settings(settings or [], tensorboard),
+        settings=parse_settings(settings, tensorboard),
         data=data,
         out=out,
         seed=seed,

@@ -7,34 +7,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .show import Wide, print_table
+from .options import Data, Settings, Wide, parse_settings
+from .show import print_table, write_csv
 
 if TYPE_CHECKING:
-    from ..runs.measurement import Measurement
-    from ..runs.scaling import Link
+    from ..runs.forecast import Link, Measurement
 
-GIGA, GIB = 1e9, 2**30
-# Column of the plan, its title, and how a cell is written; None: as many digits as say something.
-SHOWN: dict[str, tuple[str, str | None]] = {
-    "gpus": ("GPUs", "{:.0f}"),
-    "images": ("images\na step", "{:.0f}"),
-    "rate": ("rate", "{:.3g}"),
-    "steps": ("steps", "{:,.0f}"),
-    "seconds": ("s\na step", "{:.3f}"),
-    "hours": ("hours", None),
-    "gpu_hours": ("GPU-\nhours", None),
-    "efficiency": ("effi-\nciency", "{:.0%}"),
-    "memory": ("GiB\na GPU", "{:.1f}"),
-    "cost": ("cost", None),
+GIGA = 1e9
+# Column of the plan, its title, and how a number is written.
+SHOWN = {
+    "gpus": ("GPUs", "{:.0f}".format),
+    "images": ("images\na step", "{:.0f}".format),
+    "rate": ("rate", "{:.3g}".format),
+    "steps": ("steps", "{:,.0f}".format),
+    "seconds": ("s\na step", "{:.3f}".format),
+    "hours": ("hours", lambda value: _short(value)),
+    "gpu_hours": ("GPU-\nhours", lambda value: _short(value)),
+    "efficiency": ("effi-\nciency", "{:.0%}".format),
+    "memory": ("GiB\na GPU", lambda value: f"{value / 2**30:.1f}"),
+    "cost": ("cost", lambda value: _short(value)),
 }
 
 
 def plan(
     recipe: Annotated[str, typer.Argument(help="paper/..., pocket/... or a config file.")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace an entry.")
-    ] = None,
-    data: Annotated[Path | None, typer.Option(help="A COCO-format folder.")] = None,
+    settings: Settings = None,
+    data: Data = None,
     steps: Annotated[
         int | None, typer.Option(help="Measure so many steps, even if it has been done before.")
     ] = None,
@@ -63,25 +61,20 @@ def plan(
     The first time, the step is measured on this machine's device, with random weights and images
     made in memory, and kept; nothing is downloaded. docs/plan.md says what is assumed.
     """
-    from ..files import write_whole
-    from ..runs.scaling import Link, outlook
-    from .train import parse_settings
+    from ..runs.forecast import Link, outlook
 
     link = Link(GIGA * bandwidth, GIGA * between, latency / 1000, overlap, machine)
-    changed = parse_settings(settings or [])
-    step = _step(recipe, changed, data, steps, step_ms, measured)
+    step = _step(recipe, parse_settings(settings), data, steps, step_ms, measured)
     frame = outlook(step, link, price)
-    shown = [name for name in SHOWN if name in frame and frame[name].notna().any()]
-    rows = [{name: _cell(name, row[name]) for name in shown} for row in frame.to_dict("records")]
+    shown = {name: SHOWN[name] for name in SHOWN if name in frame and frame[name].notna().any()}
+    titles, forms = ({name: pair[at] for name, pair in shown.items()} for at in (0, 1))
     print(f"{step.recipe}: {tell_step(step)}")
     if step.steps and measured is None:
         print("This is kept in data/cache/steps; --steps 5 measures again.")
     print()
-    print_table(rows, {name: SHOWN[name][0] for name in shown}, shown, (), wide)
+    print_table(frame.to_dict("records"), titles, wide=wide, forms=forms)  # type: ignore[arg-type]
     print("\n" + tell_terms(step, link))
-    if csv is not None:
-        write_whole(csv, frame.to_csv(index=False))
-        print(f"wrote {csv}")
+    write_csv(frame, csv)
     if figure is not None:
         from ..report.evidence_figures import scaling_figure
         from ..report.figures import save
@@ -100,7 +93,7 @@ def _step(
 ) -> Measurement:
     """The file's, the given one, the one that is kept, or a new one."""
     from ..errors import LabError
-    from ..runs.measurement import Measurement
+    from ..runs.forecast import Measurement
 
     if sum(given is not None for given in (steps, step_ms, measured)) > 1:
         raise LabError("choose one of --steps (measure), --step-ms (given) and --measured (a file)")
@@ -119,9 +112,8 @@ def _step(
     return step_of(recipe, settings, data, steps)
 
 
-def _cell(name: str, value: float) -> str:
-    form = SHOWN[name][1] or ("{:,.0f}" if value >= 100 else "{:.2f}")
-    return form.format(value / GIB if name == "memory" else value)
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
 def tell_step(step: Measurement) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ..runs.recipes import detectors, listed, teachers
 from ..runs.recipes import methods as known_methods
+from .options import Settings, parse_settings
 
 
 def race(
@@ -38,9 +39,7 @@ def race(
     out: Annotated[Path, typer.Option(help="The race's folder; resumes what is there.")] = Path(
         "runs/race"
     ),
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="For every run.")
-    ] = None,
+    settings: Settings = None,
 ) -> None:
     """Train none / KD / CrossKD / CrossKD+PKD students from one teacher and compare them.
 
@@ -48,10 +47,9 @@ def race(
     teacher's head asks.
     """
     from ..runs.race import check_methods, find_student, find_teacher, run_race
-    from .train import parse_settings
 
     names = method_names(methods)
-    own = parse_settings(settings or [])
+    own = parse_settings(settings)
     check_methods(names)
     find_student(student)
     find_teacher(teacher, own.get("teacher.config"))
@@ -80,12 +78,6 @@ class Board:
     """A live table of the race: a row a student, refreshed as rows of metrics arrive.
 
     Where the output is no terminal, a line a validation is printed instead.
-
-    Args:
-        console: Where to draw.
-        methods: Names of the methods, in order.
-        steps: Steps of each student.
-        seeds: Seeds of each method.
     """
 
     COLUMNS = ("student", "step", "loss", "AP", "L1 to teacher", "L1 to truth", "s/step")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .show import Wide, print_table
+from .options import Csv, Wide
+from .show import print_table, write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ SHOWN = {
 
 def recipes(
     table: Annotated[int | None, typer.Option(help="Only this table of the paper, 1 to 8.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Also write all columns to this file.")] = None,
+    csv: Csv = None,
     wide: Wide = False,
 ) -> None:
     """List the paper's recipes: what each re-makes, what the paper reports, what is still missing.
@@ -37,7 +37,6 @@ def recipes(
     'crosskd-lab plan RECIPE' has measured on a GPU, and not guessed where it has not.
     """
     from ..errors import LabError
-    from ..files import write_whole
     from ..runs.recipes import recipes as listed
 
     frame = with_hours(listed())
@@ -45,19 +44,15 @@ def recipes(
         frame = frame[frame["table"] == table]
         if frame.empty:
             raise LabError(f"no recipe belongs to table {table}: the paper has Tables 1 to 8")
-    rows = [{name: _cell(row[name]) for name in SHOWN} for row in frame.to_dict("records")]
-    numbers = ("AP", "epochs", "images", "gpu_hours")
-    print_table(rows, SHOWN, numbers, ("images", "epochs", "gpu_hours", "student", "teacher"), wide)
+    drop = ("images", "epochs", "gpu_hours", "student", "teacher")
+    print_table(frame.to_dict("records"), SHOWN, drop, wide)
     print(_footnote(frame))
-    if csv is not None:
-        write_whole(csv, frame.to_csv(index=False))
-        print(f"wrote {csv}")
+    write_csv(frame, csv)
 
 
 def with_hours(frame: pd.DataFrame) -> pd.DataFrame:
     """The recipes with ``gpu_hours`` and ``measured_on``, both empty where no step was measured."""
-    from ..runs.measurement import newest
-    from ..runs.scaling import paper_gpu_hours
+    from ..runs.forecast import newest, paper_gpu_hours
 
     steps = [newest(name) for name in frame["recipe"]]
     pairs = zip(steps, frame["images"], strict=True)
@@ -74,11 +69,3 @@ def _footnote(frame: pd.DataFrame) -> str:
     if frame["gpu_hours"].isna().any():
         said.append("GPU-hours –: no step measured on a GPU yet; 'crosskd-lab plan RECIPE' does.")
     return "\n".join(said)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None or value != value:
-        return "–"
-    return f"{value:.1f}" if isinstance(value, float) else str(value)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .show import Wide, print_table
+from .options import Csv, Wide
+from .show import print_table, write_csv
 
 SHOWN = {
     "source": "source",
@@ -24,7 +26,7 @@ def results(
     table: Annotated[int, typer.Argument(min=1, max=8, help="The paper's table, 1 to 8.")] = 1,
     metric: Annotated[str, typer.Option(help="AP, AP50, AP75, APS, APM or APL.")] = "AP",
     runs: Annotated[Path, typer.Option(help="Folder of your runs.")] = Path("runs"),
-    csv: Annotated[Path | None, typer.Option(help="Also write all columns to this file.")] = None,
+    csv: Csv = None,
     wide: Wide = False,
     page: Annotated[
         Path | None, typer.Option(help="Instead, write all that is recorded to this file (.md).")
@@ -46,20 +48,17 @@ def results(
         print(f"wrote {page}")
         return
     frame = compared(table, metric, runs=runs)
-    rows = []
-    for row in frame.to_dict("records"):
+    rows = frame.to_dict("records")
+    for row in rows:
+        row |= {key: "" for key in ("study", "method", "variant") if not isinstance(row[key], str)}
         stale = " *" if isinstance(row["stale"], str) and row["stale"] else ""
-        cells = {name: _word(row[name]) for name in ("source", "study", "method", "variant")}
-        cells["n"] = "" if row["n"] != row["n"] else f"{row['n']:.0f}"
-        cells["mean"] = points(row["mean"], row["half_width"]) + stale
-        cells["difference"] = points(row["difference"], row["difference_half_width"], "+")
-        rows.append(cells)
+        row["mean"] = points(row["mean"], row["half_width"]) + stale
+        row["difference"] = points(row["difference"], row["difference_half_width"], "+")
+    numbers: dict[str, Callable[[Any], str]] = {
+        "n": lambda n: "" if n != n else f"{n:.0f}",
+        "mean": str,
+        "difference": str,
+    }
     title = f"Table {table}: {metric} in points"
-    print_table(rows, SHOWN, ("n", "mean", "difference"), ("study", "n", "variant"), wide, title)
-    if csv is not None:
-        write_whole(csv, frame.to_csv(index=False))
-        print(f"wrote {csv}")
-
-
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    print_table(rows, SHOWN, ("study", "n", "variant"), wide, title, numbers)
+    write_csv(frame, csv)

@@ -8,15 +8,15 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from .show import Wide, print_table
+from .options import Csv, Wide
+from .show import print_table, write_csv
 
 SHOWN = ("run", "method", "options", "seed", "status", "AP", "AP50", "APS", "APM", "APL", "created")
-Folder = Annotated[Path | None, typer.Option(metavar="FOLDER")]
 
 
 def runs(
     root: Annotated[Path, typer.Argument(help="Folder that holds run folders.")] = Path("runs"),
-    csv: Annotated[Path | None, typer.Option(help="Also write all columns to this file.")] = None,
+    csv: Csv = None,
     wide: Wide = False,
     compare: Annotated[
         bool, typer.Option("--compare", help="One line a method: mean AP, interval, seeds.")
@@ -35,7 +35,6 @@ def runs(
         return
     from ..engine.record import runs_frame
     from ..errors import LabError
-    from ..files import write_whole
 
     frame = runs_frame(root)
     if frame.empty:
@@ -44,12 +43,8 @@ def runs(
         )
     shown = _compared(frame) if compare else frame[[name for name in SHOWN if name in frame]]
     names = {name: name for name in map(str, shown.columns)}
-    numbers = [name for name in names if pd.api.types.is_numeric_dtype(shown[name])]
-    rows = [{name: _cell(row[name]) for name in names} for row in shown.to_dict("records")]
-    print_table(rows, names, numbers, ("created", "APL", "APM", "APS", "AP50"), wide)
-    if csv is not None:
-        write_whole(csv, (shown if compare else frame).to_csv(index=False))
-        print(f"wrote {csv}")
+    print_table(shown.to_dict("records"), names, ("created", "APL", "APM", "APS", "AP50"), wide)
+    write_csv(shown if compare else frame, csv)
 
 
 def _compared(frame: pd.DataFrame) -> pd.DataFrame:
@@ -62,19 +57,12 @@ def _compared(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _steer(tail: Path | None, stop: Path | None, resume: Path | None) -> None:
     from ..runs.processes import Run
+    from ..runs.watch import describe, gpu_use
 
     run = Run.open(tail or stop or resume or "")
     if stop:
         run.stop()
     if resume:
         run.resume()
-    from ..runs.watch import describe, gpu_use
-
     print(f"{run.folder}: {describe(run.state(), run.reason)}")
     print("\n".join(filter(None, (gpu_use(), run.tail(20)))))
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "–" if value != value else f"{value:.1f}"
-    return str(value)

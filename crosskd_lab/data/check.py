@@ -42,14 +42,9 @@ Fault = tuple[str, str] | None  # what is wrong with a record: kind and detail
 
 @dataclass(frozen=True)
 class Problem:
-    """One bad record.
+    """One bad record: its ``kind`` in two or three words, for counting, and the ``detail`` in full.
 
-    Attributes:
-        kind: what is wrong in two or three words, for counting.
-        part: the list of the document it is in, "images" or "annotations".
-        index: its position there, from 0.
-        record: the record in words.
-        detail: what is wrong with it in full.
+    It is the ``index``-th, from 0, of ``part`` "images" or "annotations"; ``record`` in words.
     """
 
     kind: str
@@ -271,8 +266,7 @@ class Report:
     """What a check found.
 
     Attributes:
-        split: what was checked.
-        problems: the bad records.
+        split, problems: what was checked, and the bad records.
         images, boxes: how many the annotation file has.
         images_kept, boxes_kept: how many are left without the bad records; the boxes of an image
             that is left out are left out with it.
@@ -341,15 +335,7 @@ def clean(
     The file's name has a mark of its content, so what it says never changes: images that are put
     right, or others beside equal annotations, are another file.
 
-    Args:
-        root: folder of the set; nothing is written there.
-        split: "train", "val" or "test".
-        out: folder for the annotation file, which is written only if it differs from the set's.
-        skip_bad: leave bad records out instead of raising.
-        read_images: as in `check`.
-
-    Raises:
-        LabError: as `check`; `out` is inside the set.
+    As `check`; that file is written only if it differs from the set's, never inside the set.
     """
     found = find_split(root, split)
     report, document = checked(found, skip_bad, read_images)

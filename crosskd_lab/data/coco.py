@@ -38,9 +38,7 @@ class Split:
 def find_split(root: str | Path, split: str) -> Split:
     """Find the annotation file and the image folder of "train", "val", "test" or the like.
 
-    Raises:
-        LabError: no layout of `LAYOUTS` fits (the line lists what was looked for), or a folder
-            may not be read.
+    LabError where no layout of `LAYOUTS` fits, listing what was looked for, or none may be read.
     """
     root = Path(root)
     tried = []
@@ -58,11 +56,7 @@ def find_split(root: str | Path, split: str) -> Split:
 
 
 def find_splits(root: str | Path) -> list[Split]:
-    """The splits among train, val and test that a folder has.
-
-    Raises:
-        LabError: it has none.
-    """
+    """The splits among train, val and test that a folder has; LabError for none."""
     found, missing = [], []
     for name in ("train", "val", "test"):
         try:
@@ -75,14 +69,11 @@ def find_splits(root: str | Path) -> list[Split]:
 
 
 def read_document(annotations: str | Path) -> Document:
-    """Parse an annotation file and check what every use of it needs.
+    """Parse an annotation file and check what every use of it needs; LabError where it is lacking.
 
     Returns:
         The document with lists "images" and "annotations" of unchecked entries, and a list
         "categories" that is not empty and has distinct "id" (`is_id`) and "name" (`is_name`).
-
-    Raises:
-        LabError: the file is missing, no valid JSON or not such a document.
     """
     path = Path(annotations)
     document = read_json(path, "give a COCO annotation file", int)
@@ -96,11 +87,7 @@ def read_document(annotations: str | Path) -> Document:
 
 
 def read_classes(annotations: str | Path) -> tuple[str, ...]:
-    """The class names of an annotation file in the order of their category ids.
-
-    Raises:
-        LabError: as `read_document`.
-    """
+    """The class names of an annotation file in the order of their category ids."""
     return tuple(c["name"] for c in sorted_categories(read_document(annotations)))
 
 
@@ -147,8 +134,7 @@ def shown(text: str) -> str:
 def write_document(split: Split, out: str | Path, stem: str, document: Document) -> Split:
     """Write a changed document of a split as `out`/{stem}.json; returns the split with that file.
 
-    Raises:
-        LabError: `out` is inside the set, where nothing is ever written.
+    LabError where `out` is inside the set, where nothing is ever written.
     """
     out = Path(out)
     own = {folder.resolve() for folder in (split.images, split.annotations.parent)}
@@ -178,9 +164,8 @@ _ORIENTATION = 0x0112  # the EXIF tag; 1: upright
 def read_pixels(path: Path) -> NDArray[np.uint8]:
     """The pixels (H, W, 3) RGB that a training gets from an image file.
 
-    Raises:
-        LabError: OpenCV cannot decode the file or would not turn it upright, or it is cut short
-            (Pillow tells; OpenCV may fill the rest with grey).
+    LabError where OpenCV cannot decode the file or would not turn it upright, or it is cut short
+    (Pillow tells; OpenCV may fill the rest with grey).
     """
     import cv2  # not above: whoever only reads records does without it
 

@@ -23,18 +23,12 @@ def extract(archive: str | Path, root: str | Path, folder: str, limit: int = 0) 
     """Unpack the one folder ``folder`` that a zip file holds to ``root``/``folder``.
 
     All members are examined before the first byte is written. The folder appears when it is whole:
-    every member's CRC-32 has been checked by then.
-
-    Args:
-        archive: The zip file.
-        root: Where the folder comes to be.
-        folder: Its name.
-        limit: Most bytes that may come out; by default twenty times the zip file's.
+    every member's CRC-32 has been checked by then. At most ``limit`` bytes come out; by default
+    twenty times the zip file's.
 
     Raises:
         LabError: the folder exists, the file is damaged or no zip file, a member would leave the
-            folder or is a link or a device, more would come out than the limit, or the disk has no
-            room for it.
+            folder or is a link or a device, more would come out, or the disk has no room for it.
     """
     archive, root = Path(archive), Path(root)
     target, draft = root / folder, root / f".{folder}.part"
@@ -91,13 +85,10 @@ MIRROR = "http://images.cocodataset.org"
 
 @dataclass(frozen=True)
 class Part:
-    """One zip file of COCO 2017.
+    """One zip file of COCO 2017: its path below the mirror, and the folder that it unpacks to.
 
-    Attributes:
-        path: Below the mirror.
-        folder: What it unpacks to.
-        gigabytes: About its size, as the publisher says; photographs do not get smaller in a zip.
-        images: How many photographs the folder has.
+    ``gigabytes`` is about its size, as the publisher says (photographs do not get smaller in a
+    zip), ``images`` how many the folder has.
     """
 
     path: str
@@ -127,7 +118,6 @@ def get_coco(
     """COCO 2017 in ``root``: ``annotations/``, ``train2017/``, ``val2017/``; what is there is kept.
 
     Args:
-        root: The set's folder.
         splits: "train", "val" or both.
         source: A folder with the zip files; then nothing is fetched, and they stay.
         mirror: Address with the same paths as the publisher's.
@@ -164,11 +154,7 @@ def _get_coco(root: Path, splits: Sequence[str], source: str | Path | None, mirr
 
 
 def _complete(root: Path, part: Part, splits: Sequence[str]) -> bool:
-    """Whether the folder is there in whole.
-
-    Raises:
-        LabError: it is there in part.
-    """
+    """Whether the folder is there in whole; LabError where it is there in part."""
     folder = root / part.folder
     if not folder.exists():
         return False
@@ -198,14 +184,13 @@ def get_teacher(
     source: str | Path | None = None,
     mirror: str = ZOO,
 ) -> Path:
-    """The file of a public teacher, fetched unless it is there, and checked either way.
+    """The file of a teacher of ``PUBLIC``, fetched to ``folder`` unless it is there, checked either
+    way.
 
     Nothing of the file is executed or even unpickled here; whoever loads it later reads weights
     only (``crosskd_lab.stack.checkpoints``).
 
     Args:
-        name: Of ``PUBLIC``.
-        folder: Where to keep it.
         source: A folder that has the file; then nothing is fetched, and the file is copied.
         mirror: Address with the same paths as the model zoo's ``mmdetection/v2.0``.
 
@@ -233,11 +218,7 @@ def get_teacher(
 
 
 def digits(name: str) -> str:
-    """The eight digits of a SHA-256 at the end of a file name of the model zoo, ``x-dd12f847.pth``.
-
-    Raises:
-        LabError: it has none.
-    """
+    """The eight digits of a SHA-256 that end a file name of the model zoo, ``x-dd12f847.pth``."""
     found = re.search(r"-([0-9a-f]{8})\.pth$", name)
     if not found:
         raise LabError(f"{name} names no checksum: give a file of MMDetection's model zoo")

@@ -43,13 +43,10 @@ _CAPTION, _GAP, _FONT = 20, 6, 13
 
 @dataclass(frozen=True)
 class Sample:
-    """An image and its boxes.
+    """An image file and its boxes.
 
-    Attributes:
-        path: the image file.
-        boxes: (k, 4) as (x, y, width, height) in pixels.
-        labels: (k,) positions in the classes in order of category ids.
-        names: the k class names.
+    ``boxes`` (k, 4) are (x, y, width, height) in pixels, ``labels`` (k,) positions in ``names``,
+    the classes in order of category ids.
     """
 
     path: Path
@@ -59,26 +56,18 @@ class Sample:
 
 
 def subset(split: Split, out: str | Path, count: int, seed: int = 0) -> Split:
-    """Write the annotations of `count` good images as `out`/{split}_{count}_{seed}.json.
+    """Write the annotations of `count` good images as `out`/{split}_{count}_{seed}.json; that
+    split.
 
-    Fewer images of a seed are a part of more of them. The image files stay where they are.
-
-    Returns:
-        The split with the new annotation file.
-
-    Raises:
-        LabError: the split has fewer good images, or `out` is inside the set.
+    Fewer images of a seed are a part of more of them. The image files stay where they are. LabError
+    where the split has fewer good images, or `out` is inside the set.
     """
     document = _chosen(split, count, seed)
     return write_document(split, out, f"{split.name}_{count}_{seed}", document)
 
 
 def sample(root: str | Path, split: str, count: int = 12, seed: int = 0) -> list[Sample]:
-    """`count` good images of a split, chosen by `seed`, with their boxes.
-
-    Raises:
-        LabError: there is no such split, or it has fewer good images.
-    """
+    """`count` good images of a split, chosen by `seed`, with their boxes; LabError for too few."""
     found = find_split(root, split)
     document = _chosen(found, count, seed)
     labels = {c["id"]: k for k, c in enumerate(sorted_categories(document))}
@@ -98,14 +87,7 @@ def sample(root: str | Path, split: str, count: int = 12, seed: int = 0) -> list
 
 
 def draw_samples(root: str | Path, split: str, count: int = 12, seed: int = 0) -> NDArray[np.uint8]:
-    """A contact sheet of `count` images with their boxes and class names.
-
-    Returns:
-        The sheet (H, W, 3) RGB.
-
-    Raises:
-        LabError: as `sample`, or an image cannot be decoded.
-    """
+    """A contact sheet (H, W, 3) RGB of `count` images with their boxes and class names."""
     tiles = [_tile(one) for one in sample(root, split, count, seed)]
     columns = math.ceil(math.sqrt(count))
     rows = [tiles[start : start + columns] for start in range(0, count, columns)]

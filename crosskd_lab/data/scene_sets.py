@@ -30,6 +30,7 @@ from ..files import (
     parse_json,
     read_file,
     read_json,
+    sha256,
     sole_writer,
     usable_cores,
     write_whole,
@@ -45,11 +46,7 @@ CHUNK = 16  # items handed over at a time; fewer than this are not worth a proce
 def ordered_map(
     work: Callable[[Item], Result], items: Sequence[Item], processes: int
 ) -> Iterator[Result]:
-    """Yield `work(item)` in the order of the items, from fresh (spawned) processes if several.
-
-    Raises:
-        LabError: a process was killed or could not start.
-    """
+    """Yield `work(item)` in the order of the items, from fresh (spawned) processes if several."""
     processes = min(processes, len(items) // CHUNK)
     if processes < 2:
         yield from map(work, items)
@@ -88,11 +85,7 @@ Manifest = dict[str, Any]
 
 
 def verify_scenes(out: str | Path) -> list[str]:
-    """What is missing or changed in a set of `write_scenes`, one line each; empty if it is whole.
-
-    Raises:
-        LabError: `out` has no manifest of ours.
-    """
+    """What is missing or changed in a set of `write_scenes`, one line each; empty if whole."""
     out = Path(out)
     manifest = _read_manifest(out)
     if manifest is None:
@@ -115,11 +108,8 @@ def is_whole(out: Path, parameters: dict[str, Any]) -> bool:
 def data_checksum(root: str | Path) -> str:
     """A short stable name for the data of a COCO-format folder, for the record of a run.
 
-    It is the hash of the annotation files, `root/annotations/*.json`, by name and content. Images
-    are not read.
-
-    Raises:
-        LabError: there are none, or one may not be read.
+    It is the hash of the annotation files, `root/annotations/*.json`, by name and content; images
+    are not read. LabError where there are none, or one may not be read.
     """
     try:
         files = sorted(f for f in Path(root).glob("annotations/*.json") if f.is_file())
@@ -134,8 +124,7 @@ def data_checksum(root: str | Path) -> str:
 def begin(out: Path, parameters: dict[str, Any]) -> Manifest:
     """Take possession of a folder: its manifest, without checksums until the set is whole.
 
-    Raises:
-        LabError: the folder holds anything but scenes of the same parameters.
+    LabError where the folder holds anything but scenes of the same parameters.
     """
     held = _read_manifest(out)
     if held is None:
@@ -178,11 +167,6 @@ def read_listing(listing: Path) -> list[Line]:
     except (LabError, ValueError, KeyError, TypeError):
         pass
     return lines
-
-
-def sha256(file: Path) -> str:
-    """The sha256 of a file's content, in hexadecimal."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def holds(file: Path, checksum: str) -> bool:
@@ -231,7 +215,7 @@ def write_scenes(
     seed: int = 0,
     processes: int | None = None,
 ) -> Path:
-    """Write a set of synthetic scenes, or complete one that was stopped or damaged.
+    """Write a set of synthetic scenes, or complete one that was stopped or damaged; `out`.
 
     Where another process is at it, wait for that one's end.
 
@@ -241,9 +225,6 @@ def write_scenes(
         train: number of images; so are `val` and `test`. A split of 0 images is not written.
         seed: 0 or more; other seeds give other scenes.
         processes: how many draw side by side, by default one a CPU core. It changes no byte.
-
-    Returns:
-        `out` as a path.
 
     Raises:
         LabError: `out` holds anything else or cannot be written, a parameter is out of range, a

@@ -86,17 +86,10 @@ CLASSES: tuple[str, ...] = tuple(OUTLINES)
 def place(
     rings: tuple[Ints, ...], centre: tuple[int, int], radius: int, aspect: int, angle: int
 ) -> list[Ints]:
-    """Squeeze, turn, scale and move an outline.
+    """Squeeze, turn, scale and move an outline: rings of points (n, 2) as (x, y) in 1/64 pixel.
 
-    Args:
-        rings: closed rings of points (n, 2) as (x, y), drawn for radius `RADIUS`.
-        centre: (x, y) in 1/64 pixel.
-        radius: in 1/64 pixel.
-        aspect: height over width before turning, in 1/256.
-        angle: in 1/1024 turn.
-
-    Returns:
-        Rings of points (n, 2) as (x, y) in 1/64 pixel.
+    `rings` are closed, drawn for radius `RADIUS`; `centre` (x, y) and `radius` in 1/64 pixel;
+    `aspect` is height over width before turning, in 1/256; `angle` in 1/1024 turn.
     """
     sin, cos = _sin_cos(angle)
     placed = []
@@ -129,14 +122,9 @@ def _crossings(rings: list[Ints], rows: int) -> tuple[Ints, Ints]:
 
 
 def coverage(rings: list[Ints], window: Window) -> Ints:
-    """How many of the 4 x 4 samples of each pixel lie inside the rings (even-odd rule).
+    """How many of the 4 x 4 samples of each pixel lie inside the rings (even-odd rule), 0 to 16.
 
-    Args:
-        rings: closed rings of points (n, 2) as (x, y) in 1/64 pixel.
-        window: the pixel rows and columns to fill.
-
-    Returns:
-        Counts (height, width) of the window, 0 to 16.
+    `rings` are points (n, 2) as (x, y) in 1/64 pixel; (height, width) of the window of pixels.
     """
     top, left = window[0].start, window[1].start
     height, width = window[0].stop - top, window[1].stop - left
@@ -214,13 +202,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Scene:
-    """An image and what can be seen in it.
+    """An image (S, S, 3) RGB and what can be seen in it.
 
-    Attributes:
-        image: (S, S, 3) RGB.
-        boxes: (k, 4) as (x, y, width, height) in pixels, tight around the visible pixels.
-        labels: (k,) positions in `CLASSES`.
-        areas: (k,) visible pixels.
+    `boxes` (k, 4) are (x, y, width, height) in pixels, tight around the visible ones, whose number
+    is in `areas` (k,); `labels` (k,) are positions in `CLASSES`.
     """
 
     image: Image
@@ -354,13 +339,8 @@ def check_size(size: int) -> None:
 def draw_scene(rng: Generator, size: int = 160, look: Look | None = None) -> Scene:
     """Draw a scene with at least one visible object; an attempt without one is drawn again.
 
-    Args:
-        rng: all chance comes from here; `generator(seed, split, index)` for the data set's own.
-        size: side S in pixels.
-        look: difficulty, the data set's own by default.
-
-    Raises:
-        LabError: `size` is out of range.
+    All chance comes from `rng`; `generator(seed, split, index)` for the data set's own. `size` is
+    the side S in pixels, LabError out of range.
     """
     check_size(size)
     while True:
@@ -370,13 +350,9 @@ def draw_scene(rng: Generator, size: int = 160, look: Look | None = None) -> Sce
 
 
 def single_shape(rng: Generator, size: int = 80) -> tuple[Image, int]:
-    """Draw one whole shape with the scenes' look, for learning to tell the classes apart.
+    """One whole shape with the scenes' look, for learning to tell the classes apart.
 
-    Returns:
-        The image (size, size, 3) RGB and its label, a position in `CLASSES`.
-
-    Raises:
-        LabError: `size` is out of range.
+    The image (size, size, 3) RGB and its label, a position in `CLASSES`.
     """
     check_size(size)
     look = Look()

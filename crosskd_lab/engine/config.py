@@ -46,7 +46,7 @@ def load_experiment(
     seed: int | None = None,
     skip_bad: bool = False,
 ) -> Config:
-    """Read an experiment and complete it.
+    """Read an experiment and complete it: a config from which ``train`` can start.
 
     Args:
         name: A config file, or its path below ``configs/`` without the suffix
@@ -57,9 +57,6 @@ def load_experiment(
             config's too.
         seed: Seed of weights, order and augmentation; 0, or that of a run whose config is named.
         skip_bad: Leave broken records of the set out (and say so) instead of refusing it.
-
-    Returns:
-        A config from which :func:`crosskd_lab.engine.train.train` can start.
 
     Raises:
         LabError: for an unknown config, key or data folder.
@@ -109,11 +106,8 @@ def _finish(cfg: Config, settings: dict[str, Any], engine: dict[str, Any]) -> No
 def _keep_schedule(cfg: Config, data: str | Path | None, skip_bad: bool) -> None:
     """mmdet's own loaders, epochs and optimiser, measured and logged as all of our runs are.
 
-    Args:
-        cfg: A stock detector's config, or an experiment with such a student (the paper's recipes).
-        data: Folder of a COCO-format set instead of the config's; the files, the classes and the
-            heads become its own.
-        skip_bad: As for :func:`load_experiment`.
+    ``cfg`` is a stock detector's, or an experiment with such a student (the paper's recipes). Where
+    another set is named, files, classes and heads become its own.
     """
     if "train_dataloader" not in cfg:
         raise LabError(f"{cfg.filename} has neither a schedule nor mmdet's train_dataloader")
@@ -173,15 +167,8 @@ def _once_more(
 
 
 def sound_split(root: Path, split: str, skip_bad: bool) -> Split:
-    """A split of a set, checked, and without its bad records where they are to be left out.
-
-    Args:
-        root: The set's folder.
-        split: "train", "val" or "test".
-        skip_bad: Leave broken records out (and say so) instead of refusing the set.
-
-    Raises:
-        LabError: for a set that cannot be used.
+    """A split ("train", "val" or "test") of a set, checked, and without its bad records if they are
+    to be skipped; LabError for a set that cannot be used.
     """
     cache = PROJECT / "data" / "cache" / data_checksum(root)
     sound, report = clean(root, split, cache, skip_bad=skip_bad)

@@ -77,11 +77,9 @@ class NamedSet(CocoDataset):
 
 @DATASETS.register_module()
 class Draws:
-    """A detection set indexed by draw number.
+    """A detection set, or the config of one, indexed by draw number.
 
-    Args:
-        dataset: Config of the set, or the set itself.
-        seed: Decides the permutation of every epoch and the augmentation of every draw.
+    The ``seed`` decides the permutation of every epoch and the augmentation of every draw.
     """
 
     def __init__(self, dataset: Any, seed: int = 0) -> None:

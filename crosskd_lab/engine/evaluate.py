@@ -39,12 +39,8 @@ class Saved:
 
 
 def find_saved(name: str | Path, config: str | Path | None = None) -> Saved:
-    """The detector that a run folder, a shipped teacher's name or a checkpoint file stands for.
-
-    Args:
-        name: A run's folder (its last checkpoint is taken), a name in ``data/teachers``, or a
-            ``.safetensors`` or ``.pth`` file.
-        config: The file's config; a run and a shipped teacher bring their own.
+    """The detector that a run folder (its last checkpoint), the name of a shipped teacher, or a
+    checkpoint file with its ``config`` stands for.
 
     Raises:
         LabError: if there is no such thing, a run has no checkpoint yet, or a file no config.
@@ -70,7 +66,9 @@ def evaluate(
     split: str = "val",
     skip_bad: bool = False,
 ) -> dict[str, float]:
-    """AP of a detector on a split.
+    """AP, AP50, AP75, APS, APM, APL of a detector on a split, in points.
+
+    Those that the set cannot measure, because no object has such an area, are left out.
 
     Args:
         config: A detector's or an experiment's config (then its student is meant), or a run's.
@@ -78,10 +76,6 @@ def evaluate(
         data: Folder of a COCO-format set; the config's own by default.
         split: "train", "val" or "test".
         skip_bad: Leave broken records out instead of refusing the set.
-
-    Returns:
-        AP, AP50, AP75, APS, APM, APL in points, without those that the set cannot measure because
-        no object has such an area.
 
     Raises:
         LabError: for a set that does not fit the detector, or weights that do not.
@@ -116,16 +110,8 @@ def split_settings(
 ) -> tuple[Path, dict[str, Any]]:
     """Annotation file and dataset config of a split, labelled in the order of the classes.
 
-    Args:
-        cfg: A detector's config with ``data``, or with mmdet's ``val_dataloader``, whose pipeline
-            then reads the images.
-        classes: The detector's; None for the set's own.
-        data: Folder of a COCO-format set; the config's own by default.
-        split: "train", "val" or "test".
-        skip_bad: Leave broken records out (and say so) instead of refusing the set.
-
-    Raises:
-        LabError: for a set that cannot be used, or a config that does not say how images are read.
+    As for :func:`evaluate`. ``cfg`` has ``data``, or mmdet's ``val_dataloader``, whose pipeline
+    then reads the images; ``classes`` None takes the set's own.
     """
     ours = cfg.get("data")
     if not ours and "val_dataloader" not in cfg:

@@ -27,18 +27,15 @@ SUFFIXES = (".pth", ".safetensors")
 def export(
     saved: str | Path, out: str | Path, config: str | Path | None = None
 ) -> tuple[Path, Path]:
-    """Write a detector's weights, and the config that builds it in stock mmdet.
+    """Write a detector's weights, and the config that builds it in stock mmdet; both files.
 
-    Both kinds of file also hold the class names; ``mmdet.apis.init_detector(config, checkpoint)``
-    opens the ``.pth`` one.
+    Both also hold the class names; ``mmdet.apis.init_detector(config, checkpoint)`` opens a
+    ``.pth``.
 
     Args:
         saved: A run's folder, a shipped teacher's name or a checkpoint.
         out: The ``.pth`` or ``.safetensors`` file to write; the config goes beside it as ``.py``.
         config: What a bare checkpoint was trained with.
-
-    Returns:
-        The checkpoint and the config that were written.
 
     Raises:
         LabError: for another suffix, files that are there already, or weights that do not fit.

@@ -34,8 +34,7 @@ FORMS: dict[str, tuple[AssignBatch, DenseLosses]] = {
 class FastForm:
     """What ``head.detection_losses`` does, for all images and levels at once.
 
-    Args:
-        head: The adapter of a head that :func:`why_reference` finds nothing against.
+    ``head`` is the adapter of a head that :func:`why_reference` finds nothing against.
     """
 
     def __init__(self, head: HeadAdapter) -> None:
@@ -72,7 +71,6 @@ def quicken(model: Any, precision: str = "fp32", compiled: bool = True) -> Any:
     model anew for the reference.
 
     Args:
-        model: A Distiller, on its device or not yet.
         precision: "fp32"; or "bf16", which keeps activations in bf16 and weights in float32.
         compiled: In bf16 on a GPU, compile what :mod:`crosskd_lab.hot` marks.
 

@@ -47,8 +47,7 @@ def record_stop(folder: str | Path, reason: str) -> None:
 def record_fault(folder: str | Path, error: BaseException) -> None:
     """Close the record of a run that met an error, in whichever of its processes.
 
-    A fault of its own makes it "failed", and it would only fail again; a lost peer makes it
-    "stopped".
+    A fault of its own makes it "failed", and it would only fail again; a lost peer "stopped".
     """
     folder = Path(folder)
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -188,13 +187,10 @@ class MethodState(Hook):
         }
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Move them back, if this run has the same ones; refuse weights that do not fit.
+        """Move them back, if this run has the same ones.
 
-        mmengine itself would pass over what does not fit with a line in its log.
-
-        Raises:
-            LabError: if the detector's weights are not exactly these, or a run would be resumed
-                with another teacher.
+        LabError where the detector's weights are not exactly these (mmengine itself would pass over
+        them with a line in its log), or the run had another teacher.
         """
         kept = checkpoint.get("distillation", {})
         then, now = kept.get("teacher"), _teacher_id(runner.model)
@@ -230,11 +226,7 @@ def _expect_shapes(weights: dict[str, Any], expected: dict[str, Any]) -> None:
 
 @HOOKS.register_module()
 class RunMetrics(Hook):
-    """Writes the run's metrics and tells listeners of every row.
-
-    Args:
-        every: Steps between rows of training losses.
-    """
+    """Writes the run's metrics (losses ``every`` so many steps) and tells listeners each row."""
 
     priority = "LOW"
 

@@ -32,16 +32,14 @@ NAMES = ("AP", "AP50", "AP75", "APS", "APM", "APL")
 def average_precision(
     truth: COCO, detections: list[dict], areas: tuple[float, float] = (32, 96)
 ) -> dict[str, float]:
-    """COCO AP of a list of detections.
+    """COCO AP of a list of detections: the names in ``NAMES`` in points (0 ... 100).
+
+    Those that cannot be measured because no object has such an area are left out.
 
     Args:
         truth: The annotations.
         detections: COCO's result format: image_id, category_id, bbox (xywh), score.
         areas: Sides, in pixels, of the squares that part small, medium and large objects.
-
-    Returns:
-        The names in ``NAMES`` in points (0 ... 100), without those that cannot be measured because
-        no object has such an area.
     """
     with redirect_stdout(io.StringIO()):
         if detections:
@@ -62,12 +60,7 @@ def average_precision(
 
 @METRICS.register_module()
 class BoxAP(BaseMetric):
-    """AP of a detector on a COCO-format set.
-
-    Args:
-        annotations: The annotation file.
-        areas: See :func:`average_precision`.
-    """
+    """AP of a detector on a COCO-format set; areas as for :func:`average_precision`."""
 
     default_prefix = None
 
@@ -100,46 +93,33 @@ class BoxAP(BaseMetric):
 
 
 def l1_distance(scores: Tensor, reference: Tensor, num_pos: float) -> float:
-    """L1 distance between two score maps, per positive location.
+    """L1 distance between two score maps ``(N, P, K)``, per positive location.
 
     The sum of absolute differences over locations and classes, divided by the number of
-    positives. The paper plots an 'average L1 distance' without naming its denominator; a mean over
-    all locations would be the same curve on a scale that shrinks with the share of background.
-
-    Args:
-        scores: ``(N, P, K)`` in [0, 1].
-        reference: ``(N, P, K)`` in [0, 1].
-        num_pos: Positive locations in the batch; 0 counts as 1.
+    positives (0 counts as 1). The paper plots an 'average L1 distance' without naming its
+    denominator; a mean over all locations would be the same curve on a scale that shrinks with the
+    share of background.
     """
     return float((scores - reference).abs().sum() / max(num_pos, 1.0))
 
 
 def l1_parts(scores: Tensor, reference: Tensor, positive: Tensor) -> tuple[float, float]:
-    """The sum of absolute differences at positive locations, and that at all others.
+    """The sum of absolute differences at ``positive`` locations ``(N, P)``, and that at all others.
 
-    Together they are what :func:`l1_distance` adds up. Background is nearly all of an image, and
-    its target is 0 in every class: the second sum is the student's scores there, so a student that
-    scores background low has a small distance wherever the objects are.
-
-    Args:
-        scores: ``(N, P, K)`` in [0, 1].
-        reference: ``(N, P, K)`` in [0, 1].
-        positive: ``(N, P)``, boolean: which locations the student's assigner made positive.
+    Together they are what :func:`l1_distance` adds up, of scores ``(N, P, K)``. Background is
+    nearly all of an image, and its target is 0 in every class: the second sum is the student's
+    scores there, so a student that scores background low has a small distance wherever the objects
+    are.
     """
     apart = (scores - reference).abs().sum(-1)
     return float(apart[positive].sum()), float(apart[~positive].sum())
 
 
 class ScoreDistances:
-    """Measures L1(p^s, p^t) and L1(p^s, p^gt) on a fixed sample of images.
+    """Measures L1(p^s, p^t) and L1(p^s, p^gt) on a fixed sample of preprocessed images.
 
     The teacher is frozen, so its scores are computed once and kept. So is the answer of an
-    assigner that looks at no predictions.
-
-    Args:
-        pair: Student and teacher.
-        batches: Preprocessed batches, each ``dict(inputs, data_samples)`` with ground truth in
-            input pixels.
+    assigner that looks at no predictions. Ground truth is in input pixels.
     """
 
     def __init__(self, pair: Pair, batches: Sequence[dict[str, Any]]) -> None:
@@ -151,17 +131,14 @@ class ScoreDistances:
     def measure(self, prediction: Sequence[Predictions | None] = ()) -> dict[str, float]:
         """``l1_teacher`` and ``l1_truth``, each per positive location, over all batches.
 
-        Args:
-            prediction: The student's on every batch where they are known already; where one is
-                None, or by default, the student is run.
+        ``prediction`` has the student's on every batch where they are known already; where one is
+        None, the student is run, in the mode it is in: call it in evaluation mode. ``l1_truth`` is
+        the sum of ``l1_truth_positive``, at positive locations, and ``l1_truth_background``, at all
+        others.
 
-        ``l1_truth`` is the sum of ``l1_truth_positive``, at positive locations, and
-        ``l1_truth_background``, at all others; both are divided by the number of positives.
-
-        The student is read in the mode it is in; call it in evaluation mode. Heads with unlike
-        numbers of priors a location are compared at locations, by their priors' largest scores;
-        ``l1_teacher`` is left out where their levels differ, and nothing is measured without a
-        positive location.
+        Heads with unlike numbers of priors a location are compared at locations, by their priors'
+        largest scores; ``l1_teacher`` is left out where their levels differ, and nothing is
+        measured without a positive location.
         """
         if not self.teacher_scores:
             self.teacher_scores = [
@@ -208,16 +185,13 @@ def look(
     prediction: Predictions | None = None,
     targets: Targets | None = None,
 ) -> tuple[Tensor, Tensor, Targets]:
-    """The student's scores p^s, the targets p^gt that its assigner gives, and all else it says.
+    """The student's scores p^s, the targets p^gt that its assigner gives, both ``(N, P, K)`` in [0,
+    1], and all else that it says.
 
     Args:
         pair: Its student is read in the mode it is in.
         batch: Preprocessed, ``dict(inputs, data_samples)`` with ground truth in input pixels.
-        prediction: The student's predictions on it; by default the student is run.
-        targets: The assigner's answer; by default it is asked.
-
-    Returns:
-        ``(N, P, K)`` and ``(N, P, K)`` in [0, 1], and the targets.
+        prediction, targets: Of the student and its assigner, where they are known already.
     """
     head = pair.student_head
     truths, ignored, metas = unpack_gt_instances(batch["data_samples"])
@@ -235,16 +209,11 @@ def look(
 def score_scaling(
     scores: Tensor, truth: Tensor, positive: Tensor, factors: Sequence[float]
 ) -> pd.DataFrame:
-    """L1(p^s, p^gt) and its parts if every score were multiplied by a factor.
+    """L1(p^s, p^gt) and its parts if every score were multiplied by a factor from 0 to 1.
 
     Average precision asks only in which order detections come, and a common factor changes no
-    order; so whatever changes here is nothing that AP would see.
-
-    Args:
-        scores: ``(N, P, K)`` in [0, 1].
-        truth: ``(N, P, K)`` in [0, 1].
-        positive: ``(N, P)``, boolean.
-        factors: From 0 to 1.
+    order; so whatever changes here is nothing that AP would see. Scores and truth are ``(N, P, K)``
+    in [0, 1], ``positive`` ``(N, P)``.
 
     Returns:
         A row a factor: ``factor, l1_truth, l1_truth_positive, l1_truth_background``, per positive.
@@ -270,17 +239,13 @@ def _scores(detector: Any, head: HeadAdapter, batch: dict[str, Any]) -> Tensor:
 
 @HOOKS.register_module()
 class Distances(Hook):
-    """Adds ``l1_teacher`` and ``l1_truth`` on the first validation images to the metrics.
+    """Adds ``l1_teacher``, ``l1_truth`` and its parts on the first validation images to the
+    metrics.
 
-    With the latter come its two parts, ``l1_truth_positive`` and ``l1_truth_background``. The
-    student is not run a second time: its head is listened to while the validation runs it (in one
-    process, where the first batches hold the first images, and for heads whose outputs are their
-    predictions as they stand).
-
-    Does nothing for a model without a teacher, or whose head is not dense.
-
-    Args:
-        images: How many validation images to measure on, to be rounded up to whole batches.
+    The student is not run a second time: its head is listened to while the validation runs it (in
+    one process, where the first batches hold the first images, and for heads whose outputs are
+    their predictions as they stand). Does nothing without a teacher, or for a head that is not
+    dense. ``images``, how many to measure on, is rounded up to whole batches.
     """
 
     priority = "NORMAL"  # before RunMetrics writes the row

@@ -40,10 +40,9 @@ def group_norm(
 
 
 class Weights:
-    """What the convolutions of one detector compute with.
+    """What the convolutions of one detector compute with; its own parameters stay as they are.
 
     Args:
-        detector: A stock detector. Its parameters and state dict stay as they are.
         dtype: Of the activations.
         frozen: The weights never change (a teacher's): made once, without gradient.
 
@@ -190,11 +189,7 @@ def _fusible(module: Any) -> bool:
 
 
 def norms_behind(detector: nn.Module) -> Iterator[tuple[nn.Module, Any]]:
-    """Each convolution with the BatchNorm that alone reads it, where the pair is known as such.
-
-    Known are mmdet's ResNets (``conv1`` and ``norm1``, a downsampling conv and its norm) and
-    ConvModules.
-    """
+    """Each convolution with the BatchNorm that alone reads it, in mmdet's ResNets and the like."""
     for module in detector.modules():
         pairs: list[tuple[Any, Any]] = []
         if isinstance(module, ConvModule):

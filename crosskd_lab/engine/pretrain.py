@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from ..configs import read_config
 from ..data.scenes import CLASSES, crops
-from ..files import sole_writer
-from ..stack.checkpoints import save_weights, sha256
+from ..files import sha256, sole_writer
+from ..stack.checkpoints import save_weights
 from .record import finish_record, start_record
 
 CROP = 80
@@ -50,13 +50,11 @@ def pretrain(
     seed: int = 0,
     command: list[str] | None = None,
 ) -> float:
-    """Pretrain the backbone of a detector config and save it in half precision.
+    """Pretrain a detector config's backbone, and save it in half precision.
 
     Args:
-        config: A detector config such as ``pocket/gfl_r18_w16``.
         out: The ``.safetensors`` file to write; its record goes to a folder of the same stem.
-        count: Crops to train on.
-        held_out: Crops to measure on, of another seed.
+        count, held_out: Crops to train on, and to measure on, of another seed.
         epochs: Passes over the crops, each with random flips.
         batch: Crops a step.
         lr: Peak of the one-cycle learning rate.

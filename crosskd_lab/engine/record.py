@@ -26,13 +26,9 @@ LARGEST = 2**53  # of the integers that are the same as floats
 def append_metrics(folder: str | Path, row: Mapping[str, Any]) -> None:
     """Appends one row and flushes it.
 
-    Args:
-        row: ``step`` (an integer) and any other names, to finite numbers, strings or None. A
-            value that does not exist, such as the AP of small boxes where there are none, is None.
-
-    Raises:
-        LabError: no integer ``step``, a value that is none of these (NaN, a tensor ...), or a
-            full disk.
+    A row has ``step`` (an integer) and any other names, to finite numbers, strings or None: a value
+    that does not exist, such as the AP of small boxes where there are none. LabError for any other
+    (NaN, a tensor ...), or a full disk.
     """
     _check_step(row.get("step"))
     line = json.dumps({name: _plain(name, value) for name, value in row.items()})
@@ -54,13 +50,7 @@ def trim_metrics(folder: str | Path, step: int) -> None:
 
 
 def read_metrics(folder: str | Path) -> pd.DataFrame:
-    """The metrics of a run, one row an appended row, NaN where a row lacks a column.
-
-    Empty where the run has logged nothing yet.
-
-    Raises:
-        LabError: no such folder.
-    """
+    """The metrics of a run, one row an appended row, NaN where a row lacks a column."""
     if not Path(folder).is_dir():
         raise LabError(f"there is no run {folder}: name a folder that a run wrote")
     path = Path(folder) / METRICS
@@ -187,11 +177,10 @@ def start_record(
         folder: the run's folder, made if missing.
         command: the words of the command line that started the run.
         config: the whole configuration as text, as used.
-        seed: the run's seed.
         data: at least ``path`` and ``checksum`` of the data set.
         teacher: at least ``name`` and ``sha256``, or None where nobody teaches.
-        methods: the distillation methods as in the config, each with its ``type``; None or an
-            empty list is the student alone.
+        methods: the distillation methods as in the config, each with its ``type``; none is the
+            student alone.
         extra: anything else worth keeping, such as ``{"gpus": ["NVIDIA H200"]}``.
         resume: go on with the run already in ``folder``. Its record keeps its beginning and
             gains a line under ``resumed``; config, seed, data and teacher must be the same.
@@ -287,12 +276,10 @@ def _leaves(tree: Any, above: str = "") -> dict[str, Any]:
 def finish_record(
     folder: str | Path, status: str, results: dict | None = None, reason: str | None = None
 ) -> None:
-    """Closes a record with how the run ended, "done", "stopped" or "failed", and its results.
+    """Closes a record with how the run ended, "done", "stopped" or "failed", why not, and its
+    results.
 
-    Args:
-        results: flat, e.g. ``{"AP": 38.7, "AP50": 56.3}``, AP in points from 0 to 100. NaN, as
-            for the AP of small boxes where there are none, is kept as None.
-        reason: one line on why a run did not get to its end.
+    ``results`` is flat, e.g. ``{"AP": 38.7}``, in points from 0 to 100; NaN is kept as None.
     """
     if status not in ENDINGS:
         raise LabError(f"a run ends as one of {', '.join(ENDINGS)}, not as {status!r}")
@@ -303,12 +290,7 @@ def finish_record(
 
 
 def read_record(folder: str | Path) -> dict[str, Any]:
-    """The record of a run.
-
-    Raises:
-        LabError: no record there, broken JSON, a schema that this version does not know, or a
-            value that a record never has.
-    """
+    """The record of a run; LabError where none is, or one that this version cannot read."""
     path = Path(folder) / RECORD
     if not path.is_file():
         raise LabError(f"{folder} is no run: it has no {RECORD}")

@@ -34,16 +34,9 @@ META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", 
 
 
 def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: int) -> dict:
-    """Everything but the model, in mmengine's words.
+    """Everything but the model, in mmengine's words; see the module for ``data`` and ``schedule``.
 
-    Args:
-        data: size in pixels, classes; train and val, each with annotations and images.
-        schedule: steps, batch (images a step), lr (at that batch), warmup (steps),
-            validate_every (steps).
-        seed: Decides order and augmentation.
-
-    Raises:
-        LabError: for an entry that is unknown, missing, or no number that makes sense.
+    LabError for an entry that is unknown, missing, or no number that makes sense.
     """
     _known("data", data, DATA, "size")
     _known("schedule", schedule, SCHEDULE, "steps", "batch", "lr", "warmup", "validate_every")
@@ -115,11 +108,7 @@ def _rates(steps: int, warmup: int) -> list[dict]:
 
 
 def number(numbers: Mapping[str, Any], name: str, default: float | None = None) -> Any:
-    """An entry such as ``schedule.lr``, from 0 to a thousand millions, as it is.
-
-    Raises:
-        LabError: for anything else.
-    """
+    """An entry such as ``schedule.lr``, from 0 to a thousand millions, as it is; else LabError."""
     value = numbers.get(name.rpartition(".")[2], default)
     plain = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not plain or not 0 <= value <= MOST:
@@ -130,8 +119,7 @@ def number(numbers: Mapping[str, Any], name: str, default: float | None = None) 
 def whole(numbers: Mapping[str, Any], name: str, least: int = 1, most: int = MOST) -> int:
     """An entry such as ``schedule.steps``, a whole number from ``least`` to ``most``.
 
-    Raises:
-        LabError: for anything else; 2.5 is not cut down to 2.
+    LabError for anything else; 2.5 is not cut down to 2.
     """
     value: Any = numbers.get(name.rpartition(".")[2])
     plain = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -172,10 +160,7 @@ def _known(name: str, entry: Any, known: tuple[str, ...], *needed: str) -> None:
 def split_dataset(data: Mapping[str, Any], split: str, train: bool) -> dict:
     """The config of one split's set, labelled by the names of ``data["classes"]``.
 
-    Args:
-        data: size, classes, and ``data[split]`` with annotations and images.
-        split: Its name.
-        train: Flip at random and leave out images without boxes.
+    ``train`` flips at random and leaves out images without boxes.
     """
     size = whole(data, "data.size", most=10_000)
     pipeline = [

@@ -54,9 +54,7 @@ def check_read(settings: Iterable[str]) -> None:
 def replace(cfg: Config, settings: Mapping[str, Any]) -> None:
     """Put values at dotted keys, such as ``{"schedule.steps": 400, "methods.0.i": 2}``.
 
-    Raises:
-        LabError: for a key that the config does not have and nothing would read, or one by which
-            nothing would change.
+    LabError for a key that nothing would read, or one by which nothing would change.
     """
     check_read(settings)
     for key, value in settings.items():
@@ -82,15 +80,10 @@ def replace(cfg: Config, settings: Mapping[str, Any]) -> None:
 
 
 def check_applied(cfg: Config, settings: Mapping[str, Any], engine: Mapping[str, Any]) -> None:
-    """Refuse a completed config that does not say what was set.
+    """Refuse a completed config that does not say what was set; ``engine`` is what the schedule
+    made.
 
-    Args:
-        cfg: The config from which training will start.
-        settings: What was set.
-        engine: What the schedule made; empty where mmdet's own loops train.
-
-    Raises:
-        LabError: naming the setting, and the one that decides where it is known.
+    LabError names the setting, and the one that decides where it is known.
     """
     for key, ours in DECIDED.items():
         now, due = value_at(cfg, key), value_at(engine, key)

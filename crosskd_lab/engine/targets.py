@@ -31,10 +31,8 @@ BACKGROUND, LEFT_OUT = -1, -2
 class Objects:
     """The ground truth of N images, padded to G >= 1 objects each.
 
-    Attributes:
-        boxes: ``(N, G, 4)`` xyxy in input pixels; zeros where padded.
-        labels: ``(N, G)``; -1 where padded.
-        ignored: ``(N, I, 4)`` boxes to leave out, padded by empty ones; None where there are none.
+    ``boxes`` ``(N, G, 4)`` xyxy in input pixels, zeros where padded; ``labels`` ``(N, G)``, -1
+    where padded; ``ignored`` ``(N, I, 4)`` boxes to leave out, padded by empty ones, or None.
     """
 
     boxes: Tensor
@@ -74,14 +72,10 @@ def valid_priors(head: HeadAdapter, levels: Levels, metas: list[dict]) -> Tensor
 def atss_owners(
     assigner: Any, priors: Tensor, counts: list[int], valid: Tensor, objects: Objects
 ) -> Tensor:
-    """ATSS (Zhang et al. 2020, algorithm 1): the object that owns each prior.
+    """ATSS (Zhang et al. 2020, algorithm 1), by stock's ``assigner``'s numbers: who owns each
+    prior.
 
-    Args:
-        assigner: Stock's, for its numbers.
-        priors: ``(P, 4)`` anchors, level after level.
-        counts: Priors of each level.
-        valid: ``(N, P)``.
-        objects: The batch's.
+    ``priors`` ``(P, 4)`` are anchors, ``counts`` of each level; ``valid`` ``(N, P)``.
 
     Returns:
         ``(N, P)`` index of the object, or ``BACKGROUND``, or ``LEFT_OUT``.
@@ -215,14 +209,11 @@ def _by_level(values: Any, counts: list[int], like: Tensor) -> Tensor:
 def targets_of(
     head: HeadAdapter, owner: Tensor, objects: Objects, levels: Levels, valid: Tensor | None
 ) -> Targets:
-    """What owners mean for a head, as :meth:`HeadAdapter.read_targets` has it from stock.
+    """What owners ``(N, P)`` mean for a head, as :meth:`HeadAdapter.read_targets` has it from
+    stock.
 
-    Args:
-        head: The student's.
-        owner: ``(N, P)`` from one of the assigners above.
-        objects: The batch's.
-        levels: Maps that give the levels' sizes.
-        valid: ``(N, P)``; None where padding counts as background (FCOS).
+    ``levels`` are maps that give the levels' sizes; ``valid`` is ``(N, P)``, None where padding
+    counts as background (FCOS).
     """
     positive = owner >= 0 if valid is None else (owner >= 0) & valid
     at = owner.clamp(min=0)

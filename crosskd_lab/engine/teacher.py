@@ -19,8 +19,8 @@ from tqdm.auto import tqdm
 from ..configs import TEACHERS, config_text, detector_of, read_config
 from ..data.scene_sets import write_scenes
 from ..errors import LabError
-from ..files import sole_writer, write_whole
-from ..stack.checkpoints import read_weights, save_weights, sha256
+from ..files import sha256, sole_writer, write_whole
+from ..stack.checkpoints import read_weights, save_weights
 from .evaluate import evaluate, find_saved
 from .record import CONFIG, RECORD, read_record
 
@@ -52,16 +52,10 @@ def ship(
 ) -> dict[str, Any]:
     """Put a finished run's detector into ``data/teachers`` in half precision, with its record.
 
-    The record is the run's own, and beside it the file's sha256 and its AP on ``sets`` sets of
-    held-out scenes of other seeds than any training, measured on the file as shipped.
-
-    Args:
-        run: Folder of a run that is done.
-        name: The teacher's name: ``<name>.safetensors``, ``<name>/record.json`` and
-            ``<name>/config.py`` are written.
-        sets: How many held-out sets, at least 2.
-        images: Scenes in each.
-        folder: Where teachers are.
+    The record is the run's own, and beside it the file's sha256 and its AP on ``sets`` (at least 2)
+    sets of so many ``images``, held-out scenes of other seeds than any training, measured on the
+    file as shipped. ``<name>.safetensors``, ``<name>/record.json`` and ``<name>/config.py`` are
+    written.
 
     Returns:
         The record's entry ``held_out``.
@@ -104,9 +98,7 @@ def check(
     """Measure a shipped teacher on a set of scenes drawn now, against what its record promises.
 
     Args:
-        name: The teacher's name.
         seed: Which scenes; any that the record does not list is a fresh set.
-        folder: Where teachers are.
         images: Scenes in the set, by default as many as the record's sets have. Of n times fewer
             the interval is sqrt(n) times as wide, as for a mean over images; AP is nearly that
             down to some 60 of these scenes, below which it drifts upwards.
@@ -135,10 +127,7 @@ def fresh_ap(cfg: Config, checkpoint: Path, seed: int, images: int = IMAGES) -> 
 
 
 def summary(values: Sequence[float]) -> dict[str, Any]:
-    """What a sample of sets says of the next one.
-
-    Args:
-        values: AP of each set, in points; at least 2.
+    """What AP (points) on a sample of at least 2 sets says of the next one.
 
     Returns:
         The values, their mean, their sd (n - 1), and the prediction interval

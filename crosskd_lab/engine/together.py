@@ -20,11 +20,7 @@ from .hooks import bare, terminated_as_exit
 
 
 class Together:
-    """Whose turn it is, and what the runs share.
-
-    Args:
-        runs: How many runs there are.
-    """
+    """Whose turn it is among so many ``runs``, and what they share."""
 
     def __init__(self, runs: int) -> None:
         self.steps = dict.fromkeys(range(runs), -1)  # before which step each run stands
@@ -71,11 +67,7 @@ class Together:
 
 
 class Turn:
-    """One run's part in :class:`Together`.
-
-    Attributes:
-        waited: Seconds that this run has spent while others worked.
-    """
+    """One run's part in :class:`Together`; ``waited`` so many seconds while others worked."""
 
     def __init__(self, together: Together, run: int) -> None:
         self.together, self.run, self.waited = together, run, 0.0
@@ -138,19 +130,10 @@ class Turn:
 
 
 def train_together(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
-    """Train several runs side by side.
+    """Train several runs side by side, each by its arguments of ``train``; their last validations.
 
     What stops one (an error, Ctrl-C, SIGTERM) stops all, with their records closed; the runs can be
-    resumed together or one by one.
-
-    Args:
-        runs: For each its arguments of :func:`crosskd_lab.engine.train.train`.
-
-    Returns:
-        Each run's last validation.
-
-    Raises:
-        LabError: what the first run that failed raised.
+    resumed together or one by one. LabError: what the first run that failed raised.
     """
     from .train import train
 

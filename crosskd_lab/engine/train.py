@@ -55,11 +55,8 @@ class WholeBackbone:
 
     mmengine's own ``Pretrained`` passes over keys that do not fit; this one raises LabError.
     mmengine initialises a module's parts after the module itself, except for the initialiser of
-    that name; so the parts are told here that they have been.
-
-    Args:
-        checkpoint: Safetensors or weights-only file with the backbone's own keys; relative paths
-            count from the project's folder.
+    that name; so the parts are told here that they have been. ``checkpoint`` is a file with the
+    backbone's own keys, relative to the project's folder.
     """
 
     def __init__(self, checkpoint: str) -> None:
@@ -90,11 +87,7 @@ PACKAGES = {
 def visualizer(cfg: Config) -> dict[str, Any] | None:
     """The entry from which mmengine's Runner makes what its scalars go to; None for its own.
 
-    Args:
-        cfg: A completed config.
-
-    Raises:
-        LabError: for a backend that mmengine does not know, or whose package is not installed.
+    LabError for a backend that mmengine does not know, or whose package is not installed.
     """
     asked = loggers(cfg)
     if not asked:
@@ -135,10 +128,7 @@ def _check(kind: str) -> None:
 class StepBar:
     """A listener for :func:`crosskd_lab.engine.train.train` that draws one bar.
 
-    Args:
-        steps: Last step of the run.
-        title: What is being trained.
-        begun: Steps that were done before, when a run is resumed; they do not count as speed.
+    ``begun`` steps were done before, when a run is resumed; they do not count as speed.
     """
 
     def __init__(self, steps: int, title: str, begun: int = 0) -> None:
@@ -171,20 +161,16 @@ def train(
     extra: dict[str, Any] | None = None,
     turn: Turn | None = None,
 ) -> dict[str, float]:
-    """Train an experiment into a run folder.
+    """Train an experiment into a run folder; the last validation's metrics, AP in points.
 
     Args:
         cfg: A completed config, see :func:`crosskd_lab.engine.config.load_experiment`.
         folder: The run's folder; holds config, record, metrics, log and checkpoints.
         resume: Go on from the folder's last checkpoint (from the start if it has none yet).
-        command: The command line, for the record.
+        command, extra: The command line, and more entries, for the record.
         listeners: Called with every row of metrics as it is written.
-        extra: More entries for the record.
         turn: This run's part where :func:`crosskd_lab.engine.together.train_together` trains
             several.
-
-    Returns:
-        The last validation's metrics, AP in points.
 
     Raises:
         LabError: for a folder that holds another run, or that another process writes into; for a

@@ -52,10 +52,8 @@ DETECTORS: dict[str, Callable[[Any], HeadFamily]] = {
 
 
 def adapter_of(detector: nn.Module) -> Any:
-    """The adapter of a detector's head: its dense head's, or that of its whole family.
-
-    Raises:
-        LabError: for a detector without one.
+    """The adapter of a detector's head: its dense head's, or that of its whole family; else
+    LabError.
     """
     name = type(detector).__name__
     if name in DETECTORS:
@@ -70,10 +68,8 @@ def adapter_of(detector: nn.Module) -> Any:
 
 
 def adapter_for(head: nn.Module) -> HeadAdapter:
-    """The adapter of a dense head, looked up by the name of its exact class.
-
-    Raises:
-        LabError: for a head without one; the message says what to write.
+    """The adapter of a dense head, looked up by the name of its exact class; LabError says what to
+    write.
     """
     name = type(head).__name__
     if name not in ADAPTERS:

@@ -43,10 +43,8 @@ class Predictions:
 class HeadTaps:
     """One detector's tensors on one batch.
 
-    Attributes:
-        neck: FPN outputs, per level ``(N, C, H_l, W_l)``.
-        towers: ``towers[branch][i][level]`` is f_i.
-        predictions: The head's own predictions.
+    ``neck`` holds the FPN's outputs ``(N, C, H_l, W_l)`` per level, ``towers[branch][i][level]`` is
+    f_i, ``predictions`` are the head's own.
     """
 
     neck: Levels
@@ -54,7 +52,7 @@ class HeadTaps:
     predictions: Predictions
 
     def at_levels(self, levels: Sequence[int]) -> HeadTaps:
-        """The same at some of the levels."""
+        """The same maps ``(N, C, H_l, W_l)`` at some of the levels."""
 
         def pick(maps: Levels) -> Levels:
             return tuple(maps[level] for level in levels)
@@ -99,11 +97,8 @@ class Targets:
         return (self.labels >= 0) & (self.labels < self.num_classes)
 
     def at_levels(self, levels: Sequence[int], counts: Sequence[int]) -> Targets:
-        """The same at some of the levels; ``num_pos`` stays that of all.
-
-        Args:
-            levels: Indices of levels.
-            counts: Number of priors of each level.
+        """The same at some of the levels, of ``counts`` priors each: ``(N, P')``; ``num_pos``
+        stays.
         """
 
         def pick(values: Tensor, axis: int) -> Tensor:
@@ -182,13 +177,13 @@ class HeadFamily:
     def student_step(
         self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str
     ) -> tuple[HeadTaps, dict[str, Any], Targets]:
-        """Run the student: its tensors, its own detection losses, its assigner's targets."""
+        """Run the student on ``(N, 3, H, W)``: its tensors, own losses, its assigner's targets."""
         raise NotImplementedError
 
     def teacher_step(
         self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str, student: HeadTaps
     ) -> HeadTaps:
-        """Run the teacher on the same images (and, of RoIs, at the student's)."""
+        """Run the teacher on the same ``(N, 3, H, W)`` images (and, of RoIs, at the student's)."""
         raise NotImplementedError
 
     # --- layers ---------------------------------------------------------------------------------
@@ -211,11 +206,11 @@ class HeadFamily:
             )
 
     def forward_from(self, branch: str, features: Levels, i: int) -> Levels:
-        """Run hidden layers i+1 ... depth on features that stand for f_i."""
+        """Run hidden layers i+1 ... depth on ``(N, C, H, W)`` features that stand for f_i."""
         raise NotImplementedError
 
     def predict(self, last: dict[str, Levels]) -> Predictions:
-        """Apply C_n, the predictors, to the last hidden features of the given branches."""
+        """Apply C_n, the predictors, to the last hidden features ``(N, C, ...)``."""
         raise NotImplementedError
 
     # --- what eq. (1) and (2) need: D_pred, S and |S| -----------------------------------------
@@ -246,29 +241,24 @@ class HeadFamily:
         raise NotImplementedError
 
     def cls_normaliser(self, targets: Targets) -> Tensor | float:
-        """|S| of the classification branch: the number of positives, unless the family differs."""
+        """|S| of the classification branch, a scalar: the positives, unless the family differs."""
         return targets.num_pos
 
     def box_normaliser(self, weight: Tensor, targets: Targets) -> Tensor | float:
-        """|S| of the regression branch: the number of positives, unless the family differs."""
+        """|S| of the regression branch, a scalar: the positives, unless the family differs."""
         return targets.num_pos
 
     @staticmethod
     def mean_over_processes(count: Tensor | float, like: Tensor) -> Tensor:
-        """A count averaged over the processes of a distributed run, as mmdet's losses do, 0-d."""
+        """A count, a scalar, averaged over a distributed run's processes, as mmdet's losses do."""
         return reduce_mean(torch.as_tensor(count, dtype=torch.float32, device=like.device))
 
 
 @contextmanager
 def record_calls(obj: Any, method: str) -> Iterator[list[Any]]:
-    """Collect what ``obj.method`` returns while the block runs; the class stays untouched.
+    """Collect what ``obj.method`` returns, call by call, while the block runs.
 
-    Args:
-        obj: Any object; of a module, ``forward`` can be recorded too.
-        method: Name of its method.
-
-    Yields:
-        What the method returned, call by call.
+    The class stays untouched; of a module, ``forward`` can be recorded too.
     """
     returned: list[Any] = []
     original, shadowed = getattr(obj, method), method in vars(obj)

@@ -40,7 +40,7 @@ SIZES_KEPT = 32
 
 
 def of_sizes(build: Callable[[Any, Levels], Tensor]) -> Callable[[Any, Levels], Tensor]:
-    """Keep what follows from the maps' sizes alone: made anew, it would wait for the GPU."""
+    """Keep ``(P, ...)`` that follows from the maps' sizes: made anew, it would wait for the GPU."""
 
     @wraps(build)
     def kept(self: Any, levels: Levels) -> Tensor:
@@ -61,10 +61,7 @@ def by_image(levels: Sequence[Tensor], images: int) -> Tensor:
 
 
 class HeadAdapter(HeadFamily):
-    """Reads one dense head. Subclasses say only what their family does differently.
-
-    Args:
-        head: A dense head of mmdet. It is never changed.
+    """Reads one dense head of mmdet. Subclasses say only what their family does differently.
 
     Attributes:
         levels: Indices of the levels that are read; None for all.
@@ -103,7 +100,9 @@ class HeadAdapter(HeadFamily):
     def student_step(
         self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str
     ) -> tuple[HeadTaps, dict[str, Any], Targets]:
-        """Walk once; the detection loss is the head's own, on those predictions."""
+        """Walk once from ``(N, 3, H, W)``; the detection loss is the head's own, on those
+        predictions.
+        """
         walked = self.forward_towers(detector.extract_feat(inputs), tap)
         truths, ignored, metas = unpack_gt_instances(data_samples)
         detect = self.fast or self.detection_losses
@@ -112,7 +111,7 @@ class HeadAdapter(HeadFamily):
     def teacher_step(
         self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str, student: HeadTaps
     ) -> HeadTaps:
-        """Walk once."""
+        """Walk once from ``(N, 3, H, W)``."""
         return self.forward_towers(detector.extract_feat(inputs), tap)
 
     # --- the towers -------------------------------------------------------------------------
@@ -145,16 +144,12 @@ class HeadAdapter(HeadFamily):
         return tower[0].activate if len(tower) and tower[0].with_activation else None
 
     def forward_towers(self, neck: Levels, tap: str = "post_relu") -> HeadTaps:
-        """Every f_i of both towers and the predictions, from the neck's features (sec. 3.2).
+        """Every f_i of both towers and the predictions, from the neck's ``(N, C, H, W)`` maps.
 
-        Args:
-            neck: Per level ``(N, C, H, W)``.
-            tap: Whether f_i (i >= 1) is read after the activation or before it. The authors meant
-                the latter, but an in-place ReLU made theirs the former.
-
-        Returns:
-            Taps whose tensors no later layer changes. The predictions equal ``head.forward`` to
-            the bit (heads that act differently in training and evaluation: as in training).
+        ``tap`` says whether f_i (i >= 1) is read after the activation or before it. The authors
+        meant the latter, but an in-place ReLU made theirs the former. No later layer changes the
+        tensors. The predictions equal ``head.forward`` to the bit (heads that act differently in
+        training and evaluation: as in training).
         """
         if tap not in TAPS:
             raise LabError(f"tap = {tap!r} is unknown: choose one of {', '.join(TAPS)}")
@@ -190,15 +185,9 @@ class HeadAdapter(HeadFamily):
         return reached, feature
 
     def forward_from(self, branch: str, features: Levels, i: int) -> Levels:
-        """Run hidden convs i+1 ... depth on features that stand for f_i.
+        """Run hidden convs i+1 ... depth of a branch on maps ``(N, C, H, W)`` that stand for f_i.
 
-        Args:
-            branch: "cls" or "reg".
-            features: Per level ``(N, C, H, W)``, as conv i+1 expects its input.
-            i: 0 ... depth.
-
-        Raises:
-            LabError: if i is out of range; the message names the range.
+        LabError for i out of 0 ... depth.
         """
         self.check_layer(i)
         out = []
@@ -209,10 +198,10 @@ class HeadAdapter(HeadFamily):
         return tuple(out)
 
     def predict(self, last: dict[str, Levels]) -> Predictions:
-        """Apply C_n, the predictors, to the last hidden features of the given branches.
+        """Apply C_n, the predictors, to the last hidden maps ``(N, C, H, W)``,
+        ``last[branch][level]``.
 
-        Args:
-            last: ``last[branch][level]``. A branch that is left out gives no predictions.
+        A branch that is left out gives no predictions.
         """
         cls, reg = self.predict_branches(last)
         return Predictions(
@@ -229,7 +218,10 @@ class HeadAdapter(HeadFamily):
         return by_class[:, :, self.class_order].flatten(1, 2)
 
     def predict_branches(self, last: dict[str, Levels]) -> tuple[Iterable[Tensor], ...]:
-        """Class and box outputs per level; heads whose branches need each other override it."""
+        """Class and box outputs ``(N, A * K, H, W)``, ``(N, A * R, H, W)`` per level.
+
+        Heads whose branches need each other override it.
+        """
         cls, reg = self._numbered(last.get("cls", ())), self._numbered(last.get("reg", ()))
         return (
             (self.predict_cls(level, feature) for level, feature in cls),
@@ -245,7 +237,7 @@ class HeadAdapter(HeadFamily):
         raise NotImplementedError
 
     def predict_centerness(self, last: dict[str, Levels]) -> Levels | None:
-        """Centerness logits per level, None for heads without them."""
+        """Centerness logits ``(N, A, H, W)`` per level, None for heads without them."""
         return None
 
     # --- the head's own losses and targets ----------------------------------------------------
@@ -258,14 +250,9 @@ class HeadAdapter(HeadFamily):
     ) -> tuple[dict[str, Any], Targets]:
         """The head's own ``loss_by_feat`` and the targets that its assigner made on the way.
 
-        The assigner runs once: its result is overheard, not asked for again.
-
-        Args:
-            predictions: The student's.
-            gt_instances: Per image, ``bboxes`` ``(G, 4)`` and ``labels`` ``(G,)``.
-            metas: Per image.
-            ignored: Per image None or ``bboxes`` (crowds) on which assigners with an
-                ``ignore_iof_thr`` above 0 leave priors out; None where no image has any.
+        The assigner runs once: its result is recorded, not asked for again. Ground truth has, per
+        image, ``bboxes`` ``(G, 4)`` and ``labels`` ``(G,)``; ``ignored`` per image None or
+        ``bboxes`` (crowds) on which assigners with an ``ignore_iof_thr`` above 0 leave priors out.
         """
         # mmdet's losses write float32 overlaps into tensors of the scores' kind
         outputs = ([full_precision(m) for m in maps] for maps in self.outputs(predictions))
@@ -283,14 +270,16 @@ class HeadAdapter(HeadFamily):
         return [predictions.cls, predictions.reg, *beside]
 
     def counted(self, targets: Targets) -> Targets:
-        """Targets with the number of their positives: averaged over processes, at least 1."""
+        """Targets with the number of their positives, a scalar: averaged over processes, at least
+        1.
+        """
         count = self.mean_over_processes(targets.positive.sum(), targets.boxes)
         return replace(targets, num_pos=count.clamp(min=1))
 
     def read_targets(
         self, assigner_output: Any, predictions: Predictions, metas: list[dict]
     ) -> Targets:
-        """Turn what ``head.get_targets`` returned into :class:`Targets`."""
+        """Turn what ``head.get_targets`` returned into :class:`Targets`, ``(N, P)`` of each."""
         raise NotImplementedError
 
     def soft_labels(self, predictions: Predictions, targets: Targets, metas: list[dict]) -> Tensor:
@@ -397,10 +386,7 @@ class HeadAdapter(HeadFamily):
     def boxes_around(self, edges: Tensor, levels: Levels, in_strides: bool) -> Tensor:
         """Boxes from distances to the left, top, right and bottom edge, ``(N, P, 4)`` xyxy pixels.
 
-        Args:
-            edges: ``(N, P, 4)``, in strides of their levels or in pixels.
-            levels: Maps that give the levels' sizes.
-            in_strides: The unit of ``edges``.
+        ``edges`` ``(N, P, 4)`` are in strides of their levels or in pixels.
         """
         centre = self.centres(levels)  # (P, 2)
         if in_strides:

@@ -45,7 +45,7 @@ class FCOSAdapter(HeadAdapter):
     def read_targets(
         self, assigner_output: Any, predictions: Predictions, metas: list[dict]
     ) -> Targets:
-        """FCOS's targets; mmdet gives each level for all images at once, and distances."""
+        """FCOS's ``(N, P)`` targets, of distances; mmdet gives a level for all images at once."""
         labels, edges = assigner_output
         images = predictions.cls[0].size(0)
         flat_labels, flat_edges = by_image(labels, images), by_image(edges, images)
@@ -62,11 +62,11 @@ class FCOSAdapter(HeadAdapter):
         )
 
     def cls_normaliser(self, targets: Targets) -> Tensor:
-        """M: the sum of the student's centerness targets, averaged over processes."""
+        """M, a scalar: the sum of the student's centerness targets, averaged over processes."""
         return reduce_mean(targets.centerness.sum()).clamp(min=1e-6)
 
     def box_normaliser(self, weight: Tensor, targets: Targets) -> Tensor:
-        """M, as for classification."""
+        """M, a scalar, as for classification."""
         return self.cls_normaliser(targets)
 
     def decode(self, reg: Levels, metas: list[dict]) -> Tensor:

@@ -41,7 +41,7 @@ class GFLAdapter(QualityAdapter):
     def read_targets(
         self, assigner_output: Any, predictions: Predictions, metas: list[dict]
     ) -> Targets:
-        """GFL's assigner result; its box targets are xyxy pixels already."""
+        """GFL's assigner result as ``(N, P)`` targets; its boxes are xyxy pixels already."""
         _, labels, label_weights, boxes, _, num_pos = assigner_output
         return Targets(
             labels=torch.cat(labels, 1),
@@ -61,7 +61,7 @@ class GFLAdapter(QualityAdapter):
         return distribution_kl(self.edge_bins(reg), self.edge_bins(teacher_reg)).mean(-1)
 
     def box_normaliser(self, weight: Tensor, targets: Targets) -> Tensor | float:
-        """The sum of the weights: the authors' code divides by the teacher's confidence.
+        """The sum of the weights ``(N, P)``: the authors' code divides by the teacher's confidence.
 
         It is averaged over processes (there, each divides by its own), so that a batch spread over
         processes gives the gradient that it gives in one.

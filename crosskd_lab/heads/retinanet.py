@@ -35,7 +35,7 @@ def decode(
 
 
 def encode(anchors: Tensor, boxes: Tensor, means: Sequence[float], stds: Sequence[float]) -> Tensor:
-    """The inverse of :func:`decode`, as mmdet's coder has it: in float32."""
+    """The inverse of :func:`decode`, ``(..., 4)``, as mmdet's coder has it: in float32."""
     anchors, boxes = anchors.float(), boxes.float()
     size, wanted = (box[..., 2:] - box[..., :2] for box in (anchors, boxes))
     centre, aim = ((box[..., :2] + box[..., 2:]) * 0.5 for box in (anchors, boxes))
@@ -103,7 +103,7 @@ class RetinaAdapter(DeltaAdapter):
     def read_targets(
         self, assigner_output: Any, predictions: Predictions, metas: list[dict]
     ) -> Targets:
-        """RetinaNet's assigner result; anchors of middling IoU have weight 0.
+        """RetinaNet's ``(N, P)`` targets; anchors of middling IoU have weight 0.
 
         Its own loss divides by the process's number of positives. What is distilled is divided by
         that number's mean over processes, as for the other heads.

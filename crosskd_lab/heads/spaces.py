@@ -51,18 +51,11 @@ def _coding(adapter: HeadAdapter) -> tuple[dict, list]:
 
 
 def to_anchors(per_prior: Tensor, ours: int, theirs: int) -> Tensor:
-    """Carry a value per prior of one head over to the priors of another.
+    """Carry a value per prior ``(N, L * ours)`` of one head over to the priors of another.
 
     Heads with equally many anchors a location keep their values one by one; otherwise a location
-    has the largest value of its anchors, and each anchor of the other head that of its location.
-
-    Args:
-        per_prior: ``(N, L * ours)``, the anchors of a location side by side.
-        ours: Anchors a location of the head that the values belong to.
-        theirs: Anchors a location of the other head.
-
-    Returns:
-        ``(N, L * theirs)``.
+    has the largest value of its anchors, and each anchor of the other head that of its location:
+    ``(N, L * theirs)``. The anchors of a location stand side by side.
     """
     if ours == theirs:
         return per_prior
@@ -83,16 +76,8 @@ def nearest_anchors(
     """Class logits and boxes of the anchor that overlaps ``boxes`` best, location by location.
 
     The anchor itself is compared, not the box predicted from it, so the choice does not depend on
-    what the student has learnt.
-
-    Args:
-        head: The head to choose from.
-        predictions: What it says.
-        metas: Per image.
-        boxes: ``(N, L, 4)`` xyxy in input pixels.
-
-    Returns:
-        ``(N, L, K)`` logits and ``(N, L, 4)`` boxes.
+    what the student has learnt. For boxes ``(N, L, 4)`` xyxy in input pixels: ``(N, L, K)`` logits
+    and ``(N, L, 4)`` boxes.
     """
     mine = _by_location(head, predictions, metas)
     if head.anchors == 1:

@@ -14,13 +14,10 @@ from ..taps import Taps
 
 
 class Method(nn.Module):
-    """One distillation method; subclass it in a file of its own.
+    """One distillation method for heads of its ``families``; subclass it in a file of its own.
 
     Parameters and modules that a method registers train with the student and are never saved
-    with it.
-
-    Attributes:
-        families: The kinds of heads that it serves, see :mod:`crosskd_lab.heads.base`.
+    with it. Families are kinds of heads, see :mod:`crosskd_lab.heads.base`.
     """
 
     families: ClassVar[tuple[str, ...]] = ("dense",)
@@ -28,8 +25,7 @@ class Method(nn.Module):
     def attach(self, student: HeadAdapter, teacher: HeadAdapter) -> None:
         """Called once, when both detectors are built: check that they fit, create trained parts.
 
-        Raises:
-            LabError: if this method cannot serve the pair; the message names the remedy.
+        LabError, with the remedy, where this method cannot serve the pair.
         """
 
     def losses(self, taps: Taps) -> dict[str, Tensor]:
@@ -46,12 +42,8 @@ class Method(nn.Module):
 
 
 def levels_of(taps: Taps, where: str, i: int) -> tuple[Levels, Levels]:
-    """The student's and the teacher's maps at a named place.
-
-    Args:
-        taps: The batch.
-        where: "neck", "cls" or "reg".
-        i: Layer of a tower; ignored for the neck.
+    """The student's and the teacher's maps ``(N, C, H, W)`` at the "neck", or f_i of "cls" or
+    "reg".
     """
     if where == "neck":
         return taps.student.neck, taps.teacher.neck

@@ -76,10 +76,9 @@ class PredictionTerms(Method):
     ) -> dict[str, Tensor]:
         """The terms between what is ``prediction`` (in the teacher's space) and the ``target``.
 
-        The target is the teacher's own predictions where none is given.
-
-        ``loss_<name>_cls``, ``loss_<name>_reg`` and, for heads that distil it,
-        ``loss_<name>_centerness`` with the branch that its tower belongs to.
+        The target is the teacher's own predictions where none is given. ``loss_<name>_cls``,
+        ``loss_<name>_reg`` and, for heads that distil it, ``loss_<name>_centerness`` with the
+        branch that its tower belongs to.
         """
         target = taps.teacher.predictions if target is None else target
         terms = {"cls": self._cls_term, "reg": self._reg_term}
@@ -116,7 +115,7 @@ class PredictionTerms(Method):
         return REGIONS[self.region](taps.teacher_head.flat_cls(target)) * seen
 
     def region_map(self, taps: Taps) -> Levels:
-        """S(r) of the regression term, the best prior's of each location."""
+        """S(r) of the regression term, ``(N, H, W)`` a level: the best prior's of each location."""
         region = self._region(taps.teacher.predictions, taps)
         return tuple(s.amax(-1) for s in split_levels(region, taps.teacher.neck))
 
@@ -177,9 +176,8 @@ class CrossKD(PredictionTerms):
     def attach(self, student: HeadAdapter, teacher: HeadAdapter) -> None:
         """Check layer and width, and create learned alignments for the widths at hand.
 
-        Raises:
-            LabError: for an i out of range, or depths or widths that differ where the config
-                does not say what to do about it.
+        LabError for an i out of range, or depths or widths that differ where the config does not
+        say what to do about it.
         """
         if self.i is None and student.depth != teacher.depth:
             raise LabError(

@@ -23,14 +23,10 @@ HELD, FAILED, OPEN = "held", "did not hold", "not decided by these data"
 
 
 class Comparison(NamedTuple):
-    """``better`` ends above ``worse``, two rows of a sweep.
+    """``better`` ends above ``worse`` by ``by`` at least, two rows of a sweep.
 
-    Attributes:
-        sweep: The sweep.
-        better: One of its rows.
-        worse: Another, or the name of a shipped teacher: its mean over fresh scenes, one number.
-        by: How far above it ends at least.
-        value: A column of :func:`crosskd_lab.report.results.measured_runs`.
+    ``worse`` may be a shipped teacher: its mean over fresh scenes, one number. ``value`` is a
+    column of :func:`crosskd_lab.report.results.measured_runs`.
     """
 
     sweep: str
@@ -246,12 +242,7 @@ def _with_teacher(runs: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def judge_claims(compared: pd.DataFrame, claims: Mapping[str, Claim] = CLAIMS) -> pd.DataFrame:
-    """One row a claim: what it says, where, its verdict, and the seeds behind it.
-
-    Args:
-        compared: As :func:`compare_claims` gives it.
-        claims: The claims that it is of.
-    """
+    """One row a claim of :func:`compare_claims`: ``says, where, verdict, seeds`` behind it."""
     rows = []
     for name, part in compared.groupby("claim", sort=False):
         claim = claims[str(name)]
@@ -287,8 +278,7 @@ def joint(verdicts: Iterable[str]) -> str:
 def conflict_claim(ratios: Mapping[str, float]) -> Claim:
     """Conflict predicts harm: of two teachers, mimicking gains less from the more contradictory.
 
-    Args:
-        ratios: Conflict ratio by the row of the sweep ``pairs`` that mimics the teacher.
+    ``ratios``: conflict ratio by the row of the sweep ``pairs`` that mimics the teacher.
     """
     order = sorted(ratios, key=lambda row: ratios[row])
     pairs = zip(order, order[1:], strict=False)
@@ -305,13 +295,11 @@ VERDICTS = {1: "more focused", -1: "less focused", 0: "undecided"}
 
 
 def compare_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0) -> pd.DataFrame:
-    """CrossKD against every other distillation at one feature, image by image.
+    """CrossKD against every other distillation at one feature ("neck", "cls" or "reg", layer i).
 
     Args:
         frame: ``image, where, i, loss, inside, gini``, a row an image, feature and loss, as
             :func:`crosskd_lab.gradients.measure_gradients` gives it.
-        where: "neck", "cls" or "reg".
-        i: The layer.
 
     Returns:
         A row a statistic and other loss: ``statistic, other, n`` images, ``crosskd`` and
@@ -339,11 +327,7 @@ def compare_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0) -> pd.Da
 
 
 def tell_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0) -> str:
-    """The comparison in words (Markdown), from the numbers alone.
-
-    Raises:
-        LabError: as :func:`compare_focus`.
-    """
+    """The comparison in words (Markdown), from the numbers alone."""
     table, rows = compare_focus(frame, where, i), _at(frame, where, i)
     place = "the neck" if where == "neck" else f"$f_{i}$ of the {where} tower"
     area = rows["area"].mean() if "area" in rows else float("nan")
@@ -360,12 +344,7 @@ def tell_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0) -> str:
 
 
 def judge_focus(compared: pd.DataFrame, other: str = CLAIMED) -> str:
-    """The verdict of both measures together: held, did not hold, or not decided.
-
-    Args:
-        compared: As :func:`compare_focus` gives it.
-        other: What CrossKD is compared with.
-    """
+    """The verdict of both measures of :func:`compare_focus`: held, did not hold, or undecided."""
     said = set(compared.loc[compared["other"] == other, "verdict"])
     return {("more focused",): HELD, ("less focused",): FAILED}.get(tuple(said), OPEN)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from ..errors import LabError
 from .claims import FAILED, HELD, OPEN
-from .figures import DPI, PARTS, WIDTH, Picture, legend_below, styles
+from .figures import PARTS, legend_below, sheet, styles
 from .stats import half_width, need, points
 
 LOOKS = {HELD: ("#0072B2", "o"), FAILED: ("#D55E00", "X"), OPEN: ("#6E6E6E", "s")}
@@ -31,38 +30,28 @@ def differences_figure(
 
     Args:
         compared: ``comparison, n, difference, half_width, verdict``, as
-            ``crosskd_lab.report.claims.compare_claims`` gives them; a row without a record stays
-            empty and says so.
-        title: Its first line.
+            :func:`crosskd_lab.report.claims.compare_claims` gives them; a row without a record
+            stays empty and says so.
         beyond: What the right of zero means.
-        verdicts: Whether the colours have a legend that names the verdicts.
-
-    Raises:
-        LabError: a column is missing, or there is no row.
+        verdicts: Whether a legend names the colours' verdicts.
     """
     need(compared, "comparison", "n", "difference", "half_width", "verdict")
     if compared.empty:
         raise LabError("there is no comparison to draw: name a claim that has one")
-    with sns.axes_style("whitegrid"):
-        figure = Picture(figsize=(WIDTH, 1.9 + 0.55 * len(compared)), dpi=DPI, layout="constrained")
-        ax = figure.subplots()
+    figure, (ax,) = sheet(title, 1.9 + 0.55 * len(compared))
     ax.axvline(0, color="black", linestyle=":")
     for place, row in enumerate(compared.to_dict("records")):
         colour, marker = LOOKS[row["verdict"]]
-        half = [row["half_width"]] if row["n"] > 1 else None
+        half = row["half_width"] if row["n"] > 1 else None
         if row["n"]:
-            where = [row["difference"]], [place]
-            ax.errorbar(*where, xerr=half, fmt=marker, color=colour, ms=9, capsize=4)
+            at = row["difference"], place
+            ax.errorbar(*at, xerr=half, fmt=marker, color=colour, ms=9, capsize=4)
     labels = [_said(row) for row in compared.to_dict("records")]
     ax.set_yticks(range(len(labels)), labels, fontsize=11)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.grid(axis="y", visible=False)
-    ax.set_title(title, loc="left", fontsize=13)
     values = " and ".join(compared.get("value", pd.Series(["AP"])).unique())
-    ax.set_xlabel(
-        f"difference of {values} over common seeds and its 95 % interval\n{beyond}",
-        fontsize=11,
-    )
+    ax.set_xlabel(f"difference of {values} over common seeds and its 95 % interval\n{beyond}")
     if verdicts:
         for verdict, (colour, marker) in LOOKS.items():
             ax.plot([], [], marker, color=colour, ms=9, label=verdict)
@@ -76,25 +65,16 @@ def time_figure(
     """AP over seconds of training, a point a row of a sweep, its seeds beside it.
 
     The time is steps times the run's median step, which other work on the machine disturbs least.
-    Methods trained for the same number of steps take unequal time; a method that only buys AP by
-    longer steps lies on the way up that the others are on, too.
-
-    Args:
-        runs: ``row, method, status, AP, steps, step_seconds``, as
-            ``crosskd_lab.report.results.measured_runs`` gives them.
-        title: Its first line.
-
-    Raises:
-        LabError: a column is missing, or no run is done.
+    A method that only buys AP by longer steps lies on the way up that the others are on, too.
+    ``runs`` is ``row, method, status, AP, steps, step_seconds``, as
+    :func:`crosskd_lab.report.results.measured_runs` gives them; LabError where none is done.
     """
     need(runs, "row", "method", "status", "AP", "steps", "step_seconds")
     done = runs[(runs["status"] == "done") & (runs["step_seconds"] > 0)]
     if done.empty:
         raise LabError("no recorded run is done: there is no time to draw")
     looks = styles(done["method"].unique())
-    with sns.axes_style("whitegrid"):
-        figure = Picture(figsize=(WIDTH, 5.6), dpi=DPI, layout="constrained")
-        ax = figure.subplots()
+    figure, (ax,) = sheet(title, 5.6)
     points = [
         (str(row), *_point(ax, part, *looks[method]), looks[method][0])
         for (row, method), part in done.groupby(["row", "method"], sort=False)
@@ -103,9 +83,8 @@ def time_figure(
         ax.plot([], [], marker, color=colour, ms=9, label=method)
     ax.margins(x=0.12)  # room for the names
     ax.set_xlim(left=0)
-    ax.set_title(title, loc="left", fontsize=13)
-    ax.set_xlabel("training time of a student (s: its steps times its median step)", fontsize=11)
-    ax.set_ylabel("AP on the test split (points)", fontsize=11)
+    ax.set_xlabel("training time of a student (s: its steps times its median step)")
+    ax.set_ylabel("AP on the test split (points)")
     legend_below(figure, ax)
     figure.draw_without_rendering()  # from here on the axes stay where they are
     _name(ax, points)
@@ -115,8 +94,8 @@ def time_figure(
 def _point(ax: Axes, part: pd.DataFrame, colour: str, marker: str) -> tuple[float, float]:
     times = part["steps"] * part["step_seconds"]
     seconds, ap = times.mean(), part["AP"].mean()
-    half = [half_width(part["AP"].to_numpy())] if len(part) > 1 else None
-    ax.errorbar([seconds], [ap], yerr=half, fmt=marker, color=colour, ms=9, capsize=4)
+    half = half_width(part["AP"].to_numpy()) if len(part) > 1 else None
+    ax.errorbar(seconds, ap, yerr=half, fmt=marker, color=colour, ms=9, capsize=4)
     ax.scatter(times, part["AP"], s=12, color=colour, alpha=0.6)
     return float(seconds), float(ap)
 
@@ -153,19 +132,13 @@ def prediction_figure(
 ) -> Figure:
     """Mean gain over conflict ratio, a labelled point a pair, with 95 % intervals over seeds.
 
-    Args:
-        points: ``pair, ratio, n, gain, half_width`` as ``by_pair`` gives
-            them; a pair with one seed has no interval and is drawn hollow.
-
-    Raises:
-        LabError: a column is missing, or there is no pair.
+    ``points`` is ``pair, ratio, n, gain, half_width`` as ``by_pair`` gives them; a pair with one
+    seed has no interval and is drawn hollow. LabError where there is none.
     """
     need(points, "pair", "ratio", "n", "gain", "half_width")
     if points.empty:
         raise LabError("no pair has both a conflict ratio and a gain: there is nothing to draw")
-    with sns.axes_style("whitegrid"):
-        figure = Picture(figsize=(9.0, 4.6), dpi=DPI, layout="constrained")
-        ax = figure.subplots()
+    figure, (ax,) = sheet(title, 4.6, width=9.0)
     middle = (points["ratio"].min() + points["ratio"].max()) / 2
     for row in points.itertuples():
         single = row.n < 2
@@ -187,9 +160,8 @@ def prediction_figure(
         ax.annotate(label, place, offset, textcoords="offset points", ha=side, fontsize=11)
     ax.axhline(0, color="black", linestyle=":")
     ax.margins(x=0.3, y=0.15)
-    ax.set_xlabel("conflicts per positive location, before training", fontsize=11)
-    ax.set_ylabel("AP of CrossKD - AP of KD, points", fontsize=11)
-    ax.set_title(title, loc="left", fontsize=13)
+    ax.set_xlabel("conflicts per positive location, before training")
+    ax.set_ylabel("AP of CrossKD - AP of KD, points")
     return figure
 
 
@@ -198,32 +170,22 @@ def score_scaling_figure(
     *,
     title: str = "Every score times one factor: the order of detections stays as it is",
 ) -> Figure:
-    """L1(p^s, p^gt) and its parts over the factor, a line a method.
+    """L1(p^s, p^gt) and its parts over the factor on every score, a line a method.
 
-    Args:
-        frames: By method, ``factor, l1_truth, l1_truth_positive, l1_truth_background`` as
-            ``crosskd_lab.engine.metrics.turned_down`` gives them.
-        title: Its first line.
-
-    Raises:
-        LabError: without a method.
+    ``frames``, by method, as :func:`crosskd_lab.engine.metrics.score_scaling` gives them.
     """
     if not frames:
         raise LabError("there is nothing to turn down: give the frame of a method")
     looks = styles(frames)
-    with sns.axes_style("whitegrid"):
-        figure = Picture(figsize=(WIDTH, 4.4), dpi=DPI, layout="constrained")
-        axes = figure.subplots(1, len(PARTS), sharey=True)
+    figure, axes = sheet(title, 4.4, len(PARTS), sharey=True)
     for ax, (value, (name, unit)) in zip(axes, PARTS.items(), strict=True):
         for method, frame in frames.items():
             colour, marker = looks[method]
             ax.plot(frame["factor"], frame[value], color=colour, marker=marker, label=method)
-        ax.set_title(name, loc="left", fontsize=12)
-        ax.set_xlabel("factor on every score", fontsize=11)
-        ax.set_ylabel(unit, fontsize=11)
+        ax.set_title(name, loc="left")
+        ax.set(xlabel="factor on every score", ylabel=unit)
         ax.set_xlim(1.04, -0.04)  # turning down goes to the right
         ax.set_ylim(bottom=0)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
     legend_below(figure, axes[0])
     return figure
 
@@ -234,36 +196,24 @@ BLUE, GREY = "#0072B2", "#6E6E6E"
 def scaling_figure(plan: pd.DataFrame, *, title: str = "What more GPUs would buy") -> Figure:
     """Hours of the whole run, and images a second against as many single GPUs.
 
-    Args:
-        plan: ``gpus, machines, hours, efficiency`` as :func:`crosskd_lab.runs.scaling` gives
-            them. Several machines are drawn hollow.
-
-    Raises:
-        LabError: a column is missing, or there is no row.
+    ``plan`` is ``gpus, machines, hours, efficiency`` as :func:`crosskd_lab.runs.forecast.outlook`
+    gives them; several machines are drawn hollow. LabError where it has no row.
     """
     need(plan, "gpus", "machines", "hours", "efficiency")
     if plan.empty:
         raise LabError("the plan has no row: there is nothing to draw")
-    with sns.axes_style("whitegrid"):
-        figure = Picture(figsize=(WIDTH, 4.2), dpi=DPI, layout="constrained")
-        left, right = figure.subplots(1, 2)
+    figure, (left, right) = sheet(title, 4.2, 2)
     _line(left, plan, plan["hours"])
-    left.plot(
-        plan["gpus"],
-        plan["hours"] * plan["efficiency"],
-        ":",
-        color=GREY,
-        label="were communication free",
-    )
+    ideal = plan["hours"] * plan["efficiency"]
+    left.plot(plan["gpus"], ideal, ":", color=GREY, label="were communication free")
     left.set_yscale("log")
     left.yaxis.set_major_formatter("{x:g}")
-    left.set_ylabel("hours of training", fontsize=11)
+    left.set_ylabel("hours of training")
     _line(right, plan, 100 * plan["efficiency"])
     right.axhline(100, color=GREY, linestyle=":")
     right.set_ylim(0, 108)
-    right.set_ylabel("images a second, % of single GPUs'", fontsize=11)
+    right.set_ylabel("images a second, % of single GPUs'")
     left.legend(fontsize=10)
-    figure.suptitle(title, fontsize=13)
     return figure
 
 
@@ -271,43 +221,28 @@ def _line(ax: Axes, plan: pd.DataFrame, values: pd.Series) -> None:
     ax.plot(plan["gpus"], values, "-", color=BLUE)
     for many, words in ((False, "one machine"), (True, "several machines")):
         rows = (plan["machines"] > 1) == many
-        fill = "white" if many else BLUE
-        ax.plot(
-            plan["gpus"][rows],
-            values[rows],
-            "D",
-            color=BLUE,
-            markerfacecolor=fill,
-            markersize=8,
-            label=words if rows.any() else None,
-        )
+        label = words if rows.any() else None
+        (line,) = ax.plot(plan["gpus"][rows], values[rows], "D", color=BLUE, label=label)
+        line.set(markerfacecolor="white" if many else BLUE, markersize=8)
     ax.set_xscale("log", base=2)
     ax.set_xticks(plan["gpus"], [str(n) for n in plan["gpus"]])
-    ax.set_xlabel("GPUs", fontsize=11)
+    ax.set_xlabel("GPUs")
 
 
 def watch_figure(metrics: pd.DataFrame, steps: int = 0, title: str = "") -> Figure:
-    """Loss and AP of one run so far.
+    """Loss and AP of a run so far, rows of ``read_metrics``, of ``steps`` (0 where unknown).
 
-    Args:
-        metrics: Rows as ``read_metrics`` gives them; none yet is fine.
-        steps: The last step there will be; 0 where unknown.
-        title: How the run stands, and when that was seen.
+    The ``title`` says how the run stands, and when that was seen.
     """
-    with sns.axes_style("whitegrid"):
-        figure = Picture(figsize=(WIDTH, 2.6), dpi=DPI, layout="constrained")
-        for ax, (kind, name, title) in zip(
-            figure.subplots(1, 2),
-            (("train", "loss", "training loss"), ("val", "AP", "AP (points, 0 to 100)")),
-            strict=True,
-        ):
-            rows = metrics[metrics["kind"] == kind] if len(metrics) else metrics
-            if name in rows:
-                ax.plot(rows["step"], rows[name], marker="o" if kind == "val" else None)
-            else:
-                ax.text(0.5, 0.5, "nothing yet", ha="center", transform=ax.transAxes)
-            ax.set(xlabel="step", ylabel=title)
-            if steps:
-                ax.set_xlim(0, steps)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    figure, axes = sheet(title, 2.6, 2)
+    panels = ("train", "loss", "training loss"), ("val", "AP", "AP (points, 0 to 100)")
+    for ax, (kind, name, unit) in zip(axes, panels, strict=True):
+        rows = metrics[metrics["kind"] == kind] if len(metrics) else metrics
+        if name in rows:
+            ax.plot(rows["step"], rows[name], marker="o" if kind == "val" else None)
+        else:
+            ax.text(0.5, 0.5, "nothing yet", ha="center", transform=ax.transAxes)
+        ax.set(xlabel="step", ylabel=unit)
+        if steps:
+            ax.set_xlim(0, steps)
     return figure

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import LabError
 from .figures import DPI, WIDTH, Picture
-from .map_figures import bare, draw_boxes, draw_map
+from .map_figures import bare, draw_boxes, draw_map, roots
 from .stats import need
 
 TAUGHT, SPARED, CROSSED, OWN = "#CFE4F2", "#EDEDED", "#FBDDA5", "#FFFFFF"
@@ -73,10 +72,7 @@ def delivery_figure(student: HeadView, teacher: HeadView, delivery: Delivery) ->
     """Both heads as towers from the neck up, and f_i^s on its way into the teacher's.
 
     Boxes are as wide as their layers have channels; towers are level with each other at the
-    prediction end, from which layers are counted.
-
-    Raises:
-        LabError: where the teacher or the student has no such layer.
+    prediction end, from which layers are counted. LabError where a head has no such layer.
     """
     for head, i in ((student, delivery.own), (teacher, delivery.i)):
         deepest = min(len(tower.layers) for tower in head.towers.values())
@@ -106,9 +102,7 @@ def _branch(
     row = deep - len(theirs.layers) + delivery.i
     start = (left + scale / 2 * ours.channels(delivery.own), row)
     end = (right - scale / 2 * _text(theirs, delivery.i + 1)[1], row + 1)
-    ax.add_patch(
-        FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=22, color=ARROW, linewidth=2.5)
-    )
+    _arrow(ax, start, end)
     note = {"facecolor": "white", "edgecolor": ARROW, "boxstyle": "round,pad=0.3"}
     fitted = delivery.fitted[branch]
     ax.text(5.0, row + 0.5, fitted, ha="center", va="center", fontsize=9.5, bbox=note)
@@ -126,11 +120,11 @@ def _tower(ax: Axes, x: float, tower: Tower, i: int, side: str, deep: int, scale
     before, after = (TAUGHT, SPARED) if side == "s" else (OWN, CROSSED)
     for k in range(len(tower.layers) + 2):
         text, channels = _text(tower, k)
-        _box(ax, x, base + k, scale * channels, text, before if k <= i else after)
+        wide = max(scale * channels, NARROWEST)
+        _box(ax, x, base + k, wide, text, before if k <= i else after)
     for k in range(len(tower.layers) + 1):
-        y = base + k
-        ax.plot([x, x], [y + HIGH / 2, y + 1 - HIGH / 2], color="black", linewidth=1, zorder=0)
-        ax.text(x + 0.12, y + 0.5, f"$f_{k}^{side}$", fontsize=9, va="center")
+        _wire(ax, x, base + k)
+        ax.text(x + 0.12, base + k + 0.5, f"$f_{k}^{side}$", fontsize=9, va="center")
     said = "$p^s$" if side == "s" else "$p^t$ and $\\hat{p}^s$"
     ax.text(x, deep + 1.55, f"{said}: {tower.says}", ha="center", va="center", fontsize=10)
 
@@ -146,16 +140,26 @@ def _text(tower: Tower, k: int) -> tuple[str, int]:
 
 
 def _box(ax: Axes, x: float, y: float, wide: float, text: str, colour: str) -> None:
-    wide = max(wide, NARROWEST)
     corner = (x - wide / 2, y - HIGH / 2)
-    style = mpl.patches.BoxStyle("Round", pad=0, rounding_size=0.12)
-    ax.add_patch(
-        FancyBboxPatch(corner, wide, HIGH, boxstyle=style, facecolor=colour, edgecolor="black")
-    )
+    box = FancyBboxPatch(corner, wide, HIGH, boxstyle="Round,pad=0,rounding_size=0.12")
+    box.set(facecolor=colour, edgecolor="black")
+    ax.add_patch(box)
     ax.text(x, y, text, ha="center", va="center", fontsize=9, linespacing=1.05)
 
 
-DECODER_HIGH, WIDE = 0.6, 2.2
+def _arrow(
+    ax: Axes, start: tuple[float, float], end: tuple[float, float], line: str = "-", what: str = ""
+) -> None:
+    look: dict[str, Any] = dict(arrowstyle="-|>", mutation_scale=18, color=ARROW, linewidth=2.2)
+    ax.add_patch(FancyArrowPatch(start, end, linestyle=line, gid=what, **look))
+
+
+def _wire(ax: Axes, x: float, y: float) -> None:
+    """The line from the box at height ``y`` to the next above it."""
+    ax.plot([x, x], [y + HIGH / 2, y + 1 - HIGH / 2], color="black", linewidth=1, zorder=0)
+
+
+WIDE = 2.2
 STUDENT, TEACHER, ASIDE = 1.4, 8.0, 1.9  # where decoders stand, and their memory beside them
 DECODER_TITLES = {
     "memory": "the teacher's own queries, reading the student's memory",
@@ -164,15 +168,9 @@ DECODER_TITLES = {
 
 
 def decoder_figure(layers: int, i: int, delivered: str) -> Figure:
-    """Two decoders side by side, and what crosses from the student's to the teacher's.
+    """Two decoders of L ``layers`` side by side, and what crosses to the teacher's i + 1 ... L.
 
-    Args:
-        layers: L of each decoder.
-        i: Layers of the teacher that are left out; i + 1 ... L teach.
-        delivered: "memory" or "query".
-
-    Raises:
-        LabError: for an i out of range or an unknown delivery.
+    ``delivered`` is "memory" or "query"; LabError for another, or an i out of range.
     """
     if not 0 <= i < layers:
         raise LabError(f"i = {i} is out of range: choose 0 ... {layers - 1}")
@@ -186,17 +184,13 @@ def decoder_figure(layers: int, i: int, delivered: str) -> Figure:
     _decoder(ax, TEACHER, layers, i, "t", True)
     start = (STUDENT + ASIDE + 0.75, 0.0)
     for layer in range(i + 1, layers + 1):
-        _arrow(ax, start, (TEACHER - WIDE / 2, layer - 0.12), 0.0, "student's memory")
+        _arrow(ax, start, (TEACHER - WIDE / 2, layer - 0.12), "--", "student's memory")
         if delivered == "query":
             entry = (STUDENT + 0.4, layer - 0.5)
-            _arrow(ax, entry, (TEACHER - WIDE / 2, layer + 0.12), 0.0, "student's query")
-    where = {
-        "dashed: the student's memory": 0.25,
-        "solid: the student's query and reference": -0.05,
-    }
-    for line, (words, up) in enumerate(where.items()):
-        if line == 0 or delivered == "query":
-            ax.text(5.2, layers + up + 0.45, words, ha="center", fontsize=10, color=ARROW)
+            _arrow(ax, entry, (TEACHER - WIDE / 2, layer + 0.12), "-", "student's query")
+    words = "dashed: the student's memory"
+    words += "\nsolid: the student's query and reference" * (delivered == "query")
+    ax.text(5.2, layers + 0.9, words, ha="center", va="top", fontsize=10, color=ARROW)
     for x, name in ((STUDENT, "student's decoder"), (TEACHER, "teacher's decoder, frozen")):
         ax.text(x, layers + 0.75, name, ha="center", fontsize=12, weight="bold")
     ax.set(xlim=(0, 11.2), ylim=(-0.6, layers + 1.1))
@@ -207,56 +201,23 @@ def decoder_figure(layers: int, i: int, delivered: str) -> Figure:
 
 def _decoder(ax: Axes, x: float, layers: int, i: int, side: str, reached: bool) -> None:
     """Layers from below up, with queries between them, memory at the foot and what they say."""
-    _decoder_box(ax, x + ASIDE, 0.0, f"memory$^{side}$", TAUGHT if side == "s" else OWN, 1.5)
-    _decoder_box(ax, x, 0.0, f"queries $f_0^{side}$", OWN if side == "t" else _taught(reached), 1.7)
+    _box(ax, x + ASIDE, 0.0, 1.5, f"memory$^{side}$", TAUGHT if side == "s" else OWN)
+    _box(ax, x, 0.0, 1.7, f"queries $f_0^{side}$", OWN if side == "t" else _taught(reached))
     for layer in range(1, layers + 1):
         if side == "t":
             colour = CROSSED if layer > i else OWN
             said = f"$p_{layer}^t$ and $\\hat{{p}}_{layer}^s$" if layer > i else f"$p_{layer}^t$"
         else:  # queries that enter layer L come out of layers 1 ... L - 1
             colour, said = _taught(reached and layer < layers), f"$p_{layer}^s$"
-        _decoder_box(ax, x, layer, f"decoder layer {layer}", colour, WIDE)
+        _box(ax, x, layer, WIDE, f"decoder layer {layer}", colour)
         ax.text(x + WIDE / 2 + 0.15, layer + 0.12, said, va="center", fontsize=11)
-        ax.plot(
-            [x, x],
-            [layer - 1 + DECODER_HIGH / 2, layer - DECODER_HIGH / 2],
-            color="black",
-            lw=1,
-            zorder=0,
-        )
+        _wire(ax, x, layer - 1)
         if layer < layers:
             ax.text(x + 0.08, layer + 0.5, f"$f_{layer}^{side}$", va="center", fontsize=10)
 
 
 def _taught(reached: bool) -> str:
     return TAUGHT if reached else SPARED
-
-
-def _decoder_box(ax: Axes, x: float, y: float, text: str, colour: str, wide: float) -> None:
-    corner = (x - wide / 2, y - DECODER_HIGH / 2)
-    style = "Round,pad=0,rounding_size=0.1"
-    box = FancyBboxPatch(
-        corner, wide, DECODER_HIGH, boxstyle=style, facecolor=colour, edgecolor="black"
-    )
-    ax.add_patch(box)
-    ax.text(x, y, text, ha="center", va="center", fontsize=10.5)
-
-
-def _arrow(
-    ax: Axes, start: tuple[float, float], end: tuple[float, float], bend: float, what: str
-) -> None:
-    arrow = FancyArrowPatch(
-        start,
-        end,
-        arrowstyle="-|>",
-        mutation_scale=16,
-        color=ARROW,
-        linewidth=2,
-        linestyle="-" if "query" in what else "--",
-        connectionstyle=f"arc3,rad={bend}",
-        gid=what,
-    )
-    ax.add_patch(arrow)
 
 
 CHOSEN, REST = "#0072B2", "#C8C8C8"
@@ -271,19 +232,9 @@ def method_figure(
 ) -> Figure:
     """Four panels for one method: image and boxes, its cost among all methods', and two maps.
 
-    The maps' colour is the square root of a pixel's share of the map's largest value, so that
-    small weights stay visible; a map that is the same everywhere is all of one colour.
-
-    Args:
-        name: As in the costs.
-        image: ``(H, W, 3)`` RGB bytes.
-        boxes: ``(G, 4)`` xyxy in pixels.
-        maps: Two maps ``(H, W)`` by title, none below zero.
-        costs: ``method, device, own_ms, own_mb``, a row a method, of one device; empty where
-            nothing was measured.
-
-    Raises:
-        LabError: the costs lack a column.
+    ``image`` is ``(H, W, 3)`` RGB bytes, ``boxes`` ``(G, 4)`` xyxy in pixels, ``maps`` two of
+    ``(H, W)``, none below zero, drawn as :func:`crosskd_lab.report.map_figures.roots`; ``costs``
+    ``method, device, own_ms, own_mb`` of one device, empty where nothing was measured.
     """
     need(costs, "method", "device", "own_ms", "own_mb")
     panel = WIDTH / 4
@@ -294,11 +245,9 @@ def method_figure(
     seen.imshow(image)
     bare(seen, "image and boxes")
     _cost_bars(bars, name, costs)
-    for ax, (title, values) in zip(below, maps.items(), strict=True):
-        values = np.asarray(values, float)
-        top = values.max()
-        draw_map(ax, np.sqrt(values / top) if top else values, title, top=1.0)
-        if not top:
+    for ax, (title, values) in zip(below, roots(maps).items(), strict=True):
+        draw_map(ax, values, title, top=1.0)
+        if not values.any():
             ax.text(0.5, 0.5, "nothing", color="white", ha="center", transform=ax.transAxes)
     for ax in (seen, *below):
         draw_boxes(ax, boxes)

@@ -16,7 +16,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from ..errors import LabError
-from .figures import DPI, WIDTH, Picture, Style, styles
+from .figures import WIDTH, Picture, Style, sheet, styles
 from .stats import need, summarise
 
 BOX = "#E69F00"  # Okabe and Ito's orange: on scenes, and on the dark end of viridis
@@ -29,29 +29,52 @@ def maps_figure(
     title: str,
     top: float | None = None,
 ) -> Figure:
-    """An image and maps over it in a row, with the boxes on all of them.
+    """An image ``(H, W, 3)`` and maps ``(H, W)`` in a row, boxes ``(G, 4)`` xyxy on all of them.
 
-    Args:
-        image: ``(H, W, 3)`` RGB bytes.
-        boxes: ``(G, 4)`` xyxy in pixels.
-        maps: ``(H, W)`` by title.
-        title: Of the whole.
-        top: The value of the brightest colour; None: the largest of all maps.
+    ``top`` is the value of the brightest colour; None: the largest of all maps.
     """
+    top = max(float(np.max(values)) for values in maps.values()) if top is None else top
+    figure, axes = image_sheet(title, image, boxes, maps, top)
+    for ax in axes[1:]:
+        ax.title.set_fontsize(10.5)
+    return figure
+
+
+def image_sheet(
+    title: str,
+    image: NDArray[np.uint8],
+    boxes: NDArray | Sequence[Sequence[float]],
+    maps: Mapping[str, NDArray],
+    top: float = 1.0,
+) -> tuple[Picture, NDArray]:
+    """A figure of an image ``(H, W, 3)`` and maps ``(H, W)`` in a row, boxes on all; its axes."""
     panels = 1 + len(maps)
     height = 0.8 + WIDTH / panels * image.shape[0] / image.shape[1]
-    figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
-    axes = figure.subplots(1, panels)
+    figure, axes = sheet(title, height, panels, grid=False)
+    draw_panels(axes, image, boxes, maps, top)
+    return figure, axes
+
+
+def draw_panels(
+    axes: Sequence[Axes] | NDArray,
+    image: NDArray[np.uint8],
+    boxes: NDArray | Sequence[Sequence[float]],
+    maps: Mapping[str, NDArray],
+    top: float = 1.0,
+) -> None:
+    """The image in the first of the axes, a map in each of the others, boxes on all."""
     axes[0].imshow(image)
     bare(axes[0], "image and boxes")
-    top = max(float(np.max(values)) for values in maps.values()) if top is None else top
     for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
         draw_map(ax, values, name, top)
-        ax.title.set_fontsize(10.5)
     for ax in axes:
         draw_boxes(ax, boxes)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
-    return figure
+
+
+def roots(maps: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    """The square root of each pixel's share of its map's largest value: weak pulls stay visible."""
+    wide = {name: np.asarray(values, float) for name, values in maps.items()}
+    return {name: np.sqrt(m / m.max()) if m.max() else m for name, m in wide.items()}
 
 
 def draw_map(ax: Axes, values: NDArray, title: str, top: float | None = None) -> AxesImage:
@@ -66,11 +89,9 @@ def draw_boxes(ax: Axes, boxes: NDArray | Sequence[Sequence[float]]) -> None:
     """Outlines of ``(G, 4)`` xyxy boxes in pixels."""
     for left, top, right, bottom in boxes:
         corner = (left - 0.5, top - 0.5)
-        ax.add_patch(
-            mpl.patches.Rectangle(
-                corner, right - left, bottom - top, fill=False, edgecolor=BOX, linewidth=1.5
-            )
-        )
+        box = mpl.patches.Rectangle(corner, right - left, bottom - top, fill=False)
+        box.set(edgecolor=BOX, linewidth=1.5)
+        ax.add_patch(box)
 
 
 def draw_circle(ax: Axes, x: float, y: float, radius: float) -> None:
@@ -115,25 +136,19 @@ def positives_figure(
     student: str,
     teacher: str,
 ) -> Figure:
-    """All levels on one image, then each level that has a positive on its own.
+    """All levels, finest first, on one image, then each level that has a positive on its own.
 
-    Args:
-        image: ``(H, W, 3)`` RGB bytes.
-        boxes: ``(G, 4)`` ground truth, xyxy in pixels.
-        levels: Finest first.
-        student: Its name, for the title.
-        teacher: Its name.
-
-    Raises:
-        LabError: without levels.
+    ``image`` is ``(H, W, 3)`` RGB bytes, ``boxes`` ``(G, 4)`` ground truth, xyxy in pixels; the
+    names of student and teacher are for the title. LabError without levels.
     """
     if not levels:
         raise LabError("there is no level to draw: give one or more")
     shown = [marks for marks in levels if sum(_counts(marks).values())]
     panels = [("all levels", levels), *((f"stride {m.stride}", [m]) for m in shown)]
-    height = 1.55 + WIDTH / max(len(panels), 4) * image.shape[0] / image.shape[1]
-    figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
-    axes = figure.subplots(1, max(len(panels), 4))
+    places = max(len(panels), 4)
+    height = 1.55 + WIDTH / places * image.shape[0] / image.shape[1]
+    title = f"Positive locations: {student} student, {teacher} teacher"
+    figure, axes = sheet(title, height, places, grid=False)
     for ax in axes:
         ax.set_axis_off()
     for ax, (name, part) in zip(axes, panels, strict=False):
@@ -150,8 +165,6 @@ def positives_figure(
     names["teacher"] = "for the teacher alone"
     handles = [axes[0].plot([], [], **_look(key, 9), label=names[key])[0] for key in LOOKS]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=11)
-    title = f"Positive locations: {student} student, {teacher} teacher"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
     return figure
 
 
@@ -189,11 +202,9 @@ def conflict_figure(
 ) -> Figure:
     """Fig. 3: conflict ratio over the threshold, overall and in parts, a panel each.
 
-    Groups without positives have no ratio and are left out.
-
     Args:
-        frame: ``by, group, threshold, ratio`` as a tally's frame has them; with several teachers a
-            column ``teacher``, a line each in every panel, told apart by dashes.
+        frame: ``by, group, threshold, ratio`` as a histogram's frame has them; with several
+            teachers a column ``teacher``, a line each. Groups without a ratio are left out.
         by: The panels: "all", "level", "size", "class".
         span: Lowest and highest threshold drawn; near 0 every location of the background counts.
 
@@ -206,9 +217,7 @@ def conflict_figure(
     )
     if rows[rows["by"].isin(by)].empty:
         raise LabError("no positive location was counted: there is no conflict ratio to draw")
-    with sns.axes_style("whitegrid"):
-        figure = Picture(figsize=(WIDTH, 4.6), dpi=DPI, layout="constrained")
-        axes = figure.subplots(1, len(by), squeeze=False)[0]
+    figure, axes = sheet(title, 4.6, len(by))
     for ax, part in zip(axes, by, strict=True):
         chosen = rows[rows["by"] == part]
         names = list(chosen["group"].unique())
@@ -221,13 +230,11 @@ def conflict_figure(
         sns.lineplot(
             chosen, x="threshold", y="ratio", linewidth=2, ax=ax, **line, **_palette(line, chosen)
         )
-        ax.set_title(TITLES[part], loc="left", fontsize=12)
-        ax.set_xlabel("threshold of the discrepancy", fontsize=11)
-        ax.set_ylabel("conflicts per positive location", fontsize=11)
+        ax.set_title(TITLES[part], loc="left")
+        ax.set(xlabel="threshold of the discrepancy", ylabel="conflicts per positive location")
         ax.set_ylim(bottom=0)
         if (legend := ax.get_legend()) is not None:
             legend.set_title(None)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
     return figure
 
 
@@ -241,46 +248,25 @@ def target_maps_figure(
 ) -> Figure:
     """Fig. 2: score maps side by side, the largest conflicts of the first two circled in all.
 
-    Args:
-        image: ``(H, W, 3)`` RGB bytes.
-        maps: ``(H, W)`` in [0, 1] by title: ground truth, teacher, then any students.
-        boxes: ``(G, 4)`` xyxy in pixels.
-        circled: How many conflicts at most.
-
-    Raises:
-        LabError: for fewer than two maps.
+    ``image`` is ``(H, W, 3)`` RGB bytes, ``boxes`` ``(G, 4)`` xyxy in pixels, ``maps`` ``(H, W)``
+    in [0, 1] by title: ground truth, teacher, then any students; LabError for fewer than two.
     """
     if len(maps) < 2:
         raise LabError("a conflict has two sides: give the maps of the ground truth and a teacher")
     truth, teacher = list(maps.values())[:2]
-    peaks = largest_conflicts(truth, teacher, circled)
-    panels = 1 + len(maps)
-    height = 0.9 + WIDTH / panels * image.shape[0] / image.shape[1]
-    figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
-    axes = figure.subplots(1, panels)
-    axes[0].imshow(image)
-    bare(axes[0], "image and boxes")
-    draw_boxes(axes[0], boxes)
-    for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
-        drawn = draw_map(ax, values, name, top=1.0)
-    for ax in axes:
-        for x, y in peaks:
+    figure, axes = image_sheet(title, image, boxes, maps)
+    for x, y in largest_conflicts(truth, teacher, circled):
+        for ax in axes:
             draw_circle(ax, x, y, max(image.shape[:2]) / 14)
-    figure.colorbar(drawn, ax=axes[-1], shrink=0.8, label="score")
-    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
+    figure.colorbar(axes[-1].images[0], ax=axes[-1], shrink=0.8, label="score")
     return figure
 
 
 def largest_conflicts(
     truth: NDArray, teacher: NDArray, count: int = 3, least: float = 0.3
 ) -> list[tuple[int, int]]:
-    """Where two maps differ most: x and y of the peaks, the largest first, no two close together.
-
-    Args:
-        truth: ``(H, W)``.
-        teacher: ``(H, W)``.
-        count: How many at most.
-        least: Smaller differences are no conflict.
+    """Where two maps ``(H, W)`` differ most, by more than ``least``: x and y of at most ``count``
+    peaks, the largest first, no two close together.
     """
     apart = np.abs(np.asarray(truth, float) - np.asarray(teacher, float))
     rows, columns = np.indices(apart.shape)
@@ -319,36 +305,16 @@ def energy_figure(
     *,
     title: str = "Where each loss pulls at the feature",
 ) -> Figure:
-    """Fig. 5: energy maps side by side, each on its own scale, with the boxes on top.
+    """Fig. 5: energy maps side by side, each as :func:`roots` on its own scale, with the boxes.
 
-    The colour shows the square root of a pixel's share of the map's largest value, so that weak
-    pulls stay visible.
-
-    Args:
-        image: ``(H, W, 3)`` RGB bytes.
-        maps: Energy ``(H, W)`` by the name of its loss.
-        boxes: ``(G, 4)`` xyxy in pixels.
-
-    Raises:
-        LabError: without a map.
+    ``image`` is ``(H, W, 3)`` RGB bytes, ``maps`` ``(H, W)`` by the name of the loss, ``boxes``
+    ``(G, 4)`` xyxy in pixels; LabError without a map.
     """
     if not maps:
         raise LabError("there is no energy map to draw: name one loss or more")
-    panels = 1 + len(maps)
-    height = 0.7 + WIDTH / panels * image.shape[0] / image.shape[1]
-    figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
-    axes = figure.subplots(1, panels)
-    axes[0].imshow(image)
-    bare(axes[0], "image and boxes")
-    for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
-        values = np.asarray(values, float)
-        top = values.max()
-        drawn = draw_map(ax, np.sqrt(values / top) if top else values, name, top=1.0)
-    for ax in axes:
-        draw_boxes(ax, boxes)
-    bar = figure.colorbar(drawn, ax=axes[-1], shrink=0.8)
+    figure, axes = image_sheet(title, image, boxes, roots(maps))
+    bar = figure.colorbar(axes[-1].images[0], ax=axes[-1], shrink=0.8)
     bar.set_label("$\\sqrt{energy / maximum}$", fontsize=11)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=13)
     return figure
 
 
@@ -357,38 +323,29 @@ def concentration_figure(
 ) -> Figure:
     """Mean and 95 % interval over images of every statistic, a panel each, a row a feature.
 
-    Args:
-        frame: ``where, i, loss, inside, gini, cosine`` and ``area``, a row an image, as
-            ``measure_gradients`` gives it. The dotted line is the share of locations inside boxes:
-            what a gradient without focus would have.
-
-    Raises:
-        LabError: a column is missing.
+    ``frame`` is ``where, i, loss, inside, gini, cosine, area``, a row an image, as
+    ``measure_gradients`` gives it; LabError where a column is missing. The dotted line is the
+    share of locations inside boxes: what a gradient without focus would have.
     """
     need(frame, "where", "i", "loss", "area", *AXES)
     places = [_place(*key) for key in frame.groupby(["where", "i"], sort=False).groups]
     losses = list(frame["loss"].unique())
     looks = {**styles(losses), "detection": DETECTION}
-    with sns.axes_style("whitegrid"):
-        height = 1.8 + 0.28 * len(places) * len(losses)
-        figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
-        axes = figure.subplots(1, len(AXES), sharey=True)
+    count = frame["image"].nunique() if "image" in frame else len(frame)
+    title = f"{title} (mean and 95 % interval over {count} images)"
+    height = 1.8 + 0.28 * len(places) * len(losses)
+    figure, axes = sheet(title, height, len(AXES), sharey=True)
     for ax, (value, label) in zip(axes, AXES.items(), strict=True):
         table = summarise(frame, ["where", "i", "loss"], value)
         for at, loss in enumerate(losses):
             _points(ax, table[table["loss"] == loss], places, at / (len(losses) + 1), looks[loss])
-        ax.set_xlabel(label, fontsize=11)
+        ax.set_xlabel(label)
     axes[0].axvline(frame["area"].mean(), color="black", linestyle=":")
     axes[2].axvline(0, color="black", linestyle=":")
     axes[0].set_yticks([at + 0.3 for at in range(len(places))], places, fontsize=11)
     axes[0].invert_yaxis()
-    figure.legend(
-        axes[1].containers, losses, loc="outside lower center", ncols=len(losses), fontsize=11
-    )
-    count = frame["image"].nunique() if "image" in frame else len(frame)
-    figure.suptitle(
-        f"{title} (mean and 95 % interval over {count} images)", x=0.01, ha="left", fontsize=13
-    )
+    bars = axes[1].containers
+    figure.legend(bars, losses, loc="outside lower center", ncols=len(losses), fontsize=11)
     return figure
 
 

@@ -32,11 +32,11 @@ def report_paragraph(
     a pair; and whether the final distances are ordered as in Fig. 6(a) and (b).
 
     Args:
-        metrics: columns ``method, seed, step, AP`` (points), and where measured ``l1_teacher``
-            and ``l1_truth``, L1(p^s, p^t) and L1(p^s, p^gt) of Fig. 6, per positive.
-        teacher_ap: the teacher's AP on the same images, in points.
-        setting: what raced where, e.g. "Pocket GFL students on synthetic scenes".
-        kinds: the detectors of teacher and student, named as the paper names them.
+        metrics: ``method, seed, step, AP`` (points), and where measured ``l1_teacher`` and
+            ``l1_truth``, L1(p^s, p^t) and L1(p^s, p^gt) of Fig. 6, per positive.
+        teacher_ap: The teacher's AP on the same images, in points.
+        setting: What raced where, e.g. "Pocket GFL students on synthetic scenes".
+        kinds: The detectors of teacher and student, named as the paper names them.
 
     Raises:
         LabError: a column is missing, or nothing has been evaluated yet.
@@ -61,11 +61,10 @@ def report_paragraph(
 
 
 def final_rows(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The last evaluated row, that is one with an AP, of each method and seed.
+    """The last row with an AP of each method and seed.
 
     Raises:
-        LabError: a column of ``method, seed, step, AP`` is missing, or a method was evaluated
-            twice with one seed at one step, so that two runs share a name.
+        LabError: a column of ``method, seed, step, AP`` is missing, or two runs share a name.
     """
     need(metrics, "method", "seed", "step", "AP")
     rows = metrics.dropna(subset=["AP"], ignore_index=True).sort_values("step", kind="stable")
@@ -260,14 +259,7 @@ The GFL student's assigner against each shipped teacher on the test split (`data
 
 
 def results_page(recorded: str | Path = RECORDED) -> str:
-    """Every declared sweep as a table, the verdicts on the claims, and Fig. 3's ratios.
-
-    Args:
-        recorded: Folder of the records.
-
-    Returns:
-        Markdown.
-    """
+    """Every declared sweep as a table, the verdicts on the claims, Fig. 3's ratios: Markdown."""
     parts = [HEAD]
     names = [name for name in sweeps() if name != REHEARSAL]
     names.sort(key=lambda name: (read_sweep(name).table is None, name))  # the paper's come first
@@ -287,10 +279,9 @@ def results_page(recorded: str | Path = RECORDED) -> str:
 
 
 def claims_table(recorded: str | Path = RECORDED) -> pd.DataFrame:
-    """Every claim with its verdict: those of recorded AP, then Fig. 5's, image by image.
+    """Every claim with its verdict: those of recorded AP, then Fig. 3's and Fig. 5's.
 
-    Returns:
-        ``says``, ``where``, ``verdict``, ``over``: the fewest seeds of its comparisons, or images.
+    ``says, where, verdict, over``: the fewest seeds of its comparisons, or images.
     """
     judged = judge_claims(compare_claims(CLAIMS, recorded))
     table = judged[["says", "where", "verdict"]].assign(over=judged["seeds"].map("{} seeds".format))
@@ -334,13 +325,9 @@ def sweep_section(name: str, recorded: str | Path = RECORDED) -> str:
 def sweep_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of a sweep in words.
 
-    Args:
-        rows: As :func:`crosskd_lab.report.results.measured_rows` gives them.
-
-    Returns:
-        ``row``; ``AP``, ``to none`` and ``to KD`` with their intervals and, in brackets, their
-        seeds ("2 of 3" where some are missing); ``steps``, ``seconds a step``, when its first steps
-        were last made again, and ``stale`` only where something is.
+    ``row``; ``AP``, ``to none`` and ``to KD`` with their intervals and, in brackets, their seeds
+    ("2 of 3" where some are missing); ``steps``, ``seconds a step``, when its first steps were last
+    made again, and ``stale`` only where something is.
     """
     some = rows["n"].astype(str) + " of " + rows["seeds"].astype(str)
     seeds = rows["n"].astype(str).where(rows["n"] == rows["seeds"], some)
@@ -362,11 +349,7 @@ def sweep_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def conflict_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """The overall ratio of every teacher at three thresholds.
-
-    Args:
-        frame: ``teacher, by, threshold, ratio``, as ``crosskd-lab conflict`` writes it.
-    """
+    """The overall ratio of every teacher at three thresholds, of the frame of ``conflict``."""
     whole = frame[(frame["by"] == "all") & frame["threshold"].isin(TOLD)]
     table = whole.pivot(index="teacher", columns="threshold", values="ratio")
     table = table.reindex(whole["teacher"].unique()).rename(columns=TOLD)

@@ -18,10 +18,7 @@ WHERE = {
 def compare_parts(metrics: pd.DataFrame, one: str = "KD", other: str = "CrossKD") -> pd.DataFrame:
     """The last L1(p^s, p^gt) of two methods and its parts, over the seeds that both have.
 
-    Args:
-        metrics: ``method, seed, step, AP`` and the three columns of `WHERE`, a row an evaluation.
-        one: A method.
-        other: The method that it is compared with.
+    ``metrics`` is ``method, seed, step, AP`` and the three columns of `WHERE`, a row an evaluation.
 
     Returns:
         A row a part: ``where``, the mean of each method under its name, ``n`` seeds,

@@ -37,10 +37,7 @@ def recorded(path: str | Path = RECORDED) -> pd.DataFrame:
 
 
 def yours(root: str | Path = "runs") -> pd.DataFrame:
-    """Your own runs below ``root``, one row a run; ``source`` is "yours". Empty before the first.
-
-    The other columns are those of `crosskd_lab.engine.record.runs_frame`.
-    """
+    """Your own runs below ``root`` as ``runs_frame`` has them; ``source`` is "yours"."""
     return _runs(root, "yours")
 
 
@@ -79,20 +76,15 @@ MISSING = "missing"
 def measured_runs(sweep: str | Sweep, recorded: str | Path = RECORDED) -> pd.DataFrame:
     """One row a declared run, whether it was recorded or not.
 
-    Args:
-        sweep: A sweep, or its name.
-        recorded: Folder of the records.
-
     Returns:
         ``source`` ("recorded"), ``sweep``, ``row``, ``method``, ``seed``; ``status``, "done",
         "failed" or "missing", with its ``reason``; AP and its parts on the test split and
         ``AP_val``, in points, ``AP_first``, that of the first validation; ``l1_teacher`` and
         ``l1_truth``, Fig. 6's distances on the validation split; ``steps``, ``train_seconds``
         (validations left out) and ``step_seconds``, NaN where the record says that the machine
-        was ``shared``, ``parameters``; ``commit``; ``checked``, when its
-        first steps were last made again (None: never), how far their losses were ``apart`` in
-        relative terms (infinite where others came out), and ``stale``, a text that is empty unless
-        they disagreed.
+        was ``shared``, ``parameters``; ``commit``; ``checked``, when its first steps were last
+        made again (None: never), how far their losses were ``apart`` in relative terms (infinite
+        where others came out), and ``stale``, a text that is empty unless they disagreed.
     """
     sweep = read_sweep(sweep) if isinstance(sweep, str) else sweep
     known, confirmed = latest(read_lines(recorded)), read_confirmed(recorded)
@@ -110,19 +102,15 @@ def measured_runs(sweep: str | Sweep, recorded: str | Path = RECORDED) -> pd.Dat
 
 
 def measured_rows(runs: pd.DataFrame, value: str = "AP") -> pd.DataFrame:
-    """One row a declared row: mean, interval, and paired differences to baseline and to KD.
-
-    Args:
-        runs: As :func:`measured_runs` gives them.
-        value: One of their columns.
+    """One row a declared row of :func:`measured_runs`: mean, interval, and paired differences.
 
     Returns:
         ``row``, ``method``, ``n`` seeds that are done of ``seeds``, ``mean`` with the 95 %
         interval's ``half_width``; ``to_none`` and ``to_kd``, differences over common seeds with
         ``to_none_half`` and ``to_kd_half``, and how many seeds, ``to_none_n`` and ``to_kd_n``;
-        ``steps``, mean ``train_seconds`` and ``step_seconds``; ``stale``; ``checked``,
-        in words the last day on which first steps were made again, the seeds, and how far their
-        losses were apart. NaN where nothing is recorded or there is nothing to compare with.
+        ``steps``, mean ``train_seconds`` and ``step_seconds``; ``stale``; ``checked``, in words the
+        last day on which first steps were made again, the seeds, and how far their losses were
+        apart. NaN where nothing is recorded or there is nothing to compare with.
     """
     names = list(runs["row"].unique())
     return pd.DataFrame([_row(runs, names, name, value) for name in names])
@@ -133,15 +121,9 @@ def measured_curves(
 ) -> pd.DataFrame:
     """The validations on the way of every recorded run: Fig. 6's curves.
 
-    Args:
-        sweep: A sweep, or its name.
-        only: Names of rows; all by default. Rows of one method are not told apart.
-        recorded: Folder of the records.
-
-    Returns:
-        ``row, method, seed, step, AP, l1_teacher, l1_truth, l1_truth_positive,
-        l1_truth_background`` on the validation split, as ``race_figure``
-        wants them; NaN where a record lacks one. Empty where nothing is recorded.
+    ``row, method, seed, step, AP, l1_teacher, l1_truth, l1_truth_positive, l1_truth_background`` on
+    the validation split, for ``race_figure``; NaN where a record lacks one. Rows of one method are
+    not told apart; ``only`` names rows.
     """
     sweep = read_sweep(sweep) if isinstance(sweep, str) else sweep
     known = latest(read_lines(recorded))
@@ -157,13 +139,9 @@ def measured_curves(
 def whole_again(recorded: str | Path = RECORDED) -> pd.DataFrame:
     """Recorded runs that were made again from the first step to the last, below ``again``.
 
-    Args:
-        recorded: Folder of the records.
-
-    Returns:
-        ``sweep``, ``row``, ``seed``; ``begin``, how far the first losses were apart in relative
-        terms; ``threads`` of the record and of the rerun; ``recorded`` and ``again``, AP on the
-        test split; ``apart``, the distance of the two.
+    ``sweep``, ``row``, ``seed``; ``begin``, how far the first losses were apart in relative terms;
+    ``threads`` of the record and of the rerun; ``recorded`` and ``again``, AP on the test split;
+    ``apart``, the distance of the two.
     """
     known, rows = latest(read_lines(recorded)), []
     for line in read_lines(Path(recorded) / AGAIN):
@@ -179,17 +157,7 @@ def whole_again(recorded: str | Path = RECORDED) -> pd.DataFrame:
 
 
 def compare_rows(runs: pd.DataFrame, one: str, other: str, value: str = "AP") -> Any:
-    """Two rows of a sweep held against each other seed by seed, or None where none is common.
-
-    Args:
-        runs: As :func:`measured_runs` gives them.
-        one: A row's name.
-        other: The row that it is compared with.
-        value: A column of ``runs``.
-
-    Returns:
-        :class:`crosskd_lab.report.stats.Paired`.
-    """
+    """``Paired`` of two rows of :func:`measured_runs`, or None where no seed is common."""
     mine = runs[runs["row"].isin([one, other])].assign(method=lambda frame: frame["row"])
     try:
         return paired(mine, one, other, value=value)
@@ -198,12 +166,10 @@ def compare_rows(runs: pd.DataFrame, one: str, other: str, value: str = "AP") ->
 
 
 def beside(name: str, kind: str, names: list[str]) -> str | None:
-    """The row that a row is compared with, of the same family or teacher where there is one.
+    """The row that a row such as "crosskd_from_atss" is compared with, or None.
 
-    Args:
-        name: A row, such as "atss_crosskd" or "crosskd_from_atss".
-        kind: "none" or "kd".
-        names: The sweep's rows.
+    It is of the same family or teacher where there is one; ``kind`` is "none" or "kd", ``names``
+    the sweep's rows.
     """
     family = name.split("_")[0]
     if kind == "kd" and family == "kd":
@@ -283,8 +249,7 @@ def results(
         number: The paper's table.
         metric: AP, AP50, AP75, APS, APM or APL, in points.
         sources: Which of "paper", "recorded" and "yours", in that order in the table.
-        runs: Folder of your runs.
-        recorded_runs: Folder of recorded runs.
+        runs, recorded_runs: Folders of your runs and of recorded runs.
 
     Returns:
         ``source``; ``study``, the pair, the folder or the sweep; ``method``; ``variant``, the
@@ -292,8 +257,7 @@ def results(
         paper does not say) with ``mean`` and the 95 % interval's ``half_width``; ``difference``
         to the own baseline with its ``difference_half_width`` and two p-values, paired t-test and
         sign flips; of recorded rows ``steps``, mean ``train_seconds`` and ``stale``, in words,
-        where the code of today begins otherwise. NaN where there is no baseline, interval, test or
-        record of it.
+        where the code of today begins otherwise. NaN where there is no such number.
 
     Raises:
         LabError: for an unknown table, metric or source, or a seed that a study has twice.

@@ -24,10 +24,9 @@ together)."""
 class Paired(NamedTuple):
     """How much better a method is than a baseline under the same seeds.
 
-    ``difference`` is the mean of value(method) - value(baseline) over ``n`` seeds and
-    ``half_width`` the half width of its 95 % interval. ``p_t`` is from the paired t-test and
-    ``p_sign_flip`` from flipping the signs of the differences, both two-sided. With one seed
-    ``half_width`` and ``p_t`` are NaN and ``p_sign_flip`` is 1.
+    ``difference`` is the mean of value(method) - value(baseline) over ``n`` seeds, ``half_width``
+    that of its 95 % interval. ``p_t`` is the paired t-test's, ``p_sign_flip`` from flipping the
+    signs of the differences, both two-sided; with one seed NaN, NaN and 1.
     """
 
     n: int
@@ -46,14 +45,10 @@ def half_width(values: pd.Series | np.ndarray) -> float:
 
 
 def points(mean: float, half: float = float("nan"), sign: str = "") -> str:
-    """AP or a difference of AP as it is printed: one decimal, and its interval where there is one.
+    """AP or a difference of AP, in points, as it is printed: one decimal, ± ``half`` its interval.
 
-    A difference has two where one would not tell on which side of zero its interval ends.
-
-    Args:
-        mean: In points; NaN is a dash.
-        half: Half the 95 % interval; below ``STRAY`` only that is said.
-        sign: "+" to show the sign of a difference.
+    A difference (``sign`` "+") has two where one would not tell on which side of zero its interval
+    ends. NaN is a dash; of a half below ``STRAY`` only that is said.
     """
     if np.isnan(mean):
         return "–"
@@ -66,8 +61,7 @@ def summarise(frame: pd.DataFrame, by: str | list[str], value: str = "AP") -> pd
     """One row a group: ``n``, ``mean`` and ``half_width`` of the 95 % interval (Student's t).
 
     Rows that are not "done" (where there is a ``status``) or lack the value are left out. A frame
-    with a ``source`` is grouped by it too, so that no mean mixes sources. The groups keep the
-    order in which they first appear.
+    with a ``source`` is grouped by it too, so that no mean mixes sources. Groups keep their order.
 
     Raises:
         LabError: a column is missing, or a group holds a seed twice: such runs are no repetition.
@@ -112,13 +106,7 @@ def paired(
 def difference_to_baseline(
     frame: pd.DataFrame, baseline: str = "none", on: str = "seed", value: str = "AP"
 ) -> pd.DataFrame:
-    """One row a method other than ``baseline``: the fields of `Paired`, most gained first.
-
-    A frame with a ``source`` is compared source by source and keeps that column.
-
-    Raises:
-        LabError: as `paired`.
-    """
+    """The fields of `Paired`, a row a method (and ``source``) but ``baseline``, best first."""
     need(frame, "method", on, value)
     columns = ["source", "method"] if "source" in frame else ["method"]
     groups = frame.groupby("source", sort=False) if "source" in frame else [(None, frame)]
@@ -134,11 +122,7 @@ def difference_to_baseline(
 
 
 def finished(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """The rows that came to their end and have a number in the last of ``columns``.
-
-    Raises:
-        LabError: a column is missing.
-    """
+    """The rows that came to their end and have a number in the last of ``columns``."""
     need(frame, *columns)
     # A row without a status, such as the paper's among runs, is a result by itself.
     rows = frame[frame["status"].fillna("done") == "done"] if "status" in frame else frame
@@ -185,15 +169,12 @@ RESAMPLES, EXACT = 2000, 7  # up to 7 pairs all orders are counted one by one
 
 
 class Ordering(NamedTuple):
-    """Spearman's rank correlation over pairs.
+    """Spearman's rank correlation over ``n`` pairs.
 
     Attributes:
-        n: How many pairs.
         rho: From -1 to 1; NaN for fewer than two pairs, or where all are equal on one side.
-        low: 2.5 % and ``high`` 97.5 % quantile of rho when each pair's seeds are drawn anew with
-            replacement: how sure the *measured gains* make it. It says nothing of pairs that were
-            not measured.
-        high: See ``low``.
+        low, high: 2.5 % and 97.5 % quantiles of rho when each pair's seeds are drawn anew with
+            replacement: how sure the *measured gains* make it; nothing of pairs not measured.
         p: Two-sided, from all orders of the pairs: what chance alone would reach.
         least: The smallest ``p`` that so many pairs can give, 2 / n!.
     """
@@ -209,11 +190,7 @@ class Ordering(NamedTuple):
 def by_pair(frame: pd.DataFrame) -> pd.DataFrame:
     """A row a pair: ``ratio``, ``n`` seeds, mean ``gain`` and its 95 % ``half_width``.
 
-    Args:
-        frame: ``pair, ratio, seed, gain``, a row a pair and seed.
-
-    Raises:
-        LabError: a column is missing, or a pair has two ratios.
+    ``frame`` is ``pair, ratio, seed, gain``; LabError where a pair has two ratios.
     """
     need(frame, "pair", "ratio", "seed", "gain")
     rows = frame.dropna(subset=["ratio", "gain"])
@@ -229,14 +206,7 @@ def by_pair(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def find_ordering(frame: pd.DataFrame) -> Ordering:
-    """How well ``ratio`` orders the mean ``gain`` of pairs.
-
-    Args:
-        frame: See :func:`by_pair`.
-
-    Raises:
-        LabError: as :func:`by_pair`.
-    """
+    """How well ``ratio`` orders the mean ``gain`` of pairs, of a frame as for :func:`by_pair`."""
     points = by_pair(frame)
     n, nan = len(points), float("nan")
     if n < 2:

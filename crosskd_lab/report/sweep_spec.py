@@ -2,8 +2,8 @@
 
 A sweep is a Python file below ``configs/sweeps`` that says ``rows``, and ``table``, ``regime`` and
 ``seeds`` where they differ from the defaults. A recorded run is one JSON object in one line of
-``data/recorded/<sweep>.jsonl``. Rows that several sweeps declare alike are run once: what
-identifies a run is its config, settings and seed, not its name or the sweep that ran it.
+``data/recorded/<sweep>.jsonl``. What identifies it is its config, settings and seed, not its name
+or the sweep that ran it: rows that several sweeps declare alike are run once.
 """
 
 from __future__ import annotations
@@ -42,13 +42,7 @@ TEST = {"size": 160, "train": 0, "val": 0, "test": 500, "seed": 500}
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a sweep: a named experiment with settings.
-
-    Attributes:
-        name: Unique within its sweep.
-        config: An experiment below ``configs/``.
-        settings: What is replaced in it, the regime's numbers among them.
-    """
+    """One line of a sweep: an experiment below ``configs/`` with what is replaced in it."""
 
     name: str
     config: str
@@ -66,14 +60,11 @@ class Sweep:
 
     Attributes:
         name: The stem of its file and of its records.
-        title: What is compared.
+        title, about: What is compared; what the rows are, for a reader who was not there.
         table: The paper's table that it re-measures, None for none.
-        rows: In the order of the table.
-        seeds: Common to all rows, so that methods can be compared in pairs.
-        scenes: Arguments of ``write_scenes`` for training and validation;
-            None for those of the race.
+        rows, seeds: In the table's order; seeds are common, so that methods are compared in pairs.
+        scenes: Arguments of ``write_scenes`` for training; None for those of the race.
         test: The same for the set that AP is reported on.
-        about: What the rows are, for a reader who was not there; the rest of the file's docstring.
     """
 
     name: str
@@ -86,9 +77,7 @@ class Sweep:
     about: str = ""
 
     def plan(self, only: Iterable[str] = (), seeds: Iterable[int] = ()) -> list[tuple[Row, int]]:
-        """Row and seed of every run, all rows of a seed before the next seed.
-
-        A sweep that is cut short leaves whole seeds, in which every method met the same draws.
+        """Row and seed of every run, seed by seed: one that is cut short leaves whole seeds.
 
         Raises:
             LabError: for a row that is not declared, listing those that are.
@@ -101,11 +90,7 @@ class Sweep:
 
 
 def read_sweep(name: str | Path) -> Sweep:
-    """A declared sweep: the path of a file, or its stem below ``configs/sweeps``.
-
-    Raises:
-        LabError: if there is none, listing those that are, or it declares no rows.
-    """
+    """A declared sweep: a file's path, or its stem below ``configs/sweeps``; LabError for none."""
     path = next((p for p in (Path(name), SWEEPS / f"{name}.py") if p.is_file()), None)
     if path is None:
         raise LabError(f"there is no sweep {str(name)!r}: choose from {', '.join(sweeps())}")
@@ -149,10 +134,7 @@ def read_lines(folder: str | Path = RECORDED) -> list[dict[str, Any]]:
     """Every recorded run below a folder, files by name and lines in order; none where it is not.
 
     A line that ``superseded.json`` names has that entry under ``superseded``: it stays as history.
-    A line that is no record is passed over and told.
-
-    Raises:
-        LabError: for an entry of ``superseded.json`` that names no line.
+    A line that is no record is passed over and told; an entry that names no line is a LabError.
     """
     lines: list[dict[str, Any]] = []
     for path in sorted(Path(folder).glob("*.jsonl")):
@@ -220,8 +202,8 @@ def latest(lines: Iterable[dict[str, Any]]) -> dict[tuple[str, int], dict[str, A
 def read_confirmed(folder: str | Path = RECORDED) -> dict[str, dict[str, Any]]:
     """By key and seed (as text), how a record's first losses compared when made again.
 
-    ``recorded`` is the date of the record that they were compared with, ``difference`` the largest
-    relative one, None where other losses came out than were recorded.
+    ``recorded`` is the date of that record, ``difference`` the largest relative one, None where
+    other losses came out than were recorded.
     """
     path = Path(folder) / CONFIRMED
     return read_json(path, "restore it, or delete it and check again") if path.exists() else {}

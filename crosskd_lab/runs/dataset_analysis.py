@@ -26,10 +26,10 @@ from ..conflict import ConflictHistogram, find_conflict
 from ..engine.evaluate import Saved, find_saved, split_settings
 from ..engine.train import prepare_engine, quiet, settle
 from ..errors import LabError
+from ..files import sha256
 from ..gradients import measure_gradients
 from ..methods.base import Method
 from ..pair import Pair, build_pair, load_in_full
-from ..stack.checkpoints import sha256
 
 LOADS = {"LoadImageFromFile": 0, "LoadAnnotations": 1}
 """What comes first in a pipeline whose boxes go where its pixels go."""
@@ -38,10 +38,9 @@ COCO_AREAS = 32, 96
 
 @dataclass(frozen=True)
 class Survey:
-    """A pair, the images to hold it against, and what both are.
+    """A pair in evaluation mode, the images to hold it against, and what both are.
 
     Attributes:
-        pair: Student and teacher, both in evaluation mode.
         dataset: mmdet's dataset with ground truth, in a fixed order.
         classes: Names of the K classes.
         areas: Sides, in pixels, of the squares that part small, medium and large boxes.
@@ -81,8 +80,7 @@ def open_survey(
         data: Folder of a COCO-format set; that of the teacher's config by default.
         split: "train", "val" or "test".
         teacher_config: What a bare checkpoint (or "random") belongs to.
-        student_weights: A run's folder or a checkpoint of the student; none leaves it untrained,
-            with its config's initial weights.
+        student_weights: A run's folder or a checkpoint; none leaves the student untrained.
         skip_bad: Leave broken records of the set out instead of refusing it.
 
     Raises:
@@ -133,15 +131,11 @@ def survey_conflict(
     """Count target conflict over the set, image by image, with a progress bar.
 
     Args:
-        survey: See :func:`open_survey`.
         boxes: Whose boxes quality labels come from: "teacher", "student" or "exact", see
             :mod:`crosskd_lab.conflict`.
-        state: File that keeps the counts; a survey that was stopped goes on from there.
+        state: File that keeps the counts, written after ``every`` images; a survey that was stopped
+            goes on from there. One of another survey is a LabError.
         batch: Images a forward pass.
-        every: Write ``state`` after so many images.
-
-    Raises:
-        LabError: if ``state`` belongs to another survey.
     """
     tally = ConflictHistogram(survey.pair.teacher_head.strides, survey.classes, survey.areas)
     identity = json.dumps({**survey.identity, "boxes": boxes, "areas": survey.areas})
@@ -168,15 +162,8 @@ def survey_gradients(
 ) -> pd.DataFrame:
     """Concentration of every loss's gradient on the first images, with a progress bar.
 
-    Args:
-        survey: See :func:`open_survey`.
-        methods: Methods by the names that the rows shall have.
-        places: Features as (where, i): ("neck", 0), ("cls", 3) ...
-        images: How many images.
-        batch: Images a forward pass.
-
-    Returns:
-        See :func:`crosskd_lab.gradients.measure_gradients`.
+    ``methods`` by the names that the rows shall have, ``places`` as (where, i): ("neck", 0),
+    ("cls", 3) ...; see :func:`crosskd_lab.gradients.measure_gradients`.
     """
     with _progress("gradients", min(images, len(survey.dataset))) as bar:
 

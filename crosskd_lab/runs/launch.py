@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from mmengine.config import Config
 
+from ..configs import innermost
 from ..engine.record import RECORD
 from ..errors import LabError
 from ..files import LAUNCH, PROJECT, holder, portable_path, sole_writer
@@ -34,11 +35,7 @@ AGAIN = PROJECT / "runs" / "again"
 
 @dataclass(frozen=True)
 class RowPlan(LaunchPlan):
-    """How a row is made again.
-
-    Attributes:
-        words: The command line after the interpreter's.
-    """
+    """How a row is made again; ``words`` is the command line after the interpreter's."""
 
     words: tuple[str, ...] = ()
 
@@ -48,19 +45,12 @@ class RowPlan(LaunchPlan):
 
 
 class RowRun(Run):
-    """One row of a sweep with one seed, trained again from scratch beside the records.
+    """One row of a sweep with one seed (by default its first), trained from scratch beside the
+    records.
 
     The run is a folder as any other, and ``<place>/<sweep>.jsonl`` gets its record. It computes on
     one thread, as the shipped records did: how sums are split decides how they are rounded.
-
-    Args:
-        sweep: A sweep's name.
-        row: One of its rows.
-        seed: Of the run; by default the first of the sweep.
-        place: Folder of what is made again.
-
-    Raises:
-        LabError: for a sweep or row that is not declared.
+    LabError for a sweep or row that is not declared.
     """
 
     def __init__(
@@ -88,11 +78,7 @@ class RowRun(Run):
         return " ".join(["crosskd-lab", *map(portable_path, self.plan.words)])
 
     def start(self) -> RowRun:
-        """Begin, or go on where it was interrupted.
-
-        Raises:
-            LabError: if it is under way or done.
-        """
+        """Begin, or go on where it was interrupted; LabError where it is under way or done."""
         begun: Any = (self.folder / process.PROCESS).exists()
         if begun and self.status in ("starting", "running", "done"):
             raise LabError(f"{portable_path(self.folder)} is {self.status}: it is made again once")
@@ -141,10 +127,8 @@ def free_port() -> int:
 
 
 def minutes(time: str) -> int:
-    """A time in SLURM's words, such as ``90``, ``12:00:00`` or ``2-12``, in minutes.
-
-    Raises:
-        LabError: for anything else.
+    """A time in SLURM's words, ``90``, ``12:00:00`` or ``2-12``, in minutes; LabError for any
+    other.
     """
     part = "([0-9]{1,5})"
     found = re.fullmatch(f"(?:{part}-)?{part}(?::{part})?(?::{part})?", time.strip())
@@ -159,12 +143,7 @@ def minutes(time: str) -> int:
 
 
 def check_space(folder: Path, weights: int) -> None:
-    """Raise LabError where the disk cannot hold the run's checkpoints.
-
-    Args:
-        folder: The run's folder; it need not exist.
-        weights: Number of weights that train.
-    """
+    """Raise LabError where the folder's disk cannot hold checkpoints of so many ``weights``."""
     needed = COPIES * PER_WEIGHT * weights + 64 * 2**20
     there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     if (free := shutil.disk_usage(there).free) < needed:
@@ -177,9 +156,7 @@ def check_space(folder: Path, weights: int) -> None:
 def check_data(cfg: Config) -> None:
     """Raise LabError where a data set that the config names is not there."""
     for split in ("train_dataloader", "val_dataloader"):
-        dataset: Any = (cfg.get(split) or {}).get("dataset", {})
-        while "dataset" in dataset:
-            dataset = dataset["dataset"]
+        dataset = innermost((cfg.get(split) or {}).get("dataset", {}))
         root, file = dataset.get("data_root") or "", dataset.get("ann_file")
         if file and not (path := Path(root) / file).is_file():
             raise LabError(
@@ -205,8 +182,7 @@ def addresses(cfg: Config) -> list[str]:
 def check_weights(names: Iterable[str]) -> None:
     """Read checkpoints, which fetches those that are not here: other machines may be offline.
 
-    Raises:
-        LabError: naming the address, and where its file may be put by hand.
+    LabError names the address, and where its file may be put by hand.
     """
     for name in names:
         try:
@@ -225,16 +201,7 @@ def scales(cfg: Config, processes: int, gpus: int) -> bool:
 
 
 def scaled_rate(cfg: Config, processes: int, gpus: int = 0) -> tuple[int, float]:
-    """Images a step and the learning rate at that batch, by the linear rule of auto_scale_lr.
-
-    Args:
-        cfg: A completed config.
-        processes: In all, over all machines.
-        gpus: A machine.
-
-    Returns:
-        The batch, and the rate that mmengine will use.
-    """
+    """Images a step over all ``processes``, and the rate at that batch (rule of auto_scale_lr)."""
     batch = int(cfg.train_dataloader.batch_size) * processes
     given = float(cfg.optim_wrapper.optimizer.lr)
     if not scales(cfg, processes, gpus):
@@ -242,77 +209,29 @@ def scaled_rate(cfg: Config, processes: int, gpus: int = 0) -> tuple[int, float]
     return batch, given * batch / int(cfg.auto_scale_lr.base_batch_size)
 
 
-def launch(
-    config: str,
-    gpus: int = 0,
-    processes: int | None = None,
-    nodes: int = 1,
-    slurm: str | None = None,
-    settings: Mapping[str, Any] | None = None,
-    data: str | Path | None = None,
-    out: str | Path | None = None,
-    seed: int = 0,
-    port: int | None = None,
-    restarts: int = 2,
-    dry_run: bool = False,
-    ask: Mapping[str, Any] | None = None,
-) -> Run | None:
+def launch(config: str, dry_run: bool = False, **words: Any) -> Run | None:
     """Start an experiment in a process that belongs to no one: closing a notebook never ends it.
 
-    Everything that can be known beforehand is checked first, and what was decided is printed:
-    the batch, the learning rate at that batch, and the command.
-
-    Args:
-        config: ``paper/...``, ``pocket/...`` or a file.
-        gpus: GPUs a machine; 0 trains on the CPU.
-        processes: Processes a machine; one a GPU by default, one on the CPU.
-        nodes: Machines.
-        slurm: A partition, to let SLURM start it there.
-        settings: Dotted keys and values that replace the config's.
-        data: COCO-format folder instead of the config's.
-        out: The run's folder; ``runs/<config>-s<seed>`` by default.
-        seed: Of weights, order and augmentation.
-        port: Where processes meet; free ones are found by themselves on one machine.
-        restarts: How often processes are started again if one of them dies.
-        dry_run: Check and print, start nothing.
-        ask: More of SLURM, in its words: ``account``, ``qos``, ``time``, ``mem``,
-            ``cpus_per_gpu``.
-
-    Returns:
-        The run; None for a dry run.
+    Everything that can be known beforehand is checked first, and what was decided is printed: the
+    batch, the learning rate at that batch, and the command. ``words`` are those of :func:`prepare`;
+    ``dry_run`` checks and prints, starts nothing and returns None.
 
     Raises:
         LabError: one line with the remedy, before anything has started.
     """
-    plan = prepare(
-        *(
-            config,
-            gpus,
-            processes,
-            nodes,
-            settings,
-            data,
-            out,
-            seed,
-            port,
-            restarts,
-            slurm,
-            ask,
-            dry_run,
-        )
-    )
+    plan = prepare(config, dry_run=dry_run, **words)
     print(describe(plan))
     if dry_run:
         return None
     check_weights(plan.weights)
-    if slurm:
+    if plan.slurm:
         executor(plan)  # refuses before anything is written
     with sole_writer(plan.folder, LAUNCH) as lock:  # one of two who launch at the same moment
         check_free(Path(plan.folder))
         plan.write()
-        if slurm:
+        if plan.slurm:
             submit(plan)
-        elif nodes == 1:
+        elif plan.nodes == 1:
             process.start(plan, lock)
     return Run(plan.folder)
 
@@ -332,7 +251,23 @@ def prepare(
     ask: Mapping[str, Any] | None = None,
     dry_run: bool = False,
 ) -> LaunchPlan:
-    """Check all that can be checked before a start; see :func:`launch`."""
+    """Check all that can be checked before a start, and plan it.
+
+    Args:
+        config: ``paper/...``, ``pocket/...`` or a file.
+        gpus: GPUs a machine; 0 trains on the CPU.
+        processes: Processes a machine; one a GPU by default, one on the CPU.
+        nodes: Machines.
+        settings: Dotted keys and values that replace the config's.
+        data: COCO-format folder instead of the config's.
+        out: The run's folder; ``runs/<config>-s<seed>`` by default.
+        port: Where processes meet; free ones are found by themselves on one machine.
+        restarts: How often processes are started again if one of them dies.
+        slurm: A partition, to let SLURM start it there.
+        ask: More of SLURM, in its words: ``account``, ``qos``, ``time``, ``mem``,
+            ``cpus_per_gpu``.
+        dry_run: Nothing will start on this machine, which may lack the GPUs.
+    """
     import torch
 
     from ..engine.config import load_experiment

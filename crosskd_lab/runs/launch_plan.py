@@ -19,14 +19,8 @@ class LaunchPlan:
     """How a run is started; enough to start it again.
 
     Attributes:
-        config: An experiment's name or file.
-        folder: The run's folder.
-        settings: Dotted keys and values that replace the config's.
-        data: COCO-format folder, or None for the config's.
-        seed: Of weights, order and augmentation.
-        gpus: GPUs a machine; 0 trains on the CPU.
-        processes: Processes a machine: one a GPU, or as many as asked on the CPU.
-        nodes: Machines.
+        config, folder, settings, data, seed: As for :func:`crosskd_lab.runs.launch.launch`.
+        gpus, processes, nodes: GPUs and processes a machine, and machines.
         port: Where the machines meet; None lets torchrun choose (one machine only).
         meeting: By what name they meet, so that two jobs never do.
         restarts: How often torchrun starts the processes again when one of them dies.
@@ -60,11 +54,7 @@ class LaunchPlan:
 
     @classmethod
     def read(cls, folder: str | Path) -> LaunchPlan:
-        """The plan of a run's folder, wherever the folder has been moved to.
-
-        Raises:
-            LabError: for a folder that was not launched, or whose plan is broken.
-        """
+        """The plan of a run's folder, wherever it was moved to; LabError where there is none."""
         path = Path(folder) / PLAN
         if not path.is_file():
             raise LabError(

@@ -32,11 +32,8 @@ def start(plan: LaunchPlan, lock: int) -> None:
     """Start the plan's command in a session of its own, its words going to the folder's log.
 
     The number of a process may be given to another one later, and means nothing on another machine
-    or in another container, so its time of birth and where it lives are kept too.
-
-    Args:
-        plan: What to start.
-        lock: The folder's ``LAUNCH`` lock; it goes over to the process and tells that it lives.
+    or in another container, so its time of birth and where it lives are kept too. The folder's
+    ``LAUNCH`` lock goes over to the process and tells that it lives.
     """
     folder = Path(plan.folder)
     env = os.environ | {"OMP_NUM_THREADS": str(plan.threads), "PYTHONUNBUFFERED": "1"}
@@ -130,15 +127,10 @@ def workers(folder: str | Path) -> list[psutil.Process]:
 
 
 def follow(parent: int, then: Callable[[], object], every: float = 1.0) -> None:
-    """End this process when its parent is gone, as SIGTERM does; where it hangs, without asking.
+    """End this process when its ``parent`` is gone, after ``then``; where it hangs, without asking.
 
     torchrun's own end takes its workers with it, a kill of torchrun does not: they would train on
-    in a folder that looks deserted.
-
-    Args:
-        parent: Number of the parent's process.
-        then: Called first.
-        every: Seconds between two looks.
+    in a folder that looks deserted. It looks ``every`` so many seconds.
     """
 
     def look() -> None:
@@ -187,11 +179,7 @@ ASK_EVERY = 10.0  # seconds between two questions to SLURM
 
 
 class Run:
-    """A handle on a run's folder; it holds nothing that the folder does not.
-
-    Args:
-        folder: A folder that :func:`launch` has made. ``Run.open(folder)`` is the same.
-    """
+    """A handle on a run's folder; it holds nothing that the folder does not."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -199,11 +187,7 @@ class Run:
 
     @classmethod
     def open(cls, folder: str | Path) -> Run:
-        """Find a run again, whoever started it.
-
-        Raises:
-            LabError: for a folder that was not launched.
-        """
+        """Find a run again, whoever started it; LabError for a folder that was not launched."""
         return cls(folder)
 
     def __repr__(self) -> str:
@@ -296,14 +280,10 @@ class Run:
         return self.status
 
     def stop(self) -> str:
-        """Ask the run to end: at once, its record closed; :meth:`forward_from` goes on from there.
+        """Ask the run to end: at once, its record closed; :meth:`resume` goes on from there.
 
-        Returns:
-            The status after it.
-
-        Raises:
-            LabError: for a SLURM job, where this machine does not reach SLURM, and for a process
-                of another machine or container.
+        LabError for a SLURM job, where this machine does not reach SLURM, and for a process of
+        another machine or container.
         """
         if alive := find(self.folder):
             end(alive)
@@ -345,8 +325,7 @@ class Run:
     def refuse_live(self, waiting: bool = True) -> None:
         """Raise LabError where the run is under way, or may be on a machine that is not this.
 
-        Args:
-            waiting: Also where it is to be started by hand.
+        With ``waiting`` also where it is to be started by hand.
         """
         status = self.status
         waits = status == "waiting" and (waiting or slurm.submitted(self.folder))
@@ -358,11 +337,7 @@ class Run:
     def watch(self, every: float = 2.0) -> Watch:
         """A live picture of the run: curves, time left, GPUs, the end of its log.
 
-        Args:
-            every: Seconds between two looks.
-
-        Returns:
-            A widget for a notebook; where none can run, its picture as it is now.
+        A widget looks ``every`` so many seconds; where none can run, its picture as it is now.
         """
         from .watch import Watch
 

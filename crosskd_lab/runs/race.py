@@ -43,8 +43,7 @@ class RaceResult:
         curves: One row a validation: method, seed, step, AP (points), l1_teacher, l1_truth and its
             parts l1_truth_positive and l1_truth_background.
         teacher_ap: The teacher's AP on the same images; None for an untrained one.
-        paragraph: What was and was not shown.
-        title: Which student learns from which teacher.
+        paragraph, title: What was and was not shown; which student learns from which teacher.
     """
 
     folder: Path
@@ -140,13 +139,9 @@ def check_methods(names: Sequence[str]) -> None:
 
 
 def find_student(name: str) -> str:
-    """The config that a student's name stands for.
+    """The config of a pocket detector, with or without ``pocket/``, or any detector's config.
 
-    Args:
-        name: A pocket detector, with or without ``pocket/``, or any detector's config.
-
-    Raises:
-        LabError: if there is none, listing the pocket detectors.
+    LabError where there is none, listing the pocket detectors.
     """
     name = f"pocket/{name}" if name in detectors() else name
     try:
@@ -163,13 +158,8 @@ def find_student(name: str) -> str:
 def find_teacher(name: str, config: str | Path | None = None) -> Saved:
     """The config and the file that a teacher's name stands for.
 
-    Args:
-        name: A shipped teacher, the folder of a run, a checkpoint file, or "random:NAME" for an
-            untrained detector ("random" alone: the default teacher's).
-        config: What a bare checkpoint file belongs to.
-
-    Raises:
-        LabError: if there is none, listing the shipped teachers.
+    It may be a shipped teacher, the folder of a run, a checkpoint file of a detector ``config``, or
+    "random:NAME" for an untrained one ("random": the default teacher's); LabError for any other.
     """
     kind, _, detector = name.partition(":")
     if kind == RANDOM:
@@ -187,11 +177,7 @@ def find_teacher(name: str, config: str | Path | None = None) -> Saved:
 
 
 def load_race(out: str | Path = "runs/race") -> RaceResult:
-    """A race that is over.
-
-    Raises:
-        LabError: where there is none, or it has not come to its end.
-    """
+    """A race that is over; LabError where there is none, or it has not come to its end."""
     out = Path(out)
     runs = [path.name for path in sorted(out.glob("*-s*")) if (path / "record.json").exists()]
     if not runs or not all(_done(out / run) for run in runs) or "teacher_ap" not in _about(out):

@@ -43,14 +43,9 @@ class SlurmTask:
 
 
 def executor(plan: LaunchPlan, cluster: str = "slurm") -> Any:
-    """submitit's executor with the plan's resources.
+    """submitit's executor with the plan's resources; LabError where submitit or SLURM is not there.
 
-    Args:
-        plan: What to start.
-        cluster: "local" or "debug" for a try without SLURM.
-
-    Raises:
-        LabError: where submitit or SLURM is not there.
+    ``cluster`` is "local" or "debug" for a try without SLURM.
     """
     try:
         import submitit  # type: ignore[import-not-found, import-untyped, unused-ignore]
@@ -97,11 +92,7 @@ def describe(plan: LaunchPlan) -> str:
 
 
 def submit(plan: LaunchPlan, cluster: str = "slurm") -> str:
-    """Hand the plan to SLURM; the job's number, which is also written into the folder.
-
-    Raises:
-        LabError: in SLURM's words, where it refuses the job.
-    """
+    """Hand the plan to SLURM; the job's number, which is also written into the folder."""
     try:
         job = executor(plan, cluster).submit(SlurmTask(plan.folder))
     except RuntimeError as error:
@@ -134,11 +125,7 @@ def queued(job: str) -> bool | None:
 
 
 def cancel(job: str) -> None:
-    """End a job as SLURM does: SIGTERM, and a kill after its grace.
-
-    Raises:
-        LabError: where SLURM cannot be reached.
-    """
+    """End a job as SLURM does: SIGTERM, and a kill after its grace; LabError out of its reach."""
     if not shutil.which("scancel"):
         raise LabError(f"this machine reaches no SLURM: say 'scancel {job}' where it is")
     subprocess.run(["scancel", job], check=False)

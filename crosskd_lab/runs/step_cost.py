@@ -1,18 +1,20 @@
-"""Measuring one step of a recipe on this machine: its time, operations and memory."""
+"""One step of a recipe, measured on this machine: its time and memory."""
 
 from __future__ import annotations
 
+import io
 import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import DATASETS, MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
@@ -20,123 +22,90 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from ..configs import RANDOM, innermost, read_config, scorers
+from ..engine.config import load_experiment
 from ..engine.provenance import machine
 from ..engine.train import prepare_engine, quiet, settle
 from ..errors import LabError
-from .measurement import Measurement, class_count, find_work, image_size, newest, planned_config
-
-
-class Operations(NamedTuple):
-    """Counts of one run.
-
-    Attributes:
-        multiply_adds: Of convolutions and matrix products, forward and backward.
-        moved: Bytes that operations read and wrote, each operand and result counted once an
-            operation; views count nothing. Caches make the traffic to memory less.
-        calls: Operations that moved anything.
-    """
-
-    multiply_adds: int
-    moved: int
-    calls: int
-
-    def less(self, other: Operations) -> Operations:
-        """What this run did beyond another."""
-        return Operations(*(mine - theirs for mine, theirs in zip(self, other, strict=True)))
-
-
-class _Moved(TorchDispatchMode):
-    """Adds up the bytes of every operation's operands and results."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bytes = self.calls = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if not func.is_view:
-            touched = [t for t in tree_leaves((args, kwargs, out)) if isinstance(t, torch.Tensor)]
-            self.bytes += sum(t.numel() * t.element_size() for t in touched)
-            self.calls += 1
-        return out
-
-
-def count(run: Callable[[], object]) -> Operations:
-    """Run once and count."""
-    with FlopCounterMode(display=False) as flops, _Moved() as moved:
-        run()
-    return Operations(flops.get_total_flops() // 2, moved.bytes, moved.calls)
-
-
-def kept_bytes(model: Any, batch: dict, weights: Iterable[Tensor]) -> int:
-    """Bytes that a forward keeps for its backward, each storage once, ``weights`` left out."""
-    known = {p.untyped_storage().data_ptr() for p in weights}
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in known:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        data = model.data_preprocessor(batch, True)
-        losses = model(**data, mode="loss")
-    loss, _ = model.parse_losses(losses)
-    loss.backward()  # or the taps would keep this graph, and all models' graphs fill the memory
-    model.zero_grad(set_to_none=True)
-    return sum(kept.values())
-
-
-def on_gpu() -> bool:
-    """Whether steps run on a GPU."""
-    return get_device() == "cuda"
-
-
-def device_name() -> str:
-    """The name of the GPU, or of the CPU."""
-    return torch.cuda.get_device_name() if on_gpu() else str(machine()["cpu"] or platform.machine())
-
-
-def _peak(model: Any, batch: dict, optimiser: Any) -> Callable[[], float]:
-    torch.cuda.reset_peak_memory_stats()
-    return lambda: float(torch.cuda.max_memory_allocated())
-
-
-def _kept(model: Any, batch: dict, optimiser: Any) -> Callable[[], float]:
-    """Counted before the steps, but for the optimiser's state, which comes with them."""
-    teacher = getattr(getattr(model, "pair", None), "teacher", None)
-    weights = [t for m in (model, teacher) if m is not None for t in _tensors(m)]
-    kept = kept_bytes(model, batch, weights) + sum(map(size_of, weights))
-    kept += sum(size_of(p) for p in model.parameters() if p.requires_grad)
-
-    def all_of_it() -> float:
-        states = [v for state in optimiser.optimizer.state.values() for v in state.values()]
-        return float(kept + sum(size_of(v) for v in states if torch.is_tensor(v)))
-
-    return all_of_it
-
-
-MEMORY = {True: _peak, False: _kept}
-"""By whether it is a GPU: begins to count memory; what it gives says how much it came to."""
-
-
-def _tensors(module: Any) -> list[Tensor]:
-    return [*module.parameters(), *module.buffers()]
-
-
-def size_of(tensor: Tensor) -> int:
-    """Bytes of a tensor's elements."""
-    return tensor.numel() * tensor.element_size()
-
+from .forecast import COCO_IMAGES, Measurement, Work, newest
 
 WARM_UP, TIMED_STEPS = 2, 5
 OBJECTS = 7  # an image: COCO's mean is 7.3
+
+
+def planned_config(
+    recipe: str, settings: Mapping[str, Any] | None, data: str | Path | None
+) -> Config:
+    """The completed config, its teacher an untrained one: none has to be on this machine."""
+    changed = dict(settings or {})
+    if "teacher" in read_config(recipe):
+        changed["teacher.checkpoint"] = RANDOM
+    return load_experiment(recipe, changed, data)
+
+
+def find_work(cfg: Config) -> Work:
+    """What a completed config asks for; LabError as :func:`count_images`."""
+    loader, loop = cfg.train_dataloader, cfg.train_cfg
+    facts: dict[str, Any] = dict(
+        batch=int(loader.batch_size),
+        rate=float(cfg.optim_wrapper.optimizer.lr),
+        base_batch=cfg.get("auto_scale_lr", {}).get("base_batch_size"),
+    )
+    if loop.get("max_iters"):
+        return Work(**facts, steps=int(loop.max_iters))
+    return Work(**facts, epochs=int(loop.max_epochs), images=count_images(loader.dataset))
+
+
+def count_images(dataset: Mapping[str, Any]) -> int:
+    """Images of a training set's config that have something to learn from.
+
+    LabError where its annotations are not here, and it is not COCO.
+    """
+    inner = innermost(dataset)
+    file = Path(inner.get("data_root") or "") / inner["ann_file"]
+    if file.is_file():
+        with quiet(), redirect_stdout(io.StringIO()), DefaultScope.overwrite_default_scope("mmdet"):
+            return len(DATASETS.build(dict(dataset)))
+    if file.name == "instances_train2017.json":
+        return COCO_IMAGES
+    raise LabError(
+        f"there is no {file}, so the length of an epoch is not known: name the set with --data"
+    )
+
+
+def image_size(cfg: Config) -> tuple[int, int]:
+    """Height and width in pixels of a planned image: 4 to 3, as large as the recipe's scale allows.
+
+    A square scale gives a square; both sides are padded as the recipe pads them.
+    """
+    scales = _scales(cfg.train_dataloader)
+    if not scales:
+        raise LabError("the recipe's pipeline names no scale, so the size of its images is unknown")
+    short, long = max(sorted(scale) for scale in scales)
+    if short != long:
+        factor = min(long / 4, short / 3)
+        short, long = round(3 * factor), round(4 * factor)
+    student = cfg.model.get("student", cfg.model)
+    pad = int((student.get("data_preprocessor") or {}).get("pad_size_divisor") or 1)
+    height, width = (-(-side // pad) * pad for side in (short, long))
+    return height, width
+
+
+def class_count(cfg: Config) -> int:
+    """Classes that the student scores, the background left out."""
+    return int(scorers(cfg.model.get("student", cfg.model))[0].num_classes)
+
+
+def _scales(node: Any) -> list[tuple[int, int]]:
+    """Every (width, height) that a pipeline may resize to."""
+    if isinstance(node, Mapping):
+        own = [node[key] for key in ("scale", "scales") if key in node]
+        found = [s for s in own for s in (s if isinstance(s, list) else [s])]
+        inner = [value for key, value in node.items() if key not in ("scale", "scales")]
+        return [tuple(s) for s in found if isinstance(s, (tuple, list))] + _scales(inner)
+    return [s for part in node for s in _scales(part)] if isinstance(node, (list, tuple)) else []
 
 
 def step_of(
@@ -147,11 +116,7 @@ def step_of(
 ) -> Measurement:
     """The step of a recipe on this device: as it was measured before, or measured now and kept.
 
-    Args:
-        recipe: See :func:`measure`, as for the other arguments.
-        settings: Dotted keys and values that replace the config's.
-        data: COCO-format folder instead of the config's.
-        steps: Measure so many, whatever is kept.
+    ``steps`` measures so many, whatever is kept. See :func:`measure` for the rest.
     """
     kept = newest(recipe, settings, device_name()) if steps is None else None
     if kept is not None:
@@ -197,7 +162,7 @@ def measure(
     facts: dict[str, Any] = dict(
         recipe=recipe,
         work=work,
-        gradient=sum(size_of(p) for p in model.parameters() if p.requires_grad),
+        gradient=sum(map(size_of, _trained(model))),
         size=image_size(cfg),
         threads=torch.get_num_threads(),
         torch=torch.__version__,
@@ -205,23 +170,17 @@ def measure(
         settings=dict(settings or {}),
     )
     if given is not None:
-        return Measurement(
-            **facts,
-            step=given,
-            backward=None,
-            memory=float("nan"),
-            memory_is="unknown",
-            device="elsewhere",
-            gpu=True,
-            steps=0,
-        )
+        facts |= dict(step=given, backward=None, memory=float("nan"), memory_is="unknown")
+        return Measurement(**facts, device="elsewhere", gpu=True, steps=0)
     settle(model).train()
     height, width = facts["size"]
     batch = made_up_batch(work.batch, height, width, class_count(cfg))
     with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
         optimiser = build_optim_wrapper(model, cfg.optim_wrapper)
+    if on_gpu():
+        torch.cuda.reset_peak_memory_stats()
     try:
-        memory = MEMORY[on_gpu()](model, batch, optimiser)
+        kept = 0 if on_gpu() else resident_bytes(model, batch)
         every = [timed_step(model, batch, optimiser, told) for _ in range(WARM_UP + steps)]
     except torch.OutOfMemoryError as error:
         raise LabError(
@@ -232,9 +191,11 @@ def measure(
     times = every[WARM_UP:]
     return Measurement(
         **facts,
-        step=statistics.median(sum(parts) for parts in times),
-        backward=statistics.median(parts[1] for parts in times),
-        memory=memory(),
+        step=statistics.median(map(sum, times)),
+        backward=statistics.median(backward for _, backward, _ in times),
+        memory=float(
+            torch.cuda.max_memory_allocated() if on_gpu() else kept + state_bytes(optimiser)
+        ),
         memory_is="peak" if on_gpu() else "kept",
         device=device_name(),
         gpu=on_gpu(),
@@ -242,34 +203,80 @@ def measure(
     )
 
 
+def on_gpu() -> bool:
+    """Whether steps run on a GPU."""
+    return get_device() == "cuda"
+
+
+def device_name() -> str:
+    """The name of the GPU, or of the CPU."""
+    return torch.cuda.get_device_name() if on_gpu() else str(machine()["cpu"] or platform.machine())
+
+
+def size_of(tensor: Tensor) -> int:
+    """Bytes of a tensor's elements."""
+    return tensor.numel() * tensor.element_size()
+
+
+def _trained(model: Any) -> list[Tensor]:
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def resident_bytes(model: Any, batch: dict) -> int:
+    """Bytes of weights, gradients and what a forward keeps: a step's memory on a CPU, but for the
+    optimiser's state, which comes with the steps."""
+    teacher = getattr(getattr(model, "pair", None), "teacher", None)
+    parts = [model] if teacher is None else [model, teacher]
+    weights = [t for part in parts for t in (*part.parameters(), *part.buffers())]
+    return kept_bytes(model, batch, weights) + sum(map(size_of, [*weights, *_trained(model)]))
+
+
+def state_bytes(optimiser: Any) -> int:
+    """Bytes of what an optimiser has learned by now, such as momentum."""
+    states = [value for state in optimiser.optimizer.state.values() for value in state.values()]
+    return sum(size_of(value) for value in states if torch.is_tensor(value))
+
+
+def kept_bytes(model: Any, batch: dict, weights: Iterable[Tensor]) -> int:
+    """Bytes that a forward keeps for its backward, each storage once, ``weights`` left out."""
+    known = {p.untyped_storage().data_ptr() for p in weights}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        data = model.data_preprocessor(batch, True)
+        losses = model(**data, mode="loss")
+    loss, _ = model.parse_losses(losses)
+    loss.backward()  # or the taps would keep this graph, and all models' graphs fill the memory
+    model.zero_grad(set_to_none=True)
+    return sum(kept.values())
+
+
 def build_model(cfg: Config) -> Any:
-    """The model of a completed config, every weight at random."""
-    model = without_downloads(cfg.model)
+    """The model of a completed config, every weight at random and no checkpoint read."""
     with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
-        built = MODELS.build(model)
+        built = MODELS.build(_without_downloads(cfg.model))
         built.init_weights()
     return built
 
 
-def without_downloads(model: Any) -> Any:
-    """A model dict whose parts no longer name checkpoints to start from."""
+def _without_downloads(model: Any) -> Any:
     if isinstance(model, Mapping):
-        kept = ConfigDict({key: without_downloads(value) for key, value in model.items()})
+        kept = ConfigDict({key: _without_downloads(value) for key, value in model.items()})
         if "checkpoint" in (kept.get("init_cfg") or {}):
             kept.init_cfg = None
         return kept
-    return [without_downloads(part) for part in model] if isinstance(model, list) else model
+    return [_without_downloads(part) for part in model] if isinstance(model, list) else model
 
 
 def made_up_batch(count: int, height: int, width: int, classes: int) -> dict[str, Any]:
-    """A raw batch as mmdet's pipeline hands it over: noise, with seven boxes an image.
-
-    Args:
-        count: Images.
-        height: In pixels.
-        width: In pixels.
-        classes: Labels are drawn from so many.
-    """
+    """A raw batch as mmdet's pipeline hands it over: ``count`` images of noise, with seven boxes
+    each whose labels are drawn from ``classes``; height and width in pixels."""
     generator = torch.Generator().manual_seed(0)
     sides = torch.tensor([width, height, width, height])
     shape = dict(img_shape=(height, width), ori_shape=(height, width), scale_factor=(1.0, 1.0))
@@ -290,11 +297,11 @@ def timed_step(
     model: Any, batch: dict, optimiser: Any, told: Callable[[], object] = lambda: None
 ) -> tuple[float, float, float]:
     """Seconds of a step's forward, backward and optimiser."""
+    bare = getattr(model, "module", model)
     marks = [_now()]
     with optimiser.optim_context(model):
-        data = getattr(model, "module", model).data_preprocessor(batch, True)
-        losses = model(**data, mode="loss")
-        loss, _ = getattr(model, "module", model).parse_losses(losses)
+        losses = model(**bare.data_preprocessor(batch, True), mode="loss")
+        loss, _ = bare.parse_losses(losses)
     marks.append(_now())
     optimiser.backward(loss)
     marks.append(_now())
@@ -302,8 +309,7 @@ def timed_step(
     optimiser.zero_grad()
     marks.append(_now())
     told()
-    forward, backward, rest = (b - a for a, b in zip(marks, marks[1:], strict=False))
-    return forward, backward, rest
+    return marks[1] - marks[0], marks[2] - marks[1], marks[3] - marks[2]
 
 
 def _now() -> float:

@@ -118,14 +118,10 @@ def run_side_by_side(
     workers: int,
     options: Sequence[str] = (),
 ) -> list[int]:
-    """Run each (row, seed) in a process of its own, so many at a time; their exit codes.
+    """Run each (row, seed) in a process of its own, ``workers`` at a time; their exit codes.
 
-    Args:
-        sweep: Whose scenes are made before processes would make them all at once.
-        file: The sweep's name or file, for the processes to read it again.
-        plan: What to run.
-        workers: How many processes at a time.
-        options: More words for each process's command line.
+    The sweep's scenes are made first, before processes would make them all at once; they read
+    ``file`` again, and ``options`` are more words of their command line.
     """
     scenes_of(sweep)
 
@@ -224,9 +220,7 @@ def first_losses(metrics: pd.DataFrame) -> dict[str, float]:
 def times(metrics: pd.DataFrame) -> dict[str, float]:
     """Seconds of training alone, validations and pauses left out, and of the median step.
 
-    Args:
-        metrics: As ``read_metrics`` gives them; a row of losses says how
-            many seconds each step since the row before took.
+    A row of losses of ``read_metrics`` says how many seconds each step since the row before took.
     """
     if "seconds_per_step" not in metrics:  # a run shorter than one row of losses
         return {"train_seconds": 0.0, "step_seconds": 0.0}
@@ -262,13 +256,7 @@ class _Keep(Hook):
 def first_losses_again(
     sweep: Sweep, line: dict[str, Any], data: Path | None = None
 ) -> dict[str, float]:
-    """Run the first steps of a recorded run again; the losses of the same step.
-
-    Args:
-        sweep: The sweep that the record is of.
-        line: A record that is done.
-        data: What it trained on; made if not given.
-    """
+    """Run the first steps of a record that is done again; the losses of the same step."""
     prepare_engine()
     data = data or scenes_of(sweep)[0]
     with threads_of(line):
@@ -305,20 +293,11 @@ def replay(
     seeds: Iterable[int] = (),
     recorded: str | Path = RECORDED,
 ) -> Iterator[tuple[str, int, float]]:
-    """Make the first steps of recorded runs again, and write how they compared.
-
-    Args:
-        sweep: See :func:`crosskd_lab.report.sweep_spec.read_sweep`.
-        only: Names of rows; all by default.
-        seeds: Seeds; by default the first that is recorded of each row.
-        recorded: Folder of the records; ``confirmed.json`` in it is what this writes.
+    """Make the first steps of recorded runs again, by default with the first seed recorded of each
+    row, and write into the records' ``confirmed.json`` how they compared.
 
     Yields:
-        Row, seed and ``difference``; up to ``CLOSE`` the row agrees, above
-        it is stale.
-
-    Raises:
-        LabError: for a row that is not declared.
+        Row, seed and ``difference``; up to ``CLOSE`` the row agrees, above it is stale.
     """
     known, chosen, tried = latest(read_lines(recorded)), list(seeds), set()
     for row, seed in sweep.plan(only, chosen):

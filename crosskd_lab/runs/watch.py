@@ -43,11 +43,8 @@ class Watched(Protocol):
 class Watch:
     """Status, curves, GPUs, the end of the log and a button that stops, until the run is over.
 
-    Closing the notebook ends the looking and nothing else; the line above the curves then says so.
-
-    Args:
-        run: See :class:`Watched`.
-        every: Seconds between two looks.
+    Closing the notebook ends the looking (``every`` so many seconds) and nothing else; the line
+    above the curves then says so.
     """
 
     def __init__(self, run: Watched, every: float = 2.0) -> None:

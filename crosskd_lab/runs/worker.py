@@ -17,9 +17,8 @@ from .processes import follow
 def work(folder: str | Path) -> None:
     """Train what the folder's plan says, from its last whole checkpoint if there is one.
 
-    Raises:
-        LabError: whatever training refuses; and, when torchrun starts the processes again, for a
-            run that failed by itself, which would only fail again.
+    LabError for whatever training refuses; and, when torchrun starts the processes again, for a run
+    that failed by itself, which would only fail again.
     """
     import torch
 

@@ -8,7 +8,6 @@ training runs, ours or foreign, resume as they are, and there is no unrestricted
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pickle
@@ -80,15 +79,6 @@ def save_weights(
     write_whole(path, save(stored, metadata={"format": "pt", **noted}))
 
 
-def sha256(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 checksum of a file's bytes, as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with _existing(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def load_from_local(filename: str | os.PathLike[str], map_location: Any = None) -> dict[str, Any]:
     """A whole checkpoint in a file.
 
@@ -135,12 +125,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _check_weights(path: Path, weights: Any) -> None:
-    """Raise LabError for a tensor that no layer can have as its weight, by its key.
-
-    Args:
-        path: Where they come from.
-        weights: What may hold some; what is no tensor is passed over.
-    """
+    """Raise LabError for a tensor that no layer can have as its weight, by its key."""
     import torch
 
     for name, tensor in weights.items() if isinstance(weights, dict) else ():

@@ -17,8 +17,8 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from tqdm import tqdm
 
 from ..errors import LabError
+from ..files import sha256 as sha256_of
 from ..files import sole_writer, unwritable
-from .checkpoints import sha256 as sha256_of
 
 LARGEST = 16 * 2**30  # bytes; no detector's checkpoint comes near
 PATIENCE = 24 * 3600.0  # seconds; COCO over a slow line takes hours
@@ -60,8 +60,6 @@ def download(
     and kept. Of several processes that want the same file, one fetches it and the others wait.
 
     Args:
-        url: http or https.
-        target: The file; its folder is made.
         sha256: The checksum's first hexadecimal digits, as many as are known.
         timeout: Seconds without a byte until the connection counts as stalled.
         pause: Seconds before the second try, doubled for each further one.
@@ -109,15 +107,8 @@ def _fetch(url: str, target: Path, sha256: str, timeout: float, pause: float, li
 
 
 def check_sum(path: Path, sha256: str, name: str = "") -> None:
-    """Compare a file with the first digits of its SHA-256.
-
-    Args:
-        path: The file.
-        sha256: Hexadecimal digits; none are a check that passes.
-        name: What to call it in the message.
-
-    Raises:
-        LabError: if they differ.
+    """Raise LabError unless the file's SHA-256 begins with these digits, of which there may be
+    none.
     """
     if sha256 and not (found := sha256_of(path)).startswith(sha256.lower()):
         raise LabError(

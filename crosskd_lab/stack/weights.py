@@ -32,11 +32,9 @@ def load_checkpoint(
 ) -> dict[str, Any]:  # mmengine makes a log line of the name from its tenth letter on
     """A whole checkpoint for mmengine's ``load_from``, ``resume`` and ``init_cfg``, weights only.
 
-    Args:
-        filename: A file, an address (``http://``, ``https://``), or a model's name behind
-            ``torchvision://``, ``modelzoo://``, ``open-mmlab://``, ``openmmlab://`` or
-            ``mmcls://``. What is fetched is kept where torch's hub keeps its files.
-        map_location: ``torch.load``'s.
+    ``filename`` is a file, an address (``http://``, ``https://``), or a model's name behind
+    ``torchvision://``, ``modelzoo://``, ``open-mmlab://``, ``openmmlab://`` or ``mmcls://``. What
+    is fetched is kept where torch's hub keeps its files.
 
     Raises:
         LabError: for another scheme, an unknown model, and as ``download`` and ``load_from_local``.

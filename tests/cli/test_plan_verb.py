@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 from crosskd_lab import cli
-from crosskd_lab.runs import measurement
-from crosskd_lab.runs.measurement import Measurement, Work
-from crosskd_lab.runs.scaling import outlook
+from crosskd_lab.runs import forecast
+from crosskd_lab.runs.forecast import Measurement, Work, outlook
 
 TINY = [
     *("--set", "data.size=64", "--set", "schedule.batch=2", "--set", "schedule.steps=3600"),
@@ -36,7 +35,7 @@ def few(monkeypatch):
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
     """A place of its own for measurements."""
-    monkeypatch.setattr(measurement, "STEPS", tmp_path / "steps")
+    monkeypatch.setattr(forecast, "STEPS", tmp_path / "steps")
     return tmp_path / "steps"
 
 

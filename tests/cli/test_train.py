@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from crosskd_lab import cli
-from crosskd_lab.cli.train import parse_settings
+from crosskd_lab.cli.options import parse_settings
 from crosskd_lab.engine.hooks import last_checkpoint
 from crosskd_lab.engine.record import read_record
 from crosskd_lab.errors import LabError

@@ -11,9 +11,9 @@ from crosskd_lab.engine.pretrain import Classifier, pretrain
 from crosskd_lab.engine.record import read_record
 from crosskd_lab.engine.train import WholeBackbone, prepare_engine
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import PROJECT, sole_writer
+from crosskd_lab.files import PROJECT, sha256, sole_writer
 from crosskd_lab.pair import build_detector
-from crosskd_lab.stack.checkpoints import read_weights, sha256
+from crosskd_lab.stack.checkpoints import read_weights
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,9 @@ from crosskd_lab.engine.record import read_record
 from crosskd_lab.engine.teacher import FIRST_SEED, LARGEST, Verdict, check, fresh_ap, ship, summary
 from crosskd_lab.engine.train import train
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import sole_writer
+from crosskd_lab.files import sha256, sole_writer
 from crosskd_lab.pair import build_detector, load_in_full
-from crosskd_lab.stack.checkpoints import read_weights, sha256
+from crosskd_lab.stack.checkpoints import read_weights
 
 SHIPPED = sorted(path.stem for path in TEACHERS.glob("*.safetensors"))
 

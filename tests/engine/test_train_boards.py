@@ -106,7 +106,7 @@ def test_a_slip_is_told(named, says):
 
 
 def test_the_command_line_adds_to_what_was_set():
-    from crosskd_lab.cli.train import parse_settings
+    from crosskd_lab.cli.options import parse_settings
 
     board = {"type": "TensorboardVisBackend"}
     assert parse_settings([], tensorboard=True) == {"vis_backends": [board]}

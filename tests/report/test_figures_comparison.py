@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.report.figures import ap_figure, race_figure, split_figure, styles
+from crosskd_lab.report.figures import race_figure, split_figure, styles
 
 
 def metrics(seeds=1):
@@ -100,38 +100,3 @@ def test_nothing_to_draw():
         race_figure(empty)
     with pytest.raises(LabError, match="has no l1_truth"):
         race_figure(metrics().drop(columns="l1_truth"))
-    with pytest.raises(LabError, match="no finished run"):
-        ap_figure(metrics().assign(status="failed"))
-
-
-def test_final_ap_shows_mean_interval_and_seeds():
-    last = metrics(seeds=3).query("step == 200")
-    figure = ap_figure(last, teacher_ap=30.0)
-    ax = figure.axes[0]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["none", "KD", "CrossKD"]
-    (numbers,) = ax.child_axes
-    # none has 2, 3, 4: mean 3, s = 1, half width 4.302653 / sqrt(3) = 2.484.
-    assert numbers.get_yticklabels()[0].get_text() == "3.0 ± 2.5 (n = 3)"
-    assert ax.containers[0].lines[0].get_xdata() == [3.0]
-    (segment,) = ax.containers[0].lines[2][0].get_segments()
-    assert segment[:, 0] == pytest.approx([3 - 2.4841, 3 + 2.4841], abs=1e-4)
-    dots = [dots.get_offsets()[:, 0].tolist() for dots in ax.collections if len(dots.get_offsets())]
-    assert [2.0, 3.0, 4.0] in dots
-    assert "95 % interval" in ax.get_xlabel()
-
-
-def test_one_seed_has_no_interval_and_says_so():
-    figure = ap_figure(metrics().query("step == 200"))
-    ax = figure.axes[0]
-    assert ax.child_axes[0].get_yticklabels()[2].get_text() == "22.0 (one seed)"
-    assert "interval" not in ax.get_xlabel()
-
-
-def test_sources_are_drawn_apart_and_labelled():
-    own = metrics().query("step == 200").assign(source="yours")
-    paper = pd.DataFrame({"source": ["paper"], "method": ["CrossKD"], "AP": [43.7]})
-    ax = ap_figure(pd.concat([own, paper])).axes[0]
-    labels = [label.get_text() for label in ax.get_yticklabels()]
-    assert labels[2:] == ["CrossKD (yours)", "CrossKD (paper)"]
-    assert ax.child_axes[0].get_yticklabels()[3].get_text() == "43.7"
-    assert "source: paper" in ap_figure(paper).axes[0].get_xlabel()

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import pandas as pd
 import pytest
 
-from crosskd_lab.report.figures import ap_figure, race_figure, render, save, styles
+from crosskd_lab.report.figures import race_figure, render, save, styles
 
 
 def metrics(seeds=1):
@@ -58,7 +58,7 @@ def test_the_same_frame_gives_the_same_bytes(kind):
 
 
 def test_a_notebook_shows_a_figure_by_itself():
-    picture = mpl.image.imread(io.BytesIO(ap_figure(metrics().query("step == 200"))._repr_png_()))
+    picture = mpl.image.imread(io.BytesIO(race_figure(metrics())._repr_png_()))
     assert picture.shape[1] == 1280
 
 

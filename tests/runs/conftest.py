@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crosskd_lab.runs.measurement import Measurement, Work
+from crosskd_lab.runs.forecast import Measurement, Work
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from crosskd_lab.runs.step_cost import MEMORY, kept_bytes, size_of
+from crosskd_lab.runs.step_cost import kept_bytes, resident_bytes, size_of, state_bytes
 
 
 class Product(nn.Module):
@@ -38,10 +38,10 @@ def test_weights_gradients_and_the_optimisers_state_come_on_top():
 
     model, batch = Product(), {"inputs": torch.ones(1000)}
     optimiser = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9))
-    so_far = MEMORY[False](model, batch, optimiser)
-    assert so_far() == 4000 + 4000 + 4000, "kept inputs, weight, gradient; no momentum yet"
+    assert resident_bytes(model, batch) == 12000, "kept inputs, weight, gradient"
+    assert state_bytes(optimiser) == 0, "no momentum yet"
     optimiser.update_params(model(**batch, mode="loss")["loss"].sum())
-    assert so_far() == 16000
+    assert state_bytes(optimiser) == 4000
 
 
 def test_a_half_is_two_bytes():

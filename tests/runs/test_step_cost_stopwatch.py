@@ -11,9 +11,9 @@ from torch import nn
 
 from crosskd_lab.engine.train import prepare_engine
 from crosskd_lab.errors import LabError
-from crosskd_lab.runs import measurement
+from crosskd_lab.runs import forecast
 from crosskd_lab.runs import step_cost as stopwatch
-from crosskd_lab.runs.measurement import planned_config
+from crosskd_lab.runs.step_cost import planned_config
 
 TINY = {"data.size": 64, "schedule.batch": 2}
 
@@ -120,7 +120,7 @@ def test_nonsense_is_refused():
 
 
 def test_a_step_is_measured_once(scenes_dir, tmp_path, monkeypatch):
-    monkeypatch.setattr(measurement, "STEPS", tmp_path)
+    monkeypatch.setattr(forecast, "STEPS", tmp_path)
     first = stopwatch.step_of("pocket/none", TINY, scenes_dir, steps=1)
     monkeypatch.setattr(stopwatch, "measure", None)
     assert stopwatch.step_of("pocket/none", TINY) == first

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pickle
@@ -16,7 +15,7 @@ from mmengine.logging import HistoryBuffer
 from safetensors.torch import load_file, save_file
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.stack.checkpoints import load_from_local, read_weights, save_weights, sha256
+from crosskd_lab.stack.checkpoints import load_from_local, read_weights, save_weights
 
 
 class Call:
@@ -209,17 +208,6 @@ def test_a_file_without_weights_says_what_it_holds(
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(LabError, match=complaint):
         read_weights(tmp_path / "w.pth")
-
-
-def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"abc")  # the example of FIPS 180
-    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert sha256(path) == expected
-    path.write_bytes(b"x" * (3 << 20))
-    assert sha256(path) == hashlib.sha256(b"x" * (3 << 20)).hexdigest()
-    with pytest.raises(LabError, match="there is no file"):
-        sha256(tmp_path / "absent")
 
 
 ONE = torch.ones(1)

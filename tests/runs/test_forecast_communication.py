@@ -3,7 +3,7 @@
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.runs.scaling import Link, bucket_count, exposed_seconds, ring_seconds
+from crosskd_lab.runs.forecast import Link, bucket_count, exposed_seconds, ring_seconds
 
 G, B = 1e9, 1e10  # bytes of gradients; bytes a second
 

@@ -3,7 +3,7 @@
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.runs.measurement import Measurement, Work, newest
+from crosskd_lab.runs.forecast import Measurement, Work, newest
 
 
 def test_the_length_of_a_run_as_mmdets_logs_have_it():

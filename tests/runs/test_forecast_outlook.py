@@ -3,8 +3,7 @@
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.runs.measurement import Work
-from crosskd_lab.runs.scaling import Link, outlook, paper_gpu_hours
+from crosskd_lab.runs.forecast import Link, Work, outlook, paper_gpu_hours
 
 LINK = Link(bandwidth=1e10, between=1e10, latency=0.0, overlap=0.5, machine=8)
 

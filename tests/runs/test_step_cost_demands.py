@@ -8,8 +8,9 @@ import pytest
 from mmengine.config import Config
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.runs.measurement import Work, class_count, count_images, find_work, image_size
-from crosskd_lab.runs.measurement import planned_config as planned
+from crosskd_lab.runs.forecast import Work
+from crosskd_lab.runs.step_cost import class_count, count_images, find_work, image_size
+from crosskd_lab.runs.step_cost import planned_config as planned
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,0 +1,68 @@
+"""Options that several verbs have, each worded once."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import LabError
+
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a config's entry.")
+]
+Tensorboard = Annotated[
+    bool, typer.Option("--tensorboard", help="Also log for TensorBoard, in the run's folder.")
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="A COCO-format folder; by default the config's own."),
+]
+Split = Annotated[str, typer.Option(help="train, val or test.")]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out records that are broken, and say which.")
+]
+RunFolder = Annotated[
+    Path | None, typer.Option(help="Run folder; runs/<config>-s<seed> by default.")
+]
+Saved = Annotated[
+    str, typer.Argument(metavar="RUN_OR_CHECKPOINT", help="A run, a file, or a shipped teacher.")
+]
+SavedConfig = Annotated[
+    str | None, typer.Option(help="What a bare checkpoint file was trained with.")
+]
+Csv = Annotated[Path | None, typer.Option(help="Also write all columns to this file.")]
+Wide = Annotated[bool, typer.Option("--wide", help="All columns, however narrow the terminal is.")]
+
+# Of verbs that hold a teacher and a student against a set.
+TEACHER = "A shipped teacher, a run or a checkpoint."
+TeacherConfig = Annotated[
+    str | None, typer.Option(metavar="CONFIG", help="What a bare checkpoint belongs to.")
+]
+StudentWeights = Annotated[
+    str | None,
+    typer.Option(metavar="RUN_OR_FILE", help="A trained student; by default it is untrained."),
+]
+Batch = Annotated[int, typer.Option(min=1, help="Images a forward pass.")]
+
+
+def parse_settings(pairs: list[str] | None, tensorboard: bool = False) -> dict[str, Any]:
+    """``["a.b=1", "c=x"]`` to ``{"a.b": 1, "c": "x"}``; values are Python literals or text.
+
+    ``tensorboard`` adds mmengine's backend of that name to the ``vis_backends``.
+    """
+    parsed: dict[str, Any] = {}
+    for pair in pairs or []:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise LabError(f"--set takes KEY=VALUE, for instance schedule.steps=400; got {pair!r}")
+        try:
+            parsed[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            parsed[key] = text
+    if tensorboard:
+        others = parsed.get("vis_backends", [])
+        parsed["vis_backends"] = [*others, {"type": "TensorboardVisBackend"}]
+    return parsed

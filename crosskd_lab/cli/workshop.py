@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .show import Wide, print_table
+from .options import Csv, Wide
+from .show import print_table, write_csv
 
 app = typer.Typer(no_args_is_help=True, help="Editions, wheels and judged hand-ins for a room.")
 SHOWN = {"learner": "learner", "chapter": "chapter", "verdict": "verdict", "said": "said"}
@@ -44,17 +45,14 @@ def wheels(out: Annotated[Path, typer.Argument(help="Folder of the wheels.")]) -
 @app.command()
 def collect(
     folders: Annotated[list[Path], typer.Argument(help="Handed-in notebooks, a folder a learner.")],
-    csv: Annotated[Path | None, typer.Option(help="Also write the table to this file.")] = None,
+    csv: Csv = None,
     wide: Wide = False,
 ) -> None:
     """Execute handed-in notebooks and list what their judges say. It runs the learners' code."""
-    from ..files import write_whole
     from ..notebook import workshop
 
     found = workshop.collect(folders)
     print_table([*map(dict, found.to_dict("records"))], SHOWN, wide=wide)
     right = found["verdict"].eq("right").groupby(found["learner"]).sum()
     print(", ".join(f"{who}: {count} right" for who, count in right.items()))
-    if csv is not None:
-        write_whole(csv, found.to_csv(index=False))
-        print(f"wrote {csv}")
+    write_csv(found, csv)

@@ -51,24 +51,13 @@ def image_sheet(
     panels = 1 + len(maps)
     height = 0.8 + WIDTH / panels * image.shape[0] / image.shape[1]
     figure, axes = sheet(title, height, panels, grid=False)
-    draw_panels(axes, image, boxes, maps, top)
-    return figure, axes
-
-
-def draw_panels(
-    axes: Sequence[Axes] | NDArray,
-    image: NDArray[np.uint8],
-    boxes: NDArray | Sequence[Sequence[float]],
-    maps: Mapping[str, NDArray],
-    top: float = 1.0,
-) -> None:
-    """The image in the first of the axes, a map in each of the others, boxes on all."""
     axes[0].imshow(image)
     bare(axes[0], "image and boxes")
     for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
         draw_map(ax, values, name, top)
     for ax in axes:
         draw_boxes(ax, boxes)
+    return figure, axes
 
 
 def roots(maps: Mapping[str, NDArray]) -> dict[str, NDArray]:

@@ -54,9 +54,6 @@ class DecoderAdapter(HeadFamily):
 
     Distances are those of the authors' branch: cross-entropy to the teacher's scores (beta 0, so
     it is not 0 between equals) over N * Q, and L1 of xyxy boxes in pixels.
-
-    Args:
-        detector: A ``DeformableDETR`` of mmdet.
     """
 
     family = "decoder"
@@ -141,18 +138,12 @@ class DecoderAdapter(HeadFamily):
         reference: Tensor,
         places: Mapping[str, Tensor],
     ) -> Predictions:
-        """One decoder layer and its two predictors; equals the stock detector's to the bit.
+        """One decoder layer, 0 ... L - 1, and its two predictors; equals the stock detector's to
+        the bit.
 
-        Args:
-            layer: 0 ... L - 1.
-            query: ``(N, Q, C)`` that enters it.
-            query_pos: ``(N, Q, C)``.
-            memory: ``(N, V, C)`` that it attends to.
-            reference: ``(N, Q, 2)`` or ``(N, Q, 4)``.
-            places: See :class:`DecoderTaps`.
-
-        Returns:
-            Class logits ``(N, Q, K)`` and boxes ``(N, Q, 4)``, cxcywh in shares of the image.
+        ``query`` ``(N, Q, C)`` enters it with ``query_pos``, attends to ``memory`` ``(N, V, C)`` at
+        ``reference`` ``(N, Q, 2)`` or ``(N, Q, 4)``; for ``places`` see :class:`DecoderTaps`. Class
+        logits ``(N, Q, K)`` and boxes ``(N, Q, 4)``, cxcywh in shares of the image, come out.
         """
         ratios = places["valid_ratios"].repeat(1, 1, reference.size(-1) // 2)
         out = self.decoder.layers[layer](

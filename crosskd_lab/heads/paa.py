@@ -30,9 +30,7 @@ class PAAAdapter(ATSSAdapter):
     ) -> tuple[dict[str, Any], Targets]:
         """The head's own losses and what they were computed on.
 
-        Raises:
-            LabError: without scikit-learn, which fits the mixtures of a student (a teacher needs
-                none).
+        LabError without scikit-learn, which fits the mixtures of a student (a teacher needs none).
         """
         if paa_head.skm is None:
             raise LabError(

@@ -36,10 +36,8 @@ TEMPERATURE = 3.0  # of the classification term, as in the authors' branch
 class RoITaps(HeadTaps):
     """Taps whose towers hold one "level": all RoIs of the batch, ``(R, C, H, W)``.
 
-    Attributes:
-        rois: ``(R, 5)``, image index and xyxy in input pixels; no gradient.
-        proposed: What the student's RPN got from its assigner, as stock returns it; None of a
-            teacher.
+    ``rois`` ``(R, 5)`` are image index and xyxy in input pixels; no gradient. ``proposed`` is what
+    the student's RPN got from its assigner, as stock returns it; None of a teacher.
     """
 
     rois: Tensor
@@ -47,16 +45,10 @@ class RoITaps(HeadTaps):
 
 
 class RoIAdapter(HeadFamily):
-    """Reads ``StandardRoIHead`` with shared fully connected layers and a softmax over classes.
+    """Reads a ``FasterRCNN``'s head: shared fully connected layers and a softmax over classes.
 
     Both branches share their hidden layers, so ``towers["cls"]`` and ``towers["reg"]`` are one.
-    The authors deliver the RoI feature (i = 0) and align nothing.
-
-    Args:
-        detector: A ``FasterRCNN`` of mmdet.
-
-    Raises:
-        LabError: where its RoI head is built otherwise.
+    The authors deliver the RoI feature (i = 0) and align nothing. LabError for another RoI head.
     """
 
     family = "roi"
@@ -142,11 +134,8 @@ class RoIAdapter(HeadFamily):
     ) -> RoITaps:
         """Every f_i and the predictions, from the pooled features; equals the head's ``forward``.
 
-        Args:
-            neck: Per level ``(N, C, H, W)``.
-            rois: ``(R, 5)``.
-            pooled: ``(R, C, 7, 7)``, RoIAlign's.
-            tap: Whether f_i (i >= 1) is read after the activation or before it.
+        ``neck`` is ``(N, C, H, W)`` a level, ``rois`` ``(R, 5)``, ``pooled`` RoIAlign's ``(R, C, 7,
+        7)``; ``tap`` says whether f_i (i >= 1) is read after the activation or before it.
         """
         reached, feature = [pooled], pooled.flatten(1)
         for layer in self.head.shared_fcs:
@@ -201,8 +190,7 @@ class RoIAdapter(HeadFamily):
     ) -> Tensor:
         """Mean |difference| of the four deltas of the teacher's best foreground class, ``(1, R)``.
 
-        Raises:
-            LabError: if one head codes boxes class by class and the other does not.
+        LabError where one head codes boxes class by class and the other does not.
         """
         ours, theirs = prediction.reg[0].float(), target.reg[0].detach().float()
         if ours.shape != theirs.shape:

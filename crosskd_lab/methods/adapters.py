@@ -14,23 +14,13 @@ from ..shapes import expect_same
 
 
 class Pointwise(nn.ModuleList):
-    """A 1x1 conv for each level, from the student's channels to the teacher's.
-
-    Args:
-        student: Channels of the student's maps.
-        teacher: Channels of the teacher's maps.
-        levels: Number of pyramid levels.
-    """
+    """A 1x1 conv for each of so many levels, from the student's channels to the teacher's."""
 
     def __init__(self, student: int, teacher: int, levels: int) -> None:
         super().__init__(nn.Conv2d(student, teacher, 1) for _ in range(levels))
 
     def forward(self, maps: Levels) -> Levels:
-        """Apply each level's conv in float32.
-
-        Raises:
-            LabError: if the maps are not as many or as wide as was said.
-        """
+        """Apply each level's conv in float32; LabError for maps not as many or as wide as was said."""
         check_maps(maps, len(self), cast(nn.Conv2d, self[0]).in_channels, "the student's neck")
         return tuple(conv(m.float()) for conv, m in zip(self, maps, strict=True))
 
@@ -40,9 +30,6 @@ class GcBlock(nn.Module):
 
     ``G(F) = F + V relu(LN(U sum over j of softmax_j(K F) F_j))``, K, U, V 1x1 convs, bottleneck
     C / 2. V starts at zero.
-
-    Args:
-        channels: C of the map.
     """
 
     def __init__(self, channels: int) -> None:
@@ -69,11 +56,7 @@ class GcBlock(nn.Module):
 
 
 def check_maps(maps: Levels, levels: int, channels: int, whose: str) -> None:
-    """Refuse maps that trainable parts were not made for.
-
-    Raises:
-        LabError: says what was expected and what came.
-    """
+    """Raise LabError, with what was expected, for maps that trainable parts were not made for."""
     found = [m.size(1) for m in maps]
     if found != [channels] * levels:
         raise LabError(
@@ -83,10 +66,8 @@ def check_maps(maps: Levels, levels: int, channels: int, whose: str) -> None:
 
 
 def matched(student: Levels, teacher: Levels, remedy: str) -> Iterable[tuple[Tensor, Tensor]]:
-    """Pairs of maps of one shape, student's first, the teacher's detached, in float32.
-
-    Raises:
-        LabError: if a pair differs in shape; ends with the remedy.
+    """Pairs of maps of one shape, student's first, the teacher's detached, in float32; else
+    LabError.
     """
     if len(student) != len(teacher):
         raise LabError(

@@ -18,16 +18,10 @@ SCOPES = {"sample": (1, 2, 3), "channel": (2, 3), "map": (0, 1, 2, 3)}
 
 
 def min_max(feature: Tensor, scope: str = "sample", eps: float = 1e-6) -> Tensor:
-    """Stretch ``(N, C, H, W)`` to [0, 1]; constant maps become 0.
+    """Stretch ``(N, C, H, W)`` to [0, 1]; maps whose range is below ``eps`` become 0.
 
-    Args:
-        feature: Any map.
-        scope: Over what the extremes are taken: each "sample" with all its channels, each
-            "channel" of a sample, or the whole "map" with all samples.
-        eps: Least range that is stretched.
-
-    Raises:
-        LabError: for an unknown scope.
+    ``scope`` is over what the extremes are taken: each "sample" with all its channels, each
+    "channel" of a sample, or the whole "map" with all samples; LabError for another.
     """
     if scope not in SCOPES:
         raise LabError(f"scope = {scope!r} is unknown: choose one of {', '.join(SCOPES)}")
@@ -60,13 +54,10 @@ SAME_CHANNELS = "give both necks the same out_channels, or use a method with an 
 def masked_error(
     student: Tensor, teacher: Tensor, mask: Tensor, normaliser: str = "mean"
 ) -> Tensor:
-    """``k * sum of M (F^s - F^t)^2 / max(1, |M|)``, a scalar.
+    """``k * sum of M (F^s - F^t)^2 / max(1, |M|)``, a scalar, of maps ``(N, C, H, W)``.
 
-    Args:
-        student: ``(N, C, H, W)``.
-        teacher: ``(N, C, H, W)``.
-        mask: ``(N, H, W)`` bool M; locations of all images are pooled, an empty mask gives 0.
-        normaliser: k is 1/C for "mean", 1 for "sum", 1/2 for "half_sum", 1/(2C) for "half_mean".
+    M ``(N, H, W)`` bool: locations of all images are pooled, an empty mask gives 0. k is 1/C for
+    "mean", 1 for "sum", 1/2 for "half_sum", 1/(2C) for "half_mean".
     """
     error = (student - teacher).square().sum(1)
     return NORMALISERS[normaliser](student.size(1)) * (error * mask).sum() / mask.sum().clamp(min=1)
@@ -82,8 +73,7 @@ def positives(taps: Taps) -> Levels:
 def around_positives(taps: Taps, gamma: float = 0.25, area: str = "union") -> Tensor:
     """LD's valuable localization region on the student's anchors inside the image, ``(N, P)``.
 
-    Returns:
-        IoU with the nearest object in the region, 0 outside; see :func:`valuable_region`.
+    IoU with the nearest object in the region, 0 outside; see :func:`valuable_region`.
     """
     priors = taps.student_head.priors(taps.student.neck)
     valid = taps.targets.label_weights > 0

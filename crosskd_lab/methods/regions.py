@@ -19,14 +19,10 @@ from ..heads.dense import HeadAdapter
 
 
 def split_levels(flat: Tensor, levels: Levels) -> Levels:
-    """``(N, P)`` per prior to ``(N, H_l, W_l, A)`` per level.
+    """``(N, P, ...)`` per prior to ``(N, H_l, W_l, A, ...)`` per level of maps ``(N, C, H_l,
+    W_l)``.
 
-    Args:
-        flat: ``(N, P, ...)``.
-        levels: Maps ``(N, C, H_l, W_l)`` on which the priors stand.
-
-    Raises:
-        LabError: if P is no multiple of the number of locations.
+    LabError where P is no multiple of the number of locations.
     """
     sizes = [(m.shape[-2], m.shape[-1]) for m in levels]
     cells = sum(h * w for h, w in sizes)
@@ -63,13 +59,8 @@ def inside_boxes(points: Tensor, boxes: Tensor) -> Tensor:
 def near_objects(overlaps: Tensor, share: float = 0.5) -> Tensor:
     """Fine-grained region (Wang et al. 2019): priors that cover a box nearly as well as its best.
 
-    Args:
-        overlaps: ``(P, G)`` IoU of priors and boxes.
-        share: Of the box's best IoU; a prior must exceed it. A box that no prior touches selects
-            nothing.
-
-    Returns:
-        ``(P,)`` bool.
+    Of IoU ``(P, G)``, ``(P,)`` bool: where it exceeds this ``share`` of a box's best. A box that no
+    prior touches selects nothing.
     """
     return (overlaps > share * overlaps.amax(0)).any(1)
 
@@ -77,10 +68,8 @@ def near_objects(overlaps: Tensor, share: float = 0.5) -> Tensor:
 def diou(priors: Tensor, boxes: Tensor, area: str = "union") -> Tensor:
     """Distance-IoU ``(P, G)``: IoU less squared centre distance over squared hull diagonal.
 
-    Args:
-        priors: ``(P, 4)``.
-        boxes: ``(G, 4)``.
-        area: What divides the intersection: "union", or "prior" as in LD's released code.
+    Of priors ``(P, 4)`` and boxes ``(G, 4)``; ``area`` is what divides the intersection: "union",
+    or "prior" as in LD's released code.
     """
     overlap = bbox_overlaps(priors, boxes, mode={"union": "iou", "prior": "iof"}[area])
     apart = (centres(priors)[:, None] - centres(boxes)).square().sum(-1)
@@ -93,14 +82,10 @@ def diou(priors: Tensor, boxes: Tensor, area: str = "union") -> Tensor:
 def atss_threshold(
     overlaps: Tensor, priors: Tensor, boxes: Tensor, counts: Sequence[int], topk: int = 9
 ) -> Tensor:
-    """ATSS's own threshold alpha_pos ``(G,)``: mean + deviation of its candidates' IoU.
+    """ATSS's own threshold alpha_pos ``(G,)``: mean + deviation of its candidates' IoU ``(P, G)``.
 
-    Args:
-        overlaps: ``(P, G)`` IoU.
-        priors: ``(P, 4)``.
-        boxes: ``(G, 4)``.
-        counts: Priors of each level.
-        topk: Candidates a level, the nearest by centre.
+    Candidates are the ``topk`` priors ``(P, 4)`` a level (of ``counts``) nearest to a box ``(G,
+    4)`` by centre.
     """
     distance = torch.cdist(
         centres(priors), centres(boxes), compute_mode="donot_use_mm_for_euclid_dist"
@@ -122,17 +107,9 @@ def valuable_region(
 ) -> Tensor:
     """Valuable localization region (LD, Zheng et al. 2022): next to positives, but none.
 
-    A prior belongs to it where ``gamma * alpha_pos <= DIoU < alpha_pos`` for any box.
-
-    Args:
-        priors: ``(P, 4)``.
-        boxes: ``(G, 4)``.
-        counts: Priors of each level.
-        gamma: Lower end of the band; 0.25 in LD.
-        area: See :func:`diou`.
-
-    Returns:
-        ``(P,)`` the largest IoU with a box that claims the prior; 0 outside the region.
+    A prior ``(P, 4)`` belongs to it where ``gamma * alpha_pos <= DIoU < alpha_pos`` for any box
+    ``(G, 4)``; gamma = 0.25 in LD. ``(P,)`` is the largest IoU with a box that claims the prior; 0
+    outside the region. For ``counts`` and ``area`` see :func:`atss_threshold` and :func:`diou`.
     """
     if not len(boxes) or not len(priors):
         return priors.new_zeros(len(priors))
@@ -146,18 +123,11 @@ def valuable_region(
 def general_instances(
     gain: Tensor, boxes: Tensor, count: int = 10, threshold: float = 0.3
 ) -> Tensor:
-    """GID's selection (Dai et al. 2021): greedy NMS that stops after ``count`` boxes.
+    """GID's selection (Dai et al. 2021): greedy NMS that stops after ``count`` boxes, ``(B, M)``
+    bool.
 
-    It costs count * M overlaps where a full NMS would need M * M.
-
-    Args:
-        gain: ``(B, M)`` disagreement of student and teacher.
-        boxes: ``(B, M, 4)``.
-        count: Boxes kept in each of the B sets.
-        threshold: IoU above which a box suppresses another.
-
-    Returns:
-        ``(B, M)`` bool.
+    ``gain`` ``(B, M)`` is the disagreement of student and teacher, ``boxes`` are ``(B, M, 4)``. It
+    costs count * M overlaps where a full NMS would need M * M.
     """
     left, chosen = gain.float().clone(), torch.zeros_like(gain, dtype=torch.bool)
     for _ in range(min(count, gain.size(1))):
@@ -174,14 +144,9 @@ def scale_masks(
 ) -> tuple[Tensor, Tensor]:
     """FGD's masks (Yang et al. 2022): every object, and the background, weighs one in all.
 
-    Args:
-        boxes: ``(G, 4)``.
-        size: H, W of the map.
-        image: Height and width in pixels that the map stands for.
-
-    Returns:
-        Foreground and background, ``(H, W)``. A box's cells, both ends included, hold one over
-        their number; where boxes overlap, the smaller object's value stays.
+    Of boxes ``(G, 4)``, foreground and background ``(H, W)`` on a map of ``size``, which stands for
+    the ``image``'s height and width in pixels. A box's cells, both ends included, hold one over
+    their number; where boxes overlap, the smaller object's value stays.
     """
     h, w = size
     scale = boxes.new_tensor([w / image[1], h / image[0]])

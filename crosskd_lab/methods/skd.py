@@ -74,16 +74,11 @@ class SKD(Method):
 
 
 def ssim(a: Tensor, b: Tensor, window: int = 11, sigma: float = 1.5) -> Tensor:
-    """Structural similarity (Wang et al. 2004, eq. 13) of maps in [0, 1], channel by channel.
+    """Structural similarity (Wang et al. 2004, eq. 13) of maps ``(N, C, H, W)`` in [0, 1], by
+    channel.
 
-    Args:
-        a: ``(N, C, H, W)``.
-        b: ``(N, C, H, W)``.
-        window: Side of the Gaussian window.
-        sigma: Its deviation.
-
-    Returns:
-        ``(N, C, H, W)``, 1 where the patches are equal.
+    ``(N, C, H, W)``, 1 where patches are equal, under a Gaussian of ``sigma`` in a ``window`` of
+    side.
     """
     c1, c2 = 0.01**2, 0.03**2
     with torch.autocast(a.device.type, enabled=False):

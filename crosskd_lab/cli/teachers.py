@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .show import Wide, print_table
+from .options import Wide
+from .show import print_table
 
 app = typer.Typer(no_args_is_help=True, help="Get a public teacher; list, ship and check teachers.")
 

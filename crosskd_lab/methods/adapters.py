@@ -20,7 +20,7 @@ class Pointwise(nn.ModuleList):
         super().__init__(nn.Conv2d(student, teacher, 1) for _ in range(levels))
 
     def forward(self, maps: Levels) -> Levels:
-        """Apply each level's conv in float32; LabError for maps not as many or as wide as was said."""
+        """Apply each level's conv in float32; LabError for maps of other number or width."""
         check_maps(maps, len(self), cast(nn.Conv2d, self[0]).in_channels, "the student's neck")
         return tuple(conv(m.float()) for conv, m in zip(self, maps, strict=True))
 

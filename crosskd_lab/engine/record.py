@@ -26,9 +26,9 @@ LARGEST = 2**53  # of the integers that are the same as floats
 def append_metrics(folder: str | Path, row: Mapping[str, Any]) -> None:
     """Appends one row and flushes it.
 
-    A row has ``step`` (an integer) and any other names, to finite numbers, strings or None: a value
-    that does not exist, such as the AP of small boxes where there are none. LabError for any other
-    (NaN, a tensor ...), or a full disk.
+    A row has ``step`` (an integer), ``kind`` (a text) and any other names to finite numbers, or
+    None for a value that does not exist, such as the AP of small boxes where there are none.
+    LabError for any other (NaN, a tensor ...), or a full disk.
     """
     _check_step(row.get("step"))
     line = json.dumps({name: _plain(name, value) for name, value in row.items()})
@@ -104,14 +104,14 @@ def _check_step(step: Any) -> None:
 
 
 def _plain(name: str, value: Any) -> float | int | str | None:
-    if value is None or isinstance(value, str):
+    if value is None or (name == "kind" and isinstance(value, str)):
         return value
     if isinstance(value, numbers.Integral):
         if abs(int(value)) < LARGEST:
             return int(value)
     elif isinstance(value, numbers.Real) and math.isfinite(value):
         return float(value)
-    raise LabError(f"metric {name!r} is {value!r}: give a finite number, a string or None")
+    raise LabError(f"metric {name!r} is {value!r}: give a finite number or None")
 
 
 __all__ = [

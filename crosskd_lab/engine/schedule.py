@@ -162,7 +162,7 @@ def split_dataset(data: Mapping[str, Any], split: str, train: bool) -> dict:
 
     ``train`` flips at random and leaves out images without boxes.
     """
-    size = whole(data, "data.size", most=10_000)
+    size = whole(data, "data.size", least=32, most=10_000)  # less is nothing at stride 32
     pipeline = [
         dict(type="LoadImageFromFile"),
         dict(type="LoadAnnotations", with_bbox=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
 from collections.abc import Sequence
 from copy import deepcopy
@@ -63,6 +64,8 @@ def ship(
     Raises:
         LabError: for a run that is not done, a name that is taken, or a file above 8 MB.
     """
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise LabError(f"{name!r} is no teacher's name: give letters, digits, _ and -")
     with sole_writer(Path(folder), name):
         return _ship(run, name, sets, images, Path(folder))
 

@@ -251,9 +251,15 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
 
 
 def takes_fast(cfg: Config) -> bool:
-    """Whether a run takes the fast form of the step; bf16 has no other."""
+    """Whether a run takes the fast form of the step; bf16 has no other.
+
+    Raises:
+        LabError: if the config says neither True nor False.
+    """
     usual = torch.cuda.is_available() or cfg.get("precision", "fp32") != "fp32"
-    return bool(cfg.get("fast", usual))
+    if not isinstance(said := cfg.get("fast", usual), bool):
+        raise LabError(f"fast is {said!r}: give True or False")
+    return said
 
 
 def _choose_form(model: Any, cfg: Config) -> None:

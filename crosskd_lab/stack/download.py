@@ -74,7 +74,7 @@ def download(
     if os.path.isfile(target):
         check_sum(target, sha256)
         return target
-    if not url.startswith(("http://", "https://")):
+    if not url.lower().startswith(("http://", "https://")):
         raise LabError(f"{url} is no http or https address: give one that is")
     with sole_writer(target.parent, target.name, PATIENCE):
         if not os.path.isfile(target):  # else another process has fetched it meanwhile

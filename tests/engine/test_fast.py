@@ -7,10 +7,12 @@ import warnings
 
 import pytest
 import torch
+from mmengine.config import Config
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.engine.fast import quicken
+from crosskd_lab.engine.train import takes_fast
 from crosskd_lab.errors import LabError
 from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.methods.pkd import PKD
@@ -108,3 +110,10 @@ def test_a_head_without_a_fast_form_says_so_once(tiny_detector, batch):
 def test_an_unknown_precision_is_named(tiny_detector):
     with pytest.raises(LabError, match="fp16.*fp32, bf16"):
         distiller(tiny_detector, "gfl", precision="fp16")
+
+
+@pytest.mark.parametrize("said", ["maybe", 1, None])
+def test_the_form_is_named_by_true_or_false(said):
+    assert takes_fast(Config(dict(fast=True))) and not takes_fast(Config(dict(fast=False)))
+    with pytest.raises(LabError, match=f"fast is {said!r}: give True or False"):
+        takes_fast(Config(dict(fast=said)))

@@ -17,12 +17,12 @@ def lines(folder):
 
 def test_rows_come_back_as_written(tmp_path):
     append_metrics(tmp_path, {"step": 1, "loss": 2.5})
-    append_metrics(tmp_path, {"step": np.int64(2), "AP": np.float32(0.5), "note": "é", "APs": None})
+    append_metrics(tmp_path, {"step": np.int64(2), "AP": np.float32(0.5), "kind": "é", "APs": None})
     assert lines(tmp_path)[0] == '{"step": 1, "loss": 2.5}'
     frame = read_metrics(tmp_path)
     assert list(frame["step"]) == [1, 2]
     assert frame.loc[1, "AP"] == 0.5
-    assert frame.loc[1, "note"] == "é"
+    assert frame.loc[1, "kind"] == "é"
     assert frame["loss"].isna().tolist() == [False, True]
 
 
@@ -35,7 +35,8 @@ def test_an_empty_run_has_an_empty_frame(tmp_path):
     [
         ({"step": 1, "loss": float("nan")}, "'loss' is nan"),
         ({"step": 1, "loss": float("-inf")}, "'loss' is -inf"),
-        ({"step": 1, "loss": [1.0]}, "finite number, a string or None"),
+        ({"step": 1, "loss": [1.0]}, "finite number or None"),
+        ({"step": 1, "AP": "high"}, "finite number or None"),
         ({"step": 1, "loss": np.ones(1)}, "'loss'"),
         ({"loss": 1.0}, "integer 'step', got None"),
         ({"step": 1.5}, "integer 'step', got 1.5"),
@@ -72,6 +73,7 @@ def test_a_cut_first_line_leaves_a_file_with_the_new_row_only(tmp_path):
     "middle",
     [
         *('{"step": 1', '{"loss": 1}', "[1]", "", "\x00", "[" * 9999, '{"step": "1"}'),
+        '{"step": 1, "AP": "high"}',
         *('{"step": 1, "loss": NaN}', '{"step": 1, "loss": [2]}', '{"step": 1e400}'),
         *(f'{{"step": 1{"0" * 400}}}', f'{{"step": 1, "loss": 1{"0" * 400}}}', '{"step": 1}{"st'),
     ],

@@ -81,7 +81,7 @@ def test_what_nothing_would_read_is_refused(entry, said):
         settings(**entry)
 
 
-@pytest.mark.parametrize("value", [0, -5, "x", (64, 64), 10**7, None])
+@pytest.mark.parametrize("value", [0, -5, 1, 31, "x", (64, 64), 10**7, None])
 def test_an_image_size_that_makes_no_sense_is_named(value):
     schedule = dict(steps=1, batch=1, lr=0.02, warmup=0, validate_every=1)
     with pytest.raises(LabError, match=r"data\.size is "):

@@ -130,6 +130,9 @@ def test_only_finished_runs_and_free_names_are_shipped(run, shipped, tmp_path):
     with pytest.raises(LabError, match="is stopped, not done"):
         ship(half_done, "other", sets=2, images=4, folder=shipped)
     assert not (shipped / "other").exists()
+    for name in ("../x", "a/b", "", ".", ".x"):
+        with pytest.raises(LabError, match="is no teacher's name"):
+            ship(run, name, sets=2, images=4, folder=shipped)
     with sole_writer(shipped, "new"), pytest.raises(LabError, match="being written by"):
         ship(run, "new", sets=2, images=4, folder=shipped)
 

@@ -94,7 +94,9 @@ def test_the_button_stops_the_run_or_says_why_not(refuses):
 
 
 def test_where_no_widget_runs_there_is_a_picture():
-    shown = Watch(Pretend(), every=0.01)._repr_mimebundle_()
+    watch = Watch(Pretend(), every=0.01)
+    shown = watch._repr_mimebundle_()
+    watch._thread.join(20)  # a picture that is drawn while Python ends aborts it
     assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= set(shown)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,11 @@ class LaunchPlan:
             )
         remedy = "restore it or delete the run"
         try:
-            return cls(**{**read_json(path, remedy), "folder": str(folder)})
+            plan = cls(**{**read_json(path, remedy), "folder": str(folder)})
+            for name in (each.name for each in fields(cls) if isinstance(each.default, int)):
+                if not isinstance(said := getattr(plan, name), int):
+                    raise TypeError(f"its {name} is {said!r}")
+            return plan
         except TypeError as error:
             raise LabError(f"{path} is broken ({error}): {remedy}") from error
 

@@ -37,6 +37,9 @@ def test_it_is_read_again_wherever_the_folder_went(tmp_path):
 def test_a_folder_that_was_not_launched_is_named(tmp_path):
     with pytest.raises(LabError, match="was not launched.*crosskd-lab runs"):
         LaunchPlan.read(tmp_path)
+    (tmp_path / PLAN).write_text(json.dumps({"config": "c", "folder": "f", "steps": "x"}))
+    with pytest.raises(LabError, match=r"launch\.json is broken .its steps is 'x'.: restore it"):
+        LaunchPlan.read(tmp_path)
     (tmp_path / PLAN).write_text(json.dumps({"config": "c", "folder": "f", "color": "red"}))
     with pytest.raises(LabError, match=r"launch\.json is broken .*color"):
         LaunchPlan.read(tmp_path)

@@ -26,7 +26,8 @@ class Student(nn.Module):
 
 def runner(folder: Any, **entries: Any) -> Any:
     rates = SimpleNamespace(get_lr=lambda: {"lr": [0.02]})
-    known = {"iter": 6, "rank": 0, "work_dir": str(folder), "_resume": False, "model": Student()}
+    known = {"iter": 6, "rank": 0, "work_dir": str(folder), "_resume": False}
+    known |= {"model": Student(), "train_loop": SimpleNamespace()}
     return SimpleNamespace(**{**known, "optim_wrapper": rates, **entries})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -215,3 +216,17 @@ def test_the_verb_refuses_an_unknown_scale(capsys):
         main(["book", "--scale", "huge"])
     assert ended.value.code == 1
     assert "'huge' is unknown" in capsys.readouterr().err
+
+
+def test_the_notebook_of_contributing_runs(tmp_path, monkeypatch):
+    text = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(import nbformat.*?)```", text, re.DOTALL)
+    assert sum(bool(line.strip()) for line in code.splitlines()) <= 20
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    exec(code, {})
+    (made,) = build_book("out", "smoke", "notebooks", only=["15"])
+    assert (made.cover.title, made.error) == ("Where it pays", None)
+    cells = nbformat.read(tmp_path / "out" / made.cover.path.name, as_version=4).cells
+    (shown,) = cells[-1].outputs
+    assert "38.7" in shown["data"]["text/html"], "of the paper's Table 1, at i = 3"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,7 +14,8 @@ import pytest
 from crosskd_lab.data.scene_sets import data_checksum, write_scenes
 from crosskd_lab.engine.evaluate import evaluate, find_saved
 from crosskd_lab.errors import LabError
-from crosskd_lab.report.sweep_spec import Row, Sweep, read_lines
+from crosskd_lab.report.results import measured_rows, measured_runs
+from crosskd_lab.report.sweep_spec import Row, Sweep, read_lines, read_sweep
 from crosskd_lab.runs.sweep import run_sweep, times, to_do
 
 SMALL = {
@@ -114,6 +118,20 @@ def test_a_superseded_row_is_run_anew_and_its_old_run_is_not_resumed(swept, sets
     with pytest.raises(LabError, match="none-s0 holds the superseded run: delete it"):
         run_sweep(SWEEP, ["none"], [0], out / "runs", out / "recorded", sets)
     assert len(read_lines(out / "recorded")) == 3, "nothing lost, nothing added"
+
+
+def test_the_table_of_contributing_is_measured(sets, tmp_path):
+    text = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r'```python\n("""Delivery: .*?)```', text, re.DOTALL)
+    assert sum(bool(line.strip()) for line in code.splitlines()) <= 20
+    (tmp_path / "delivery.py").write_text(code, encoding="utf-8")
+    declared = read_sweep(tmp_path / "delivery.py")
+    rows = tuple(replace(row, settings={**row.settings, **SMALL}) for row in declared.rows)
+    declared = replace(declared, rows=rows)
+    run_sweep(declared, seeds=[0], runs=tmp_path / "runs", recorded=tmp_path, data=sets)
+    table = measured_rows(measured_runs(declared, tmp_path))
+    assert table["row"].tolist() == ["none", "crosskd_1", "crosskd_3"]
+    assert table["n"].tolist() == [1, 1, 1] and table["mean"].notna().all()
 
 
 def test_an_unknown_row_is_refused(tmp_path):

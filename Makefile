@@ -40,7 +40,7 @@ site: .venv/.ready ## the race and the whole book as pages for a web server, in 
 	@$(BIN)/crosskd-lab book
 	@mkdir -p build/site && cp build/book/*.html build/site && touch build/site/.nojekyll
 
-check: .venv/.ready ## style, types and the tests of the door (root files, heads, methods), in a minute
+check: .venv/.ready ## style, types and the tests of the door (root files, heads, methods)
 	$(STYLE)
 	$(PYTEST) tests/test_*.py tests/heads tests/methods
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 BOXES = ("teacher", "student", "exact")
 """Whose boxes a quality label is the IoU of; "exact" says 1 at every positive."""
 SIZES = ("small", "medium", "large", "background")
-DYNAMIC = ("DDODHead", "PAAHead", "RTMDetHead", "TOODHead")
+DYNAMIC = ("DDODHead", "PAAHead", "RTMDetHead", "TOODHead", "YOLOXHead")
 """Heads of mmdet whose assigners weigh what the student predicts."""
 
 

@@ -31,6 +31,7 @@ from .roi import RoIAdapter, RoITaps
 from .rtmdet import RTMDetAdapter
 from .tood import TOODAdapter
 from .vfnet import VFNetAdapter
+from .yolox import YOLOXAdapter
 
 ADAPTERS: dict[str, type[HeadAdapter]] = {
     "GFLHead": GFLAdapter,
@@ -42,6 +43,7 @@ ADAPTERS: dict[str, type[HeadAdapter]] = {
     "VFNetHead": VFNetAdapter,
     "TOODHead": TOODAdapter,
     "RTMDetSepBNHead": RTMDetAdapter,
+    "YOLOXHead": YOLOXAdapter,
 }
 
 DETECTORS: dict[str, Callable[[Any], HeadFamily]] = {
@@ -81,6 +83,7 @@ def adapter_for(head: nn.Module) -> HeadAdapter:
 
 
 __all__ = [
+    "YOLOXAdapter",
     "RTMDetAdapter",
     "TOODAdapter",
     "VFNetAdapter",

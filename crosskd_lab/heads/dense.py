@@ -254,15 +254,16 @@ class HeadAdapter(HeadFamily):
         image, ``bboxes`` ``(G, 4)`` and ``labels`` ``(G,)``; ``ignored`` per image None or
         ``bboxes`` (crowds) on which assigners with an ``ignore_iof_thr`` above 0 leave priors out.
         """
+        with record_calls(self.head, self.assigns) as assigner_output:
+            losses = self.own_losses(predictions, gt_instances, metas, ignored)
+        return losses, self.read_targets(assigner_output[0], predictions, metas)
+
+    def own_losses(self, predictions: Predictions, *truths: Any) -> dict[str, Any]:
+        """The head's ``loss_by_feat`` on predictions; for the rest see :meth:`detection_losses`."""
         # mmdet's losses write float32 overlaps into tensors of the scores' kind
         outputs = ([full_precision(m) for m in maps] for maps in self.outputs(predictions))
-        device = predictions.cls[0].device.type
-        with (
-            record_calls(self.head, self.assigns) as assigner_output,
-            torch.autocast(device, enabled=False),
-        ):
-            losses = self.head.loss_by_feat(*outputs, gt_instances, metas, ignored)
-        return losses, self.read_targets(assigner_output[0], predictions, metas)
+        with torch.autocast(predictions.cls[0].device.type, enabled=False):
+            return self.head.loss_by_feat(*outputs, *truths)
 
     def outputs(self, predictions: Predictions) -> list[Levels]:
         """What ``head.forward`` gives in training and ``loss_by_feat`` takes, in its order."""

@@ -25,6 +25,7 @@ CONFIGS = {
     "vfnet": "mmdet::vfnet/vfnet_r50_fpn_1x_coco.py",
     "tood": "mmdet::tood/tood_r50_fpn_1x_coco.py",
     "rtmdet": "mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py",
+    "yolox": "mmdet::yolox/yolox_s_8xb8-300e_coco.py",
 }
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
 
@@ -54,10 +55,10 @@ def narrow(family: str, channels: int = CHANNELS, width: int = 4, **head: Any) -
     model.neck.in_channels = [width * 2**stage for stage in range(4)]
     model.neck.out_channels = channels
     model.bbox_head.update(num_classes=CLASSES, in_channels=channels, feat_channels=channels)
-    if family == "rtmdet":  # its own neck needs its own backbone; its BN is of all GPUs
+    if family in ("rtmdet", "yolox"):  # their necks need their backbones; one's BN is of all GPUs
         model.neck = dict(type="FPN", in_channels=model.neck.in_channels, out_channels=channels)
         model.neck = ConfigDict(model.neck, start_level=1, num_outs=3)
-        model.bbox_head.norm_cfg = dict(type="BN")
+        model.bbox_head.norm_cfg = dict(type="BN", momentum=1.0)  # knows what it saw last
     elif "retina" not in family:
         model.bbox_head.norm_cfg = dict(type="GN", num_groups=2, requires_grad=True)
     if family == "paa":
@@ -79,6 +80,9 @@ def build(model: Any, seed: int = 0) -> Any:
                 weight.normal_(0, 1.4 / weight[0].numel() ** 0.5)
             elif name.endswith("bias"):
                 weight.normal_(0, 0.2)
+        layers = getattr(detector, "bbox_head", torch.nn.Identity()).modules()
+        if any(isinstance(layer, torch.nn.BatchNorm2d) for layer in layers):
+            detector.train()(torch.randn(2, 3, 128, 128))  # running statistics, as after training
     return detector.train()
 
 

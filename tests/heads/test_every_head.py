@@ -19,10 +19,13 @@ from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.pair import Pair
 
 FOUR = ["gfl", "retinanet", "fcos", "atss"]
-FAMILIES = [*FOUR, "fcos_exp", "ddod", "paa", "vfnet", "tood", "rtmdet"]
-DEPTH = {"vfnet": 3, "tood": 6, "rtmdet": 2}  # of mmdet's own configs; the others have four
+FAMILIES = [*FOUR, "fcos_exp", "ddod", "paa", "vfnet", "tood", "rtmdet", "yolox"]
+# of mmdet's own configs; the others have four
+DEPTH = {"vfnet": 3, "tood": 6, "rtmdet": 2, "yolox": 2}
 EXPONENTS = ("fcos_exp", "vfnet")  # whose boxes are exp() of what the tower gives
 CENTERNESS = ("atss", "ddod", "paa")  # what is distilled of it
+SILU = ("rtmdet", "yolox")
+UNCLIPPED = ("tood", "yolox")  # whose boxes may reach beyond the image
 each_head = pytest.mark.parametrize("family", FAMILIES)
 each_layer = pytest.mark.parametrize(
     ("family", "i"), [(family, i) for family in FAMILIES for i in range(DEPTH.get(family, 4) + 1)]
@@ -41,7 +44,7 @@ def apart(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ("family", "tap"),
-    [*((f, "post_relu") for f in FAMILIES), *((f, "pre_relu") for f in FAMILIES if f != "rtmdet")],
+    [*((f, "post_relu") for f in FAMILIES), *((f, "pre_relu") for f in FAMILIES if f not in SILU)],
 )
 def test_the_walk_is_the_heads_own_forward(detector, batch, family, tap):
     model = detector(family)
@@ -82,7 +85,7 @@ def test_the_detection_loss_is_stock_to_the_bit(detector, batch, family):
 
 @pytest.mark.parametrize("family", ["gfl", "retinanet", "atss", "ddod", "paa", "vfnet", "tood"])
 def test_ignored_objects_are_left_out_as_stock_leaves_them(detector, batch, family):
-    """FCOS and RTMDet assign points, which nothing ignores."""
+    """FCOS, RTMDet and YOLOX assign points, which nothing ignores."""
     model, (inputs, samples) = detector(family), batch
     for part in vars(model.bbox_head).values():
         if hasattr(part, "ignore_iof_thr"):
@@ -132,7 +135,7 @@ def test_decoded_boxes_are_those_that_stock_evaluation_finds(detector, batch, fa
         found = model.bbox_head.predict(neck, batch[1], rescale=False)
     for image, instances in enumerate(found):
         assert len(instances) > 0
-        decoded = boxes[image] if family == "tood" else boxes[image].clamp(0, 128)  # to the image
+        decoded = boxes[image] if family in UNCLIPPED else boxes[image].clamp(0, 128)
         assert apart(instances.bboxes, decoded).min(1).values.max() < 1e-2
 
 
@@ -179,7 +182,8 @@ def reached(student: torch.nn.Module) -> set[str]:
 
 def layer_of(name: str) -> int | None:
     """The index of the hidden conv that a parameter belongs to; None for those of no tower."""
-    found = re.match(r"bbox_head\.(?:cls|reg|inter)_convs\.(?:\d+\.)*?(\d+)\.\D", name)
+    towers = r"bbox_head\.(?:multi_level_)?(?:cls|reg|inter)_convs"
+    found = re.match(towers + r"\.(?:\d+\.)*?(\d+)\.\D", name)
     return int(found[1]) if found else None
 
 

@@ -121,7 +121,7 @@ def with_classes_in_order(teacher, order):
     return teacher
 
 
-@pytest.mark.parametrize("family", ["gfl", "retinanet", "fcos", "atss", "ddod"])
+@pytest.mark.parametrize("family", ["gfl", "retinanet", "fcos", "atss", "ddod", "yolox"])
 def test_the_same_classes_in_another_order_are_matched_by_name(detector, batch, family):
     teacher, order = detector(family, seed=2), [2, 0, 1]
     other = with_classes_in_order(teacher, order)

@@ -10,7 +10,7 @@ from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.pair import Pair
 
-HEADS = ["gfl", "retinanet", "fcos", "atss", "paa", "vfnet", "tood", "rtmdet"]
+HEADS = ["gfl", "retinanet", "fcos", "atss", "paa", "vfnet", "tood", "rtmdet", "yolox"]
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 
 

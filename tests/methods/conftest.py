@@ -148,6 +148,7 @@ CONFIGS = {
     "VFNetHead": "vfnet/vfnet_r50_fpn_1x_coco.py",
     "TOODHead": "tood/tood_r50_fpn_1x_coco.py",
     "RTMDetSepBNHead": "rtmdet/rtmdet_tiny_8xb32-300e_coco.py",
+    "YOLOXHead": "yolox/yolox_s_8xb8-300e_coco.py",
 }
 TWO_BOXES = [[6, 8, 40, 44], [30, 20, 62, 60]]
 
@@ -161,7 +162,7 @@ def pocket_sized(head: str) -> Any:
     model, pocket = read_config(f"mmdet::{CONFIGS[head]}").model, read_config("pocket/gfl_r18_w16")
     model.backbone = pocket.model.backbone
     model.backbone.init_cfg = None
-    if head == "RTMDetSepBNHead":  # its own neck is cut to its own backbone
+    if head in ("RTMDetSepBNHead", "YOLOXHead"):  # their own necks are cut to their own backbones
         model.neck = {**pocket.model.neck, "num_outs": 3}
         model.data_preprocessor = pocket.model.data_preprocessor
     model.neck.in_channels, model.neck.out_channels = pocket.model.neck.in_channels, 64

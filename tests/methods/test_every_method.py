@@ -28,7 +28,7 @@ from crosskd_lab.taps import collect
 PRIOR = ["fitnets", "inside_gt", "defeat", "main_region", "fine_grained"]
 PRIOR += ["fgd", "gid", "skd", "ld", "pkd"]
 PLAIN_BOXES = sorted(set(ADAPTERS) - {"GFLHead"})  # on which LD must say that it cannot work
-BEYOND = ["PAAHead", "VFNetHead", "TOODHead", "RTMDetSepBNHead"]  # slow, so not with every method
+BEYOND = ["PAAHead", "VFNetHead", "TOODHead", "RTMDetSepBNHead", "YOLOXHead"]  # with few methods
 ASKS_THE_HEAD = ["main_region", "gid"]  # for its targets and predictions
 TWO_BOXES = [[6, 8, 40, 44], [30, 20, 62, 60]]  # of the first image; the second has none
 CASES = [

@@ -22,6 +22,7 @@ from crosskd_lab.pair import build_detector
 from crosskd_lab.stack.checkpoints import read_weights
 
 FAMILIES = {"gfl": "GFLHead", "atss": "ATSSHead", "retinanet": "RetinaHead", "fcos": "FCOSHead"}
+FAMILIES["yolox"] = "YOLOXHead"
 TINY = {
     "teacher.checkpoint": "random",
     "data.size": 64,
@@ -41,11 +42,14 @@ def test_detectors_share_all_but_the_head(family, width):
     assert (cfg.data, cfg.schedule) == (gfl.data, gfl.schedule)
     assert cfg.model.backbone.base_channels == width
     adapter = adapter_for(build_detector(cfg.model).bbox_head)
-    assert adapter.strides == (8, 16, 32, 64, 128)
-    assert [adapter.channels(branch, i) for branch in ("cls", "reg") for i in (0, 4)] == [64] * 4
+    levels, depth = (3, 2) if family == "yolox" else (5, 4)
+    assert adapter.strides == (8, 16, 32, 64, 128)[:levels] and adapter.depth == depth
+    assert [adapter.channels(b, i) for b in ("cls", "reg") for i in (0, depth)] == [64] * 4
 
 
-@pytest.mark.parametrize("name", ["atss_crosskd", "retinanet_crosskd", "fcos_crosskd"])
+@pytest.mark.parametrize(
+    "name", ["atss_crosskd", "retinanet_crosskd", "fcos_crosskd", "yolox_crosskd", "yolox_kd"]
+)
 def test_an_experiment_of_each_family_trains(name, scenes_dir: Path, tmp_path: Path):
     cfg = load_experiment(f"pocket/{name}", TINY, scenes_dir)
     results = train(cfg, tmp_path / "run")

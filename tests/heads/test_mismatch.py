@@ -39,6 +39,24 @@ def test_other_channels_need_a_learned_alignment(detector, batch):
         detector("gfl", seed=3).load_state_dict(student, strict=True)
 
 
+@pytest.mark.parametrize(("family", "i"), [(f, i) for f in ("yolox", "rtmdet") for i in range(3)])
+def test_a_wider_teacher_of_towers_by_level_teaches_at_every_layer(detector, batch, family, i):
+    """As small from large of both families: one conv a branch for all levels, thrown away later."""
+    pair = Pair(detector(family, seed=1), detector(family, seed=2, channels=12))
+    with pytest.raises(LabError, match=r"has 8 channels at the tap, the teacher's 12.*'conv'"):
+        Distiller(pair=pair, methods=[CrossKD(i=i)])
+    before = copy.deepcopy(pair.teacher.state_dict())
+    distiller = distil(pair, batch, CrossKD(i=i, align="conv"))
+    learned = {n: p for n, p in distiller.named_parameters() if n.startswith("methods.")}
+    weights = [p for n, p in learned.items() if n.endswith("weight")]
+    assert [tuple(p.shape) for p in weights] == [(12, 8, 1, 1)] * 2
+    assert all(p.grad.any() for p in weights)
+    assert all(p.grad is None for p in pair.teacher.parameters())
+    assert all(torch.equal(v, before[n]) for n, v in pair.teacher.state_dict().items())
+    student = {n: v for n, v in distiller.state_dict().items() if n not in learned}
+    detector(family, seed=3).load_state_dict(student, strict=True)
+
+
 @pytest.mark.parametrize(("depths", "i", "own"), [((2, 4), 3, 1), ((4, 2), 1, 3), ((2, 4), 4, 2)])
 def test_towers_of_other_depth_are_matched_at_the_prediction_end(detector, batch, depths, i, own):
     student, teacher = (
@@ -124,13 +142,14 @@ def with_classes_in_order(teacher, order):
 @pytest.mark.parametrize("family", ["gfl", "retinanet", "fcos", "atss", "ddod", "yolox"])
 def test_the_same_classes_in_another_order_are_matched_by_name(detector, batch, family):
     teacher, order = detector(family, seed=2), [2, 0, 1]
+    own = family if family == "yolox" else "gfl"  # whose levels are those of the others
     other = with_classes_in_order(teacher, order)
     names = [NAMES[k] for k in order]
     found = []
     for pair in (
-        Pair(detector("gfl", seed=1), teacher, classes=(NAMES, NAMES)),
-        Pair(detector("gfl", seed=1), other, classes=(NAMES, names)),
-        Pair(detector("gfl", seed=1), other),  # by number only, as nobody names them
+        Pair(detector(own, seed=1), teacher, classes=(NAMES, NAMES)),
+        Pair(detector(own, seed=1), other, classes=(NAMES, names)),
+        Pair(detector(own, seed=1), other),  # by number only, as nobody names them
     ):
         methods = [CrossKD(), PredictionMimicking(), CrossKD(i=0)]
         methods[-1].name = "crosskd_from_the_neck"

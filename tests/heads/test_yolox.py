@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
 from mmengine.structures import InstanceData
 
+from crosskd_lab.configs import read_config
 from crosskd_lab.distiller import Distiller
+from crosskd_lab.engine.settings import replace
 from crosskd_lab.errors import LabError
 from crosskd_lab.heads import adapter_for
 from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.pair import Pair
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "yolo.md"
 LN4 = math.log(4)  # sigma = 0.8
 
 
@@ -168,3 +173,25 @@ def test_some_of_its_levels(step):
 def test_depthwise_towers_are_told(detector):
     with pytest.raises(LabError, match="DepthwiseSeparableConvModule .*write an adapter"):
         adapter_for(detector("yolox", use_depthwise=True).bbox_head)
+
+
+def test_the_page_says_what_can_be_done(detector, batch):
+    """Its methods distil, its experiments take its settings, its tests are there."""
+    text = PAGE.read_text(encoding="utf-8")
+    said: dict = {}
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(block, said)
+    pair = Pair(detector("yolox", seed=1), detector("yolox", seed=2, channels=12))
+    losses = Distiller(pair=pair, methods=said["methods"]).loss(*batch)
+    assert losses["loss_crosskd_cls"] > 0
+    trained = re.findall(r"^crosskd-lab train (\S+)(.*)$", text, re.MULTILINE)
+    assert len(trained) == 4
+    (further,) = re.findall(r"`--set (methods\S+)`", text)
+    for name, options in trained:
+        settings = re.findall(r"--set (\S+)", options) + [further] * (
+            name == "pocket/yolox_crosskd"
+        )
+        replace(read_config(name), dict(setting.split("=") for setting in settings))
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py"))
+    named = re.findall(r"`(test_\w+)`", text)
+    assert len(named) == 3 and all(f"def {name}(" in tests for name in named)

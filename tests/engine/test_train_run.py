@@ -252,6 +252,7 @@ def test_a_run_says_its_form_and_precision(tiny, tmp_path):
     for name, settings in asked.items():
         train(tiny({**two, **settings}), tmp_path / name)
     said = {name: read_record(tmp_path / name)["extra"] for name in asked}
+    assert {extra["student"] for extra in said.values()} == {"GFL"}
     assert {name: (extra["fast"], extra["precision"]) for name, extra in said.items()} == {
         "usual": (torch.cuda.is_available(), "fp32"),
         "fast": (True, "fp32"),

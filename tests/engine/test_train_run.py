@@ -19,8 +19,9 @@ from crosskd_lab.engine.hooks import last_checkpoint
 from crosskd_lab.engine.record import read_metrics, read_record
 from crosskd_lab.engine.train import prepare_engine, train
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import sha256
 from crosskd_lab.pair import build_detector
-from crosskd_lab.stack.checkpoints import load_from_local, read_weights, save_weights, sha256
+from crosskd_lab.stack.checkpoints import load_from_local, read_weights, save_weights
 
 HERE = Path(__file__).resolve().parent
 TRAINABLE = [dict(type="crosskd_lab.methods.CrossKD", i=3), dict(type="toy_methods.Adapted")]

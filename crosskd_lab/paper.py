@@ -109,7 +109,7 @@ _SAID = [
         "Fig. 6",
         "Training dynamics: the L1 distance of the student's scores to the teacher's and to the "
         "ground truth, and AP, over training",
-        "report.figures:race_figure",
+        "engine.metrics:ScoreDistances",
     ),
     ("Tab. 1", "Which feature $f_i^s$ to deliver: AP by $i$"),
     ("Tab. 2", "PKD on the neck, on either tower or on both, against CrossKD"),

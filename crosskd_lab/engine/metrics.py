@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from typing import Any
 
-import pandas as pd
 import torch
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import METRICS
@@ -204,27 +203,6 @@ def look(
         head.soft_labels(prediction, targets, metas),
         targets,
     )
-
-
-def score_scaling(
-    scores: Tensor, truth: Tensor, positive: Tensor, factors: Sequence[float]
-) -> pd.DataFrame:
-    """L1(p^s, p^gt) and its parts if every score were multiplied by a factor from 0 to 1.
-
-    Average precision asks only in which order detections come, and a common factor changes no
-    order; so whatever changes here is nothing that AP would see. Scores and truth are ``(N, P, K)``
-    in [0, 1], ``positive`` ``(N, P)``.
-
-    Returns:
-        A row a factor: ``factor, l1_truth, l1_truth_positive, l1_truth_background``, per positive.
-    """
-    count = max(float(positive.sum()), 1.0)
-    rows = []
-    for factor in factors:
-        own, background = l1_parts(factor * scores, truth, positive)
-        rows.append((factor, (own + background) / count, own / count, background / count))
-    parts = ["l1_truth", "l1_truth_positive", "l1_truth_background"]
-    return pd.DataFrame(rows, columns=["factor", *parts])
 
 
 def _by_location(scores: Tensor, head: HeadAdapter) -> Tensor:

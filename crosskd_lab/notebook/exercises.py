@@ -415,6 +415,34 @@ def check_boxes(to_coco: Callable[..., Sequence[float]]) -> str:
     return "left, top, width and height, in pixels"
 
 
+@verdict
+def check_split(split: Callable[[Tensor, Tensor, Tensor], tuple[float, float]]) -> str:
+    """Whether ``split(scores, truth, positive)`` gives both parts of L1(p^s, p^gt), per positive.
+
+    Args:
+        split: Takes ``(P, K)``, ``(P, K)`` and boolean ``(P,)``; returns two numbers.
+    """
+    scores = torch.tensor([[0.5, 0.2], [0.1, 0.3], [0.0, 0.4], [0.6, 0.0]])
+    truth = torch.tensor([[0.9, 0.0], [0.0, 0.0], [0.0, 0.0], [0.7, 0.0]])
+    positive = torch.tensor([True, False, False, True])
+    got = split(scores.clone(), truth.clone(), positive.clone())
+    if not isinstance(got, tuple) or len(got) != 2:
+        raise Wrong("return two numbers: the part at positives, and the part on background")
+    own, background = (float(part) for part in got)
+    if abs(own - 0.35) > 1e-5:
+        hints = {0.7: "divide by the number of positives, 2", 0.25: "add up all classes, not one"}
+        hint = hints.get(round(own, 3), "add up |p^s - p^gt| over classes where positive is true")
+        raise Wrong(f"at positives it gives {own:.3g}; {hint}")
+    if abs(background - 0.4) > 1e-5:
+        hints = {0.8: "the background, too, is divided by the number of positives"}
+        hint = hints.get(round(background, 3), "take all locations that are not positive")
+        raise Wrong(f"on background it gives {background:.3g}; {hint}")
+    nothing = split(scores, torch.zeros_like(truth), torch.zeros(4, dtype=torch.bool))
+    if abs(float(nothing[0])) > 1e-5 or abs(float(nothing[1]) - 2.1) > 1e-5:
+        raise Wrong("without any positive, divide by 1: give 0 and the sum of the scores, 2.1")
+    return "0.35 at positives and 0.4 on background make 0.75 in all"
+
+
 def judge_guess(guess: Mapping[str, Any], curves: pd.DataFrame) -> str:
     """How many pairs of methods a guess put in the order in which their students ended.
 

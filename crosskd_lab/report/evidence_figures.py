@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,7 +9,7 @@ from matplotlib.transforms import Bbox
 
 from ..errors import LabError
 from .claims import FAILED, HELD, OPEN
-from .figures import PARTS, legend_below, sheet, styles
+from .figures import legend_below, sheet, styles
 from .stats import half_width, need, points
 
 LOOKS = {HELD: ("#0072B2", "o"), FAILED: ("#D55E00", "X"), OPEN: ("#6E6E6E", "s")}
@@ -162,31 +160,6 @@ def prediction_figure(
     ax.margins(x=0.3, y=0.15)
     ax.set_xlabel("conflicts per positive location, before training")
     ax.set_ylabel("AP of CrossKD - AP of KD, points")
-    return figure
-
-
-def score_scaling_figure(
-    frames: Mapping[str, pd.DataFrame],
-    *,
-    title: str = "Every score times one factor: the order of detections stays as it is",
-) -> Figure:
-    """L1(p^s, p^gt) and its parts over the factor on every score, a line a method.
-
-    ``frames``, by method, as :func:`crosskd_lab.engine.metrics.score_scaling` gives them.
-    """
-    if not frames:
-        raise LabError("there is nothing to turn down: give the frame of a method")
-    looks = styles(frames)
-    figure, axes = sheet(title, 4.4, len(PARTS), sharey=True)
-    for ax, (value, (name, unit)) in zip(axes, PARTS.items(), strict=True):
-        for method, frame in frames.items():
-            colour, marker = looks[method]
-            ax.plot(frame["factor"], frame[value], color=colour, marker=marker, label=method)
-        ax.set_title(name, loc="left")
-        ax.set(xlabel="factor on every score", ylabel=unit)
-        ax.set_xlim(1.04, -0.04)  # turning down goes to the right
-        ax.set_ylim(bottom=0)
-    legend_below(figure, axes[0])
     return figure
 
 

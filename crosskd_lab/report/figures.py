@@ -135,11 +135,6 @@ PANELS = {
         "AP (points, 0 to 100)",
     ),
 }
-PARTS = {
-    "l1_truth": ("All locations", "$L_1(p^s, p^{gt})$ per positive location"),
-    "l1_truth_positive": ("of it at positive locations", ""),
-    "l1_truth_background": ("of it on background", ""),
-}
 
 
 def race_figure(
@@ -160,18 +155,6 @@ def race_figure(
     figure = _curves_figure(metrics, PANELS, title)
     if teacher_ap is not None:
         figure.axes[-1].set_xlabel(f"training step (the teacher has {teacher_ap:.1f} AP)")
-    legend_below(figure, figure.axes[-1])
-    return figure
-
-
-def split_figure(metrics: pd.DataFrame, *, title: str = "Fig. 6(b), taken apart") -> Figure:
-    """L1(p^s, p^gt) over steps, and the two parts that it is the sum of, all on one scale.
-
-    As :func:`race_figure`, of ``l1_truth, l1_truth_positive, l1_truth_background``.
-    """
-    figure = _curves_figure(metrics, PARTS, title)
-    for ax in figure.axes:
-        ax.set_ylim(0, 1.08 * metrics[[*PARTS]].max(axis=None))
     legend_below(figure, figure.axes[-1])
     return figure
 

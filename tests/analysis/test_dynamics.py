@@ -11,7 +11,6 @@ from crosskd_lab.engine.metrics import (
     _by_location,
     l1_distance,
     l1_parts,
-    score_scaling,
 )
 from crosskd_lab.pair import Pair
 
@@ -30,15 +29,6 @@ def test_the_truth_is_split_into_positives_and_background():
     assert at_positives == pytest.approx((0.3 + 0.1) + 0.2)
     assert at_background == pytest.approx(0.2 + (0.3 + 0.3))
     assert at_positives + at_background == pytest.approx(l1_distance(scores, truth, 1))
-
-
-def test_turning_down_moves_error_from_background_to_positives():
-    scores, truth = torch.tensor([[[0.4], [0.2], [0.2]]]), torch.tensor([[[0.8], [0.0], [0.0]]])
-    positive = torch.tensor([[True, False, False]])
-    frame = score_scaling(scores, truth, positive, [1.0, 0.5, 0.0]).set_index("factor")
-    assert frame["l1_truth_positive"].tolist() == pytest.approx([0.4, 0.6, 0.8])
-    assert frame["l1_truth_background"].tolist() == pytest.approx([0.4, 0.2, 0.0])
-    assert frame["l1_truth"].tolist() == pytest.approx([0.8, 0.8, 0.8])
 
 
 def test_a_student_that_scores_nothing_is_wrong_at_positives_alone(make_pair, make_batch):

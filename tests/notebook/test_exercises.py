@@ -23,6 +23,7 @@ from crosskd_lab.notebook.exercises import (
     check_layers,
     check_region,
     check_resume,
+    check_split,
     check_translation,
     check_verdict,
     judge_guess,
@@ -420,3 +421,24 @@ def relative(x, y, w, h, width, height):
 )
 def test_the_judge_of_boxes(to_coco, said):
     assert said in check_boxes(to_coco)
+
+
+def test_the_judge_of_the_split():
+    def right(scores, truth, positive):
+        apart = (scores - truth).abs().sum(-1)
+        count = max(int(positive.sum()), 1)
+        return apart[positive].sum() / count, apart[~positive].sum() / count
+
+    def own_counts(scores, truth, positive):
+        apart = (scores - truth).abs().sum(-1)
+        return apart[positive].sum() / positive.sum(), apart[~positive].sum()
+
+    def careless(scores, truth, positive):
+        apart = (scores - truth).abs().sum(-1)
+        return apart[positive].sum() / positive.sum(), apart[~positive].sum() / positive.sum()
+
+    assert check_split(right).startswith("Right")
+    assert "divided by the number of positives" in check_split(own_counts)
+    assert "without any positive" in check_split(careless)
+    assert "return two numbers" in check_split(lambda s, t, p: 0.0)
+    assert check_split(lambda s, t, p: (0.0, 0.0)).startswith("Not yet: at positives")

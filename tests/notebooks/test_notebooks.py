@@ -24,10 +24,10 @@ from crosskd_lab.notebook.exercises import (
     check_layers,
     check_region,
     check_resume,
+    check_split,
     check_translation,
     check_verdict,
 )
-from crosskd_lab.notebook.unfolding import check_split
 from crosskd_lab.report.claims import CLAIMS, FAILED, HELD, OPEN, compare_claims, judge_claims
 from crosskd_lab.report.results import compare_rows, measured_rows, measured_runs
 from crosskd_lab.report.sweep_spec import read_sweep
@@ -363,8 +363,16 @@ def training_unfolds(cells):
     (told,) = shown(tagged(cells, "told"), "text/markdown")
     assert "3 seeds each" in told and "Fig. 6(a)" in told and "Fig. 6(b)" in told
     assert "training 4 steps a student" in printed(tagged(cells, "follow"))
-    for tag in ("follow", "split", "turned"):
+    for tag in ("follow", "split", "turned", "yours"):
         assert picture(tagged(cells, tag)).width == 1280
+    said = printed(tagged(cells, "by_hand"))
+    assert "your race, run crosskd-s0, 4 steps; 16 images" in said
+    (both,) = shown(tagged(cells, "beside"), "text/html")
+    rows = [[float(n) for n in re.findall(r"<td>([\d.]+)</td>", r)] for r in both.split("<tr>")[1:]]
+    assert len(rows) == 4, "two distances, and two parts"
+    for by_hand, in_the_record in rows:
+        assert by_hand == pytest.approx(in_the_record, rel=0.01), "of the same images"
+    assert "def measure(" in shown(tagged(cells, "shown"), "text/markdown")[-1]
     (parts,) = shown(tagged(cells, "parts"), "text/html")
     assert "share of background" in parts and "NaN" not in parts
     (verdict,) = shown(tagged(cells, "decides"), "text/markdown")
@@ -372,8 +380,11 @@ def training_unfolds(cells):
         r"\*\*\d+% of what makes them differ lies (at positives|on background)", verdict
     )
     assert "One seed: an observation" in verdict
-    assert "your race, run crosskd-s0, 4 steps" in printed(tagged(cells, "turned"))
+    assert "your race, run kd-s0, 4 steps" in printed(tagged(cells, "turned"))
     assert "Not yet: " in printed(tagged(cells, "exercise"))
+    (ends,) = shown(tagged(cells, "ends"), "text/html")
+    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in ends.split("<tr>")[1:])
+    assert len(yours) == 4 and library == yours, "untouched, S(r) = 1: the same student"
 
 
 def the_tables(cells):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.report.figures import race_figure, split_figure, styles
+from crosskd_lab.report.figures import race_figure, styles
 
 
 def metrics(seeds=1):
@@ -74,18 +74,6 @@ def test_several_seeds_become_a_mean_in_a_band_from_lowest_to_highest():
     assert {tuple(point) for point in outline} == {(100, 1), (100, 3), (200, 2), (200, 4)}
     assert "band: lowest to highest" in figure.get_suptitle()
     assert "band" not in race_figure(metrics()).get_suptitle()
-
-
-def test_the_split_draws_the_whole_and_its_parts_on_one_scale():
-    frame = metrics().assign(l1_truth_positive=0.5, l1_truth_background=lambda f: f["step"] / 100)
-    figure = split_figure(frame)
-    whole, own, background = (drawn(ax) for ax in figure.axes)
-    assert whole[colour("KD")] == [[100, 2 / 11], [200, 2 / 12]]
-    assert own[colour("KD")] == [[100, 0.5], [200, 0.5]]
-    assert background[colour("CrossKD")] == [[100, 1.0], [200, 2.0]]
-    assert len({ax.get_ylim() for ax in figure.axes}) == 1 and figure.axes[0].get_ylim()[0] == 0
-    with pytest.raises(LabError, match="l1_truth_positive"):
-        split_figure(metrics())
 
 
 def test_rows_without_a_value_are_left_out_of_its_panel():

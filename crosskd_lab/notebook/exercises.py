@@ -29,9 +29,8 @@ def check_align(align: Callable[[Tensor, Tensor], Tensor]) -> str:
     before = student.detach().clone()
     aligned = align(student, teacher)
     _check_map(aligned, student, before)
-    for name, dims in (("mean", (0, 2, 3)), ("standard deviation", (0, 2, 3))):
-        measure = Tensor.mean if name == "mean" else Tensor.std
-        ours, theirs = measure(aligned, dim=dims), measure(teacher, dim=dims)
+    for name, measure in (("mean", Tensor.mean), ("standard deviation", Tensor.std)):
+        ours, theirs = (measure(f, dim=(0, 2, 3)) for f in (aligned, teacher))
         if not torch.allclose(ours, theirs, atol=1e-3):
             raise Wrong(
                 f"the {name} of channel 0 is {ours[0]:.3f} and the teacher's is {theirs[0]:.3f}; "
@@ -59,21 +58,9 @@ def _check_affine(aligned: Tensor, student: Tensor) -> None:
             raise Wrong(f"channel {channel} is no longer the student's: shift and scale it only")
 
 
-RACE = pd.DataFrame(
-    [
-        ("none", 0, 100, 4.0),
-        ("none", 0, 200, 10.0),
-        ("none", 1, 100, 6.0),
-        ("none", 1, 200, 14.0),
-        ("CrossKD", 0, 100, 20.0),
-        ("CrossKD", 0, 200, 17.0),
-        ("CrossKD", 1, 100, 21.0),
-        ("CrossKD", 1, 200, 19.0),
-        ("CrossKD", 2, 100, 60.0),
-        ("CrossKD", 2, 200, 60.0),
-    ],
-    columns=["method", "seed", "step", "AP"],
-)
+RACE = pd.DataFrame({"seed": [0, 0, 1, 1, 0, 0, 1, 1, 2, 2], "step": [100, 200] * 5})
+RACE["method"] = ["none"] * 4 + ["CrossKD"] * 6
+RACE["AP"] = [4.0, 10, 6, 14, 20, 17, 21, 19, 60, 60]
 """A race made up for `check_gain`: seed 2 has no student without distillation beside it."""
 
 
@@ -159,16 +146,11 @@ def check_translation(pick: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -
     got = pick(scores.clone(), boxes.clone())
     if not isinstance(got, tuple) or [tuple(g.shape) for g in got] != [(2, 2), (2, 4)]:
         raise Wrong("return two tensors, scores (L, K) and boxes (L, 4)")
-    chosen, box = got
-    if torch.allclose(chosen, scores.amax(1)) and not torch.allclose(
-        chosen, scores[[0, 1], [1, 0]]
-    ):
+    if torch.allclose(got[0], scores.amax(1)):
         raise Wrong("each class took its own best anchor; one anchor must speak for a location")
-    if torch.allclose(chosen, scores[[0, 1], [1, 1]]) or torch.allclose(chosen, scores.mean(1)):
-        raise Wrong("the best anchor is the one with the largest score of any class")
-    if not torch.allclose(chosen, scores[[0, 1], [1, 0]]):
-        raise Wrong("take at each location the anchor whose largest score over classes is largest")
-    if not torch.allclose(box, boxes[[0, 1], [1, 0]]):
+    if not torch.allclose(got[0], scores[[0, 1], [1, 0]]):
+        raise Wrong("take at each location the anchor with the largest score of any class")
+    if not torch.allclose(got[1], boxes[[0, 1], [1, 0]]):
         raise Wrong("the scores are right; the boxes must be those of the same anchors")
     return "one anchor a location speaks, with its scores and its box; the others teach nothing"
 
@@ -416,7 +398,7 @@ def check_boxes(to_coco: Callable[..., Sequence[float]]) -> str:
 
 
 @verdict
-def check_split(split: Callable[[Tensor, Tensor, Tensor], tuple[float, float]]) -> str:
+def check_split(split: Callable[[Tensor, Tensor, Tensor], Any]) -> str:
     """Whether ``split(scores, truth, positive)`` gives both parts of L1(p^s, p^gt), per positive.
 
     Args:
@@ -425,21 +407,20 @@ def check_split(split: Callable[[Tensor, Tensor, Tensor], tuple[float, float]]) 
     scores = torch.tensor([[0.5, 0.2], [0.1, 0.3], [0.0, 0.4], [0.6, 0.0]])
     truth = torch.tensor([[0.9, 0.0], [0.0, 0.0], [0.0, 0.0], [0.7, 0.0]])
     positive = torch.tensor([True, False, False, True])
-    got = split(scores.clone(), truth.clone(), positive.clone())
-    if not isinstance(got, tuple) or len(got) != 2:
-        raise Wrong("return two numbers: the part at positives, and the part on background")
-    own, background = (float(part) for part in got)
-    if abs(own - 0.35) > 1e-5:
-        hints = {0.7: "divide by the number of positives, 2", 0.25: "add up all classes, not one"}
-        hint = hints.get(round(own, 3), "add up |p^s - p^gt| over classes where positive is true")
-        raise Wrong(f"at positives it gives {own:.3g}; {hint}")
-    if abs(background - 0.4) > 1e-5:
-        hints = {0.8: "the background, too, is divided by the number of positives"}
-        hint = hints.get(round(background, 3), "take all locations that are not positive")
-        raise Wrong(f"on background it gives {background:.3g}; {hint}")
-    nothing = split(scores, torch.zeros_like(truth), torch.zeros(4, dtype=torch.bool))
-    if abs(float(nothing[0])) > 1e-5 or abs(float(nothing[1]) - 2.1) > 1e-5:
-        raise Wrong("without any positive, divide by 1: give 0 and the sum of the scores, 2.1")
+    hints = {0.7: "divide by the number of positives, 2", 0.25: "add up all classes, not one"}
+    hints[0.8] = "the background, too, is divided by the number of positives"
+    places = ("at positives", "on background")
+    for given, wanted, usual in (
+        ((scores, truth, positive), (0.35, 0.4), "add up |p^s - p^gt| over the classes there"),
+        ((scores, truth * 0, positive & False), (0.0, 2.1), "without any positive, divide by 1"),
+    ):
+        got = torch.as_tensor(split(*(tensor.clone() for tensor in given))).detach()
+        if got.shape != (2,):
+            raise Wrong("return two numbers: the part at positives, and the part on background")
+        for place, value, right in zip(places, got.tolist(), wanted, strict=True):
+            if not abs(value - right) <= 1e-3:
+                hint = hints.get(round(value, 3), usual)
+                raise Wrong(f"{place} it gives {value:.3g}, not {right:.3g}; {hint}")
     return "0.35 at positives and 0.4 on background make 0.75 in all"
 
 

@@ -438,6 +438,7 @@ def test_the_judge_of_the_split():
         return apart[positive].sum() / positive.sum(), apart[~positive].sum() / positive.sum()
 
     assert check_split(right).startswith("Right")
+    assert check_split(lambda *given: torch.stack(right(*given)).half()).startswith("Right")
     assert "divided by the number of positives" in check_split(own_counts)
     assert "without any positive" in check_split(careless)
     assert "return two numbers" in check_split(lambda s, t, p: 0.0)

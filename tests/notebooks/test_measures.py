@@ -35,11 +35,11 @@ def is_import(node):
 def code_lines(source):
     """The lines of a cell that are no import, comment, docstring or blank."""
     left_out = set()
-    for node in ast.walk(tree := ast.parse(source)):
+    for node in ast.walk(ast.parse(source)):
         said = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if is_import(node) or said:
             left_out |= {*range(node.lineno, node.end_lineno + 1)}
-    assert tree.body or not source.strip()
+
     lines = enumerate(source.splitlines(), 1)
     return [line for n, line in lines if n not in left_out and line.split("#")[0].strip()]
 

@@ -1,26 +1,106 @@
-"""Controls that leaf through pictures; where no widget can run, all of them on one sheet."""
+"""Pictures, all drawn beforehand, that sliders and menus leaf through: in a notebook, on a page.
+
+A gallery is HTML of its own: the pictures, stored once, and a few lines of script. It needs neither
+kernel nor network, so that it plays in JupyterLab, in a notebook that is opened later, and in the
+book; where no script may run, all pictures stand one below the other.
+"""
 
 from __future__ import annotations
 
+import base64
+import html
 import io
+import json
 from collections.abc import Hashable, Mapping, Sequence
+from functools import cache
 from itertools import product
 from typing import Any
 
-import ipywidgets  # type: ignore[import-untyped]
 from PIL import Image
 
 from ..errors import LabError
-from ..runs.watch import bundle
+from ..files import PACKAGE
 
 GAP = 12  # pixels between the pictures of a sheet
+TEMPLATES = PACKAGE / "notebook" / "templates"
 
 
-class Frames:
-    """Pictures by the value of a slider (numbers in order) or of a drop-down (anything else).
+class Gallery:
+    """Pictures by the values of one or more controls.
 
-    A notebook that ends a cell with it shows the widget and, for pages and programs that run no
-    widgets, the same pictures side by side as one PNG.
+    Numbers in ascending order get a slider, all other values a menu.
+
+    Args:
+        pictures: A tuple of values, one a control, to PNG bytes; every combination of values.
+        labels: What each control chooses.
+        starts: The values shown first. Several stand side by side, a column each, with the first
+            control in common and the others of their own.
+
+    Raises:
+        LabError: for a combination without a picture, or a start that is none.
+    """
+
+    def __init__(
+        self,
+        pictures: Mapping[Any, bytes],
+        labels: Sequence[str],
+        starts: Sequence[tuple[Hashable, ...]],
+    ) -> None:
+        self.pictures, self.labels, self.starts = dict(pictures), list(labels), list(starts)
+        self.values = [list(dict.fromkeys(column)) for column in zip(*self.pictures, strict=True)]
+        wanted = [*product(*self.values), *self.starts]
+        lacking = [key for key in wanted if key not in self.pictures]
+        if not self.pictures or lacking or len(self.values) != len(self.labels):
+            raise LabError(
+                f"pictures by {', '.join(labels)}: there is none for {lacking or self.values}"
+            )
+
+    def html(self) -> str:
+        """The gallery for a browser."""
+        at = [{value: k for k, value in enumerate(column)} for column in self.values]
+
+        def place(key: tuple[Any, ...]) -> list[int]:
+            return [at[which][value] for which, value in enumerate(key)]
+
+        spec = {
+            "labels": self.labels,
+            "values": [[str(value) for value in column] for column in self.values],
+            "starts": [place(start) for start in self.starts],
+        }
+        frames = []
+        for key, png in self.pictures.items():
+            said = ", ".join(f"{k}: {v}" for k, v in zip(self.labels, key, strict=True))
+            frames.append(
+                f'<figure data-key="{",".join(map(str, place(key)))}">'
+                f'<img alt="{html.escape(said)}" src="data:image/webp;base64,{_webp(png)}">'
+                f"<figcaption>{html.escape(said)}</figcaption></figure>"
+            )
+        css, script = ((TEMPLATES / f"gallery.{kind}").read_text("utf-8") for kind in ("css", "js"))
+        # the attribute keeps JupyterLab's shortcuts out: an arrow key turns the picture, no cell
+        return (
+            f'<div class="gallery" data-lm-suppress-shortcuts="true" '
+            f'data-spec="{html.escape(json.dumps(spec))}"><style>{css}</style>'
+            f'<div class="frames">{"".join(frames)}</div><script>{script}</script></div>'
+        )
+
+    def shown(self) -> list[bytes]:
+        """The pictures of the sheet: those shown first, then where the last control leads to."""
+        rows = [start[:-1] for start in self.starts]
+        others = [k for k in self.pictures if k[:-1] in rows and k not in self.starts]
+        return [self.pictures[key] for key in (*self.starts, *others)]
+
+    def sheet(self) -> bytes:
+        """One PNG for what shows no HTML."""
+        return sheet(self.shown(), len(self.starts))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        png = base64.b64encode(self.sheet()).decode()
+        said = f"{len(self.pictures)} pictures by {', '.join(self.labels)}"
+        return {"text/html": self.html(), "image/png": png, "text/plain": said}
+
+
+class Frames(Gallery):
+    """Pictures by the values of one control.
 
     Args:
         pictures: Value to PNG bytes, at least one.
@@ -33,34 +113,40 @@ class Frames:
     """
 
     def __init__(
-        self,
-        pictures: Mapping[Any, bytes],
-        label: str,
-        start: Any = None,
-        columns: int = 1,
+        self, pictures: Mapping[Any, bytes], label: str, start: Any = None, columns: int = 1
     ) -> None:
         if not pictures:
             raise LabError(f"frames for {label!r}: give at least one picture")
-        self.pictures, self.columns = dict(pictures), columns
-        start = next(iter(self.pictures)) if start is None else start
-        if start not in self.pictures:
-            known = ", ".join(map(str, self.pictures))
+        start = next(iter(pictures)) if start is None else start
+        if start not in pictures:
+            known = ", ".join(map(str, pictures))
             raise LabError(f"frames for {label!r}: there is no {start!r} among {known}")
-        self.image = ipywidgets.Image(value=self.pictures[start], format="png")
-        self.image.layout.max_width = "100%"
-        self.control = control(list(self.pictures), label, start)
-        self.control.observe(self._turn, "value")
-        self.widget = ipywidgets.VBox([self.control, self.image])
+        super().__init__({(value,): png for value, png in pictures.items()}, [label], [(start,)])
+        self.columns = columns
 
     def sheet(self) -> bytes:
         """All pictures as one PNG, in the order given, row by row."""
         return sheet(list(self.pictures.values()), self.columns)
 
-    def _turn(self, change: Any) -> None:
-        self.image.value = self.pictures[change["new"]]
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return bundle(self.widget, self.sheet())
+class Menus(Gallery):
+    """A gallery of several controls and one picture at a time; see :class:`Gallery`."""
+
+    def __init__(
+        self,
+        pictures: Mapping[Any, bytes],
+        labels: Sequence[str],
+        start: tuple[Hashable, ...],
+    ) -> None:
+        super().__init__(pictures, labels, [start])
+
+
+@cache
+def _webp(png: bytes) -> str:
+    """A picture as a browser reads it, in base64: a third of the PNG's bytes."""
+    out = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(out, "WEBP", quality=85, method=4)
+    return base64.b64encode(out.getvalue()).decode()
 
 
 def sheet(pictures: Sequence[bytes], columns: int = 1) -> bytes:
@@ -78,105 +164,3 @@ def sheet(pictures: Sequence[bytes], columns: int = 1) -> bytes:
     out = io.BytesIO()
     whole.save(out, "PNG")
     return out.getvalue()
-
-
-def control(values: list[Any], label: str, start: Any) -> ipywidgets.Widget:
-    """A slider for numbers in ascending order, a drop-down for any other values."""
-    style = {"description_width": "initial"}
-    if all(type(v) is int for v in values) and values == list(range(values[0], values[-1] + 1)):
-        return ipywidgets.IntSlider(
-            start, values[0], values[-1], description=label, style=style, layout={"width": "28em"}
-        )
-    choices = [(str(value), value) for value in values]
-    if all(type(v) in (int, float) for v in values) and values == sorted(set(values)):
-        return ipywidgets.SelectionSlider(
-            options=choices, value=start, description=label, style=style, layout={"width": "28em"}
-        )
-    return ipywidgets.Dropdown(options=choices, value=start, description=label, style=style)
-
-
-class Menus:
-    """Pictures, all drawn beforehand, by the values of several sliders or drop-downs.
-
-    Args:
-        pictures: A tuple of values, one a control, to PNG bytes; every combination of values.
-        labels: What each control chooses.
-        start: The values shown first.
-
-    Raises:
-        LabError: for a combination without a picture, or a start that is none.
-    """
-
-    def __init__(
-        self,
-        pictures: Mapping[Any, bytes],
-        labels: Sequence[str],
-        start: tuple[Hashable, ...],
-    ) -> None:
-        self.pictures = dict(pictures)
-        values = [list(dict.fromkeys(column)) for column in zip(*self.pictures, strict=True)]
-        lacking = [key for key in (*product(*values), start) if key not in self.pictures]
-        if lacking or len(values) != len(labels):
-            raise LabError(
-                f"menus for {', '.join(labels)}: there is no picture for {lacking or values}"
-            )
-        self.image = ipywidgets.Image(value=self.pictures[start], format="png")
-        self.image.layout.max_width = "100%"
-        self.controls = [control(*part) for part in zip(values, labels, start, strict=True)]
-        for one in self.controls:
-            one.observe(self._turn, "value")
-        self.widget = ipywidgets.VBox([ipywidgets.HBox(self.controls), self.image])
-
-    @property
-    def choice(self) -> tuple[Any, ...]:
-        """The values of the controls as they stand."""
-        return tuple(one.value for one in self.controls)
-
-    def sheet(self) -> bytes:
-        """One PNG of the picture chosen and those that the last control leads to from it."""
-        *fixed, _ = self.choice
-        return sheet([png for key, png in self.pictures.items() if [*key[:-1]] == fixed])
-
-    def _turn(self, change: Any) -> None:
-        self.image.value = self.pictures[self.choice]
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return bundle(self.widget, self.sheet())
-
-
-class Beside:
-    """The same pictures in two or more columns, each with a choice of its own.
-
-    Args:
-        pictures: As for :class:`Menus`, one row a value of the first control; all columns share
-            that control's value.
-        labels: What each control chooses.
-        starts: The values shown first, a tuple a column.
-
-    Raises:
-        LabError: as :class:`Menus`.
-    """
-
-    def __init__(
-        self,
-        pictures: Mapping[Any, bytes],
-        labels: Sequence[str],
-        starts: Sequence[tuple[Hashable, ...]],
-    ) -> None:
-        self.columns = [Menus(pictures, labels, start) for start in starts]
-        first, *others = self.columns
-        for column in others:
-            ipywidgets.link((first.controls[0], "value"), (column.controls[0], "value"))
-        for column in self.columns:
-            column.widget.layout.width = f"{100 / len(starts):.0f}%"
-        self.widget = ipywidgets.HBox([column.widget for column in self.columns])
-
-    def sheet(self) -> bytes:
-        """One PNG: the chosen on top, below them all others of the same row."""
-        chosen = [column.choice for column in self.columns]
-        pictures = self.columns[0].pictures
-        others = [key for key in pictures if key[0] == chosen[0][0] and key not in chosen]
-        return sheet([pictures[key] for key in (*chosen, *others)], len(chosen))
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return bundle(self.widget, self.sheet())

@@ -38,7 +38,7 @@ def tally_of(score):
 
 def test_every_image_has_a_picture(survey):
     frames = image_frames(survey, images=3)
-    assert list(frames.pictures) == [0, 1, 2]
+    assert [*frames.values[0]] == [0, 1, 2]
     assert len(set(frames.pictures.values())) == 3
 
 
@@ -51,9 +51,9 @@ def test_an_untrained_teacher_contradicts_every_positive_once(survey):
 
 def test_every_threshold_has_its_picture():
     frames = threshold_frames(tally_of(0.25))
-    assert list(frames.pictures) == THRESHOLDS
+    assert frames.values[0] == THRESHOLDS
     # Discrepancies 0.75 and 0.25: nothing changes from 0.3 to 0.7 but the title.
-    assert frames.control.value == 0.5
+    assert frames.starts == [(0.5,)]
 
 
 def test_a_curve_a_teacher():

@@ -26,8 +26,8 @@ def test_conflict_shows_image_target_score_and_difference(seen):
 
 def test_every_position_of_the_slider_is_a_picture_of_its_own(seen):
     frames = cross_head_frames(seen, 0, range(5), start=3)
-    assert list(frames.pictures) == [0, 1, 2, 3, 4]
+    assert [*frames.values[0]] == [0, 1, 2, 3, 4]
     assert len(set(frames.pictures.values())) == 5
-    assert frames.image.value == frames.pictures[3]
+    assert frames.starts == [(3,)]
     for data in frames.pictures.values():
         assert Image.open(io.BytesIO(data)).size == (1280, 370)

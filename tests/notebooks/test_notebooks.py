@@ -127,6 +127,12 @@ def shown(cells, mime):
     return found
 
 
+def controls(cells):
+    """The widgets and galleries among the outputs."""
+    pages = [page for page in shown(cells, "text/html") if 'class="gallery"' in page]
+    return shown(cells, WIDGET) + pages
+
+
 def printed(cells):
     return "".join(o.text for c in cells for o in c.outputs if o.output_type == "stream")
 
@@ -195,7 +201,7 @@ def one_feature(cells):
     assert "weights of the teacher that hold a gradient: 0" in text
     assert "Not yet: " in printed(tagged(cells, "exercise"))
     slider = tagged(cells, "slider")
-    assert shown(slider, WIDGET), "where widgets run, there is a slider"
+    assert controls(slider), "where widgets run, there is a slider"
     assert picture(slider).size == (1280, 5 * 370 + 4 * 12), "where not, all five positions"
     for tag in ("alignment", "distance", "gradient"):
         assert picture(tagged(cells, tag)).width == 1280
@@ -228,7 +234,7 @@ def the_race(cells):
 def any_pair(cells):
     assert "8 detectors for 10 classes" in printed(tagged(cells, "bench"))
     for tag, pictures in (("menus", 4), ("slider", 5), ("positives", 4)):
-        assert shown(tagged(cells, tag), WIDGET), "where widgets run, there are controls"
+        assert controls(tagged(cells, tag)), "where widgets run, there are controls"
         assert picture(tagged(cells, tag)).height > 300 * pictures, "where not, a row of choices"
     refused = printed(tagged(cells, "refused"))
     assert "say CrossKD(i=...)" in refused and "say CrossKD(align='conv')" in refused
@@ -277,13 +283,13 @@ def target_conflict(cells):
     library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
     assert len(yours) == 4 and library == yours, "untouched, S(r) = 1: the same student"
     for tag, pictures in (("images", 6), ("slider", 9)):
-        assert shown(tagged(cells, tag), WIDGET), "where widgets run, there is a control"
+        assert controls(tagged(cells, tag)), "where widgets run, there is a control"
         assert picture(tagged(cells, tag)).height > 300 * pictures, "where not, every position"
     (table,) = shown(tagged(cells, "table"), "text/html")
     assert "ratio" in table and "NaN" not in table
     for tag in ("compare", "labels"):
         assert picture(tagged(cells, tag)).width == 1280
-    assert shown(tagged(cells, "groups"), WIDGET)
+    assert controls(tagged(cells, "groups"))
     assert picture(tagged(cells, "groups")).height > 6 * 300, "all levels and five of them"
     said = printed(tagged(cells, "foretold"))
     assert "Spearman" in said or "no order to judge" in said or "recorded yet" in said
@@ -307,7 +313,7 @@ def gradients_say(cells):
     assert all(f"<th>{name}</th>" in table for name in ("CrossKD", "KD", "PKD", "detection"))
     assert re.search(r"on one image: 0\.\d{3}\n", printed(tagged(cells, "gini")))
     for tag, pictures in (("maps", 2), ("terms", 8)):
-        assert shown(tagged(cells, tag), WIDGET), "where widgets run, there are controls"
+        assert controls(tagged(cells, tag)), "where widgets run, there are controls"
         assert picture(tagged(cells, tag)).height > 300 * pictures, "where not, every position"
     assert picture(tagged(cells, "concentration")).width == 1280
     turned = re.search(r"two roads: cosine ([+-]\S+) over 8", printed(tagged(cells, "roads")))
@@ -336,7 +342,7 @@ def ten_ways(cells):
     gid, crosskd = re.findall(r"(\d+)% of the pull", printed(tagged(cells, "spread")))
     assert gid == "0" and int(crosskd) > 0, "predictions see their neighbours, features do not"
     beside = tagged(cells, "beside")
-    assert shown(beside, WIDGET), "where widgets run, there are menus"
+    assert controls(beside), "where widgets run, there are menus"
     assert picture(beside).width > 1280, "where not, two columns"
     assert picture(beside).height > 600 * len(METHODS) / 2, "of every method"
     (shares,) = shown(tagged(cells, "shares"), "text/html")
@@ -358,7 +364,7 @@ def ten_ways(cells):
 
 
 def training_unfolds(cells):
-    assert shown(tagged(cells, "recorded"), WIDGET), "where widgets run, a comparison is chosen"
+    assert controls(tagged(cells, "recorded")), "where widgets run, a comparison is chosen"
     assert picture(tagged(cells, "recorded")).height > 400 * 3, "where not, all of them"
     (told,) = shown(tagged(cells, "told"), "text/markdown")
     assert "3 seeds each" in told and "Fig. 6(a)" in told and "Fig. 6(b)" in told
@@ -392,7 +398,7 @@ def the_tables(cells):
     ap, ap50, ap75 = map(float, re.search(said, printed(tagged(cells, "ap"))).groups())
     assert ap50 > ap75 > 10 and ap50 > ap > 10, "a shipped teacher finds what there is"
     assert f"'AP50': {ap50}" in printed(tagged(cells, "coco")), "as pycocotools has it"
-    assert shown(tagged(cells, "view"), WIDGET), "where widgets run, a table can be chosen"
+    assert controls(tagged(cells, "view")), "where widgets run, a table can be chosen"
     (page,) = shown(tagged(cells, "page"), "text/html")
     assert "38.7" in page and 'title="Table 1 of the paper, on COCO minival' in page
     assert 'title="recorded sweep table1, row crosskd_3, 3 seeds:' in page
@@ -406,7 +412,7 @@ def the_tables(cells):
     same, of = map(int, re.match(r"(\d+) of (\d+) pairs", order).groups())
     told = order.splitlines()[1].removeprefix("The other way round, or level: ")
     assert of == 20 and told.count(" and ") == of - same, "7 rows, and two level in the paper"
-    assert shown(tagged(cells, "offer"), WIDGET), "where widgets run, there is a button"
+    assert controls(tagged(cells, "offer")), "where widgets run, there is a button"
     (commands,) = shown(tagged(cells, "offer"), "text/markdown")
     assert "`crosskd-lab sweep table1 --only crosskd_3 --seeds 0" in commands
     assert "`crosskd-lab launch paper/table1_i3 --gpus 8`" in commands
@@ -426,7 +432,7 @@ def which_layer(cells):
     (reach,) = shown(tagged(cells, "reach"), "text/html")
     assert reach.count("not reached") == 8 + 6 + 4 + 2 + 5, "convs after i, and the predictors"
     sheet = picture(tagged(cells, "slider"))
-    assert shown(tagged(cells, "slider"), WIDGET), "where widgets run, there is a slider"
+    assert controls(tagged(cells, "slider")), "where widgets run, there is a slider"
     assert sheet.width == 1280 and sheet.height > 5 * 500, "where not, every layer"
     assert sum(n for n, rgb in sheet.getcolors(2**24) if rgb == (213, 94, 0)) > 5 * 500, "orange"
     assert "def cross_head(" in shown(tagged(cells, "shown"), "text/markdown")[-1]
@@ -437,7 +443,7 @@ def which_layer(cells):
     (both,) = shown(tagged(cells, "yours"), "text/html")
     library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
     assert len(yours) == 6 and library == yours, "untouched, all weight on i = 3: the library's"
-    assert shown(tagged(cells, "offer"), WIDGET)
+    assert controls(tagged(cells, "offer"))
     (offered,) = shown(tagged(cells, "offer"), "text/markdown")
     assert offered.count("crosskd-lab launch pocket/crosskd --set methods.0.i=") == 5
     assert "done: step 4 of 4" in printed(tagged(cells, "run"))
@@ -453,7 +459,7 @@ def other_heads(cells):
         ("decoder_delivery", 3),
         ("attention", 3),
     ):
-        assert shown(tagged(cells, tag), WIDGET), "where widgets run, there is a control"
+        assert controls(tagged(cells, tag)), "where widgets run, there is a control"
         assert picture(tagged(cells, tag)).height > 280 * pictures, "where not, every position"
     assert "boxes in 2 images" in printed(tagged(cells, "roi_walk"))
     assert "every delivery agree" in printed(tagged(cells, "roi_by_hand"))
@@ -492,7 +498,7 @@ def for_real(cells):
     assert "rate      0.02\n" in alone and started.startswith(alone.strip()), "as was foretold"
     assert "2 x 2 = 4 images" in two and "ended by signal 9" in started
     for tag in ("watch", "resume"):
-        assert shown(tagged(cells, tag), WIDGET) and picture(tagged(cells, tag)).width > 600
+        assert controls(tagged(cells, tag)) and picture(tagged(cells, tag)).width > 600
     stopped = printed(tagged(cells, "stop"))
     step, saved = re.match(
         r"stopped at step (\d+) of 30; newest checkpoint: step (\d+)\n", stopped
@@ -562,7 +568,7 @@ def what_held(cells):
     checked, of = re.match(r"(\d+) of (\d+)", printed(tagged(cells, "all_by_hand"))).groups()
     assert int(of) == sum(len(claim.comparisons) for claim in CLAIMS.values())
     assert int(of) - int(checked) == 3, "Table 6's teachers are no rows"
-    assert shown(tagged(cells, "claims"), WIDGET), "where widgets run, a claim can be chosen"
+    assert controls(tagged(cells, "claims")), "where widgets run, a claim can be chosen"
     assert picture(tagged(cells, "claims")).height > 200 * len(CLAIMS), "where not, all of them"
     (weakest,) = shown(tagged(cells, "weakest"), "text/html")
     assert "crosskd_0 above none" in weakest and "<td>held</td>" not in weakest
@@ -620,7 +626,7 @@ def fine_print(cells):
     for name in ("S(r) = 1", "box term over positives"):
         assert found[name][0] == run[0] and found[name][1] != run[1], "the box term alone"
     assert found["no alignment"][0] == found["as the text says, box term"][0] != run[0]
-    assert shown(tagged(cells, "maps"), WIDGET), "where widgets run, there is a switch"
+    assert controls(tagged(cells, "maps")), "where widgets run, there is a switch"
     assert picture(tagged(cells, "maps")).height > 600 * len(found), "where not, all positions"
     assert "class CrossKD(" in shown(tagged(cells, "paper"), "text/markdown")[-1]
     assert picture(tagged(cells, "recorded")).width == 1280

@@ -140,14 +140,13 @@ def test_a_slider_turns_its_picture_by_keyboard(page):
     )
     picture = gallery.locator(".stage img").first
     handle.scroll_into_view_if_needed()
-    cell = page.locator(".jp-Notebook .jp-mod-active").first.inner_text()
     before, value = picture.screenshot(), int(handle.input_value())
     handle.focus()
     handle.press(key)
     assert int(handle.input_value()) == value + {"ArrowLeft": -1, "ArrowRight": 1}[key]
     assert picture.screenshot() != before, "the slider moved and its picture stayed"
-    handle.press("m")  # JupyterLab's shortcut for prose, had the key reached it
-    assert page.locator(".jp-Notebook .jp-mod-active").first.inner_text() == cell
+    handle.press("m")  # JupyterLab would make the cell prose, had the key reached it
+    assert page.locator(".jp-CodeCell", has=gallery).count() == 1
     shots = ROOT / "build" / "screenshots"
     shots.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=str(shots / f"{page.name[3:]}.png"))

@@ -120,7 +120,7 @@ def test_broken_json_is_one_line(capsys, pets, tmp_path):
         capsys, "pocket/gfl_r18_w16", "--data", pets, "--skip-bad", "--out", tmp_path / "run"
     )
     assert (code, said, error.count("\n")) == (1, "", 1)
-    assert str(pets / "annotations" / "train.json") in error and "JSON" in error
+    assert str(pets / "annotations" / "train.json") in error and "is broken" in error
 
 
 def test_skip_bad_trains_on_the_rest_and_reports(capsys, pets, tmp_path):

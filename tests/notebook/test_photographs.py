@@ -31,7 +31,7 @@ def test_three_assigners_over_any_set(scenes_dir, monkeypatch):
 
     monkeypatch.setattr(photographs, "_asked", keep)
     frames = assigner_frames(scenes_dir, images=2)
-    assert list(frames.pictures) == [0, 1]
+    assert frames.values[0] == [0, 1]
     first = [views[0] for views in asked.values()]
     assert all((view.image == first[0].image).all() for view in first)
     maps = [view.maps["ground truth"] for view in first]
@@ -62,4 +62,4 @@ def photographs_effort():
 
 def test_real_photographs(real_data):
     frames = assigner_frames(real_data / "coco-free", images=1)
-    assert list(frames.pictures) == [0]
+    assert frames.values[0] == [0]

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -310,17 +310,22 @@ def execute(cover: Cover, out: Path, parameters: dict[str, Any]) -> Chapter:
     target = out / cover.path.name
     draft = target.with_name(f".{cover.path.stem}.part.ipynb")
     began, error = time.monotonic(), None
+    run = partial(
+        papermill.execute_notebook,
+        str(cover.path),
+        str(draft),
+        parameters=parameters,
+        kernel_name="python3",
+        language="python",
+        cwd=str(cover.path.parent),
+        progress_bar=sys.stderr.isatty(),
+        extra_arguments=["--IPKernelApp.log_level=CRITICAL"],  # it warns of local TCP
+    )
     try:
-        papermill.execute_notebook(
-            str(cover.path),
-            str(draft),
-            parameters=parameters,
-            kernel_name="python3",
-            language="python",
-            cwd=str(cover.path.parent),
-            progress_bar=sys.stderr.isatty(),
-            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],  # it warns of local TCP
-        )
+        try:
+            run()
+        except RuntimeError:  # a kernel that did not start: two at once may pick the same ports
+            run()
     except PapermillExecutionError as failed:
         error = f"cell {failed.cell_index}: {failed.ename}: {failed.evalue.splitlines()[0]}"
     os.replace(draft, target)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..files import PACKAGE, portable_path, usable_cores
 
+OWN = str(Path(__file__).relative_to(PACKAGE))  # this file, as git would hold it
 PACKAGES = ("torch", "torchvision", "mmdet", "mmengine", "mmcv", "mmcv-lite", "numpy")
 
 
@@ -35,7 +36,7 @@ def code_version() -> dict[str, Any]:
     git does not hold this package (a wheel, a downloaded archive), and ``reason`` says why.
     """
     try:
-        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        _git("ls-files", "--error-unmatch", OWN)
         changes = _git("status", "--porcelain", "--", ".")
         return {"commit": _git("rev-parse", "HEAD"), "dirty": bool(changes), "reason": None}
     except FileNotFoundError:

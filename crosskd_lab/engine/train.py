@@ -368,7 +368,7 @@ def _record_start(
         seed=int(runner.seed),
         data={"path": str(root), "checksum": data_checksum(root) if root else None},
         teacher=teacher,
-        methods=_methods(cfg),
+        methods=methods_of(cfg),
         extra={
             "gpus": _gpus(),
             "threads": torch.get_num_threads(),
@@ -402,7 +402,8 @@ def _last_validation(folder: Path) -> dict[str, float]:
     return rows.iloc[-1].dropna().drop(["step", "kind"]).to_dict()
 
 
-def _methods(cfg: Config) -> list[dict] | None:
+def methods_of(cfg: Config) -> list[dict] | None:
+    """A config's methods with their arguments, each named by its class; None without a teacher."""
     methods = cfg.model.get("methods")
     if methods is None:
         return None

@@ -25,7 +25,7 @@ from ..engine.config import load_experiment
 from ..engine.evaluate import evaluate, find_saved
 from ..engine.provenance import code_version, machine, package_versions
 from ..engine.record import find_runs, read_metrics, read_record
-from ..engine.train import build_runner, prepare_engine, train
+from ..engine.train import build_runner, methods_of, prepare_engine, train
 from ..errors import LabError
 from ..files import PROJECT, Busy, open_folder, write_whole
 from ..pair import build_detector
@@ -233,11 +233,11 @@ def times(metrics: pd.DataFrame) -> dict[str, float]:
 def config_hash(cfg: Config) -> str:
     """Hash of what a completed config says in substance: models, methods, tap, images, schedule.
 
-    Where things lie and how the engine is set up is left out.
+    Where things lie, also in which module a class, and how the engine is set up is left out.
     """
     model: Mapping[str, Any] = cfg.model
     parts = {"student": model.get("student", model), "tap": model.get("tap")}
-    parts |= {"methods": model.get("methods"), "schedule": cfg.schedule, "size": cfg.data.size}
+    parts |= {"methods": methods_of(cfg), "schedule": cfg.schedule, "size": cfg.data.size}
     parts["teacher"] = (model.get("teacher") or {}).get("config")
     return digest(parts)
 

@@ -18,12 +18,22 @@ def package(tmp_path, monkeypatch):
     """A package folder in a git repository of its own, with everything committed."""
     folder = tmp_path / "project" / "package"
     folder.mkdir(parents=True)
-    (folder / "provenance.py").write_text("one = 1\n")
+    (folder / "engine").mkdir()
+    (folder / provenance.OWN).write_text("one = 1\n")
     git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b.c"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
         subprocess.run([*git, *words], check=True)
     monkeypatch.setattr(provenance, "PACKAGE", folder)
     return folder
+
+
+def test_this_very_checkout_is_known():
+    """A fake package would not notice that this file has moved in the real one."""
+    asked = ["git", "-C", str(files.PACKAGE), "rev-parse", "HEAD"]
+    head = subprocess.run(asked, capture_output=True, text=True)
+    if head.returncode:
+        pytest.skip("this copy is not a git checkout: there is no commit to know")
+    assert provenance.code_version()["commit"] == head.stdout.strip()
 
 
 def test_clean_and_dirty_code(package):
@@ -41,8 +51,8 @@ def test_only_the_package_counts_as_code(package):
 
 def test_a_copy_inside_somebody_elses_repository_is_not_under_git(package, monkeypatch):
     installed = package / "site-packages"
-    installed.mkdir()
-    (installed / "provenance.py").write_text("")
+    (installed / "engine").mkdir(parents=True)
+    (installed / provenance.OWN).write_text("")
     monkeypatch.setattr(provenance, "PACKAGE", installed)
     version = provenance.code_version()
     assert (version["commit"], version["dirty"]) == (None, None)

@@ -1,18 +1,21 @@
 """Several runs of one process, step by step in turn: one loader, one look of the teacher a batch.
 
 Each run is what :func:`crosskd_lab.engine.train.train` makes of it alone, to the bit. The runs are
-threads of which only one works at a time, and a step begins with random numbers of its own; so
-nothing that a process has once (random numbers, loggers, registries) is used by two.
+greenlets of one thread, of which one works at a time, and a step begins with random numbers of its
+own; so nothing that a process has once (random numbers, loggers, registries) is used by two. In
+threads of their own they would be slower: each has its own pool of OpenMP threads and its own heap.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
+from functools import partial
 from typing import Any
+
+from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
 
 from ..configs import RANDOM
 from ..heads.dense import HeadAdapter
@@ -24,28 +27,13 @@ class Together:
 
     def __init__(self, runs: int) -> None:
         self.steps = dict.fromkeys(range(runs), -1)  # before which step each run stands
-        self.changed = threading.Condition()
-        self.working: int | None = None
-        self.stopped = False
+        self.scheduler = getcurrent()
         self.kept: dict[Hashable, dict[int, Any]] = {}
         self.loading: dict[Hashable, tuple[int, Iterator[Any]]] = {}
 
     def next(self) -> int:
         """The run with the fewest steps, of these the first."""
         return min(self.steps, key=lambda run: (self.steps[run], run))
-
-    def leave(self, run: int) -> None:
-        """The run is over."""
-        with self.changed:
-            del self.steps[run]
-            self.working = None
-            self.changed.notify_all()
-
-    def stop(self) -> None:
-        """No run begins another step."""
-        with self.changed:
-            self.stopped = True
-            self.changed.notify_all()
 
     def once(self, key: Hashable, step: int, make: Callable[[], Any]) -> Any:
         """What the first run to ask for it at a step has made; kept until all are past the step."""
@@ -75,19 +63,10 @@ class Turn:
         self.batch_key: Hashable = None
 
     def take(self, step: int) -> None:
-        """Wait until this run may begin a step; KeyboardInterrupt where the runs are to stop."""
-        together, began = self.together, time.perf_counter()
-        with together.changed:
-            together.steps[self.run], together.working = step, None
-            together.changed.notify_all()
-            together.changed.wait_for(
-                lambda: (
-                    together.stopped or (together.working is None and together.next() == self.run)
-                )
-            )
-            if together.stopped:
-                raise KeyboardInterrupt
-            together.working = self.run
+        """Let the others work until this run is the next to begin a step."""
+        began = time.perf_counter()
+        self.together.steps[self.run] = step
+        self.together.scheduler.switch()
         self.waited += time.perf_counter() - began
 
     @contextmanager
@@ -139,31 +118,21 @@ def train_together(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
 
     together = Together(len(runs))
     results: list[dict[str, float]] = [{} for _ in runs]
-    errors: list[BaseException] = []
 
-    def work(number: int, arguments: Mapping[str, Any]) -> None:
-        turn = Turn(together, number)
-        try:
-            turn.take(-1)  # building is a turn, too
-            results[number] = train(**arguments, turn=turn)
-        except BaseException as error:
-            errors.append(error)
-            together.stop()
-        finally:
-            together.leave(number)
+    def work(number: int) -> None:
+        results[number] = train(**runs[number], turn=Turn(together, number))
 
-    threads = [threading.Thread(target=work, args=each) for each in enumerate(runs)]
+    tasks = [greenlet(partial(work, number)) for number in range(len(runs))]
     with terminated_as_exit():
-        for thread in threads:
-            thread.start()
         try:
-            for thread in threads:
-                thread.join()
-        except BaseException:  # Ctrl-C and SIGTERM reach the main thread
-            together.stop()
-            for thread in threads:
-                thread.join()
+            while together.steps:
+                run = together.next()
+                tasks[run].switch()
+                if tasks[run].dead:
+                    del together.steps[run]
+        except BaseException:
+            for task in filter(None, tasks):  # those that have begun and not ended
+                with suppress(KeyboardInterrupt):
+                    task.throw(KeyboardInterrupt)
             raise
-    if errors:
-        raise errors[0]
     return results

@@ -7,7 +7,7 @@ import torch
 
 from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.record import read_metrics, read_record
-from crosskd_lab.engine.together import Together, Turn, train_together
+from crosskd_lab.engine.together import Together, train_together
 from crosskd_lab.engine.train import prepare_engine, train
 from crosskd_lab.pair import Pair
 
@@ -91,12 +91,10 @@ def test_the_first_error_stops_all_and_is_raised(tmp_path, scenes_dir):
 
 def test_the_run_that_is_behind_is_next_and_what_is_shared_is_made_once():
     together = Together(2)
-    first, second = Turn(together, 0), Turn(together, 1)
-    first.take(-1)
-    assert together.next() == 0 and together.working == 0
-    together.steps[0], together.working = 5, None
+    assert together.next() == 0
+    together.steps[0] = 5
     assert together.next() == 1
-    second.take(3)
+    together.steps[1] = 3
     made = []
     for _ in range(2):
         together.once("batch", 5, lambda: made.append(1))
@@ -104,6 +102,3 @@ def test_the_run_that_is_behind_is_next_and_what_is_shared_is_made_once():
     together.once("batch", 2, lambda: None)
     together.once("batch", 6, lambda: None)
     assert sorted(together.kept["batch"]) == [5, 6], "all are past step 2"
-    together.stop()
-    with pytest.raises(KeyboardInterrupt):
-        first.take(6)

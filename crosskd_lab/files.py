@@ -20,6 +20,8 @@ from .errors import LabError, tell_once
 
 WRITER, LAUNCH = "writer", "launch"
 """The locks of a folder: of who writes into it, and of who was launched to have it written."""
+LAUNCHED = "CROSSKD_LAUNCHED"
+"""In the environment of processes that were launched: to them alone a launched folder is open."""
 _held: set[int] = set()
 
 
@@ -149,7 +151,7 @@ def sole_writer(folder: str | Path, lock: str = WRITER, patience: float = 0.5) -
     process (:func:`holder` holds it for a moment). Yields the open lock, for :func:`hand_over`.
 
     Raises:
-        Busy: if another process holds it, naming the process and its machine.
+        Busy: if another process holds it, or was launched to, naming the process and its machine.
         LabError: if the place may not be written to, or the disk is full.
     """
     folder = Path(folder)
@@ -160,6 +162,9 @@ def sole_writer(folder: str | Path, lock: str = WRITER, patience: float = 0.5) -
     _sign(handle, os.getpid())
     try:
         if lock == WRITER:
+            if LAUNCHED not in os.environ:
+                with sole_writer(folder, LAUNCH, patience):
+                    pass  # nobody was launched to write here
             open_folder(folder)
             for draft in folder.glob(".*.[0-9]*.part"):
                 draft.unlink(missing_ok=True)

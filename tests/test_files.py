@@ -17,6 +17,7 @@ import pytest
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import (
     LAUNCH,
+    LAUNCHED,
     Busy,
     hand_over,
     holder,
@@ -123,15 +124,22 @@ def test_a_forked_child_does_not_keep_it(tmp_path):
         os.waitpid(child, 0)
 
 
-def test_it_is_handed_over_to_who_is_launched(tmp_path):
+def test_it_is_handed_over_to_who_is_launched(tmp_path, monkeypatch):
     with sole_writer(tmp_path, LAUNCH) as lock:
         code = [sys.executable, "-c", "import time; time.sleep(60)"]
         child = subprocess.Popen(code, pass_fds=[lock])
         hand_over(lock, child.pid)
     assert holder(tmp_path, LAUNCH).startswith(f"process {child.pid} on ")
+    launched = rf"is being written by process {child.pid} on "
+    with pytest.raises(Busy, match=launched), sole_writer(tmp_path, patience=0):
+        pytest.fail("the folder is that process's, which has not begun to write")
+    with monkeypatch.context() as patch, sole_writer(patch.setenv(LAUNCHED, "1") or tmp_path):
+        pass  # as that process may
     child.kill()
     child.wait()
     assert holder(tmp_path, LAUNCH) == ""
+    with sole_writer(tmp_path, patience=0):
+        pass
 
 
 def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch, capsys):

@@ -20,7 +20,16 @@ import psutil  # type: ignore[import-untyped]
 
 from ..engine.record import RECORD, finish_record, read_metrics, read_record
 from ..errors import LabError
-from ..files import LAUNCH, PROJECT, hand_over, holder, read_json, sole_writer, write_whole
+from ..files import (
+    LAUNCH,
+    LAUNCHED,
+    PROJECT,
+    hand_over,
+    holder,
+    read_json,
+    sole_writer,
+    write_whole,
+)
 from . import slurm
 from .launch_plan import LOG, WORKER, LaunchPlan
 
@@ -37,6 +46,7 @@ def start(plan: LaunchPlan, lock: int) -> None:
     """
     folder = Path(plan.folder)
     env = os.environ | {"OMP_NUM_THREADS": str(plan.threads), "PYTHONUNBUFFERED": "1"}
+    env[LAUNCHED] = "1"
     env.setdefault("GOMP_SPINCOUNT", "10000")
     paths = [str(PROJECT), env.get("PYTHONPATH", "")]
     env["PYTHONPATH"] = os.pathsep.join(filter(None, paths))

@@ -76,8 +76,7 @@ def plan(
     print("\n" + tell_terms(step, link))
     write_csv(frame, csv)
     if figure is not None:
-        from ..report.evidence_figures import scaling_figure
-        from ..report.figures import save
+        from ..report.figures import save, scaling_figure
 
         written = save(scaling_figure(frame, title=f"{step.recipe}: hours to plan with"), figure)
         print(f"wrote {', '.join(map(str, written))}")

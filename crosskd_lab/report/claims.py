@@ -48,9 +48,11 @@ class Claim(NamedTuple):
     comparisons: tuple[Comparison, ...]
 
 
-def _each(sweep: str, better: str, worse: Iterable[str]) -> tuple[Comparison, ...]:
+def _each(
+    sweep: str, better: str, worse: Iterable[str], value: str = "AP"
+) -> tuple[Comparison, ...]:
     """One row above each of the others."""
-    return tuple(Comparison(sweep, better, other) for other in worse)
+    return tuple(Comparison(sweep, better, other, value=value) for other in worse)
 
 
 CROSSED = [f"crosskd_{i}" for i in range(5)]
@@ -129,9 +131,7 @@ CLAIMS: dict[str, Claim] = {
         "CrossKD trains faster: it is ahead of none and of mimicking at the first validation",
         "Fig. 6(c), Sec. 4.2",
         tuple(
-            Comparison(sweep, row, other, value="AP_first")
-            for sweep, row in TRAININGS
-            for other in ("none", "kd")
+            one for sweep, row in TRAININGS for one in _each(sweep, row, ["none", "kd"], "AP_first")
         ),
     ),
     "every method": Claim(
@@ -198,34 +198,23 @@ def compare_claims(
 ) -> pd.DataFrame:
     """One row a comparison of every claim.
 
-    Returns:
-        ``claim``; ``comparison`` in words; ``n`` common seeds; ``difference`` in points (L1 a
-        positive location where ``value`` says so), less what the claim asks for at least, so that
-        above zero is as the paper has it, with its ``half_width`` of 95 % (NaN below two seeds);
-        ``verdict`` of this comparison alone; ``value``; ``stale``, in words, where the code of
-        today begins otherwise.
+    ``claim``; ``comparison`` in words; ``n`` common seeds; ``difference`` in points (L1 a positive
+    location where ``value`` says so), less what the claim asks for at least, so that above zero is
+    as the paper has it, with its ``half_width`` of 95 % (NaN below two seeds); ``verdict`` of this
+    comparison alone; ``value``; ``stale``, in words, where the code of today begins otherwise.
     """
     sweeps = {c.sweep for claim in claims.values() for c in claim.comparisons}
     runs = {name: measured_runs(name, recorded) for name in sorted(sweeps)}
     rows = []
-    for name, claim in claims.items():
-        for one in claim.comparisons:
-            frame = _with_teacher(runs[one.sweep], one.worse)
-            found = compare_rows(frame, one.better, one.worse, one.value)
-            numbers = (0, np.nan, np.nan)
-            if found:
-                numbers = (found.n, found.difference - one.by, found.half_width)
-            used = frame[frame["row"].isin([one.better, one.worse])]
-            rows.append(
-                {
-                    "claim": name,
-                    "comparison": str(one),
-                    **dict(zip(("n", "difference", "half_width"), numbers, strict=True)),
-                    "verdict": verdict_of(numbers[1], numbers[2], numbers[0]),
-                    "value": one.value,
-                    "stale": "; ".join(sorted({text for text in used["stale"] if text})),
-                }
-            )
+    for name, one in ((name, c) for name, claim in claims.items() for c in claim.comparisons):
+        frame = _with_teacher(runs[one.sweep], one.worse)
+        found = compare_rows(frame, one.better, one.worse, one.value)
+        n = found.n if found else 0
+        difference, half = (found.difference - one.by, found.half_width) if found else (np.nan,) * 2
+        stale = set(frame.loc[frame["row"].isin([one.better, one.worse]), "stale"]) - {""}
+        about = {"claim": name, "comparison": str(one), "n": n, "difference": difference}
+        about |= {"half_width": half, "verdict": verdict_of(difference, half, n)}
+        rows.append(about | {"value": one.value, "stale": "; ".join(sorted(stale))})
     return pd.DataFrame(rows)
 
 
@@ -246,15 +235,8 @@ def judge_claims(compared: pd.DataFrame, claims: Mapping[str, Claim] = CLAIMS) -
     rows = []
     for name, part in compared.groupby("claim", sort=False):
         claim = claims[str(name)]
-        rows.append(
-            {
-                "claim": name,
-                "says": claim.says,
-                "where": claim.where,
-                "verdict": joint(part["verdict"]),
-                "seeds": int(part["n"].min()),
-            }
-        )
+        about = {"claim": name, "says": claim.says, "where": claim.where}
+        rows.append(about | {"verdict": joint(part["verdict"]), "seeds": int(part["n"].min())})
     return pd.DataFrame(rows)
 
 
@@ -297,18 +279,10 @@ VERDICTS = {1: "more focused", -1: "less focused", 0: "undecided"}
 def compare_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0) -> pd.DataFrame:
     """CrossKD against every other distillation at one feature ("neck", "cls" or "reg", layer i).
 
-    Args:
-        frame: ``image, where, i, loss, inside, gini``, a row an image, feature and loss, as
-            :func:`crosskd_lab.gradients.measure_gradients` gives it.
-
-    Returns:
-        A row a statistic and other loss: ``statistic, other, n`` images, ``crosskd`` and
-        ``theirs``, means; ``difference`` of the two with the ``half_width`` of its 95 % interval
-        over images; ``verdict``, "more focused", "less focused", or "undecided" where the interval
-        holds 0. Losses whose gradient does not reach the feature are left out.
-
-    Raises:
-        LabError: a column is missing, or the feature was not measured.
+    ``frame`` is as :func:`crosskd_lab.gradients.measure_gradients` gives it. A row a statistic and
+    other loss: ``n`` images, ``crosskd`` and ``theirs``, means, ``difference`` of the two with the
+    ``half_width`` of its 95 % interval over images; ``verdict``, "undecided" where the interval
+    holds 0. Losses whose gradient does not reach the feature are left out.
     """
     rows = _at(frame, where, i).rename(columns={"loss": "method"})
     others = [name for name in rows["method"].unique() if name not in (OURS, DETECTION)]

@@ -1,4 +1,4 @@
-"""What all figures share, and the figures of methods compared: bars and races."""
+"""What all figures share, and records drawn: races, differences, time, plans, a run watched."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from ..errors import LabError
 from ..files import write_whole
-from .stats import need
+from .claims import FAILED, HELD, OPEN
+from .stats import half_width, need, points
 
 WIDTH, DPI = 12.8, 100  # inches, dots an inch
 
@@ -148,27 +150,15 @@ def race_figure(
     A line a method, the mean of its seeds where there are several, in a band from the lowest to
     the highest seed. ``metrics`` is ``method, seed, step, l1_teacher, l1_truth, AP``, a row an
     evaluation; ``teacher_ap``, in points, is a note below panel (c): its scale is the students'.
-
-    Raises:
-        LabError: a column is missing, or there is nothing to draw yet.
     """
-    figure = _curves_figure(metrics, PANELS, title)
-    if teacher_ap is not None:
-        figure.axes[-1].set_xlabel(f"training step (the teacher has {teacher_ap:.1f} AP)")
-    legend_below(figure, figure.axes[-1])
-    return figure
-
-
-def _curves_figure(metrics: pd.DataFrame, panels: dict[str, tuple[str, str]], title: str) -> Figure:
-    """A panel a value side by side, without their legend."""
-    need(metrics, "method", "seed", "step", *panels)
-    if metrics[[*panels]].isna().all(axis=None):
+    need(metrics, "method", "seed", "step", *PANELS)
+    if metrics[[*PANELS]].isna().all(axis=None):
         raise LabError("nothing has been evaluated yet: there is no curve to draw")
     looks = styles(metrics["method"].unique())
     seeds = metrics["seed"].nunique()
     band = f" (line: mean of {seeds} seeds; band: lowest to highest)" if seeds > 1 else ""
-    figure, axes = sheet(title + band, 4.9, len(panels))
-    for ax, (value, (name, unit)) in zip(axes, panels.items(), strict=True):
+    figure, axes = sheet(title + band, 4.9, len(PANELS))
+    for ax, (value, (name, unit)) in zip(axes, PANELS.items(), strict=True):
         sns.lineplot(
             metrics.dropna(subset=[value]),
             x="step",
@@ -187,4 +177,210 @@ def _curves_figure(metrics: pd.DataFrame, panels: dict[str, tuple[str, str]], ti
         )
         ax.set_title(name, loc="left")
         ax.set(xlabel="training step", ylabel=unit)
+    if teacher_ap is not None:
+        axes[-1].set_xlabel(f"training step (the teacher has {teacher_ap:.1f} AP)")
+    legend_below(figure, axes[-1])
+    return figure
+
+
+VERDICT_LOOKS = {HELD: ("#0072B2", "o"), FAILED: ("#D55E00", "X"), OPEN: ("#6E6E6E", "s")}
+PLACES = ((8, 4), (-8, 4), (8, -14), (-8, -14), (8, 18), (-8, 18))
+"""Where a point's name may stand, in points from it, the best first."""
+
+
+def differences_figure(
+    compared: pd.DataFrame,
+    *,
+    title: str = "What the records say",
+    beyond: str = "right of zero: as the paper has it",
+    verdicts: bool = True,
+) -> Figure:
+    """A row a comparison of ``compare_claims``: the paired difference and its 95 % interval beside
+    zero. A row without a record stays empty and says so; ``beyond`` says what right of zero means,
+    ``verdicts`` whether a legend names the colours' verdicts.
+    """
+    need(compared, "comparison", "n", "difference", "half_width", "verdict")
+    if compared.empty:
+        raise LabError("there is no comparison to draw: name a claim that has one")
+    figure, (ax,) = sheet(title, 1.9 + 0.55 * len(compared))
+    ax.axvline(0, color="black", linestyle=":")
+    for place, row in enumerate(compared.to_dict("records")):
+        colour, marker = VERDICT_LOOKS[row["verdict"]]
+        half = row["half_width"] if row["n"] > 1 else None
+        if row["n"]:
+            at = row["difference"], place
+            ax.errorbar(*at, xerr=half, fmt=marker, color=colour, ms=9, capsize=4)
+    labels = [_said(row) for row in compared.to_dict("records")]
+    ax.set_yticks(range(len(labels)), labels, fontsize=11)
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.grid(axis="y", visible=False)
+    values = " and ".join(compared.get("value", pd.Series(["AP"])).unique())
+    ax.set_xlabel(f"difference of {values} over common seeds and its 95 % interval\n{beyond}")
+    if verdicts:
+        for verdict, (colour, marker) in VERDICT_LOOKS.items():
+            ax.plot([], [], marker, color=colour, ms=9, label=verdict)
+        legend_below(figure, ax)
+    return figure
+
+
+def time_figure(
+    runs: pd.DataFrame, *, title: str = "AP against the time that training took"
+) -> Figure:
+    """AP over seconds of training, a point a row of ``measured_runs``, its seeds beside it.
+
+    The time is steps times the run's median step, which other work on the machine disturbs least.
+    A method that only buys AP by longer steps lies on the way up that the others are on, too.
+    LabError where no run is done.
+    """
+    need(runs, "row", "method", "status", "AP", "steps", "step_seconds")
+    done = runs[(runs["status"] == "done") & (runs["step_seconds"] > 0)]
+    if done.empty:
+        raise LabError("no recorded run is done: there is no time to draw")
+    looks = styles(done["method"].unique())
+    figure, (ax,) = sheet(title, 5.6)
+    points = [
+        (str(row), *_point(ax, part, *looks[method]), looks[method][0])
+        for (row, method), part in done.groupby(["row", "method"], sort=False)
+    ]
+    for method, (colour, marker) in looks.items():
+        ax.plot([], [], marker, color=colour, ms=9, label=method)
+    ax.margins(x=0.12)  # room for the names
+    ax.set_xlim(left=0)
+    ax.set_xlabel("training time of a student (s: its steps times its median step)")
+    ax.set_ylabel("AP on the test split (points)")
+    legend_below(figure, ax)
+    figure.draw_without_rendering()  # from here on the axes stay where they are
+    _name(ax, points)
+    return figure
+
+
+def _point(ax: Axes, part: pd.DataFrame, colour: str, marker: str) -> tuple[float, float]:
+    times = part["steps"] * part["step_seconds"]
+    seconds, ap = times.mean(), part["AP"].mean()
+    half = half_width(part["AP"].to_numpy()) if len(part) > 1 else None
+    ax.errorbar(seconds, ap, yerr=half, fmt=marker, color=colour, ms=9, capsize=4)
+    ax.scatter(times, part["AP"], s=12, color=colour, alpha=0.6)
+    return float(seconds), float(ap)
+
+
+def _name(ax: Axes, points: list[tuple[str, float, float, str]]) -> None:
+    """Write each name beside its point, where it lies on no other name if there is such a place."""
+    taken: list[Bbox] = []
+    for name, x, y, colour in points:
+        text = ax.annotate(
+            name, (x, y), (0, 0), textcoords="offset points", fontsize=10, color=colour
+        )
+        for place in PLACES:
+            text.set_position(place)
+            text.set_horizontalalignment("left" if place[0] > 0 else "right")
+            if not any(text.get_window_extent().overlaps(other) for other in taken):
+                break
+        taken.append(text.get_window_extent())
+
+
+def _said(row: dict) -> str:
+    """A comparison with its number, or that there is none."""
+    if not row["n"]:
+        return f"{row['comparison']}\n(not recorded)"
+    if row["n"] == 1:
+        return f"{row['comparison']}\n{row['difference']:+.1f} (one seed)"
+    numbers = points(row["difference"], row["half_width"], "+")
+    if not row.get("value", "AP").startswith("AP"):
+        numbers = f"{row['difference']:+.2f} ± {row['half_width']:.2f}"
+    return f"{row['comparison']}\n{numbers} (n = {row['n']})"
+
+
+def prediction_figure(
+    points: pd.DataFrame, *, title: str = "Does conflict foretell the gain of CrossKD over KD?"
+) -> Figure:
+    """Mean gain over conflict ratio, a labelled point a pair, with 95 % intervals over seeds.
+
+    ``points`` is ``pair, ratio, n, gain, half_width`` as ``by_pair`` gives them; a pair with one
+    seed has no interval and is drawn hollow. LabError where there is none.
+    """
+    need(points, "pair", "ratio", "n", "gain", "half_width")
+    if points.empty:
+        raise LabError("no pair has both a conflict ratio and a gain: there is nothing to draw")
+    figure, (ax,) = sheet(title, 4.6, width=9.0)
+    middle = (points["ratio"].min() + points["ratio"].max()) / 2
+    for row in points.itertuples():
+        single = row.n < 2
+        ax.errorbar(
+            row.ratio,
+            row.gain,
+            yerr=None if single else row.half_width,
+            fmt="D",
+            color="#0072B2",
+            ecolor="black",
+            barsabove=True,  # a short interval is not hidden behind its marker
+            markerfacecolor="white" if single else "#0072B2",
+            markersize=9,
+            capsize=5,
+        )
+        label = f"{row.pair}, {row.n} seed{'' if single else 's'}"
+        side, away = ("right", -10) if row.ratio > middle else ("left", 10)  # towards the middle
+        place, offset = (row.ratio, row.gain), (away, 4)
+        ax.annotate(label, place, offset, textcoords="offset points", ha=side, fontsize=11)
+    ax.axhline(0, color="black", linestyle=":")
+    ax.margins(x=0.3, y=0.15)
+    ax.set_xlabel("conflicts per positive location, before training")
+    ax.set_ylabel("AP of CrossKD - AP of KD, points")
+    return figure
+
+
+BLUE, GREY = "#0072B2", "#6E6E6E"
+
+
+def scaling_figure(plan: pd.DataFrame, *, title: str = "What more GPUs would buy") -> Figure:
+    """Hours of the whole run, and images a second against as many single GPUs.
+
+    ``plan`` is ``gpus, machines, hours, efficiency`` as :func:`crosskd_lab.runs.forecast.outlook`
+    gives them; several machines are drawn hollow. LabError where it has no row.
+    """
+    need(plan, "gpus", "machines", "hours", "efficiency")
+    if plan.empty:
+        raise LabError("the plan has no row: there is nothing to draw")
+    figure, (left, right) = sheet(title, 4.2, 2)
+    _line(left, plan, plan["hours"])
+    ideal = plan["hours"] * plan["efficiency"]
+    left.plot(plan["gpus"], ideal, ":", color=GREY, label="were communication free")
+    left.set_yscale("log")
+    left.yaxis.set_major_formatter("{x:g}")
+    left.set_ylabel("hours of training")
+    _line(right, plan, 100 * plan["efficiency"])
+    right.axhline(100, color=GREY, linestyle=":")
+    right.set_ylim(0, 108)
+    right.set_ylabel("images a second, % of single GPUs'")
+    left.legend(fontsize=10)
+    return figure
+
+
+def _line(ax: Axes, plan: pd.DataFrame, values: pd.Series) -> None:
+    ax.plot(plan["gpus"], values, "-", color=BLUE)
+    for many, words in ((False, "one machine"), (True, "several machines")):
+        rows = (plan["machines"] > 1) == many
+        label = words if rows.any() else None
+        (line,) = ax.plot(plan["gpus"][rows], values[rows], "D", color=BLUE, label=label)
+        line.set(markerfacecolor="white" if many else BLUE, markersize=8)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(plan["gpus"], [str(n) for n in plan["gpus"]])
+    ax.set_xlabel("GPUs")
+
+
+def watch_figure(metrics: pd.DataFrame, steps: int = 0, title: str = "") -> Figure:
+    """Loss and AP of a run so far, rows of ``read_metrics``, of ``steps`` (0 where unknown).
+
+    The ``title`` says how the run stands, and when that was seen.
+    """
+    figure, axes = sheet(title, 2.6, 2)
+    panels = ("train", "loss", "training loss"), ("val", "AP", "AP (points, 0 to 100)")
+    for ax, (kind, name, unit) in zip(axes, panels, strict=True):
+        rows = metrics[metrics["kind"] == kind] if len(metrics) else metrics
+        if name in rows:
+            ax.plot(rows["step"], rows[name], marker="o" if kind == "val" else None)
+        else:
+            ax.text(0.5, 0.5, "nothing yet", ha="center", transform=ax.transAxes)
+        ax.set(xlabel="step", ylabel=unit)
+        if steps:
+            ax.set_xlim(0, steps)
     return figure

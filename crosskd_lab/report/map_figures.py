@@ -189,21 +189,15 @@ def conflict_figure(
     span: tuple[float, float] = (0.1, 0.9),
     title: str = "How often the teacher contradicts the assigner",
 ) -> Figure:
-    """Fig. 3: conflict ratio over the threshold, overall and in parts, a panel each.
+    """Fig. 3: conflict ratio over the threshold, a panel for each of ``by``: "all", "level" ...
 
-    Args:
-        frame: ``by, group, threshold, ratio`` as a histogram's frame has them; with several
-            teachers a column ``teacher``, a line each. Groups without a ratio are left out.
-        by: The panels: "all", "level", "size", "class".
-        span: Lowest and highest threshold drawn; near 0 every location of the background counts.
-
-    Raises:
-        LabError: a column is missing, or there is nothing to draw.
+    ``frame`` is ``by, group, threshold, ratio`` of a histogram, with several teachers also
+    ``teacher``, a line each; groups without a ratio are left out. ``span`` is the range of the
+    threshold: near 0 every location of the background counts.
     """
     need(frame, "by", "group", "threshold", "ratio")
-    rows = frame[frame["threshold"].between(span[0] - 1e-9, span[1] + 1e-9)].dropna(
-        subset=["ratio"]
-    )
+    rows = frame.dropna(subset=["ratio"])
+    rows = rows[rows["threshold"].between(span[0] - 1e-9, span[1] + 1e-9)]
     if rows[rows["by"].isin(by)].empty:
         raise LabError("no positive location was counted: there is no conflict ratio to draw")
     figure, axes = sheet(title, 4.6, len(by))

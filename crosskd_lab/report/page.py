@@ -1,4 +1,4 @@
-"""What was measured, in plain English: a paragraph on a race, a page on all that is recorded."""
+"""What was measured, in plain English: of a race, of its parts, and of all that is recorded."""
 
 from __future__ import annotations
 
@@ -25,21 +25,12 @@ def report_paragraph(
     setting: str = "The race",
     kinds: tuple[str, str] = ("GFL", "GFL"),
 ) -> str:
-    """What a race showed and what it did not, in plain English.
+    """What a race showed and what it did not: final AP, its order, and where distances ended.
 
-    It gives the final AP by method, with 95 % intervals where there are several seeds; whether
-    CrossKD and mimicking (KD) differ; whether the order is that of the paper's table for such
-    a pair; and whether the final distances are ordered as in Fig. 6(a) and (b).
-
-    Args:
-        metrics: ``method, seed, step, AP`` (points), and where measured ``l1_teacher`` and
-            ``l1_truth``, L1(p^s, p^t) and L1(p^s, p^gt) of Fig. 6, per positive.
-        teacher_ap: The teacher's AP on the same images, in points.
-        setting: What raced where, e.g. "Pocket GFL students on synthetic scenes".
-        kinds: The detectors of teacher and student, named as the paper names them.
-
-    Raises:
-        LabError: a column is missing, or nothing has been evaluated yet.
+    ``metrics`` is ``method, seed, step, AP`` (points), and where measured ``l1_teacher`` and
+    ``l1_truth``, L1(p^s, p^t) and L1(p^s, p^gt) of Fig. 6 per positive; ``teacher_ap`` is in points
+    on the same images, ``kinds`` the detectors of teacher and student as the paper names them.
+    LabError where a column is missing, or nothing has been evaluated yet.
     """
     finals = final_rows(metrics)
     if finals.empty:
@@ -61,11 +52,7 @@ def report_paragraph(
 
 
 def final_rows(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The last row with an AP of each method and seed.
-
-    Raises:
-        LabError: a column of ``method, seed, step, AP`` is missing, or two runs share a name.
-    """
+    """The last row with an AP of each method and seed; LabError where two runs share a name."""
     need(metrics, "method", "seed", "step", "AP")
     rows = metrics.dropna(subset=["AP"], ignore_index=True).sort_values("step", kind="stable")
     twice = rows[rows.duplicated(["method", "seed", "step"])]
@@ -159,13 +146,12 @@ def _nearest_to_teacher(finals: pd.DataFrame) -> str:
     means = _means(finals, "l1_teacher")
     if "KD" not in means or len(means) < 2:
         return "" if len(means) else "The distance to the teacher was not measured."
-    others, by_seed = means.drop("KD"), _by_seed(finals, "l1_teacher")
-    holds = means["KD"] < others.min()
-    start = "As in Fig. 6(a), KD ends" if holds else "Unlike in Fig. 6(a), KD does not end"
-    count = _in_seeds(by_seed["KD"] < by_seed.drop(columns="KD").min(axis=1), "agree with it")
+    by_seed = _by_seed(finals, "l1_teacher")
+    second = means.drop("KD").idxmin()
     return (
-        f"{start} nearest to the teacher: L1(p^s, p^t) per positive location {means['KD']:.3g}, "
-        f"against {others.min():.3g} for {others.idxmin()}{count}."
+        f"{_as_in('(a)', means['KD'] < means[second])} nearest to the teacher: L1(p^s, p^t) per "
+        f"positive location {means['KD']:.3g}, against {means[second]:.3g} for {second}"
+        f"{_in_seeds(by_seed['KD'] < by_seed.drop(columns='KD').min(axis=1), 'agree with it')}."
     )
 
 
@@ -175,13 +161,15 @@ def _farther_from_truth(finals: pd.DataFrame) -> str:
     if not {"KD", "CrossKD"} <= set(means.index):
         return "" if len(means) else "The distance to the ground truth was not measured."
     by_seed = _by_seed(finals, "l1_truth")
-    holds = means["KD"] > means["CrossKD"]
-    count = _in_seeds(by_seed["KD"] > by_seed["CrossKD"], "agree with it")
-    start = "As in Fig. 6(b), KD ends" if holds else "Unlike in Fig. 6(b), KD does not end"
     return (
-        f"{start} farther from the ground truth than CrossKD: L1(p^s, p^gt) "
-        f"{means['KD']:.3g} against {means['CrossKD']:.3g}{count}."
+        f"{_as_in('(b)', means['KD'] > means['CrossKD'])} farther from the ground truth than "
+        f"CrossKD: L1(p^s, p^gt) {means['KD']:.3g} against {means['CrossKD']:.3g}"
+        f"{_in_seeds(by_seed['KD'] > by_seed['CrossKD'], 'agree with it')}."
     )
+
+
+def _as_in(part: str, holds: bool) -> str:
+    return f"As in Fig. 6{part}, KD ends" if holds else f"Unlike in Fig. 6{part}, KD does not end"
 
 
 def _means(finals: pd.DataFrame, value: str) -> pd.Series:
@@ -205,6 +193,67 @@ def _words(parts: Iterable[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     *first, last = parts
     return f"{', '.join(first)} and {last}" if first else last
+
+
+WHERE = {
+    "l1_truth": "all locations",
+    "l1_truth_positive": "at positives",
+    "l1_truth_background": "on background",
+}
+
+
+def compare_parts(metrics: pd.DataFrame, one: str = "KD", other: str = "CrossKD") -> pd.DataFrame:
+    """The last L1(p^s, p^gt) of two methods and its parts, over the seeds that both have.
+
+    A row a part of `WHERE`, columns of ``metrics``: ``where``, the mean of each method under its
+    name, ``n`` seeds, ``difference`` of one minus other with its ``half_width`` of 95 % (NaN for
+    one seed); the last two rows add up to the first. LabError where a part was not measured.
+    """
+    need(metrics, *WHERE)
+    finals = final_rows(metrics)
+    if finals[[*WHERE]].isna().any(axis=None):
+        raise LabError("the parts of L1(p^s, p^gt) were not measured: run these students again")
+    means = finals.groupby("method")[[*WHERE]].mean()
+    rows = []
+    for value, where in WHERE.items():
+        row = {"where": where, **{name: means.loc[name, value] for name in (one, other)}}
+        rows.append(row | paired(finals, one, other, value=value)._asdict())
+    return pd.DataFrame(rows).drop(columns=["p_t", "p_sign_flip"])
+
+
+def tell_parts(compared: pd.DataFrame) -> str:
+    """What :func:`compare_parts` found, in words (Markdown)."""
+    _, one, other, *_ = compared.columns
+    whole, positives, background = compared.to_dict("records")
+    larger = max((positives, background), key=lambda part: abs(part["difference"]))
+    both = abs(positives["difference"]) + abs(background["difference"])
+    share = abs(larger["difference"]) / both if both else 0.5
+    lines = [
+        f"- {part['where']}: {one} {part[one]:.2f}, {other} {part[other]:.2f}, "
+        f"difference {_difference_of(part)}"
+        for part in (whole, positives, background)
+    ]
+    as_paper = "As in" if whole["difference"] > 0 else "Unlike in"
+    seeds = whole["n"]
+    caution = "One seed: an observation, not a result." if seeds == 1 else f"Over {seeds} seeds."
+    lines.append(
+        f"\n{as_paper} Fig. 6(b), {one} ends {_side(whole)} {other} does. "
+        f"**{share:.0%} of what makes them differ lies {larger['where']}.** "
+        f"At positives alone, {one} ends {_side(positives)} {other}. {caution}"
+    )
+    return "\n".join(lines)
+
+
+def _side(part: dict) -> str:
+    """Nearer or farther, where the interval allows to say so."""
+    if part["n"] > 1 and abs(part["difference"]) <= part["half_width"]:
+        return "neither surely nearer to the truth nor farther from it than"
+    return "farther from the truth than" if part["difference"] > 0 else "nearer to the truth than"
+
+
+def _difference_of(part: dict) -> str:
+    half = f" ± {part['half_width']:.2f}" if part["n"] > 1 else ""
+    return f"{part['difference']:+.2f}{half}"
 
 
 REHEARSAL = "smoke"  # a sweep for the tests, whose AP says nothing
@@ -323,23 +372,17 @@ def sweep_section(name: str, recorded: str | Path = RECORDED) -> str:
 
 
 def sweep_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of a sweep in words.
-
-    ``row``; ``AP``, ``to none`` and ``to KD`` with their intervals and, in brackets, their seeds
-    ("2 of 3" where some are missing); ``steps``, ``seconds a step``, when its first steps were last
-    made again, and ``stale`` only where something is.
+    """Rows of a sweep in words: AP and its differences with intervals and, in brackets, their seeds
+    ("2 of 3" where some are missing); ``stale`` only where something is.
     """
     some = rows["n"].astype(str) + " of " + rows["seeds"].astype(str)
     seeds = rows["n"].astype(str).where(rows["n"] == rows["seeds"], some)
     table = pd.DataFrame(
         {
             "row": rows["row"],
-            "AP": [
-                _counted(*cells)
-                for cells in zip(rows["mean"], rows["half_width"], seeds, strict=True)
-            ],
-            "to none": _differences(rows, "none"),
-            "to KD": _differences(rows, "kd"),
+            "AP": _counted(rows["mean"], rows["half_width"], seeds),
+            "to none": _counted(rows["to_none"], rows["to_none_half"], rows["to_none_n"], "+"),
+            "to KD": _counted(rows["to_kd"], rows["to_kd_half"], rows["to_kd_n"], "+"),
             "steps": [_number(value, "{:.0f}") for value in rows["steps"]],
             "seconds a step": [_number(value, "{:.2f}") for value in rows["step_seconds"]],
             "first steps made again": rows["checked"],
@@ -362,14 +405,12 @@ def markdown(frame: pd.DataFrame) -> str:
     return "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
 
 
-def _differences(rows: pd.DataFrame, kind: str) -> list[str]:
-    columns = [rows[f"to_{kind}{part}"] for part in ("", "_half", "_n")]
-    return [_counted(mean, half, n, "+") for mean, half, n in zip(*columns, strict=True)]
-
-
-def _counted(mean: float, half: float, n: int | str, sign: str = "") -> str:
-    """A number with its interval and, in brackets, its seeds."""
-    return points(mean, half, sign) + ("" if math.isnan(mean) else f" ({n})")
+def _counted(means: pd.Series, halves: pd.Series, seeds: pd.Series, sign: str = "") -> list[str]:
+    """Numbers with their intervals and, in brackets, their seeds."""
+    return [
+        points(mean, half, sign) + ("" if math.isnan(mean) else f" ({n})")
+        for mean, half, n in zip(means, halves, seeds, strict=True)
+    ]
 
 
 def _number(value: float, form: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,7 +14,7 @@ import pandas as pd
 from ..engine.record import find_runs, method_name, read_metrics, read_record, runs_frame
 from ..errors import LabError, tell_once
 from ..paper import AP_COLUMNS, paper_table
-from .stats import half_width, paired, summarise
+from .stats import Paired, half_width, paired, summarise
 from .sweep_spec import (
     AGAIN,
     CLOSE,
@@ -24,49 +25,27 @@ from .sweep_spec import (
     read_confirmed,
     read_lines,
     read_sweep,
-    sweeps,
 )
 
 ABOUT = ["run", "method", "seed"]
-RUN_COLUMNS = ["source", "run", "method", "options", "seed", "status", "AP"]
-
-
-def recorded(path: str | Path = RECORDED) -> pd.DataFrame:
-    """The runs that are shipped with the project, one row a run; ``source`` is "recorded"."""
-    return _runs(path, "recorded")
-
-
-def yours(root: str | Path = "runs") -> pd.DataFrame:
-    """Your own runs below ``root`` as ``runs_frame`` has them; ``source`` is "yours"."""
-    return _runs(root, "yours")
 
 
 def curves(root: str | Path) -> pd.DataFrame:
     """The metrics of all runs below ``root``, one row a logged row, with ``run, method, seed``."""
-    frames = [_curve(Path(root), folder) for folder in find_runs(root)]
+    frames = []
+    for folder in find_runs(root):
+        try:
+            rows, record = read_metrics(folder), read_record(folder)
+        except LabError as error:  # one broken run hides no other
+            tell_once(str(error))
+            continue
+        rows["run"], rows["seed"] = folder.relative_to(root).as_posix(), record["seed"]
+        rows["method"] = method_name(record["methods"])
+        frames.append(rows[[*ABOUT, *rows.columns.difference(ABOUT, sort=False)]])
     logged = [frame for frame in frames if not frame.empty]
     if not logged:
         return pd.DataFrame(columns=[*ABOUT, "step"])
     return pd.concat(logged, ignore_index=True)
-
-
-def _runs(root: str | Path, source: str) -> pd.DataFrame:
-    frame = runs_frame(root)
-    if frame.empty:
-        return pd.DataFrame(columns=RUN_COLUMNS)
-    frame.insert(0, "source", source)
-    return frame
-
-
-def _curve(root: Path, folder: Path) -> pd.DataFrame:
-    try:
-        rows, record = read_metrics(folder), read_record(folder)
-    except LabError as error:  # one broken run hides no other
-        tell_once(str(error))
-        return pd.DataFrame()
-    rows["run"], rows["seed"] = folder.relative_to(root).as_posix(), record["seed"]
-    rows["method"] = method_name(record["methods"])
-    return rows[[*ABOUT, *rows.columns.difference(ABOUT, sort=False)]]
 
 
 COSTS = ["steps", "train_seconds", "step_seconds", "parameters"]
@@ -88,17 +67,37 @@ def measured_runs(sweep: str | Sweep, recorded: str | Path = RECORDED) -> pd.Dat
     """
     sweep = read_sweep(sweep) if isinstance(sweep, str) else sweep
     known, confirmed = latest(read_lines(recorded)), read_confirmed(recorded)
-    lines = [known.get((row.key, seed), {}) for row, seed in sweep.plan()]
-    runs = [
-        _run(sweep, row.name, seed, line, confirmed.get(row.key, {}).get(str(seed), {}))
-        for (row, seed), line in zip(sweep.plan(), lines, strict=True)
-    ]
-    frame = pd.DataFrame(runs)
-    # In the order of the table: rows, and in each its seeds.
-    place = {row.name: place for place, row in enumerate(sweep.rows)}
-    order = frame["row"].map(place)
-    frame = frame.assign(order=order).sort_values(["order", "seed"], ignore_index=True)
-    return frame.drop(columns="order")
+    runs = []
+    for row in sweep.rows:
+        for seed in sweep.seeds:
+            about = {"source": "recorded", "sweep": sweep.name, "row": row.name, "seed": seed}
+            line = known.get((row.key, seed), {})
+            check = confirmed.get(row.key, {}).get(str(seed), {})
+            runs.append(about | _results_of(row.name, line) | _agreement(line, check))
+    return pd.DataFrame(runs)
+
+
+def _results_of(row: str, line: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run's record says of it; NaN where it says nothing."""
+    run: dict[str, Any] = {"method": method_name(line["method"]) if "method" in line else row}
+    run |= {"status": line.get("status", MISSING), "reason": line.get("reason")}
+    run |= {name: line.get(name, np.nan) for name in (*AP_COLUMNS, *COSTS)}
+    if line.get("shared"):
+        run |= {"train_seconds": np.nan, "step_seconds": np.nan}
+    val, curve = line.get("val", {}), line.get("curve") or [{}]
+    run |= {"AP_val": val.get("AP", np.nan), "AP_first": curve[0].get("AP", np.nan)}
+    run |= {name: val.get(name, np.nan) for name in ("l1_teacher", "l1_truth")}
+    return run | {"commit": line.get("git", {}).get("commit")}
+
+
+def _agreement(line: Mapping[str, Any], check: Mapping[str, Any]) -> dict[str, Any]:
+    """When a record's first steps were made again, and how that came out."""
+    if not check or check["recorded"] != line.get("date"):  # never tried, or of an older record
+        return {"checked": None, "apart": np.nan, "stale": ""}
+    apart = np.inf if check["difference"] is None else check["difference"]
+    day = check["date"][:10]
+    said = "other losses" if apart == np.inf else f"first losses {apart:.1%} apart"
+    return {"checked": day, "apart": apart, "stale": f"{said}, {day}" * (apart > CLOSE)}
 
 
 def measured_rows(runs: pd.DataFrame, value: str = "AP") -> pd.DataFrame:
@@ -112,8 +111,51 @@ def measured_rows(runs: pd.DataFrame, value: str = "AP") -> pd.DataFrame:
         last day on which first steps were made again, the seeds, and how far their losses were
         apart. NaN where nothing is recorded or there is nothing to compare with.
     """
-    names = list(runs["row"].unique())
-    return pd.DataFrame([_row(runs, names, name, value) for name in names])
+    names, rows = list(runs["row"].unique()), []
+    for name in names:
+        mine = runs[runs["row"] == name]
+        done = mine[(mine["status"] == "done") & mine[value].notna()]
+        row = {"row": name, "method": mine["method"].iloc[0], "n": len(done), "seeds": len(mine)}
+        row |= {"mean": done[value].mean(), "half_width": half_width(done[value].to_numpy())}
+        for kind in ("none", "kd"):
+            other = beside(name, kind, names)
+            found = compare_rows(runs, name, other, value) if other else None
+            row[f"to_{kind}"] = found.difference if found else np.nan
+            row[f"to_{kind}_half"] = found.half_width if found else np.nan
+            row[f"to_{kind}_n"] = found.n if found else 0
+        row |= {cost: done[cost].mean() for cost in COSTS[:3]}
+        row |= {"stale": "; ".join(sorted({text for text in done["stale"] if text}))}
+        tried = done[done["checked"].notna()]
+        seeds, apart = ", ".join(map(str, tried["seed"])), tried["apart"].max()
+        row["checked"] = (
+            f"{tried['checked'].max()}, seed {seeds}: {apart:.0e}" if seeds else "never"
+        )
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def compare_rows(runs: pd.DataFrame, one: str, other: str, value: str = "AP") -> Paired | None:
+    """Two rows of :func:`measured_runs` over their common seeds; None where there is none."""
+    mine = runs[runs["row"].isin([one, other])].assign(method=lambda frame: frame["row"])
+    try:
+        return paired(mine, one, other, value=value)
+    except LabError:
+        return None
+
+
+def beside(name: str, kind: str, names: list[str]) -> str | None:
+    """The row that a row such as "crosskd_from_atss" is compared with, or None.
+
+    It is of the same family or teacher where there is one; ``kind`` is "none" or "kd", ``names``
+    the sweep's rows.
+    """
+    family = name.split("_")[0]
+    if kind == "kd" and family == "kd":
+        return None  # mimicking itself
+    candidates = [f"{family}_{kind}"] if family != "crosskd" else []  # "crosskd_kd" is no family
+    candidates += [name.replace("crosskd", kind)]
+    candidates += [kind] if kind == "none" or "_from_" not in name else []
+    return next((c for c in candidates if c in names and c != name), None)
 
 
 def measured_curves(
@@ -156,78 +198,13 @@ def whole_again(recorded: str | Path = RECORDED) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def compare_rows(runs: pd.DataFrame, one: str, other: str, value: str = "AP") -> Any:
-    """``Paired`` of two rows of :func:`measured_runs`, or None where no seed is common."""
-    mine = runs[runs["row"].isin([one, other])].assign(method=lambda frame: frame["row"])
-    try:
-        return paired(mine, one, other, value=value)
-    except LabError:
-        return None
-
-
-def beside(name: str, kind: str, names: list[str]) -> str | None:
-    """The row that a row such as "crosskd_from_atss" is compared with, or None.
-
-    It is of the same family or teacher where there is one; ``kind`` is "none" or "kd", ``names``
-    the sweep's rows.
-    """
-    family = name.split("_")[0]
-    if kind == "kd" and family == "kd":
-        return None  # mimicking itself
-    candidates = [f"{family}_{kind}"] if family != "crosskd" else []  # "crosskd_kd" is no family
-    candidates += [name.replace("crosskd", kind)]
-    candidates += [kind] if kind == "none" or "_from_" not in name else []
-    return next((c for c in candidates if c in names and c != name), None)
-
-
-def _run(
-    sweep: Sweep, row: str, seed: int, line: dict[str, Any], check: Mapping[str, Any]
-) -> dict[str, Any]:
-    run = {"source": "recorded", "sweep": sweep.name, "row": row, "seed": seed}
-    run |= {"method": method_name(line["method"]) if "method" in line else row}
-    run |= {"status": line.get("status", MISSING), "reason": line.get("reason")}
-    run |= {name: line.get(name, np.nan) for name in (*AP_COLUMNS, *COSTS)}
-    if line.get("shared"):
-        run |= {"train_seconds": np.nan, "step_seconds": np.nan}
-    val, curve = line.get("val", {}), line.get("curve") or [{}]
-    run |= {"AP_val": val.get("AP", np.nan), "AP_first": curve[0].get("AP", np.nan)}
-    run |= {name: val.get(name, np.nan) for name in ("l1_teacher", "l1_truth")}
-    run |= {"commit": line.get("git", {}).get("commit")}
-    if not check or check["recorded"] != line.get("date"):  # never tried, or of an older record
-        return run | {"checked": None, "apart": np.nan, "stale": ""}
-    apart = np.inf if check["difference"] is None else check["difference"]
-    day = check["date"][:10]
-    said = "other losses" if apart == np.inf else f"first losses {apart:.1%} apart"
-    return run | {"checked": day, "apart": apart, "stale": f"{said}, {day}" * (apart > CLOSE)}
-
-
-def _row(runs: pd.DataFrame, names: list[str], name: str, value: str) -> dict[str, Any]:
-    mine = runs[runs["row"] == name]
-    done = mine[(mine["status"] == "done") & mine[value].notna()]
-    row = {"row": name, "method": mine["method"].iloc[0], "n": len(done), "seeds": len(mine)}
-    row |= {"mean": done[value].mean(), "half_width": half_width(done[value].to_numpy())}
-    for kind in ("none", "kd"):
-        other = beside(name, kind, names)
-        found = compare_rows(runs, name, other, value) if other else None
-        row[f"to_{kind}"] = found.difference if found else np.nan
-        row[f"to_{kind}_half"] = found.half_width if found else np.nan
-        row[f"to_{kind}_n"] = found.n if found else 0
-    row |= {cost: done[cost].mean() for cost in COSTS[:3]}
-    row |= {"stale": "; ".join(sorted({text for text in done["stale"] if text}))}
-    tried = done[done["checked"].notna()]
-    if tried.empty:
-        return row | {"checked": "never"}
-    seeds = ", ".join(map(str, tried["seed"]))
-    return row | {"checked": f"{tried['checked'].max()}, seed {seeds}: {tried['apart'].max():.0e}"}
-
-
 SOURCES = ("paper", "recorded", "yours")
 TABLES = range(1, 9)
 KINDS = ("gfl", "retinanet", "fcos", "atss")  # of the detectors in them
 SAME = {"LD": "KD", "CrossKD+LD": "CrossKD+KD"}
 """The paper's LD is this lab's KD for heads with box distributions: both mimic p^t with p^s."""
-COLUMNS = ["source", "study", "method", "variant", "n", "mean", "half_width"]
-COLUMNS += ["difference", "difference_half_width", "p_t", "p_sign_flip"]
+GAIN = ["difference", "difference_half_width", "p_t", "p_sign_flip"]
+COLUMNS = ["source", "study", "method", "variant", "n", "mean", "half_width", *GAIN]
 COLUMNS += ["steps", "train_seconds", "stale"]
 
 
@@ -240,16 +217,14 @@ def results(
 ) -> pd.DataFrame:
     """Table 1-8 of the paper, and below it what recorded runs and yours have of its methods.
 
-    Runs stand in the tables of their own kinds of teacher and student.
-
     Every row is compared with *its own* baseline, the student without a teacher: the paper's of the
-    same pair, a run's of the same study (folder of runs, or declared sweep) seed by seed.
+    same pair, a run's of the same study (folder of runs, or declared sweep) seed by seed. Your runs
+    stand in the tables of their own kinds of teacher and student.
 
     Args:
-        number: The paper's table.
         metric: AP, AP50, AP75, APS, APM or APL, in points.
-        sources: Which of "paper", "recorded" and "yours", in that order in the table.
-        runs, recorded_runs: Folders of your runs and of recorded runs.
+        sources: Which of "paper", "recorded" and "yours".
+        runs, recorded_runs: Folders of your runs and of records.
 
     Returns:
         ``source``; ``study``, the pair, the folder or the sweep; ``method``; ``variant``, the
@@ -266,17 +241,13 @@ def results(
         raise LabError(f"there is no metric {metric!r}: choose one of {', '.join(AP_COLUMNS)}")
     if unknown := set(sources) - set(SOURCES):
         raise LabError(f"unknown sources {', '.join(sorted(unknown))}: choose of {SOURCES}")
-    paper = _paper_rows(number, metric)
-    methods = set(paper["method"]) | {SAME[m] for m in paper["method"] if m in SAME}
-    found = [paper] if "paper" in sources else []
-    for source, read, place in (("recorded", recorded, recorded_runs), ("yours", yours, runs)):
-        if source not in sources:
-            continue
-        frame = read(place)
-        frame = frame[frame["method"].isin(methods) & _of_its_kinds(frame, number)]
-        found.append(_run_rows(frame, metric))
-        if source == "recorded" and f"table{number}" in sweeps():
-            found.append(_measured_rows(f"table{number}", metric, place))
+    found = []
+    if "paper" in sources or number not in TABLES:  # which says what tables there are
+        found.append(_paper_rows(number, metric))
+    if "recorded" in sources:
+        found.append(_recorded_rows(f"table{number}", metric, recorded_runs))
+    if "yours" in sources:
+        found.append(_your_rows(number, metric, runs))
     kept = [frame for frame in found if not frame.empty]
     if not kept:
         return pd.DataFrame(columns=COLUMNS)
@@ -287,14 +258,8 @@ def _paper_rows(number: int, metric: str) -> pd.DataFrame:
     table = paper_table(number)
     baselines: dict[tuple[str, str], float] = {}
     for other in [n for n in TABLES if n != number] + [number]:  # its own comes last and wins
-        students = paper_table(other).query("role == 'student'")
-        baselines |= dict(
-            zip(
-                zip(students["teacher"], students["student"], strict=True),
-                students[metric],
-                strict=True,
-            )
-        )
+        alone = paper_table(other).query("role == 'student'").set_index(["teacher", "student"])
+        baselines |= alone[metric].to_dict()
     table = table[table["role"] != "teacher"]
     pairs = list(zip(table["teacher"], table["student"], strict=True))
     difference = table[metric].to_numpy() - [baselines.get(pair, np.nan) for pair in pairs]
@@ -304,73 +269,65 @@ def _paper_rows(number: int, metric: str) -> pd.DataFrame:
             "study": [f"{teacher} → {student}" for teacher, student in pairs],
             "method": table["method"],
             "variant": table["position"],
-            "n": np.nan,
             "mean": table[metric],
-            "half_width": np.nan,
             "difference": np.where(table["role"] == "student", np.nan, difference),
-            "difference_half_width": np.nan,
-            "p_t": np.nan,
-            "p_sign_flip": np.nan,
         }
-    )
+    ).reindex(columns=COLUMNS)
 
 
-def _of_its_kinds(frame: pd.DataFrame, number: int) -> pd.Series:
-    """Whether each run has the kinds of detectors of a table, as far as its record tells them."""
-
-    def kind(name: Any) -> str | None:
-        found = re.split("[-_]", str(name))[0].lower()
-        return found if found in KINDS else None
-
-    table = paper_table(number)
-    pairs = {(kind(t), kind(s)) for t, s in zip(table["teacher"], table["student"], strict=True)}
-    runs = frame.reindex(columns=["teacher", "student"]).to_numpy()
-    fits = [
-        any(
-            all(a in (None, b) for a, b in zip(map(kind, run), pair, strict=True)) for pair in pairs
-        )
-        for run in runs
-    ]
-    return pd.Series(fits, frame.index, dtype=bool)
-
-
-def _run_rows(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """One row a method and variant of every study."""
-    if frame.empty or metric not in frame:
-        return pd.DataFrame(columns=COLUMNS)
-    study = [PurePosixPath(run).parent.as_posix() for run in frame["run"]]
-    frame = frame.rename(columns={"options": "variant"}).assign(study=study)
-    table = summarise(frame, ["study", "method", "variant"], metric)
-    gains = [_gain(frame, row, metric) for row in table.to_dict("records")]
-    names = ["difference", "difference_half_width", "p_t", "p_sign_flip"]
-    return table.join(pd.DataFrame(gains, columns=names, index=table.index))
-
-
-def _measured_rows(sweep: str, metric: str, place: str | Path) -> pd.DataFrame:
+def _recorded_rows(sweep: str, metric: str, place: str | Path) -> pd.DataFrame:
     """The rows of a declared sweep that have a record."""
     runs = measured_runs(sweep, place)
-    rows = measured_rows(runs, metric)
+    rows, names = measured_rows(runs, metric), list(runs["row"].unique())
     rows = rows[rows["n"] > 0].reset_index(drop=True)
-    names = list(runs["row"].unique())
-    tests = []
-    for name in rows["row"]:
-        other = beside(name, "none", names)
-        found = compare_rows(runs, name, other, metric) if other else None
-        tests.append(tuple(found)[1:] if found else (np.nan,) * 4)
-    columns = ["difference", "difference_half_width", "p_t", "p_sign_flip"]
+    others = [beside(name, "none", names) for name in rows["row"]]
+    gains = [
+        _gain(compare_rows(runs, name, other, metric) if other else None)
+        for name, other in zip(rows["row"], others, strict=True)
+    ]
     about = {"source": "recorded", "study": sweep, "variant": rows["row"]}
-    return rows.assign(**about).join(pd.DataFrame(tests, columns=columns))
+    return rows.assign(**about).join(pd.DataFrame(gains, columns=GAIN))
 
 
-def _gain(frame: pd.DataFrame, row: dict, metric: str) -> tuple[float, ...]:
-    """A variant against the student alone of its study, over the seeds that both have."""
-    nothing = (np.nan,) * 4
-    same = frame[(frame["study"] == row["study"]) & (frame["source"] == row["source"])]
-    alone = same[same["method"] == "none"]
-    mine = same[(same["method"] == row["method"]) & (same["variant"] == row["variant"])]
-    if row["method"] == "none" or not set(alone["seed"]) & set(mine["seed"]):
-        return nothing
-    try:
-        return tuple(paired(pd.concat([mine, alone]), row["method"], "none", value=metric))[1:]
-    except LabError:  # common seeds, of which none has finished
-        return nothing
+def _your_rows(number: int, metric: str, root: str | Path) -> pd.DataFrame:
+    """One row a method and variant of every study below ``root`` that belongs to a table."""
+    table, frame = paper_table(number), runs_frame(root)
+    if frame.empty or metric not in frame:
+        return pd.DataFrame(columns=COLUMNS)
+    methods = set(table["method"]) | {SAME[m] for m in table["method"] if m in SAME}
+    frame = frame[frame["method"].isin(methods) & _of_its_kinds(frame, table)]
+    study = [PurePosixPath(run).parent.as_posix() for run in frame["run"]]
+    frame = frame.rename(columns={"options": "variant"}).assign(study=study, source="yours")
+    rows = summarise(frame, ["study", "method", "variant"], metric)
+    gains = []
+    for row in rows.itertuples():
+        same = frame[frame["study"] == row.study]
+        alone = same[same["method"] == "none"]
+        mine = same[(same["method"] == row.method) & (same["variant"] == row.variant)]
+        found = None
+        if row.method != "none" and set(alone["seed"]) & set(mine["seed"]):
+            with suppress(LabError):  # common seeds, of which none has finished
+                found = paired(pd.concat([mine, alone]), row.method, "none", value=metric)
+        gains.append(_gain(found))
+    return rows.join(pd.DataFrame(gains, columns=GAIN, index=rows.index))
+
+
+def _gain(found: Paired | None) -> tuple[float, ...]:
+    """The numbers of ``GAIN``; NaN where there was nothing to compare with."""
+    return found[1:] if found else (np.nan,) * 4
+
+
+def _of_its_kinds(frame: pd.DataFrame, table: pd.DataFrame) -> pd.Series:
+    """Whether each run has the kinds of detectors of a table, as far as its record tells them."""
+
+    def kinds(rows: pd.DataFrame) -> list[tuple[str | None, ...]]:
+        names = rows.reindex(columns=["teacher", "student"]).to_numpy()
+        found = [[re.split("[-_]", str(name))[0].lower() for name in pair] for pair in names]
+        return [tuple(kind if kind in KINDS else None for kind in pair) for pair in found]
+
+    pairs = set(kinds(table))
+    fits = [
+        any(all(a in (None, b) for a, b in zip(run, pair, strict=True)) for pair in pairs)
+        for run in kinds(frame)
+    ]
+    return pd.Series(fits, frame.index, dtype=bool)

@@ -14,7 +14,6 @@ from ..errors import LabError
 # Sign flips of up to 16 pairs are counted one by one; beyond that as many are drawn at random.
 SIGN_FLIPS = 2**16
 
-
 STRAY = 0.6
 """AP (points) below which no interval is printed: few seeds can agree by luck, while whole runs
 made again with another rounding ended up to so far apart (docs/results.md; a test holds the two
@@ -62,9 +61,7 @@ def summarise(frame: pd.DataFrame, by: str | list[str], value: str = "AP") -> pd
 
     Rows that are not "done" (where there is a ``status``) or lack the value are left out. A frame
     with a ``source`` is grouped by it too, so that no mean mixes sources. Groups keep their order.
-
-    Raises:
-        LabError: a column is missing, or a group holds a seed twice: such runs are no repetition.
+    LabError where a group holds a seed twice: such runs are no repetition.
     """
     by = [by] if isinstance(by, str) else list(by)
     by = ["source", *by] if "source" in frame and "source" not in by else by
@@ -80,9 +77,7 @@ def paired(
 ) -> Paired:
     """Compares two methods run by run, over the seeds that both have.
 
-    Raises:
-        LabError: a column is missing, a method has a seed twice, no seed is common, or the rows
-            come from more than one source.
+    LabError where a method has a seed twice, none is common, or rows come from several sources.
     """
     rows = finished(frame, "method", on, value)
     rows = rows[rows["method"].isin([method, baseline])]
@@ -94,31 +89,21 @@ def paired(
     if both.empty:
         raise LabError(f"{method} and {baseline} have no {on} in common: run both with the same")
     difference = (both[method] - both[baseline]).to_numpy()
-    return Paired(
-        len(difference),
-        float(difference.mean()),
-        half_width(difference),
-        _t_test(difference),
-        _sign_flip_test(difference),
-    )
+    mean, half = float(difference.mean()), half_width(difference)
+    return Paired(len(difference), mean, half, _t_test(difference), _sign_flip_test(difference))
 
 
 def difference_to_baseline(
     frame: pd.DataFrame, baseline: str = "none", on: str = "seed", value: str = "AP"
 ) -> pd.DataFrame:
-    """The fields of `Paired`, a row a method (and ``source``) but ``baseline``, best first."""
+    """The fields of `Paired`, a row a method but ``baseline``, best first."""
     need(frame, "method", on, value)
-    columns = ["source", "method"] if "source" in frame else ["method"]
-    groups = frame.groupby("source", sort=False) if "source" in frame else [(None, frame)]
-    rows = []
-    for source, part in groups:
-        others = [name for name in part["method"].unique() if name != baseline]
-        for name in others:
-            found = paired(part, name, baseline, on, value)
-            rows.append({"source": source, "method": name, **found._asdict()})
-    table = pd.DataFrame(rows, columns=["source", "method", *Paired._fields])
-    table = table.sort_values("difference", ascending=False, ignore_index=True)
-    return table[[*columns, *Paired._fields]]
+    others = [name for name in frame["method"].unique() if name != baseline]
+    rows = [
+        {"method": name, **paired(frame, name, baseline, on, value)._asdict()} for name in others
+    ]
+    table = pd.DataFrame(rows, columns=["method", *Paired._fields])
+    return table.sort_values("difference", ascending=False, ignore_index=True)
 
 
 def finished(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
@@ -156,11 +141,7 @@ def _sign_flip_test(difference: np.ndarray) -> float:
     if len(difference) < 2:
         return 1.0
     test = stats.permutation_test(
-        (difference,),
-        np.mean,
-        permutation_type="samples",
-        n_resamples=SIGN_FLIPS,
-        random_state=0,
+        (difference,), np.mean, permutation_type="samples", n_resamples=SIGN_FLIPS, random_state=0
     )
     return float(test.pvalue)
 

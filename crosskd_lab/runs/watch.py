@@ -15,7 +15,7 @@ import ipywidgets  # type: ignore[import-untyped]
 import pandas as pd
 
 from ..errors import LabError
-from ..report.evidence_figures import watch_figure
+from ..report.figures import watch_figure
 
 OVER = ("done", "failed", "stopped", "interrupted")
 # Every look draws it anew and hidden. A page whose kernel is gone is looked at no more: there it

@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from crosskd_lab.engine.record import append_metrics, finish_record, start_record
+from crosskd_lab.engine.record import append_metrics, start_record
 from crosskd_lab.errors import LabError
 from crosskd_lab.paper import paper_table
-from crosskd_lab.report.results import curves, recorded, yours
+from crosskd_lab.report.results import curves
 
 
-def write_run(folder, types, seed, ap=None, rows=()):
+def write_run(folder, types, seed, rows=()):
     start_record(
         folder,
         command=["crosskd-lab", "race"],
@@ -26,8 +26,6 @@ def write_run(folder, types, seed, ap=None, rows=()):
     )
     for row in rows:
         append_metrics(folder, row)
-    if ap is not None:
-        finish_record(folder, "done", {"AP": ap})
 
 
 def test_a_paper_table_has_its_source_and_numbers():
@@ -51,19 +49,7 @@ def test_an_installation_without_the_papers_numbers(monkeypatch, tmp_path):
         paper_table(1)
 
 
-def test_recorded_and_own_runs_say_which_they_are(tmp_path):
-    write_run(tmp_path / "a", ["PredictionMimicking"], 0, ap=20.0)
-    write_run(tmp_path / "b", [], 1)
-    assert recorded(tmp_path)["source"].tolist() == ["recorded", "recorded"]
-    frame = yours(tmp_path)
-    assert frame["source"].tolist() == ["yours", "yours"]
-    assert frame["method"].tolist() == ["KD", "none"]
-    assert frame["AP"].isna().tolist() == [False, True]
-
-
-def test_before_the_first_run_the_frames_are_empty(tmp_path):
-    assert yours(tmp_path / "runs").empty
-    assert {"source", "method", "seed", "AP"} <= set(yours(tmp_path / "runs"))
+def test_before_the_first_run_there_are_no_curves(tmp_path):
     assert curves(tmp_path / "runs").empty
     assert {"method", "seed", "step"} <= set(curves(tmp_path / "runs"))
 

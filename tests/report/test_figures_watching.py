@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from crosskd_lab.report.evidence_figures import watch_figure
+from crosskd_lab.report.figures import watch_figure
 
 
 def test_losses_and_ap_over_steps():

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.report.parts import compare_parts, tell_parts
+from crosskd_lab.report.page import compare_parts, tell_parts
 
 
 def race(seeds):

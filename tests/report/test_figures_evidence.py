@@ -9,8 +9,7 @@ import pytest
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.report.claims import FAILED, HELD, OPEN
-from crosskd_lab.report.evidence_figures import differences_figure, time_figure
-from crosskd_lab.report.figures import DPI, WIDTH, render
+from crosskd_lab.report.figures import DPI, WIDTH, differences_figure, render, time_figure
 
 COMPARED = pd.DataFrame(
     [

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.report.evidence_figures import prediction_figure
+from crosskd_lab.report.figures import prediction_figure
 
 POINTS = pd.DataFrame(
     [("gfl from atss", 0.4, 3, 1.5, 0.5), ("gfl from gfl", 0.2, 1, -1.0, float("nan"))],

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.report.evidence_figures import scaling_figure
+from crosskd_lab.report.figures import scaling_figure
 
 PLAN = pd.DataFrame(
     [(1, 1, 80.0, 1.0), (8, 1, 12.0, 0.8), (16, 2, 10.0, 0.5)],

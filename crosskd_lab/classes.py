@@ -1,7 +1,7 @@
 """Class names: where a config or a checkpoint has them, and how two lists of them match.
 
 Everything goes by name: a detector's channels are in the order of its own classes, and ids or the
-order of a file's categories mean nothing.
+order of a file's categories mean nothing. Names that read alike are one name.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from mmengine.config import Config
 
 from .configs import RANDOM, innermost, read_config, scorers
 from .errors import LabError
+from .files import one_spelling
 from .stack.checkpoints import load_from_local
 
 
@@ -29,7 +30,7 @@ def class_names(cfg: Config) -> list[str] | None:
     train, *others = [innermost(loader.get("dataset", {})) for loader in loaders]
     places = [cfg.get("data"), train.get("metainfo"), cfg.get("metainfo")]
     places += [other.get("metainfo") for other in others]
-    if named := next(filter(None, map(_noted, places)), None):
+    if named := next(filter(None, map(noted_classes, places)), None):
         return named
     if "type" not in train or not cfg.get("model"):
         return None
@@ -50,7 +51,7 @@ def trained_classes(cfg: Config, checkpoint: str | Path) -> list[str] | None:
     held = load_from_local(path, "cpu")
     meta = held.get("meta")
     dataset = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
-    noted = next(filter(None, map(_noted, (dataset, meta))), None)
+    noted = next(filter(None, map(noted_classes, (dataset, meta))), None)
     beside = [folder / "config.py" for folder in (path.with_suffix(""), path.parent)]
     return noted or class_names(next((read_config(file) for file in beside if file.is_file()), cfg))
 
@@ -81,7 +82,8 @@ def category_ids(
     ``document`` is the content of ``file``. LabError where it has objects of other classes, which
     would count for nothing in training and as missed in evaluation.
     """
-    ids = {category["name"]: category["id"] for category in document["categories"]}
+    classes = [one_spelling(name) for name in classes]
+    ids = {one_spelling(each["name"]): each["id"] for each in document["categories"]}
     boxes = Counter(box["category_id"] for box in document["annotations"] if not box.get("iscrowd"))
     foreign = [name for name, key in ids.items() if boxes[key] and name not in classes]
     if foreign:
@@ -93,14 +95,14 @@ def category_ids(
     return [ids.get(name) for name in classes]
 
 
-def _noted(meta: Any) -> list[str] | None:
+def noted_classes(meta: Any) -> list[str] | None:
     """The class names in what mmdet 2, mmdet 3 or a safetensors file call their meta data."""
     if not isinstance(meta, Mapping):
         return None
     found = meta.get("classes") or meta.get("CLASSES")
     if isinstance(found, str):  # one class alone, or a list without its brackets
-        return [name.strip() for name in found.split(",")]
-    return [str(name) for name in found] if isinstance(found, (list, tuple)) else None
+        found = found.split(",")
+    return [one_spelling(str(n)) for n in found] if isinstance(found, (list, tuple)) else None
 
 
 def _of_kind(kind: str, count: int | None) -> list[str] | None:

@@ -10,6 +10,7 @@ import shlex
 import socket
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -118,6 +119,11 @@ def _whole(digits: str) -> int:
     if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
         raise ValueError(f"{digits[:9]}... has more than 64 bits")
     return int(digits)
+
+
+def one_spelling(name: str) -> str:
+    """A name as it reads: letters as one sign each (NFC), single spaces, none at its ends."""
+    return " ".join(unicodedata.normalize("NFC", name).split())
 
 
 def read_json(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from crosskd_lab.classes import class_names, match_classes, trained_classes
+from crosskd_lab.classes import category_ids, class_names, match_classes, trained_classes
 from crosskd_lab.configs import read_config
 from crosskd_lab.errors import LabError
 from crosskd_lab.stack.checkpoints import save_weights
@@ -52,6 +52,7 @@ def test_a_teachers_file_knows_more_than_the_config_that_builds_it(tmp_path):
         {"CLASSES": ("a", "b")},
         {"classes": ["a", "b"], "CLASSES": None},
         {"classes": "a, b"},
+        {"classes": ["a ", "\u00a0b"]},
     ],
 )
 @pytest.mark.parametrize("suffix", ["", ".pt", ".PTH", ".ckpt"])
@@ -73,6 +74,13 @@ def test_a_shipped_teacher_knows_the_scenes():
 
     shipped = next(TEACHERS.glob("*.safetensors"))
     assert trained_classes(OURS, shipped)[:2] == ["disc", "ring"]
+
+
+def test_names_that_read_alike_are_one():
+    """As from another machine, whose editor took the letter and its accent for two signs."""
+    categories = [{"id": 7, "name": "e\u0301 a "}, {"id": 9, "name": "b"}]
+    document = {"categories": categories, "annotations": [{"category_id": 7}]}
+    assert category_ids(["b", "\xe9  a", "c"], document, "f.json") == [9, 7, None]
 
 
 def test_matching_is_by_name():

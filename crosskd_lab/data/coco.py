@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ..errors import LabError
-from ..files import read_json, write_whole
+from ..files import one_spelling, read_json, write_whole
 
 Document = dict[str, Any]  # a parsed annotation file
 Record = dict[str, Any]  # one entry of its lists
@@ -73,7 +73,8 @@ def read_document(annotations: str | Path) -> Document:
 
     Returns:
         The document with lists "images" and "annotations" of unchecked entries, and a list
-        "categories" that is not empty and has distinct "id" (`is_id`) and "name" (`is_name`).
+        "categories" that is not empty and has distinct "id" (`is_id`) and "name" (`is_name`, put
+        into `one_spelling`).
     """
     path = Path(annotations)
     document = read_json(path, "give a COCO annotation file", int)
@@ -122,7 +123,8 @@ def is_text(value: object) -> bool:
 
 def is_name(value: object) -> bool:
     """Whether a JSON value is a text that can be written and drawn in one line."""
-    return is_text(value) and not any(unicodedata.category(c) in ("Cc", "Cs") for c in str(value))
+    odd = (unicodedata.category(c) in ("Cc", "Cs") for c in str(value))
+    return isinstance(value, str) and bool(one_spelling(value)) and not any(odd)
 
 
 def shown(text: str) -> str:
@@ -153,6 +155,8 @@ def _check_categories(path: Path, categories: list[Any]) -> None:
             value = category.get(key) if isinstance(category, dict) else None
             if not fits(value):
                 raise LabError(f'{path}: categories[{position}] has no proper "{key}"; give one')
+            if key == "name":
+                category["name"] = value = one_spelling(str(value))
             if value in seen:
                 raise LabError(f"{path}: two categories have the {key} {value!r}; rename one")
             seen.add(value)

@@ -16,7 +16,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from ..classes import class_names, match_classes, trained_classes
+from ..classes import class_names, match_classes, noted_classes, trained_classes
 from ..configs import (
     RANDOM,
     detector_of,
@@ -201,7 +201,7 @@ def _add_teacher(cfg: Config) -> None:
     checkpoint = (
         str(need_checkpoint(checkpoint)) if _is_run(checkpoint) else teacher_file(checkpoint)
     )
-    ours, theirs = class_names(cfg), teacher.get("classes") or trained_classes(built, checkpoint)
+    ours, theirs = class_names(cfg), noted_classes(teacher) or trained_classes(built, checkpoint)
     if ours and theirs:
         match_classes(ours, theirs)  # before weights of other shapes are met
     if ours:

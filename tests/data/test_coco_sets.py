@@ -88,6 +88,11 @@ def test_classes_come_in_order_of_category_id(tiny):
             {"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]},
             "two categories have the name 'a'",
         ),
+        (
+            {"categories": [{"id": 1, "name": "\xe9 a"}, {"id": 2, "name": "e\u0301  a "}]},
+            "two categories have the name '\xe9 a'",
+        ),
+        ({"categories": [{"id": 1, "name": " "}]}, r'categories\[0\] has no proper "name"'),
     ],
 )
 def test_a_file_wrong_as_a_whole_is_named(tiny, text: str | bytes | dict, words: str):

@@ -1,4 +1,4 @@
-"""Judges of what the learner wrote. Each takes the learner's function and answers in one line."""
+"""Judges of what the learner wrote: each takes the learner's function and answers in one line."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ from torch import Tensor, nn
 
 from ..methods.regions import scale_masks
 from ..report.page import final_rows
-from .judge import Wrong, verdict
+from .judge import Wrong, expect, verdict
 
 
 @verdict
 def check_align(align: Callable[[Tensor, Tensor], Tensor]) -> str:
-    """Whether ``align(student, teacher)`` gives each channel the teacher's mean and deviation.
-
-    Args:
-        align: Takes two maps ``(N, C, H, W)`` and returns one.
-    """
+    """Whether ``align(student, teacher)``, maps ``(N, C, H, W)`` both, gives each channel of the
+    student the mean and deviation of the teacher's."""
     chance = torch.Generator().manual_seed(0)
     student = torch.randn(2, 3, 4, 5, generator=chance) * 2 + 1
     teacher = torch.randn(2, 3, 4, 5, generator=chance) * torch.tensor([1.0, 3, 5])[:, None, None]
@@ -30,10 +27,12 @@ def check_align(align: Callable[[Tensor, Tensor], Tensor]) -> str:
     aligned = align(student, teacher)
     _check_map(aligned, student, before)
     for name, measure in (("mean", Tensor.mean), ("standard deviation", Tensor.std)):
-        ours, theirs = (measure(f, dim=(0, 2, 3)) for f in (aligned, teacher))
-        if not torch.allclose(ours, theirs, atol=1e-3):
+        ours, theirs = (measure(f.double(), dim=(0, 2, 3)) for f in (aligned, teacher))
+        apart = (ours - theirs).abs().nan_to_num(torch.inf)
+        if apart.max() > 1e-3:
+            k = int(apart.argmax())
             raise Wrong(
-                f"the {name} of channel 0 is {ours[0]:.3f} and the teacher's is {theirs[0]:.3f}; "
+                f"the {name} of channel {k} is {ours[k]:.3f} and the teacher's is {theirs[k]:.3f}; "
                 "take each channel's over batch, height and width"
             )
     _check_affine(aligned, before)
@@ -51,7 +50,7 @@ def _check_map(aligned: Any, student: Tensor, before: Tensor) -> None:
 
 
 def _check_affine(aligned: Tensor, student: Tensor) -> None:
-    flat = [f.detach().transpose(0, 1).flatten(1) for f in (aligned, student)]
+    flat = [f.detach().double().transpose(0, 1).flatten(1) for f in (aligned, student)]
     for channel in range(len(flat[0])):
         r = torch.corrcoef(torch.stack([f[channel] for f in flat]))[0, 1]
         if r < 0.999:
@@ -68,83 +67,89 @@ RACE["AP"] = [4.0, 10, 6, 14, 20, 17, 21, 19, 60, 60]
 def check_gain(gain: Callable[[pd.DataFrame, str], Any]) -> str:
     """Whether ``gain(curves, method)`` is the mean over seeds of AP(method) - AP(none) at the end.
 
-    Args:
-        gain: Takes a frame with columns method, seed, step, AP (points), and a method's name.
+    ``curves`` has the columns method, seed, step and AP (points).
     """
-    hints = {
-        8.0: "that takes the best step or the mean of steps; take the last step alone",
-        20.0: "seed 2 has no partner among 'none'; compare only seeds that both methods have",
-        -6.0: "take the student without a teacher away from the method's, not the other way",
-        12.0: "that is the sum over seeds: take their mean",
-    }
+    hints = [
+        ([8], "that takes the best step or the mean of steps; take the last step alone"),
+        ([20], "seed 2 has no partner among 'none'; compare only seeds that both methods have"),
+        ([-6], "take the student without a teacher away from the method's, not the other way"),
+        ([12], "that is the sum over seeds: take their mean"),
+    ]
     longer = RACE.assign(step=2 * RACE["step"])
-    for curves, method, wanted, words in (
+    for curves, method, wanted, case in (
         (RACE, "CrossKD", 6.0, "the made-up race"),
         (longer, "CrossKD", 6.0, "the same race twice as long"),
         (RACE, "none", 0.0, "the student without a teacher, against itself,"),
     ):
-        found = gain(curves.copy(), method)
-        try:
-            got = float(found)
-        except (TypeError, ValueError):
-            raise Wrong(f"return one number, not {type(found).__name__}") from None
-        if not abs(got - wanted) <= 1e-3:
-            hint = hints.get(round(got, 3), "take the last step, subtract seed by seed, average")
-            raise Wrong(f"for {words} it gives {got:g} points, not {wanted:g}; {hint}")
+        usual = "take the last step, subtract seed by seed, average"
+        expect(gain, (curves, method), [wanted], case, hints, usual)
     return "7 points under seed 0 and 5 under seed 1 make 6 on average"
 
 
 @verdict
-def check_gini(gini: Callable[[Tensor], Any]) -> str:
-    """Whether ``gini(energy)`` is the Gini coefficient of non-negative values ``(n,)``.
+def check_ratio(ratio: Callable[[Tensor, Tensor, float], Any]) -> str:
+    """Whether ``ratio(target, teacher, threshold)`` of two scores ``(R, K)`` is the conflict ratio
+    of section 3.1."""
+    target = torch.zeros(6, 3)
+    target[0, 0], target[1, 1] = 1.0, 0.75
+    teacher = torch.tensor(
+        [[0.2, 0.7, 0.6], [0, 0.75, 0], [0, 0, 0.6], [0.2, 0.2, 0.3], [0.5, 0, 0], [0.2, 0.2, 0.2]]
+    )
+    known = [
+        (
+            [0.5],
+            "background can be in conflict, too: count every location where the two differ, "
+            "whichever of them is higher",
+        ),
+        ([1 / 3], "the paper divides by positive locations only, not by all of them"),
+        ([2], "a location counts once, however many classes differ: take the maximum over classes"),
+        ([1.5], "one location differs by just the threshold: a conflict is what lies above it"),
+        ([0], "no location is counted: compare |target - teacher| with the threshold"),
+    ]
+    fixed = [([1], "use the threshold that is given, not 0.5")]
+    for threshold, wanted, hints in ((0.5, 1.0, known), (0.25, 2.0, fixed)):
+        case = f"a threshold of {threshold:g} for six made-up locations"
+        expect(ratio, (target, teacher, threshold), [wanted], case, hints)
+    return "two locations in conflict over two positives make 1"
 
-    Args:
-        gini: Takes a tensor in any order; a number, or a tensor or array of one, is an answer.
-    """
+
+@verdict
+def check_gini(gini: Callable[[Tensor], Any]) -> str:
+    """Whether ``gini(energy)`` is the Gini coefficient of values ``(n,)``, none below zero."""
     chance = torch.rand(50, generator=torch.Generator().manual_seed(0)) ** 3
     trials = {
-        "four equal values": torch.ones(4),
-        "one value of four that holds everything": torch.tensor([0.0, 0, 5, 0]),
-        "1, 3, 2, 4": torch.tensor([1.0, 3, 2, 4]),
-        "ten times 1, 3, 2, 4": torch.tensor([10.0, 30, 20, 40]),
-        "fifty values": chance,
+        "of four equal values it": torch.ones(4),
+        "of one value of four that holds everything it": torch.tensor([0.0, 0, 5, 0]),
+        "of 1, 3, 2, 4 it": torch.tensor([1.0, 3, 2, 4]),
+        "of ten times 1, 3, 2, 4 it": torch.tensor([10.0, 30, 20, 40]),
+        "of fifty values it": chance,
     }
-    for words, energy in trials.items():
+    for case, energy in trials.items():
         apart = (energy[:, None] - energy).abs().mean().item()
         wanted, n = apart / (2 * energy.mean().item()), len(energy)
-        got = torch.as_tensor(gini(energy.clone())).detach().double()
-        if got.numel() != 1:
-            raise Wrong(f"return one number, not {got.numel()}")
-        if abs(got.item() - wanted) <= 1e-3:  # also of an answer in half precision
-            continue
-        ranked = energy.sort().values
         unsorted = ((2 * torch.arange(1, n + 1) - n - 1) * energy).sum() / (n * energy.sum())
-        known = {
-            "that is twice as much: divide by twice the mean": 2 * wanted,
-            "divide by the mean: ten times the energy is not more focused": apart / 2,
-            "count the pairs of a value with itself as well: n * n pairs": wanted * n / (n - 1),
-            "the k-th value is the k-th smallest: sort first": unsorted.item(),
-            "take the largest rank for the largest value, not for the smallest": -wanted,
-            "ranks begin at 1, not at 0": wanted - 2 / n,
-        }
-        hints = [hint for hint, value in known.items() if abs(got.item() - value) <= 1e-3]
-        hint = hints[0] if hints else f"from the smallest to the largest: {ranked[:4].tolist()} ..."
-        raise Wrong(f"for {words} it gives {got.item():.3g}, not {wanted:.3g}; {hint}")
+        known = [
+            ([2 * wanted], "that is twice as much: divide by twice the mean"),
+            ([apart / 2], "divide by the mean: ten times the energy is not more focused"),
+            ([wanted * n / (n - 1)], "count the pairs of a value with itself as well: n * n pairs"),
+            ([unsorted.item()], "the k-th value is the k-th smallest: sort first"),
+            ([-wanted], "take the largest rank for the largest value, not for the smallest"),
+            ([wanted - 2 / n], "ranks begin at 1, not at 0"),
+        ]
+        usual = f"from the smallest to the largest: {energy.sort().values[:4].tolist()} ..."
+        expect(gini, (energy,), [wanted], case, known, usual)
     return "0 for equal shares, (n - 1) / n where one location holds everything"
 
 
 @verdict
 def check_translation(pick: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> str:
-    """Whether ``pick(scores, boxes)`` gives each location its best-scored anchor.
-
-    Args:
-        pick: Takes scores ``(L, A, K)`` and boxes ``(L, A, 4)``; returns scores ``(L, K)`` and
-            boxes ``(L, 4)``.
-    """
+    """Whether ``pick(scores, boxes)``, ``(L, A, K)`` and ``(L, A, 4)``, gives each location its
+    best-scored anchor: scores ``(L, K)`` and boxes ``(L, 4)``."""
     scores = torch.tensor([[[0.3, 0.2], [0.1, 0.6]], [[0.5, 0.4], [0.46, 0.46]]])
     boxes = torch.arange(16.0).view(2, 2, 4)
     got = pick(scores.clone(), boxes.clone())
-    if not isinstance(got, tuple) or [tuple(g.shape) for g in got] != [(2, 2), (2, 4)]:
+    shapes = [getattr(part, "shape", None) for part in got] if isinstance(got, tuple | list) else []
+    if shapes != [(2, 2), (2, 4)]:
         raise Wrong("return two tensors, scores (L, K) and boxes (L, 4)")
     if torch.allclose(got[0], scores.amax(1)):
         raise Wrong("each class took its own best anchor; one anchor must speak for a location")
@@ -157,11 +162,8 @@ def check_translation(pick: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -
 
 @verdict
 def check_distance(distance: Callable[[Tensor, Tensor], Tensor]) -> str:
-    """Whether ``distance(z, y)`` of logits and the teacher's scores can be D_pred of eq. (2).
-
-    Args:
-        distance: Takes two tensors ``(N, P, K)``, y in [0, 1], and returns ``(N, P)``.
-    """
+    """Whether ``distance(z, y)``, logits and the teacher's scores ``(N, P, K)`` to ``(N, P)``, can
+    be D_pred of eq. (2)."""
     chance = torch.Generator().manual_seed(0)
     z = torch.randn(2, 5, 3, generator=chance, requires_grad=True)
     y = torch.rand(2, 5, 3, generator=chance)
@@ -186,11 +188,8 @@ def check_distance(distance: Callable[[Tensor, Tensor], Tensor]) -> str:
 
 @verdict
 def check_verdict(judge: Callable[[Sequence[float]], str]) -> str:
-    """Whether ``judge(differences)`` says "held", "did not hold" or "not decided" at 95 %.
-
-    Args:
-        judge: Takes the differences of a method and its baseline, one a seed.
-    """
+    """Whether ``judge(differences)``, one a seed, says "held", "did not hold" or "not decided" at
+    95 %."""
     cases = {
         (3.0, 4.0, 5.0): ("held", "the interval is 4 ± 2.5"),
         (-3.0, -4.0, -5.0): ("did not hold", "the interval is -4 ± 2.5"),
@@ -211,11 +210,8 @@ def check_verdict(judge: Callable[[Sequence[float]], str]) -> str:
 
 @verdict
 def check_layers(learners: Callable[[int, int], Any]) -> str:
-    """Whether ``learners(i, n)`` names the student's hidden convs that CrossKD at i teaches.
-
-    Args:
-        learners: Takes the layer and the number n of hidden convs, counted from 1.
-    """
+    """Whether ``learners(i, n)`` names which of the student's n hidden convs, counted from 1,
+    CrossKD at i teaches."""
     for n in (4, 2):
         for i in range(n + 1):
             got, right = sorted(int(k) for k in learners(i, n)), list(range(1, i + 1))
@@ -229,11 +225,8 @@ def check_layers(learners: Callable[[int, int], Any]) -> str:
 
 @verdict
 def check_keep(keep: Callable[[nn.Module, nn.Module, Tensor], tuple[Tensor, Tensor]]) -> str:
-    """Whether ``keep(conv, activation, x)`` returns the true pre-activation and the output.
-
-    Args:
-        keep: Gets a conv, an in-place activation and a map; returns (before, after).
-    """
+    """Whether ``keep(conv, activation, x)``, of an in-place activation and a map, returns the true
+    pre-activation and the output."""
     chance = torch.Generator().manual_seed(0)
     conv, x = nn.Conv2d(2, 4, 3, padding=1), torch.randn(1, 2, 5, 5, generator=chance)
     nn.init.normal_(conv.weight, generator=chance)
@@ -253,11 +246,10 @@ def check_keep(keep: Callable[[nn.Module, nn.Module, Tensor], tuple[Tensor, Tens
 
 @verdict
 def check_agreement(agreement: Callable[[dict[str, float], dict[str, float]], Any]) -> str:
-    """Whether ``agreement(paper, here)`` is the share of pairs of rows in the same order.
+    """Whether ``agreement(paper, here)``, AP by row both, is the share of pairs of rows in order.
 
-    Args:
-        agreement: Takes AP by row twice; rows that only one of them has, and pairs that the paper
-            has level, do not count; a pair that is level here is not in the same order.
+    Rows that only one of them has, and pairs that the paper has level, do not count; a pair that is
+    level here is not in the same order.
     """
     cases = [
         ("abc", (1, 2, 3), "abc", (10, 30, 20), 2 / 3, "two of the three pairs are in order"),
@@ -268,19 +260,14 @@ def check_agreement(agreement: Callable[[dict[str, float], dict[str, float]], An
     ]
     for rows, aps, own_rows, own, right, hint in cases:
         paper, here = dict(zip(rows, aps, strict=True)), dict(zip(own_rows, own, strict=True))
-        got = float(agreement(dict(paper), dict(here)))
-        if not abs(got - right) <= 1e-6:
-            raise Wrong(f"for {paper} and {here} it gives {got:.2f}; {hint}")
+        expect(agreement, (paper, here), [right], f"for {paper} and {here} it", usual=hint)
     return "an order can be compared where values cannot"
 
 
 @verdict
 def check_region(region: Callable[[Tensor, int, int], Any]) -> str:
-    """Whether ``region(boxes, height, width)`` is FGD's foreground mask ``(H, W)``.
-
-    Args:
-        region: Takes boxes ``(G, 4)`` whose corners are whole cells, both ends included.
-    """
+    """Whether ``region(boxes, height, width)`` is FGD's foreground mask ``(H, W)``, of boxes
+    ``(G, 4)`` whose corners are whole cells, both ends included."""
     small, large = [2, 2, 3, 3], [0, 0, 5, 5]
     trials = {
         "one box of 2 by 3 cells": [[1, 1, 2, 3]],
@@ -307,31 +294,17 @@ def check_region(region: Callable[[Tensor, int, int], Any]) -> str:
 
 @verdict
 def check_best(best: Callable[[Tensor, Tensor, Tensor], Any]) -> str:
-    """Whether ``best(deltas, teacher_deltas, logits)`` is the RoI head's box distance.
-
-    Args:
-        best: Takes deltas ``(R, K, 4)`` of both and the teacher's logits ``(R, K + 1)``, background
-            last; gives ``(R,)``.
-    """
+    """Whether ``best(deltas, teacher_deltas, logits)`` is the RoI head's box distance ``(R,)``: of
+    deltas ``(R, K, 4)`` of both, and the teacher's logits ``(R, K + 1)``, background last."""
     ours = torch.zeros(2, 2, 4)
     theirs = torch.tensor([[[1.0] * 4, [1.0, -3, 2, -2]], [[4.0] * 4, [0.0] * 4]])
-    cases = {
-        "the class that the teacher is surest of": (
-            torch.tensor([[0.0, 1, -1], [2, 1, 0]]),
-            [2, 4],
-        ),
-        "a RoI that the teacher takes for background": (
-            torch.tensor([[3.0, 1, 9], [1, 2, 9]]),
-            [1, 0],
-        ),
-    }
-    for words, (logits, wanted) in cases.items():
-        got = torch.as_tensor(best(ours.clone(), theirs.clone(), logits)).flatten().tolist()
-        if got != wanted:
-            raise Wrong(
-                f"for {words} it gives {got}, not {wanted}: mean |difference| of the four "
-                "deltas of the best class among the first K"
-            )
+    usual = "mean |difference| of the four deltas of the best class among the first K"
+    for case, logits, wanted in (
+        ("the class that the teacher is surest of", [[0.0, 1, -1], [2, 1, 0]], [2, 4]),
+        ("a RoI that the teacher takes for background", [[3.0, 1, 9], [1, 2, 9]], [1, 0]),
+    ):
+        given = ours, theirs, torch.tensor(logits)
+        expect(best, given, wanted, f"for {case} it", usual=usual)
     return "one class's four deltas a RoI, chosen by the teacher, background never"
 
 
@@ -339,9 +312,7 @@ def check_best(best: Callable[[Tensor, Tensor, Tensor], Any]) -> str:
 def check_resume(goes_on_from: Callable[[int, int, int], Any]) -> str:
     """Whether ``goes_on_from(killed, every, broken)`` is the step of the last whole checkpoint.
 
-    Args:
-        goes_on_from: Takes the step at which a run was killed, the steps between checkpoints, and
-            how many of the newest checkpoints a broken disk has cut short.
+    Killed at that step, saved every so many, the newest ``broken`` checkpoints cut short.
     """
     for given, right in {
         (250, 100, 0): 200,
@@ -351,85 +322,61 @@ def check_resume(goes_on_from: Callable[[int, int, int], Any]) -> str:
         (250, 100, 2): 0,
         (90, 100, 1): 0,
     }.items():
-        found = goes_on_from(*given)
-        try:
-            got = float(found)
-        except (TypeError, ValueError):
-            raise Wrong(f"return a step, a number, not {type(found).__name__}") from None
-        if got != right:
-            hint = "never below 0, which is the start" if got < 0 else "count whole checkpoints"
-            said = f"killed at {given[0]}, saved every {given[1]}, {given[2]} broken"
-            raise Wrong(f"{said}: the run goes on from {right}, not {got:g}; {hint}")
+        case = f"killed at {given[0]}, saved every {given[1]}, {given[2]} broken: it"
+        never = [([-given[1]], "never below 0, which is the start")]
+        expect(goes_on_from, given, [right], case, never, "count whole checkpoints")
     return "from the last checkpoint that is whole, and from the start where there is none"
 
 
 @verdict
 def check_boxes(to_coco: Callable[..., Sequence[float]]) -> str:
-    """Whether ``to_coco(x, y, w, h, width, height)`` turns a relative box into COCO's.
-
-    Args:
-        to_coco: Takes centre and size as shares of the image, 0 to 1, and the image's size in
-            pixels; returns left, top, width, height in pixels.
-    """
-    hints = {
-        (100, 50, 40, 40): "(100, 50) is the centre; COCO begins at the left upper corner",
-        (80, 30, 120, 70): "these are two corners; COCO's last two numbers are width and height",
-        (0.4, 0.3, 0.2, 0.4): "these are shares of the image; COCO counts pixels",
-    }
+    """Whether ``to_coco(x, y, w, h, width, height)`` turns a relative box, its centre and size as
+    shares of the image, into COCO's left, top, width, height in pixels."""
+    hints = [
+        ((100, 50, 40, 40), "(100, 50) is the centre; COCO begins at the left upper corner"),
+        ((80, 30, 120, 70), "these are two corners; COCO's last two numbers are width and height"),
+        ((0.4, 0.3, 0.2, 0.4), "these are shares of the image; COCO counts pixels"),
+    ]
     for given, right in {
         (0.5, 0.5, 0.2, 0.4, 200, 100): (80, 30, 40, 40),
         (0.1, 0.75, 0.2, 0.5, 640, 480): (0, 240, 128, 240),
         (0.3, 0.4, 0.15, 0.25, 333, 77): (74.925, 21.175, 49.95, 19.25),
     }.items():
-        found = to_coco(*given)
-        try:
-            got = torch.tensor([float(value) for value in found])
-        except TypeError:
-            raise Wrong(f"return four numbers, not {type(found).__name__}") from None
-        if len(got) != 4:
-            raise Wrong(f"return four numbers, not {len(got)}")
-        for wrong, hint in hints.items():
-            if torch.allclose(got, torch.tensor(wrong, dtype=got.dtype)):
-                raise Wrong(hint)
-        if not torch.allclose(got, torch.tensor(right, dtype=got.dtype), atol=1e-3):
-            said = [round(value, 3) for value in got.tolist()]
-            raise Wrong(f"{given} gives {said}, not {list(right)}")
+        expect(to_coco, given, right, f"{given}", hints, "left, top, width and height in pixels")
     return "left, top, width and height, in pixels"
 
 
 @verdict
 def check_split(split: Callable[[Tensor, Tensor, Tensor], Any]) -> str:
-    """Whether ``split(scores, truth, positive)`` gives both parts of L1(p^s, p^gt), per positive.
-
-    Args:
-        split: Takes ``(P, K)``, ``(P, K)`` and boolean ``(P,)``; returns two numbers.
-    """
+    """Whether ``split(scores, truth, positive)``, ``(P, K)`` twice and boolean ``(P,)``, gives both
+    parts of L1(p^s, p^gt), per positive."""
     scores = torch.tensor([[0.5, 0.2], [0.1, 0.3], [0.0, 0.4], [0.6, 0.0]])
     truth = torch.tensor([[0.9, 0.0], [0.0, 0.0], [0.0, 0.0], [0.7, 0.0]])
     positive = torch.tensor([True, False, False, True])
-    hints = {0.7: "divide by the number of positives, 2", 0.25: "add up all classes, not one"}
-    hints[0.8] = "the background, too, is divided by the number of positives"
-    places = ("at positives", "on background")
-    for given, wanted, usual in (
-        ((scores, truth, positive), (0.35, 0.4), "add up |p^s - p^gt| over the classes there"),
-        ((scores, truth * 0, positive & False), (0.0, 2.1), "without any positive, divide by 1"),
-    ):
-        got = torch.as_tensor(split(*(tensor.clone() for tensor in given))).detach()
-        if got.shape != (2,):
-            raise Wrong("return two numbers: the part at positives, and the part on background")
-        for place, value, right in zip(places, got.tolist(), wanted, strict=True):
-            if not abs(value - right) <= 1e-3:
-                hint = hints.get(round(value, 3), usual)
-                raise Wrong(f"{place} it gives {value:.3g}, not {right:.3g}; {hint}")
+    hints = [
+        ((0.7, 0.8), "divide both by the number of positives, 2"),
+        ((0.35, 0.8), "the background, too, is divided by the number of positives"),
+        (
+            (0.35, 0.4 / 2),
+            "the background, too, is divided by the number of positives, not its own",
+        ),
+        ((0.25, 0.2), "add up all classes, not one"),
+        ((0.4, 0.35), "the part at positives comes first"),
+    ]
+    usual = "add up |p^s - p^gt| over classes and locations, at positives and elsewhere"
+    none = truth * 0, positive & False
+    expect(
+        split, (scores, truth, positive), (0.35, 0.4), "for two positives of four it", hints, usual
+    )
+    expect(split, (scores, *none), (0, 2.1), "without any positive it", (), "divide by 1 there")
     return "0.35 at positives and 0.4 on background make 0.75 in all"
 
 
 def judge_guess(guess: Mapping[str, Any], curves: pd.DataFrame) -> str:
     """How many pairs of methods a guess put in the order in which their students ended.
 
-    Args:
-        guess: Method to place, 1 for the lowest final AP; None where there is no guess yet.
-        curves: Columns method, seed, step, AP, as a race gives them.
+    ``guess``: method to place, 1 for the lowest final AP, None where there is none yet; ``curves``
+    has the columns method, seed, step and AP.
     """
     ends = final_rows(curves).groupby("method")["AP"].mean()
     missing = [method for method in ends.index if guess.get(method) is None]

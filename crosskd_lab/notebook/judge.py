@@ -7,9 +7,12 @@ with its exercises unsolved still runs to its end.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from functools import wraps
 from typing import Any
+
+import torch
 
 
 class Wrong(Exception):
@@ -29,7 +32,55 @@ def verdict(check: Callable[..., str]) -> Callable[..., str]:
             file = getattr(getattr(function, "__code__", None), "co_filename", None)
             frames = traceback.extract_tb(error.__traceback__)
             lines = [frame.lineno for frame in frames if frame.filename == file]
-            where = f" in line {lines[-1]} of its cell" if lines else ""
-            return f"Not yet: your function raised {type(error).__name__}{where}: {error}"
+            name, what = type(error).__name__, "your function, or what is done with its answer,"
+            if lines:
+                return (
+                    f"Not yet: your function raised {name} in line {lines[-1]} of its cell: {error}"
+                )
+            return f"Not yet: {what} raised {name}: {error}"
 
     return answer
+
+
+NUMBERS = {1: "one number", 2: "two numbers", 4: "four numbers"}
+
+
+def numbers(found: Any, count: int) -> list[float]:
+    """``count`` numbers in whatever form: of Python, numpy or torch, of any precision, a list."""
+    parts = found if isinstance(found, list | tuple) else [found]
+    try:
+        read = [torch.as_tensor(part).detach().cpu().double().flatten() for part in parts]
+    except (TypeError, ValueError, RuntimeError):
+        raise Wrong(f"return {NUMBERS[count]}, not {type(found).__name__}") from None
+    flat = [value for part in read for value in part.tolist()]
+    if len(flat) != count:
+        raise Wrong(f"return {NUMBERS[count]}, not {len(flat)}")
+    return flat
+
+
+def expect(
+    function: Callable[..., Any],
+    given: Sequence[Any],
+    wanted: Sequence[float],
+    case: str,
+    hints: Iterable[tuple[Sequence[float], str]] = (),
+    usual: str = "",
+) -> None:
+    """Call with copies of ``given``; raise the hint of the answer that came, unless as ``wanted``.
+
+    Args:
+        function: The learner's, which returns as many numbers as are wanted.
+        case: What was given, in words.
+        hints: Wrong answers that are known, and what each of them gives away.
+        usual: The hint for every other answer.
+    """
+    got = numbers(function(*deepcopy(list(given))), len(wanted))
+
+    def near(values: Sequence[float]) -> bool:  # also in half precision; never NaN
+        return all(abs(g - v) <= 1e-3 for g, v in zip(got, values, strict=True))
+
+    if near(wanted):
+        return
+    hint = next((hint for values, hint in hints if near(values)), usual)
+    said, right = (", ".join(f"{v:.5g}" for v in values) for values in (got, wanted))
+    raise Wrong(f"{case} gives {said}, not {right}" + (f"; {hint}" if hint else ""))

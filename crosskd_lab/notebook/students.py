@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
-from contextlib import redirect_stdout
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from IPython.utils.capture import capture_output
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -45,14 +49,8 @@ EFFORTS = {"smoke": Effort(4, 4), "cpu": Effort(60, 16), "gpu": Effort(600, 16)}
 
 @dataclass(frozen=True)
 class Student:
-    """A student beside its teacher, ready to be looked at.
-
-    Attributes:
-        name: "none" for one that learnt from annotations alone, or its method's config name.
-        pair: Student and teacher, both in evaluation mode.
-        config: The experiment that made it.
-        origin: Where its weights come from, in words.
-    """
+    """A student beside its teacher, both in evaluation mode; the experiment that made it, and where
+    its weights come from, in words. ``name`` is its method's, "none" without one."""
 
     name: str
     pair: Pair
@@ -62,13 +60,8 @@ class Student:
 
 @dataclass(frozen=True)
 class Held:
-    """A student beside its teacher, and the held-out images that its losses are taken on.
-
-    Attributes:
-        pair: Both in evaluation mode.
-        batches: ``inputs`` and ``data_samples``, eight images each.
-        origin: Where the student comes from, in words.
-    """
+    """A student beside its teacher, and the held-out images that its losses are taken on: batches
+    of ``inputs`` and ``data_samples``, eight images each."""
 
     pair: Pair
     batches: list[dict[str, Any]]
@@ -114,6 +107,33 @@ def lesson_scenes(scale: str) -> Path:
     if scale != "smoke":
         return race_scenes()
     return write_scenes(PROJECT / "data" / "cache" / "smoke_scenes", 160, 24, 16, processes=1)
+
+
+def real_set(name: str) -> Path | None:
+    """A folder of photographs in COCO format below the one that ``CROSSKD_REAL_DATA`` names; None,
+    and a line that says so, where there is none."""
+    root = os.environ.get("CROSSKD_REAL_DATA")
+    folder = Path(root) / name if root else None
+    if folder is None or not folder.is_dir():
+        where = "CROSSKD_REAL_DATA is not set" if folder is None else f"there is no {folder}"
+        print(f"{where}: no photographs here. Set it to a folder that holds {name} in COCO format.")
+        return None
+    return folder
+
+
+@contextmanager
+def calm() -> Iterator[None]:
+    """Without what the engine's packages say of each other, and bars that a page would keep."""
+    quietly = capture_output(stdout=False, stderr=False, display=True)
+    with warnings.catch_warnings(), quietly:
+        warnings.simplefilter("ignore")
+        yield
+
+
+def tell(method: str, seed: int, row: dict[str, Any]) -> None:
+    """Print the AP of a race's validation."""
+    if row["kind"] == "val":
+        print(f"{method}, seed {seed}, step {row['step']}: AP {row.get('AP', 0.0):.1f}", flush=True)
 
 
 def train_student(

@@ -37,6 +37,7 @@ def maps_figure(
     figure, axes = image_sheet(title, image, boxes, maps, top)
     for ax in axes[1:]:
         ax.title.set_fontsize(10.5)
+    figure.colorbar(axes[-1].images[0], ax=axes[-1], shrink=0.8)
     return figure
 
 

@@ -31,11 +31,3 @@ def batch(student: Any) -> dict[str, Any]:
     from crosskd_lab.notebook.students import held_out
 
     return held_out(student)
-
-
-@pytest.fixture(scope="session")
-def seen(student: Any, batch: dict[str, Any]) -> Any:
-    """What the pair makes of the batch."""
-    from crosskd_lab.notebook.seen import look
-
-    return look(student.pair, batch, student.config.data.classes)

@@ -21,6 +21,7 @@ from crosskd_lab.notebook.exercises import (
     check_gini,
     check_keep,
     check_layers,
+    check_ratio,
     check_region,
     check_resume,
     check_split,
@@ -51,7 +52,8 @@ def shuffled(student, teacher):
 @pytest.mark.parametrize(
     ("wrong", "hint"),
     [
-        (lambda s, t: s, "the mean of channel 0"),
+        (lambda s, t: s, "the mean of channel 1 is 1.311"),
+        (lambda s, t: align_statistics(s, t) + torch.eye(3)[2, :, None, None], "mean of channel 2"),
         (lambda s, t: s - s.mean((0, 2, 3), True) + t.mean((0, 2, 3), True), "standard deviation"),
         (over_everything, "take each channel's over batch"),
         (lambda s, t: t, "no gradient reaches"),
@@ -88,13 +90,13 @@ def test_the_paired_gain_at_the_last_step_is_right(form):
 @pytest.mark.parametrize(
     ("wrong", "hint"),
     [
-        (lambda c, m: 0.0, "it gives 0 points"),
+        (lambda c, m: 0.0, "race gives 0, not 6; take the last step"),
         (unpaired, "seed 2 has no partner"),
         (lambda c, m: -paired_at_the_end(c, m), "not the other way"),
         (lambda c, m: 2 * paired_at_the_end(c, m), "take their mean"),
-        (lambda c, m: float("nan"), "it gives nan points, not 6"),
-        (lambda c, m: paired_at_the_end(c, "CrossKD"), "against itself, it gives 6 points"),
-        (lambda c, m: paired_at_the_end(c[c["step"] <= 200], m), "twice as long it gives"),
+        (lambda c, m: float("nan"), "gives nan, not 6"),
+        (lambda c, m: paired_at_the_end(c, "CrossKD"), "against itself, gives 6, not 0"),
+        (lambda c, m: paired_at_the_end(c[c["step"] <= 200], m), "twice as long gives"),
         (lambda c, m: "six", "return one number, not str"),
         (lambda c, m: c["nothing"], "raised KeyError"),
     ],
@@ -133,6 +135,30 @@ def test_a_guess_that_leaves_one_out_is_told():
 def test_a_race_without_an_order_judges_nothing():
     flat = CURVES.assign(AP=0.01)
     assert "no order" in judge_guess({"none": 1, "KD": 2, "CrossKD": 3}, flat)
+
+
+def ratio(target, teacher, threshold):
+    apart = (target - teacher).abs().amax(-1) > threshold
+    return float(apart.sum() / (target.amax(-1) > 0).sum())
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"),
+    [
+        (ratio, "Right: "),
+        (lambda a, b, t: 0.0, "locations gives 0, not 1; no location is counted"),
+        (lambda a, b, t: ratio(a, b, t) * 2 / 4, "background"),
+        (lambda a, b, t: ((a - b).abs() > t).sum() / 2, "counts once"),
+        (lambda a, b, t: ((a - b).abs().sum(-1) > t).sum() / 2, "counts once"),
+        (lambda a, b, t: ratio(a, b, 0.5), "use the threshold"),
+        (lambda a, b, t: ((a - b).abs().amax(-1) >= t).sum() / 2, "lies above it"),
+        (lambda a, b, t: ((a - b).abs().amax(-1) > t).sum() / len(a), "not by all"),
+        (lambda a, b, t: torch.tensor(ratio(a, b, t)).half(), "Right: "),
+        (lambda a, b, t: None, "return one number, not NoneType"),
+    ],
+)
+def test_the_judge_of_the_ratio(ratio, said):
+    assert said in check_ratio(ratio)
 
 
 def best(scores, boxes):
@@ -194,7 +220,7 @@ def test_every_form_of_a_right_gini_is_right(right):
         (lambda e: (torch.tensor([-3, -1, 1, 3]) * e).sum() / (4 * e.sum()), "sort first"),
         (lambda e: 1 - e.min() / e.max(), "one value of four"),
         (lambda e: e, "return one number, not 4"),
-        (lambda e: None, "raised"),
+        (lambda e: None, "return one number, not NoneType"),
     ],
 )
 def test_a_wrong_gini_is_told_what_is_wrong(wrong, hint):
@@ -368,12 +394,12 @@ def of_the_best(deltas, teacher_deltas, logits):
         (of_the_best, "Right: "),
         (lambda *given: of_the_best(*given).half().requires_grad_(), "Right: "),
         (lambda *given: of_the_best(*given).numpy(), "Right: "),
-        (lambda s, t, z: of_the_best(s, t * 0 + t.abs().amax(-1, True), z), "not [2, 4]"),
-        (lambda s, t, z: (s - t).abs().mean(-1)[:, 0], "surest of it gives [1.0, 4.0], not [2, 4]"),
+        (lambda s, t, z: of_the_best(s, t * 0 + t.abs().amax(-1, True), z), "not 2, 4"),
+        (lambda s, t, z: (s - t).abs().mean(-1)[:, 0], "surest of it gives 1, 4, not 2, 4"),
         (lambda s, t, z: (s - t).abs().mean((1, 2)), "it gives"),
         (
             lambda s, t, z: (s - t).abs().mean(-1).gather(1, z.argmax(-1, True).clamp(max=1))[:, 0],
-            "takes for background it gives [2.0, 0.0], not [1, 0]",
+            "takes for background it gives 2, 0, not 1, 0",
         ),
         (lambda s, t, z: (s - t).abs().mean(-1).gather(1, z.argmax(-1, True))[:, 0], "raised"),
     ],
@@ -391,9 +417,9 @@ def whole_ones(killed, every, broken):
     [
         (whole_ones, "Right: "),
         (lambda *given: torch.tensor(whole_ones(*given)), "Right: "),
-        (lambda killed, every, broken: killed, "goes on from 200, not 250"),
+        (lambda killed, every, broken: killed, "0 broken: it gives 250, not 200"),
         (lambda killed, every, broken: (killed // every - broken) * every, "never below 0"),
-        (lambda *given: None, "return a step, a number, not NoneType"),
+        (lambda *given: None, "return one number, not NoneType"),
     ],
 )
 def test_the_judge_of_resuming(goes_on_from, said):
@@ -413,8 +439,8 @@ def relative(x, y, w, h, width, height):
         (lambda x, y, w, h, W, H: [x * W, y * H, w * W, h * H], "is the centre"),
         (lambda *given: [80, 30, 120, 70], "two corners"),
         (lambda x, y, w, h, W, H: [x - w / 2, y - h / 2, w, h], "counts pixels"),
-        (lambda *given: [80, 30, 40, 40], "not [0, 240, 128, 240]"),
-        (lambda *given: [round(v) for v in relative(*given)], "not [74.925, 21.175, 49.95, 19.25]"),
+        (lambda *given: [80, 30, 40, 40], "not 0, 240, 128, 240"),
+        (lambda *given: [round(v) for v in relative(*given)], "not 74.925, 21.175, 49.95, 19.25"),
         (lambda *given: None, "return four numbers, not NoneType"),
         (lambda *given: relative(*given)[:3], "return four numbers, not 3"),
     ],
@@ -442,4 +468,6 @@ def test_the_judge_of_the_split():
     assert "divided by the number of positives" in check_split(own_counts)
     assert "without any positive" in check_split(careless)
     assert "return two numbers" in check_split(lambda s, t, p: 0.0)
-    assert check_split(lambda s, t, p: (0.0, 0.0)).startswith("Not yet: at positives")
+    assert check_split(lambda s, t, p: (0.0, 0.0)).startswith(
+        "Not yet: for two positives of four it gives 0, 0, not 0.35, 0.4"
+    )

@@ -22,7 +22,11 @@ no_number = "no function"
     [
         (lambda x: 2 * x, "Right: twice the start"),
         (lambda x: x, "Not yet: double it"),
-        (no_number, "Not yet: your function raised TypeError: 'str' object is not callable"),
+        (
+            no_number,
+            "Not yet: your function, or what is done with its answer, raised TypeError: "
+            "'str' object is not callable",
+        ),
     ],
 )
 def test_one_line_for_right_wrong_and_broken(function, said):

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from crosskd_lab.engine.record import finish_record, start_record
 from crosskd_lab.errors import LabError
+from crosskd_lab.maps import pixels
 from crosskd_lab.methods.crosskd import CrossKD
-from crosskd_lab.notebook.students import Held, checkpoint_of, effort, held_out, train_student
+from crosskd_lab.notebook.students import (
+    Held,
+    calm,
+    checkpoint_of,
+    effort,
+    held_out,
+    real_set,
+    tell,
+    train_student,
+)
 
 
 def test_an_unknown_scale_lists_the_known_ones():
@@ -96,3 +110,29 @@ def test_a_race_that_still_runs_is_left_alone(student, tmp_path):
     finished_race(tmp_path, dict(student.pair.student.state_dict()), finished=False)
     trained = train_student("none", "smoke", teacher="random", race=tmp_path)
     assert trained.origin.endswith("just now")
+
+
+def test_the_images_are_those_on_disk(student, batch, tiny_scenes):
+    for k, image in enumerate(pixels(student.pair, batch["inputs"])):
+        on_disk = np.asarray(Image.open(tiny_scenes / "val" / f"{k:06d}.png").convert("RGB"))
+        assert np.array_equal(image, on_disk)
+
+
+def test_where_there_are_no_photographs_it_is_said(monkeypatch, capsys, tmp_path):
+    monkeypatch.delenv("CROSSKD_REAL_DATA", raising=False)
+    assert real_set("bccd") is None
+    assert "CROSSKD_REAL_DATA is not set: no photographs here" in capsys.readouterr().out
+    monkeypatch.setenv("CROSSKD_REAL_DATA", str(tmp_path))
+    assert real_set("bccd") is None
+    assert f"there is no {tmp_path / 'bccd'}" in capsys.readouterr().out
+    (tmp_path / "bccd").mkdir()
+    assert real_set("bccd") == tmp_path / "bccd"
+
+
+def test_every_validation_of_a_race_is_told_and_no_warning(capsys, recwarn):
+    with calm():
+        warnings.warn("an engine's own", stacklevel=1)
+        tell("crosskd", 0, {"kind": "train", "step": 1, "loss": 3.0})
+        tell("crosskd", 0, {"kind": "val", "step": 2, "AP": 12.34})
+    assert capsys.readouterr().out == "crosskd, seed 0, step 2: AP 12.3\n"
+    assert not recwarn.list

@@ -12,7 +12,6 @@ from PIL import Image
 
 from crosskd_lab.methods import METHODS
 from crosskd_lab.notebook.book import covers, draw_formulas, execute
-from crosskd_lab.notebook.conflicts import check_ratio
 from crosskd_lab.notebook.exercises import (
     check_agreement,
     check_align,
@@ -22,6 +21,7 @@ from crosskd_lab.notebook.exercises import (
     check_gini,
     check_keep,
     check_layers,
+    check_ratio,
     check_region,
     check_resume,
     check_split,
@@ -202,7 +202,7 @@ def one_feature(cells):
     assert "Not yet: " in printed(tagged(cells, "exercise"))
     slider = tagged(cells, "slider")
     assert controls(slider), "where widgets run, there is a slider"
-    assert picture(slider).size == (1280, 5 * 370 + 4 * 12), "where not, all five positions"
+    assert picture(slider).size == (1280, 5 * 336 + 4 * 12), "where not, all five positions"
     for tag in ("alignment", "distance", "gradient"):
         assert picture(tagged(cells, tag)).width == 1280
     (both,) = shown(tagged(cells, "yours"), "text/html")

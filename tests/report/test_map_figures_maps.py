@@ -49,9 +49,9 @@ def test_an_image_has_a_title_and_no_ticks(ax):
 def test_maps_in_a_row_share_one_scale():
     low, high = np.full((8, 8), 0.5), np.full((8, 8), 2.0)
     figure = maps_figure(np.zeros((8, 8, 3), np.uint8), [[1, 1, 4, 4]], {"a": low, "b": high}, "t")
-    image, left, right = figure.axes
+    image, left, right, bar = figure.axes
     assert [ax.get_title("left") for ax in (image, left, right)] == ["image and boxes", "a", "b"]
     assert left.images[0].get_clim() == right.images[0].get_clim() == (0, 2)
-    assert all(len(ax.patches) == 1 for ax in figure.axes)
+    assert all(len(ax.patches) == 1 for ax in (image, left, right)) and bar.get_ylim() == (0, 2)
     fixed = maps_figure(np.zeros((8, 8, 3), np.uint8), [], {"a": low}, "t", top=1.0)
     assert fixed.axes[1].images[0].get_clim() == (0, 1)

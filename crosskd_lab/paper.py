@@ -79,6 +79,12 @@ _SAID = [
         "distiller:Distiller.loss",
     ),
     (
+        "Sec. 3.1",
+        r"Target conflict: $d(r) = \max_c |p^{gt}_c(r) - p^t_c(r)|$, in conflict above 0.5, and "
+        "counted per positive location",
+        "conflict:Conflict",
+    ),
+    (
         "Sec. 3.2",
         r"Cross-head prediction: $\hat p^s = C^t_n \circ \dots \circ C^t_{i+1}(f^s_i)$",
         "cross_head:cross_head",

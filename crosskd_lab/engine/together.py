@@ -103,7 +103,7 @@ class Turn:
     def batches(self, loader: Any, step: int) -> Iterator[Any]:
         """Batches from a step on. Each run gets copies: preprocessing changes samples in place."""
         while True:
-            load = lambda step=step: self.together.load(self.batch_key, loader, step)  # noqa: E731
+            load = partial(self.together.load, self.batch_key, loader, step)
             yield deepcopy(self.together.once(self.batch_key, step, load))
             step += 1
 

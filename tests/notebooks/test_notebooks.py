@@ -217,6 +217,7 @@ def the_race(cells):
     theirs = [float(loss) for loss in re.findall(r"\d+\.\d+", said)]
     assert len(theirs) == 5
     assert [sum(map(float, parts)) for parts in told] == pytest.approx(theirs, abs=0.01)
+    assert "def loss(" in shown(tagged(cells, "paper"), "text/markdown")[-1]
     assert "No finished race yet: running one, 6 steps a student." in printed(cells)
     assert picture(tagged(cells, "race")).width == 1280
     assert "Your guess leaves out" in printed(tagged(cells, "verdict")), "nothing is prefilled"
@@ -277,6 +278,7 @@ def target_conflict(cells):
     label, quality = re.findall(said, printed(tagged(cells, "by_hand")))
     assert label[1:] == ("71", "174", "0.41"), "notebook 01's, of the same images and teacher"
     assert quality[2] == "174" and int(quality[1]) < 71
+    assert "class Conflict:" in shown(tagged(cells, "paper"), "text/markdown")[-1]
     assert re.search(r"= 0\.\d\d\n", printed(tagged(cells, "one_pass")))
     assert picture(tagged(cells, "histogram")).width == 1280
     (both,) = shown(tagged(cells, "yours"), "text/html")

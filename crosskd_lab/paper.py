@@ -11,6 +11,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pkgutil import resolve_name
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 from .errors import LabError
@@ -181,7 +182,7 @@ def show(label: str) -> None:
     display(
         place.object
         if place.target is None
-        else Markdown(f"```python\n{inspect.cleandoc(place.source)}\n```")
+        else Markdown(f"```python\n{dedent(place.source)}\n```")
     )
 
 

@@ -76,4 +76,5 @@ def test_show_displays_in_a_notebook(monkeypatch):
     paper.show("Eq. (2)")
     paper.show("Tab. 3")
     assert "$" in shown[0].data and "class CrossKD" in shown[1].data
+    assert '\n    """Eq. (2)' in shown[1].data, "Python reads it by its indentation"
     assert isinstance(shown[3], pd.DataFrame)

@@ -47,7 +47,8 @@ class Entry:
         if self.target is None:
             return f"data/paper/table{re.sub(r'[^0-9]', '', self.label)}.csv"
         found = self.object
-        file, line = inspect.getsourcefile(found), inspect.getsourcelines(found)[1]
+        file, (lines, line) = inspect.getsourcefile(found), inspect.getsourcelines(found)
+        line += next(k for k, at in enumerate(lines) if at.lstrip().startswith(("class ", "def ")))
         dotted = f"{found.__module__}.{found.__qualname__}"
         return f"{dotted}, {portable_path(file or '')}:{line}"
 
@@ -182,7 +183,7 @@ def show(label: str) -> None:
     display(
         place.object
         if place.target is None
-        else Markdown(f"```python\n{dedent(place.source)}\n```")
+        else Markdown(f"```python\n{dedent(place.source).strip()}\n```")
     )
 
 

@@ -29,7 +29,7 @@ def check_align(align: Callable[[Tensor, Tensor], Tensor]) -> str:
     for name, measure in (("mean", Tensor.mean), ("standard deviation", Tensor.std)):
         ours, theirs = (measure(f.double(), dim=(0, 2, 3)) for f in (aligned, teacher))
         apart = (ours - theirs).abs().nan_to_num(torch.inf)
-        if apart.max() > 1e-3:
+        if apart.max() > (1e-3 if name == "mean" else 0.1):  # n or n - 1 may divide the squares
             k = int(apart.argmax())
             raise Wrong(
                 f"the {name} of channel {k} is {ours[k]:.3f} and the teacher's is {theirs[k]:.3f}; "

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from functools import wraps
+from numbers import Real
 from typing import Any
 
 import torch
@@ -46,9 +47,10 @@ NUMBERS = {1: "one number", 2: "two numbers", 4: "four numbers"}
 
 
 def numbers(found: Any, count: int) -> list[float]:
-    """``count`` numbers in whatever form: of Python, numpy or torch, of any precision, a list."""
+    """``count`` numbers in whatever form: of Python, numpy or torch, of any precision, listed."""
     parts = found if isinstance(found, list | tuple) else [found]
     try:
+        parts = [float(part) if isinstance(part, Real) else part for part in parts]
         read = [torch.as_tensor(part).detach().cpu().double().flatten() for part in parts]
     except (TypeError, ValueError, RuntimeError):
         raise Wrong(f"return {NUMBERS[count]}, not {type(found).__name__}") from None

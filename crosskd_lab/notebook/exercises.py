@@ -95,7 +95,7 @@ def check_ratio(ratio: Callable[[Tensor, Tensor, float], Any]) -> str:
     teacher = torch.tensor(
         [[0.2, 0.7, 0.6], [0, 0.75, 0], [0, 0, 0.6], [0.2, 0.2, 0.3], [0.5, 0, 0], [0.2, 0.2, 0.2]]
     )
-    known = [
+    known: list[tuple[list[float], str]] = [
         (
             [0.5],
             "background can be in conflict, too: count every location where the two differ, "
@@ -106,7 +106,7 @@ def check_ratio(ratio: Callable[[Tensor, Tensor, float], Any]) -> str:
         ([1.5], "one location differs by just the threshold: a conflict is what lies above it"),
         ([0], "no location is counted: compare |target - teacher| with the threshold"),
     ]
-    fixed = [([1], "use the threshold that is given, not 0.5")]
+    fixed: list[tuple[list[float], str]] = [([1], "use the threshold that is given, not 0.5")]
     for threshold, wanted, hints in ((0.5, 1.0, known), (0.25, 2.0, fixed)):
         case = f"a threshold of {threshold:g} for six made-up locations"
         expect(ratio, (target, teacher, threshold), [wanted], case, hints)

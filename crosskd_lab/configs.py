@@ -137,11 +137,22 @@ def local_file(name: str, folder: str | Path = TEACHERS) -> Path:
 def with_student(cfg: Config) -> Config:
     """The config of an experiment's student with the experiment's entries laid over it."""
     student = read_config(cfg.student)
-    imported = {k for k, v in cfg.items() if isinstance(v, type)}  # the config's import lines
-    left_out = {"student", "settings", "paper", *imported}
+    lines = {k for k, v in cfg.items() if isinstance(v, type)}  # the config's import lines
+    left_out = {"student", "settings", "paper", "custom_imports", *lines}
+    import_too(student, cfg)
     student.merge_from_dict({k: v for k, v in cfg.items() if k not in left_out})
     student.merge_from_dict(dict(cfg.get("settings", {})))
     return student
+
+
+def import_too(cfg: Config, *others: Any) -> None:
+    """Have a config also import the modules that ``others`` do, so that it stands alone."""
+    named = [one.get("custom_imports") or {} for one in (cfg, *others)]
+    lists = [[n] if isinstance(n, str) else n for n in (one.get("imports") or [] for one in named)]
+    modules = dict.fromkeys(name for names in lists for name in names)
+    if modules:
+        plain = dict(imports=list(modules), allow_failed_imports=False)
+        cfg.custom_imports = {**plain, **named[0], "imports": list(modules)}
 
 
 def set_classes(model: Any, count: int) -> None:

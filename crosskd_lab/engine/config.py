@@ -20,6 +20,7 @@ from ..classes import class_names, match_classes, noted_classes, trained_classes
 from ..configs import (
     RANDOM,
     detector_of,
+    import_too,
     innermost,
     read_config,
     set_classes,
@@ -35,6 +36,8 @@ from .hooks import need_checkpoint
 from .schedule import engine_settings
 from .settings import MADE_FROM, changed, check_applied, check_read, replace, within
 
+ENGINE = {"custom_imports": {"imports": ["crosskd_lab.engine.train"]}}
+"""What registers all that a completed config names by string."""
 SET_KEYS = ("pipeline", "filter_cfg", "test_mode", "backend_args", "return_classes")
 """What a set of another folder keeps of the one whose place it takes."""
 
@@ -99,6 +102,7 @@ def _of(settings: Mapping[str, Any], *places: str) -> dict[str, Any]:
 
 def _finish(cfg: Config, settings: dict[str, Any], engine: dict[str, Any]) -> None:
     """Lay over what is said of entries that others were made into, and see that all holds."""
+    import_too(cfg, ENGINE)
     replace(cfg, {k: v for k, v in settings.items() if not within(k, *MADE_FROM)})
     check_applied(cfg, settings, engine)
 
@@ -126,7 +130,6 @@ def _keep_schedule(cfg: Config, data: str | Path | None, skip_bad: bool) -> None
         set_classes(cfg.model, len(names))
     truth = Path(sets[1].get("data_root") or "") / sets[1].ann_file
     cfg.val_evaluator = cfg.test_evaluator = ConfigDict(type="BoxAP", annotations=str(truth))
-    cfg.custom_imports = dict(imports=["crosskd_lab.engine.train"], allow_failed_imports=False)
 
 
 def take_place(dataset: Any, split: Split, classes: Sequence[str]) -> None:
@@ -206,6 +209,7 @@ def _add_teacher(cfg: Config) -> None:
         match_classes(ours, theirs)  # before weights of other shapes are met
     if ours:
         set_classes(built.model, len(ours))
+    import_too(cfg, built)
     teacher |= dict(config=built.model, checkpoint=checkpoint, classes=theirs)
     cfg.model = ConfigDict(
         type="Distiller",

@@ -61,7 +61,6 @@ def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: 
     metric = dict(type="BoxAP", annotations=data["val"]["annotations"], areas=areas)
     return dict(
         default_scope="mmdet",
-        custom_imports=dict(imports=["crosskd_lab.engine.train"], allow_failed_imports=False),
         train_dataloader=dict(
             _delete_=True,
             **loader,

@@ -22,7 +22,7 @@ READ = (
     *MADE_FROM,
     *("train_dataloader", "train_cfg", "val_dataloader", "val_cfg", "val_evaluator"),
     *("optim_wrapper", "param_scheduler", "auto_scale_lr", "randomness", "load_from"),
-    *("default_hooks", "custom_hooks", "custom_imports", "default_scope", "env_cfg"),
+    *("default_hooks", "custom_hooks", "default_scope", "env_cfg"),
     *("log_processor", "log_level", "vis_backends", "activation_checkpointing"),
     *("fast", "precision"),
 )
@@ -32,6 +32,7 @@ ELSEWHERE = {
     "randomness.seed": "say --seed",
     "resume": "say --resume",
     "visualizer": "say vis_backends",
+    "custom_imports": "a config's modules are imported when its file is read: name them there",
     **dict.fromkeys(("test_dataloader", "test_cfg", "test_evaluator"), NOT_TESTED),
 }
 """Entries by which nothing would change, and what to do instead."""
@@ -71,7 +72,8 @@ def replace(cfg: Config, settings: Mapping[str, Any]) -> None:
         if isinstance(node, Mapping) and last not in node and not _may_gain(parents, node):
             raise LabError(f"--set {key}: no {last!r} is read there, but {', '.join(sorted(node))}")
         for kind, said in ((Mapping, "a dict"), ((list, tuple), "a list")):
-            if isinstance(_below(node, last), kind) and not isinstance(value, (kind, type(None))):
+            may = kind if key in MADE_FROM else (kind, type(None))
+            if isinstance(_below(node, last), kind) and not isinstance(value, may):
                 raise LabError(f"--set {key}={value!r}: give {said}, or name an entry below it")
         try:
             node[int(last) if isinstance(node, list) else last] = value

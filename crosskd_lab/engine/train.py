@@ -307,9 +307,9 @@ class _Runner(Runner):
     def dump_config(self) -> None:
         pass
 
-    def load_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
+    def load_checkpoint(self, filename: Any, *args: Any, **kwargs: Any) -> Any:
         with redirect_stdout(io.StringIO()):  # it prints what it loads
-            return super().load_checkpoint(*args, **kwargs)
+            return super().load_checkpoint(str(filename), *args, **kwargs)
 
 
 def settle(model: Any) -> Any:

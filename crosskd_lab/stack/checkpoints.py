@@ -40,6 +40,8 @@ _DTYPES = [
 ]
 _NUMBERS = ("weight", "bias", "running_mean", "running_var")  # never integers in any layer
 _STATISTICS = ("min", "max", "mean", "current")
+HOLDERS = ("model", "model_state_dict")
+"""Other names than ``state_dict`` under which a checkpoint may have its weights."""
 _REMEDY = "fetch it again, or point to a .safetensors or .pth file with weights"
 
 
@@ -82,9 +84,9 @@ def save_weights(
 def load_from_local(filename: str | os.PathLike[str], map_location: Any = None) -> dict[str, Any]:
     """A whole checkpoint in a file.
 
-    ``map_location`` is ``torch.load``'s. A ``.safetensors`` file comes as its ``state_dict`` in
-    float32 with its head's ``meta`` data, decoded where they are JSON. Raises ``LabError`` as
-    ``read_weights`` does.
+    ``map_location`` is ``torch.load``'s. Weights in an entry of ``HOLDERS`` become the
+    ``state_dict``. A ``.safetensors`` file comes as its ``state_dict`` in float32 with its head's
+    ``meta`` data, decoded where they are JSON. Raises ``LabError`` as ``read_weights`` does.
     """
     path = _existing(Path(filename).expanduser())
     if _is_safetensors(path):
@@ -92,9 +94,11 @@ def load_from_local(filename: str | os.PathLike[str], map_location: Any = None) 
     checkpoint = _restricted_load(path, map_location)
     if not isinstance(checkpoint, dict):
         raise LabError(f"{path} holds one {type(checkpoint).__name__}, no checkpoint: {_REMEDY}")
+    if other := next((name for name in HOLDERS if isinstance(checkpoint.get(name), dict)), None):
+        checkpoint.setdefault("state_dict", checkpoint.pop(other))
     if not isinstance(checkpoint.get("state_dict", {}), dict):
         raise LabError(f"{path} holds no weights: {_REMEDY}")
-    for weights in (checkpoint, checkpoint.get("state_dict"), checkpoint.get("model")):
+    for weights in (checkpoint, checkpoint.get("state_dict")):
         _check_weights(path, weights)
     if isinstance(meta := checkpoint.get("meta"), dict):
         meta.pop("config", None)  # mmengine would run this text as a config file when it resumes

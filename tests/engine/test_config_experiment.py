@@ -4,10 +4,16 @@ import json
 
 import pytest
 
+from crosskd_lab.configs import CONFIGS
 from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.errors import LabError
 from crosskd_lab.pair import build_pair
 
+EXPERIMENT = """custom_imports = dict(imports=['my_method'])
+student = 'student.py'
+teacher = dict(config='teacher.py', checkpoint='random')
+methods = []
+"""
 RANDOM = {"teacher.checkpoint": "random"}
 
 
@@ -62,6 +68,30 @@ def test_missing_data_and_teachers_are_named(tmp_path, scenes_dir):
         load_experiment("pocket/crosskd", RANDOM, tmp_path / "nowhere")
     with pytest.raises(LabError, match="there is no teacher 'nobody'"):
         load_experiment("pocket/crosskd", {"teacher.checkpoint": "nobody"}, scenes_dir)
+
+
+def test_modules_of_ones_own_are_imported_by_the_runs_config_too(scenes_dir, tmp_path, monkeypatch):
+    """Else what a run has trained could not be built again to be measured."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("my_head", "my_neck", "my_method"):
+        (tmp_path / f"{name}.py").touch()
+    student = CONFIGS / "pocket/gfl_r18_w16.py"
+    for file, more in (
+        ("student.py", f"_base_ = {str(student)!r}\ncustom_imports = dict(imports='my_head')"),
+        ("teacher.py", f"_base_ = {str(student)!r}\ncustom_imports = dict(imports=['my_neck'])"),
+        ("experiment.py", EXPERIMENT),
+        ("stock.py", "_base_ = 'mmdet::gfl/gfl_r50_fpn_1x_coco.py'\n" + EXPERIMENT.split("\n")[0]),
+    ):
+        (tmp_path / file).write_text(more)
+    monkeypatch.chdir(tmp_path)
+    engine = "crosskd_lab.engine.train"
+    for name, modules in (
+        ("experiment", {"my_head", "my_neck", "my_method", engine}),
+        ("student", {"my_head", engine}),
+        ("stock", {"my_method", engine}),
+    ):
+        cfg = load_experiment(f"{name}.py", None, scenes_dir)
+        assert set(cfg.custom_imports.imports) == modules, name
 
 
 def test_a_runs_config_loads_again_and_equals(completed, tmp_path):

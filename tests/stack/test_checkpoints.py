@@ -102,6 +102,8 @@ def test_read_weights_takes_the_state_dict_of_a_run(
     assert read.keys() == weights.keys()
     assert torch.equal(read["conv.weight"], weights["conv.weight"])
     assert read_weights(tmp_path / "bare.pth")["w"].dtype == torch.float32
+    torch.save({"model_state_dict": weights, "epoch": 3}, tmp_path / "other.pth")
+    assert read_weights(tmp_path / "other.pth").keys() == weights.keys()
 
 
 def test_a_run_resumes_from_its_own_checkpoint(

@@ -6,15 +6,21 @@ import ast
 import keyword
 import os
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from pprint import pformat
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, config
 from mmengine.utils import get_installed_path
 
 from .errors import LabError, tell_once
 from .files import PROJECT
+
+# For every `mmdet::` base mmengine would look through all that is installed and read mmdet's
+# hundred model cards, whose names it never finds among them, before it takes the file of that name.
+config.is_installed = cache(config.is_installed)
+config._get_external_cfg_path = config._get_external_cfg_base_path
 
 CONFIGS, TEACHERS = PROJECT / "configs", PROJECT / "data" / "teachers"
 RANDOM = "random"

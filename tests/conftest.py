@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import json
+import multiprocessing
 import os
 import shutil
 import threading
@@ -47,6 +48,52 @@ def memory_given_back() -> Iterator[None]:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
     if trim is not None:
         trim(0)
+
+
+CHILD = """
+import os, runpy, sys
+import torch
+for number, file in ((1, out), (2, err)):
+    os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), number)
+os.environ.clear()
+os.environ.update(env)
+os.chdir(cwd)
+torch.set_num_threads(1)
+sys.argv[:] = words
+sys.path[:0] = [str(at) for at in path]
+if os.path.isfile(words[0]):
+    runpy.run_path(words[0], run_name="__main__")
+else:
+    exec(words[0], {"__name__": "__main__"})
+"""
+
+
+class Child:
+    """A process that runs a file or a text of code as ``python`` would, without its imports' time.
+
+    It is forked from one that has imported the library and done nothing else.
+    """
+
+    def __init__(self, folder: Path, words: tuple[Any, ...], path: tuple[Any, ...]) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["crosskd_lab.engine.train", "crosskd_lab.runs.launch"])
+        self.out, self.err = folder / "out", folder / "err"
+        given = dict(out=self.out, err=self.err, env=dict(os.environ), cwd=os.getcwd())
+        given |= dict(words=[str(word) for word in words], path=path)
+        self.process = context.Process(target=exec, args=(CHILD, given))
+        self.process.start()
+
+    def end(self, patience: float = 200) -> tuple[int, str, str]:
+        """Wait for its end: exit code, or minus the signal, and what it wrote to both streams."""
+        self.process.join(patience)
+        assert self.process.exitcode is not None, f"no end in {patience} s: {self.err.read_text()}"
+        return self.process.exitcode, self.out.read_text(), self.err.read_text()
+
+
+@pytest.fixture
+def child(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Child]:
+    """``child(file or code, *words, path=())`` starts one; ``path`` comes first on ``sys.path``."""
+    return lambda *words, path=(): Child(tmp_path_factory.mktemp("child"), words, path)
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,28 +36,18 @@ def same(a: Any, b: Any) -> bool:
     return a == b
 
 
-def children(config: Path, folder: Path, *moments: str) -> list[str]:
-    """Train in a process whose children die at ``moments``; how each of them ended."""
-    paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", HERE / "killed_run.py", config, folder, *moments],
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children, and there is no fork")
-def test_a_killed_run_ends_as_if_it_had_never_been(tiny, tmp_path):
+def test_a_killed_run_ends_as_if_it_had_never_been(tiny, tmp_path, child):
     schedule = {"schedule.steps": 10, "schedule.validate_every": 4}
     config = tmp_path / "experiment.py"
     config.write_text(tiny({"methods": TRAINABLE, **schedule}).pretty_text)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     # before the first checkpoint (4), between two (4 and 8), between the second and its AP
-    assert children(config, killed, "train:2", "train:6", "ap", "end") == ["9", "9", "9", "0"]
-    assert children(config, whole, "end") == ["0"]
+    moments = [killed, "train:2", "train:6", "ap", "end"], [whole, "end"]
+    ended = [child(HERE / "killed_run.py", config, *said, path=[HERE]) for said in moments]
+    for one, signals in zip(ended, (["9", "9", "9", "0"], ["0"]), strict=True):
+        code, said, errors = one.end()
+        assert code == 0 and said.split() == signals, errors
 
     ours, theirs = (load_from_local(folder / "iter_10.pth") for folder in (killed, whole))
     for part in ("state_dict", "optimizer", "param_schedulers", "distillation"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -198,3 +199,18 @@ def mimicry(detector) -> Callable[..., Any]:
         return {name: value.item() for name, value in losses.items()}
 
     return terms
+
+
+@pytest.fixture
+def in_halves(child: Callable[..., Any], tmp_path: Path) -> Callable[[list[Any]], list[Any]]:
+    """``in_halves(jobs)``: what two processes, half the batch each, make of jobs they share."""
+
+    def work(jobs: list[Any]) -> list[Any]:
+        torch.save(jobs, tmp_path / "jobs.pt")
+        words = Path(__file__).with_name("two_processes.py"), tmp_path / "jobs.pt", tmp_path / "out"
+        for one in [child(*words, rank) for rank in range(2)]:
+            code, _, errors = one.end()
+            assert code == 0, errors[-2000:]
+        return torch.load(tmp_path / "out")
+
+    return work

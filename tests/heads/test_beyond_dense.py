@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +15,6 @@ from crosskd_lab.methods.decoder_crosskd import DecoderCrossKD, DecoderMimicking
 from crosskd_lab.methods.rpn_crosskd import RPNCrossKD
 from crosskd_lab.pair import Pair
 
-WORKER = Path(__file__).with_name("two_processes.py")
 ROI = "faster"
 ALL_SAMPLED = {  # no sampler draws: one process and two take the same boxes
     "train_cfg.rpn.sampler.num": 10**6,
@@ -118,7 +113,7 @@ def test_a_saved_student_is_stock_s_detector(distiller, make_batch, beyond_dense
         assert len(mine.pred_instances)
 
 
-def test_two_processes_are_what_one_can_compute(beyond_dense, make_batch, tmp_path):
+def test_two_processes_are_what_one_can_compute(beyond_dense, make_batch, in_halves):
     """Terms over fixed numbers of places are those of the whole batch; others means of halves.
 
     The RoI head's terms, and the decoders' box terms, are weighted means over the places of a
@@ -142,9 +137,7 @@ def test_two_processes_are_what_one_can_compute(beyond_dense, make_batch, tmp_pa
                 distilled_only=True,  # stock divides by the counts of its own process
             )
         )
-    torch.save(jobs, tmp_path / "jobs.pt")
-    in_halves(tmp_path / "jobs.pt", tmp_path / "out.pt")
-    for job, two, (kind, _) in zip(jobs, torch.load(tmp_path / "out.pt"), CASES, strict=True):
+    for job, two, (kind, _) in zip(jobs, in_halves(jobs), CASES, strict=True):
         terms, grads = in_one(job, kind)
         assert terms.keys() == two["losses"].keys() - {"loss"} and len(terms) >= 4, kind
         for name, value in terms.items():
@@ -171,19 +164,3 @@ def in_one(job: dict[str, Any], kind: str) -> tuple[dict[str, torch.Tensor], dic
             terms[name] = terms.get(name, 0) + value.detach() / (1 if whole else 2)
     named = distiller.named_parameters()
     return terms, {name: p.grad for name, p in named if p.grad is not None}
-
-
-def in_halves(jobs: Path, out: Path) -> None:
-    """Run the jobs in two processes."""
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", WORKER, jobs, out],
-            env={**os.environ, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    for worker in workers:
-        _, errors = worker.communicate(timeout=200)
-        assert worker.returncode == 0, errors[-2000:]

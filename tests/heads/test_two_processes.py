@@ -9,10 +9,6 @@ be compared. Weights and images are in float64, which leaves the arithmetic to b
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +18,6 @@ from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.pair import Pair
 
-WORKER = Path(__file__).with_name("two_processes.py")
 STOCK_IS_LOCAL = {"retinanet"}
 CASES = [  # student, teacher, methods
     ("gfl", "gfl", [CrossKD()]),
@@ -35,7 +30,7 @@ CASES = [  # student, teacher, methods
 ]
 
 
-def test_two_halves_are_one_whole(detector, batch, tmp_path):
+def test_two_halves_are_one_whole(detector, batch, in_halves):
     images, samples = batch
     jobs = [
         dict(
@@ -48,27 +43,8 @@ def test_two_halves_are_one_whole(detector, batch, tmp_path):
         )
         for student, teacher, methods in CASES
     ]
-    torch.save(jobs, tmp_path / "jobs.pt")
-    in_halves(tmp_path / "jobs.pt", tmp_path / "out.pt")
-    halves = torch.load(tmp_path / "out.pt")
-    for job, half, (student, teacher, _) in zip(jobs, halves, CASES, strict=True):
+    for job, half, (student, teacher, _) in zip(jobs, in_halves(jobs), CASES, strict=True):
         compare(job, half, f"{student} from {teacher}")
-
-
-def in_halves(jobs: Path, out: Path) -> None:
-    """Run the jobs in two processes."""
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", WORKER, jobs, out],
-            env={**os.environ, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    for worker in workers:
-        _, errors = worker.communicate(timeout=200)
-        assert worker.returncode == 0, errors[-2000:]
 
 
 def compare(job: dict[str, Any], half: dict[str, Any], case: str) -> None:

@@ -1,4 +1,4 @@
-"""One of two processes of distributed steps; ``python two_processes.py JOBS OUT``.
+"""One of two processes of distributed steps; ``python two_processes.py JOBS OUT RANK``.
 
 JOBS is a pickle of a list, each entry with student, teacher (both on random weights), images,
 samples, methods and whether only what is distilled counts; RANK says which half of the batch is
@@ -8,7 +8,6 @@ made of both halves.
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
@@ -16,11 +15,11 @@ import torch
 import torch.distributed as dist
 
 
-def main(jobs: str, out: str) -> None:
+def main(jobs: str, out: str, number: str) -> None:
     """Work through the jobs side by side with the other process."""
     import crosskd_lab  # noqa: F401  (the stack, before the pickle needs mmdet)
 
-    rank = int(os.environ["RANK"])
+    rank = int(number)
     dist.init_process_group("gloo", init_method=f"file://{out}.meeting", rank=rank, world_size=2)
     done = [step(work, rank) for work in torch.load(jobs, weights_only=False)]
     if rank == 0:

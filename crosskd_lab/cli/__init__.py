@@ -1,7 +1,8 @@
 """The command line ``crosskd-lab``: arguments in, verbs of the library out, mistakes in one line.
 
-To add a verb: write ``crosskd_lab/cli/<name>.py`` that holds either a function ``<name>`` (one
-command) or a ``typer.Typer`` called ``app`` (a family of commands), and add its line to ``VERBS``.
+To add a verb: write ``crosskd_lab/cli/<name>.py`` that holds ``<name>``, a function (one command)
+or a ``typer.Typer`` (a family of commands), and add its line to ``VERBS``; ``HOMES`` names the
+modules that hold several verbs of one subject.
 Only the verb that was asked for is imported, so ``--help`` needs neither torch nor mmdet.
 """
 
@@ -46,6 +47,12 @@ VERBS = {
     "book": "Execute every notebook and render it to build/book/index.html.",
     "workshop": "Editions for students and instructor, wheels to hand out, hand-ins judged.",
     "data": "Make synthetic scenes, get COCO; draw and check any set in COCO format.",
+}
+HOMES = {
+    **dict.fromkeys(("train", "pretrain", "race", "sweep", "runs"), "training"),
+    **dict.fromkeys(("recipes", "plan", "launch"), "scaling"),
+    **dict.fromkeys(("eval", "results", "conflict", "gradients"), "measuring"),
+    **dict.fromkeys(("data", "teachers", "export", "book", "workshop"), "material"),
 }
 
 
@@ -104,11 +111,12 @@ def _app(args: Sequence[str]) -> typer.Typer:
         if verb != asked:
             app.command(verb, help=summary)(_not_imported)
             continue
-        module = import_module(f"crosskd_lab.cli.{verb}")
-        if isinstance(family := getattr(module, "app", None), typer.Typer):
-            app.add_typer(family, name=verb, help=summary)
+        module = import_module(f"crosskd_lab.cli.{HOMES.get(verb, verb)}")
+        found = getattr(module, verb)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=verb, help=summary)
         else:
-            app.command(verb, help=summary)(getattr(module, verb))
+            app.command(verb, help=summary)(found)
     return app
 
 

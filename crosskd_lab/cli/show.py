@@ -19,7 +19,7 @@ GAP = 2  # letters between two columns
 
 def print_table(
     rows: Sequence[Mapping[str, Any]],
-    titles: Mapping[str, str],
+    titles: Mapping[str, str] | Sequence[str],
     drop: Sequence[str] = (),
     wide: bool = False,
     title: str = "",
@@ -29,16 +29,12 @@ def print_table(
 
     Where the output is no terminal (a pipe, a file), every column is shown.
 
-    Args:
-        rows: Each a value for every name in ``titles``.
-        titles: What stands above each column, which may have several lines.
-        drop: What is left out first; then the last column, but never the first.
-        wide: Show all.
-        title: Above the table.
-        forms: How a column's values are written, where not by :func:`cell`.
-
-    Columns of numbers, and those with a form of their own, are aligned to the right.
+    ``titles`` stand above the columns, and may have several lines; names alone are their own.
+    ``drop`` says what is left out first; then the last column, but never the first. ``wide`` shows
+    all. ``forms`` is how a column's values are written, where not by :func:`cell`; such columns and
+    those of numbers are aligned to the right.
     """
+    titles = titles if isinstance(titles, Mapping) else {name: name for name in titles}
     forms = forms or {}
     texts = [{name: forms.get(name, cell)(row[name]) for name in titles} for row in rows]
     numbers = {name for name in titles if name in forms or any(_is_number(r[name]) for r in rows)}

@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 import ipywidgets  # type: ignore[import-untyped]
 
 from ..errors import LabError
-from ..runs.watch import Watch, Watched
+from ..runs.processes import Run
+from ..runs.watch import Watch
 
 
 class Command(NamedTuple):
     """What to type, and what starts the same from here."""
 
     words: str
-    start: Callable[[], Watched | None]
+    start: Callable[[], Run | None]
 
 
 class Offer:

@@ -38,13 +38,9 @@ COCO_AREAS = 32, 96
 
 @dataclass(frozen=True)
 class Survey:
-    """A pair in evaluation mode, the images to hold it against, and what both are.
-
-    Attributes:
-        dataset: mmdet's dataset with ground truth, in a fixed order.
-        classes: Names of the K classes.
-        areas: Sides, in pixels, of the squares that part small, medium and large boxes.
-        identity: What decides the results: teacher, student, data.
+    """A pair in evaluation mode, mmdet's dataset with ground truth to hold it against, and both's
+    ``identity``: what decides the results. ``areas`` are the sides, in pixels, of the squares that
+    part small, medium and large boxes.
     """
 
     pair: Pair
@@ -74,27 +70,28 @@ def open_survey(
 ) -> Survey:
     """Build a pair and open a split for it.
 
-    Args:
-        teacher: A shipped teacher's name, a run's folder, a checkpoint file, or "random".
-        student: A detector's or an experiment's config; only its assigner matters for conflict.
-        data: Folder of a COCO-format set; that of the teacher's config by default.
-        split: "train", "val" or "test".
-        teacher_config: What a bare checkpoint (or "random") belongs to.
-        student_weights: A run's folder or a checkpoint; none leaves the student untrained.
-        skip_bad: Leave broken records of the set out instead of refusing it.
-
-    Raises:
-        LabError: for names that stand for nothing, and for parts that do not fit together.
+    ``teacher`` is a shipped teacher's name, a run's folder, a checkpoint file of a
+    ``teacher_config``, or "random"; ``student`` a detector's or an experiment's config, of which
+    only the assigner matters for conflict, with ``student_weights`` a run's folder or a checkpoint
+    (none: untrained). ``data`` is by default that of the teacher's config; ``skip_bad`` leaves
+    broken records out instead of refusing the set. LabError for what does not fit together.
     """
     prepare_engine()
-    saved = _teacher(teacher, teacher_config)
+    if teacher != RANDOM:
+        saved = find_saved(teacher, teacher_config)
+    elif teacher_config is None:
+        raise LabError(f"a {RANDOM} teacher needs its config: say with --teacher-config what it is")
+    else:
+        saved = Saved(teacher_config, Path(RANDOM))
     with quiet():
         theirs, ours = (detector_of(read_config(name)) for name in (saved.config, student))
     said = theirs.get("data") or ours.get("data") or {}
     if said:
         theirs.data = said
     known = trained_classes(theirs, saved.checkpoint)
-    weights = _weights(student_weights) if student_weights else None
+    weights = Path(student_weights) if student_weights else None
+    if weights and not weights.is_file():
+        weights = find_saved(str(student_weights)).checkpoint
     mine = trained_classes(ours, weights) if weights else known
     annotations, settings = split_settings(theirs, mine, data, split, skip_bad)
     # Stock mmdet resizes images for a test before it reads the boxes, which then stay behind.
@@ -130,12 +127,9 @@ def survey_conflict(
 ) -> ConflictHistogram:
     """Count target conflict over the set, image by image, with a progress bar.
 
-    Args:
-        boxes: Whose boxes quality labels come from: "teacher", "student" or "exact", see
-            :mod:`crosskd_lab.conflict`.
-        state: File that keeps the counts, written after ``every`` images; a survey that was stopped
-            goes on from there. One of another survey is a LabError.
-        batch: Images a forward pass.
+    ``boxes`` says whose boxes quality labels come from: "teacher", "student" or "exact", see
+    :mod:`crosskd_lab.conflict`. ``state`` is a file that keeps the counts, written after ``every``
+    images: a survey that was stopped goes on from there; one of another survey is a LabError.
     """
     tally = ConflictHistogram(survey.pair.teacher_head.strides, survey.classes, survey.areas)
     identity = json.dumps({**survey.identity, "boxes": boxes, "areas": survey.areas})
@@ -199,19 +193,6 @@ def _images(dataset: Any) -> str:
     for number in range(len(dataset)):
         whole.update(bytes.fromhex(sha256(dataset.get_data_info(number)["img_path"])))
     return whole.hexdigest()
-
-
-def _teacher(name: str, config: str | Path | None) -> Saved:
-    if name != RANDOM:
-        return find_saved(name, config)
-    if config is None:
-        raise LabError(f"a {RANDOM} teacher needs its config: say with --teacher-config what it is")
-    return Saved(config, Path(RANDOM))
-
-
-def _weights(name: str | Path) -> Path:
-    path = Path(name)
-    return path if path.is_file() else find_saved(name).checkpoint
 
 
 def _pair(

@@ -193,13 +193,9 @@ def outlook(
     Each does the measured step on its own images and then waits for the part of the communication
     that its backward did not hide. Loading images, validations and checkpoints are not in it.
 
-    Returns:
-        ``gpus, machines, images`` (a step), ``rate`` (after auto_scale_lr), ``steps`` (of the
-        whole run), ``seconds`` (a step), ``hours, gpu_hours, efficiency`` (images a second against
-        as many single GPUs, 0 to 1), ``memory`` (bytes a GPU), and ``cost`` where there is a price.
-
-    Raises:
-        LabError: for a price that is negative.
+    ``gpus, machines, images`` (a step), ``rate`` (after auto_scale_lr), ``steps`` (of the whole
+    run), ``seconds`` (a step), ``hours, gpu_hours, efficiency`` (images a second against as many
+    single GPUs, 0 to 1), ``memory`` (bytes a GPU), and ``cost`` where there is a price.
     """
     if price is not None and price < 0:
         raise LabError(f"--price is what a GPU costs an hour, got {price:g}")

@@ -10,7 +10,6 @@ import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,23 +24,11 @@ from ..pair import build_detector
 from ..report.sweep_spec import read_sweep
 from ..stack.weights import load_checkpoint
 from . import processes as process
-from .launch_plan import PLAN, LaunchPlan
-from .processes import Run
+from .processes import PLAN, LaunchPlan, Run
 from .slurm import CORES, OWN, executor, submit
 from .slurm import describe as slurm_words
 
 AGAIN = PROJECT / "runs" / "again"
-
-
-@dataclass(frozen=True)
-class RowPlan(LaunchPlan):
-    """How a row is made again; ``words`` is the command line after the interpreter's."""
-
-    words: tuple[str, ...] = ()
-
-    def command(self, python: str) -> list[str]:
-        """The sweep's command line, which also measures AP on the test split and records it."""
-        return [python, "-c", "from crosskd_lab.cli import main; main()", *self.words]
 
 
 class RowRun(Run):
@@ -63,19 +50,16 @@ class RowRun(Run):
         words = ["sweep", sweep, "--only", row, "--seeds", str(seed)]
         words += ["--recorded", str(place), "--runs", str(place)]
         self.folder = place / declared.name / f"{row}-s{seed}"
-        self.plan: RowPlan = RowPlan(
-            what.config,
-            str(self.folder),
-            dict(what.settings),
-            seed=seed,
-            steps=int(what.settings["schedule.steps"]),
-            words=tuple(words),
+        settings = dict(what.settings)
+        steps = int(settings["schedule.steps"])
+        self.plan = LaunchPlan(
+            what.config, str(self.folder), settings, seed=seed, steps=steps, verb=words
         )
 
     @property
     def command(self) -> str:
         """What to type for it, in the project's folder."""
-        return " ".join(["crosskd-lab", *map(portable_path, self.plan.words)])
+        return " ".join(["crosskd-lab", *map(portable_path, self.plan.verb)])
 
     def start(self) -> RowRun:
         """Begin, or go on where it was interrupted; LabError where it is under way or done."""
@@ -253,20 +237,11 @@ def prepare(
 ) -> LaunchPlan:
     """Check all that can be checked before a start, and plan it.
 
-    Args:
-        config: ``paper/...``, ``pocket/...`` or a file.
-        gpus: GPUs a machine; 0 trains on the CPU.
-        processes: Processes a machine; one a GPU by default, one on the CPU.
-        nodes: Machines.
-        settings: Dotted keys and values that replace the config's.
-        data: COCO-format folder instead of the config's.
-        out: The run's folder; ``runs/<config>-s<seed>`` by default.
-        port: Where processes meet; free ones are found by themselves on one machine.
-        restarts: How often processes are started again if one of them dies.
-        slurm: A partition, to let SLURM start it there.
-        ask: More of SLURM, in its words: ``account``, ``qos``, ``time``, ``mem``,
-            ``cpus_per_gpu``.
-        dry_run: Nothing will start on this machine, which may lack the GPUs.
+    ``config`` is ``paper/...``, ``pocket/...`` or a file; ``gpus``, ``processes`` and ``nodes``
+    count GPUs (0: the CPU) and processes a machine, and machines; ``settings`` are dotted keys,
+    ``data`` a COCO-format folder instead of the config's. ``restarts`` is how often processes are
+    started again if one dies; ``slurm`` a partition, and ``ask`` more of SLURM in its words. With
+    ``dry_run`` nothing will start on this machine, which may lack the GPUs.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""A launched run: watched, stopped and resumed, whatever became of the kernel that started it."""
+"""A launched run: planned, started, stopped and resumed, whatever became of who started it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +32,92 @@ from ..files import (
     write_whole,
 )
 from . import slurm
-from .launch_plan import LOG, WORKER, LaunchPlan
 
-PROCESS = "process.json"
+if TYPE_CHECKING:
+    from .watch import Watch
+
+PLAN, LOG, PROCESS = "launch.json", "launch.log", "process.json"
+WORKER = "crosskd_lab.runs.worker"
+OVER = ("done", "failed", "stopped", "interrupted")
+ASK_EVERY = 10.0  # seconds between two questions to SLURM
 GRACE = 40.0  # seconds; torchrun itself gives its workers 30
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """How a run is started; enough to start it again.
+
+    Attributes:
+        config, folder, settings, data, seed: As for :func:`crosskd_lab.runs.launch.launch`.
+        gpus, processes, nodes: GPUs and processes a machine, and machines.
+        port: Where the machines meet; None lets torchrun choose (one machine only).
+        meeting: By what name they meet, so that two jobs never do.
+        restarts: How often torchrun starts the processes again when one of them dies.
+        steps: Training steps, for the time left.
+        threads: CPU threads of each process.
+        weights: Addresses of the weights that it begins with, read before the start.
+        slurm: What is asked of SLURM: ``partition``, and ``account``, ``qos``, ``mem`` and
+            ``minutes`` where they were given; empty without it.
+        verb: Words of ``crosskd-lab`` that make the run, where it is not the worker.
+    """
+
+    config: str
+    folder: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    data: str | None = None
+    seed: int = 0
+    gpus: int = 0
+    processes: int = 1
+    nodes: int = 1
+    port: int | None = None
+    meeting: str = "crosskd"
+    restarts: int = 0
+    steps: int = 0
+    threads: int = 1
+    weights: list[str] = field(default_factory=list)
+    slurm: dict[str, Any] = field(default_factory=dict)
+    verb: list[str] = field(default_factory=list)
+
+    def write(self) -> None:
+        """Put the plan into the run's folder."""
+        text = json.dumps(asdict(self), indent=2, default=str)
+        write_whole(Path(self.folder) / PLAN, text + "\n")
+
+    @classmethod
+    def read(cls, folder: str | Path) -> LaunchPlan:
+        """The plan of a run's folder, wherever it was moved to; LabError where there is none."""
+        path = Path(folder) / PLAN
+        if not path.is_file():
+            raise LabError(
+                f"{folder} was not launched: it has no {PLAN}; 'crosskd-lab runs' lists what "
+                "there is"
+            )
+        remedy = "restore it or delete the run"
+        try:
+            plan = cls(**{**read_json(path, remedy), "folder": str(folder)})
+            for name in (each.name for each in fields(cls) if isinstance(each.default, int)):
+                if not isinstance(said := getattr(plan, name), int):
+                    raise TypeError(f"its {name} is {said!r}")
+            return plan
+        except TypeError as error:
+            raise LabError(f"{path} is broken ({error}): {remedy}") from error
+
+    def command(self, python: str) -> list[str]:
+        """The words of the command line that trains: the worker itself, or torchrun around it."""
+        if self.verb:
+            return [python, "-c", "from crosskd_lab.cli import main; main()", *self.verb]
+        worker = ["-m", WORKER, self.folder]
+        if self.processes * self.nodes == 1:
+            return [python, *worker]
+        meet = ["--standalone"]
+        if self.nodes > 1:
+            meet = ["--rdzv-backend=c10d", f"--rdzv-endpoint=$HEAD_NODE:{self.port or 29500}"]
+            meet += [f"--rdzv-id={self.meeting}"]
+        elif self.port:
+            meet = ["--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{self.port}"]
+        many = [f"--nnodes={self.nodes}", f"--nproc-per-node={self.processes}"]
+        many += [f"--max-restarts={self.restarts}"]
+        return [python, "-m", "torch.distributed.run", *meet, *many, *worker]
 
 
 def start(plan: LaunchPlan, lock: int) -> None:
@@ -64,7 +147,7 @@ def start(plan: LaunchPlan, lock: int) -> None:
             pass_fds=[lock],
         )
     hand_over(lock, process.pid)
-    _reap(process)
+    threading.Thread(target=process.wait, daemon=True).start()  # so that no dead child lingers
     said = {"pid": process.pid, "born": psutil.Process(process.pid).create_time(), **here()}
     write_whole(folder / PROCESS, json.dumps(said))
 
@@ -136,16 +219,16 @@ def workers(folder: str | Path) -> list[psutil.Process]:
     return found
 
 
-def follow(parent: int, then: Callable[[], object], every: float = 1.0) -> None:
+def follow(parent: int, then: Callable[[], object]) -> None:
     """End this process when its ``parent`` is gone, after ``then``; where it hangs, without asking.
 
     torchrun's own end takes its workers with it, a kill of torchrun does not: they would train on
-    in a folder that looks deserted. It looks ``every`` so many seconds.
+    in a folder that looks deserted.
     """
 
     def look() -> None:
         while os.getppid() == parent:
-            time.sleep(every)
+            time.sleep(1.0)
         try:
             then()
         finally:
@@ -158,7 +241,9 @@ def follow(parent: int, then: Callable[[], object], every: float = 1.0) -> None:
 
 def end(process: psutil.Process, grace: float = GRACE) -> None:
     """Ask a process to stop as a scheduler does (SIGTERM), and kill what is left of its family."""
-    family = [process, *_children(process)]
+    family = [process]
+    with contextlib.suppress(psutil.Error):
+        family += process.children(recursive=True)
     with contextlib.suppress(psutil.Error):
         process.terminate()
     deadline = time.monotonic() + grace
@@ -167,25 +252,6 @@ def end(process: psutil.Process, grace: float = GRACE) -> None:
         with contextlib.suppress(psutil.Error):
             member.kill()
     psutil.wait_procs(family, timeout=5)
-
-
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.Error:
-        return []
-
-
-def _reap(process: subprocess.Popen[bytes]) -> None:
-    """Take the exit code when it comes, so that no dead child of this process lingers."""
-    threading.Thread(target=process.wait, daemon=True).start()
-
-
-if TYPE_CHECKING:
-    from .watch import Watch
-
-OVER = ("done", "failed", "stopped", "interrupted")
-ASK_EVERY = 10.0  # seconds between two questions to SLURM
 
 
 class Run:

@@ -36,14 +36,11 @@ Listener = Callable[[str, int, dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class RaceResult:
-    """A finished race.
+    """A finished race, in a folder with its runs, figure and text.
 
-    Attributes:
-        folder: Where its runs, figure and text are.
-        curves: One row a validation: method, seed, step, AP (points), l1_teacher, l1_truth and its
-            parts l1_truth_positive and l1_truth_background.
-        teacher_ap: The teacher's AP on the same images; None for an untrained one.
-        paragraph, title: What was and was not shown; which student learns from which teacher.
+    ``curves`` has a row a validation: method, seed, step, AP (points), l1_teacher, l1_truth and its
+    parts; ``teacher_ap`` is on the same images, None for an untrained teacher; ``paragraph`` says
+    what was and was not shown, ``title`` which student learns from which teacher.
     """
 
     folder: Path
@@ -74,16 +71,11 @@ def run_race(
     teacher. They take the fast form of the step unless ``settings`` say ``fast=False``. A race that
     was interrupted goes on where it was; runs that are done are not run again.
 
-    Args:
-        out: The race's folder; every run is a folder in it.
-        steps: Training steps of each student.
-        seeds: How many seeds, 0 ... seeds - 1; methods of one seed see the same draws.
-        methods: Names of experiments below ``configs/pocket``.
-        data: COCO-format folder; by default synthetic scenes are made.
-        teacher: Any teacher, see :func:`find_teacher`.
-        student: Any detector's config, see :func:`find_student`.
-        settings: More settings for every run, see :func:`load_experiment`.
-        listener: Called with (method, seed, row) for every row of metrics.
+    ``out`` gets a folder a run. ``methods`` are experiments below ``configs/pocket``, all with the
+    seeds 0 ... seeds - 1, each with the same draws; ``data`` is a COCO-format folder, by default
+    synthetic scenes; for ``teacher`` and ``student`` see :func:`find_teacher` and
+    :func:`find_student`, for ``settings`` :func:`load_experiment`. ``listener`` is called with
+    method, seed and every row of metrics.
 
     Raises:
         LabError: for a name that stands for nothing, a folder that holds another race or that
@@ -97,7 +89,8 @@ def run_race(
     prepare_engine()
     data = race_scenes() if data is None else Path(data)
     _check_objects(data)
-    common = {"student": student, "schedule.steps": steps, **_intervals(steps), "fast": True}
+    common = {"student": student, "schedule.steps": steps, "fast": True}
+    common |= {"schedule.validate_every": -(-steps // 3), "schedule.warmup": min(100, steps // 3)}
     common |= settings
     common |= {"teacher.checkpoint": str(saved.checkpoint), "teacher.config": str(saved.config)}
     kinds = [detector_of(read_config(name)).model.type for name in (saved.config, student)]
@@ -125,7 +118,9 @@ def run_race(
                 ]
             )
         if "teacher_ap" not in about:
-            about["teacher_ap"] = _teacher_ap(saved, data)
+            known = str(saved.checkpoint) != RANDOM
+            measured = evaluate(saved.config, saved.checkpoint, data)["AP"] if known else None
+            about["teacher_ap"] = measured
             _claim(out, about)
         return finish(out, [f"{method}-s{seed}" for seed in range(seeds) for method in methods])
 
@@ -206,12 +201,6 @@ def race_scenes() -> Path:
     return write_scenes(PROJECT / "data" / "race_scenes", **SCENES)
 
 
-def _teacher_ap(teacher: Saved, data: Path) -> float | None:
-    if str(teacher.checkpoint) == RANDOM:
-        return None
-    return evaluate(teacher.config, teacher.checkpoint, data)["AP"]
-
-
 def _check_objects(data: Path) -> None:
     """Raise LabError for a set on which no student could be told from another."""
     file = find_split(data, "val").annotations
@@ -221,10 +210,6 @@ def _check_objects(data: Path) -> None:
             f"{file} has no object to find, so a race would measure no AP: give a set whose val "
             "split has some"
         )
-
-
-def _intervals(steps: int) -> dict[str, int]:
-    return {"schedule.validate_every": -(-steps // 3), "schedule.warmup": min(100, steps // 3)}
 
 
 def _done(folder: Path) -> bool:

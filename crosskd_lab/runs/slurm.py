@@ -6,11 +6,13 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import LabError
 from ..files import read_json, write_whole
-from .launch_plan import LaunchPlan
+
+if TYPE_CHECKING:
+    from .processes import LaunchPlan
 
 JOB, LOGS = "slurm.json", "slurm"
 DAYS = 3  # the longest that a job may take before it is requeued, where no --time says another

@@ -6,7 +6,7 @@ import io
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -22,7 +22,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from torch import Tensor
-from tqdm import tqdm
+from tqdm import trange
 
 from ..configs import RANDOM, innermost, read_config, scorers
 from ..engine.config import load_experiment
@@ -123,9 +123,7 @@ def step_of(
         if data is None:
             return kept
         return replace(kept, work=find_work(planned_config(recipe, settings, data)))
-    count = TIMED_STEPS if steps is None else steps
-    with tqdm(total=WARM_UP + count, desc="measuring", leave=False, disable=None) as bar:
-        measured = measure(recipe, settings, data, count, told=bar.update)
+    measured = measure(recipe, settings, data, TIMED_STEPS if steps is None else steps)
     measured.write()
     return measured
 
@@ -136,19 +134,12 @@ def measure(
     data: str | Path | None = None,
     steps: int = TIMED_STEPS,
     given: float | None = None,
-    told: Callable[[], object] = lambda: None,
 ) -> Measurement:
     """Time forward, backward and optimiser at the recipe's batch a GPU and image size.
 
-    Student and teacher have random weights: it is the time that counts.
-
-    Args:
-        recipe: ``paper/...``, ``pocket/...`` or a file.
-        settings: Dotted keys and values that replace the config's.
-        data: COCO-format folder instead of the config's; for the number of its images only.
-        steps: To measure, after two to warm up.
-        given: Seconds of a step that was measured elsewhere; then none is made here.
-        told: Called after every step.
+    Student and teacher have random weights: it is the time that counts. ``data`` is a COCO-format
+    folder for the number of its images only; ``steps`` are measured after two to warm up, none
+    where the seconds of a step are ``given``.
 
     Raises:
         LabError: for what :func:`crosskd_lab.engine.config.load_experiment` refuses, and where the
@@ -162,7 +153,7 @@ def measure(
     facts: dict[str, Any] = dict(
         recipe=recipe,
         work=work,
-        gradient=sum(map(size_of, _trained(model))),
+        gradient=sum(p.nbytes for p in _trained(model)),
         size=image_size(cfg),
         threads=torch.get_num_threads(),
         torch=torch.__version__,
@@ -181,7 +172,8 @@ def measure(
         torch.cuda.reset_peak_memory_stats()
     try:
         kept = 0 if on_gpu() else resident_bytes(model, batch)
-        every = [timed_step(model, batch, optimiser, told) for _ in range(WARM_UP + steps)]
+        with trange(WARM_UP + steps, desc="measuring", leave=False, disable=None) as turns:
+            every = [timed_step(model, batch, optimiser) for _ in turns]
     except torch.OutOfMemoryError as error:
         raise LabError(
             f"{recipe} does not fit this GPU with {work.batch} images: plan fewer, such as "
@@ -213,11 +205,6 @@ def device_name() -> str:
     return torch.cuda.get_device_name() if on_gpu() else str(machine()["cpu"] or platform.machine())
 
 
-def size_of(tensor: Tensor) -> int:
-    """Bytes of a tensor's elements."""
-    return tensor.numel() * tensor.element_size()
-
-
 def _trained(model: Any) -> list[Tensor]:
     return [p for p in model.parameters() if p.requires_grad]
 
@@ -228,13 +215,13 @@ def resident_bytes(model: Any, batch: dict) -> int:
     teacher = getattr(getattr(model, "pair", None), "teacher", None)
     parts = [model] if teacher is None else [model, teacher]
     weights = [t for part in parts for t in (*part.parameters(), *part.buffers())]
-    return kept_bytes(model, batch, weights) + sum(map(size_of, [*weights, *_trained(model)]))
+    return kept_bytes(model, batch, weights) + sum(t.nbytes for t in [*weights, *_trained(model)])
 
 
 def state_bytes(optimiser: Any) -> int:
     """Bytes of what an optimiser has learned by now, such as momentum."""
     states = [value for state in optimiser.optimizer.state.values() for value in state.values()]
-    return sum(size_of(value) for value in states if torch.is_tensor(value))
+    return sum(value.nbytes for value in states if torch.is_tensor(value))
 
 
 def kept_bytes(model: Any, batch: dict, weights: Iterable[Tensor]) -> int:
@@ -293,9 +280,7 @@ def made_up_batch(count: int, height: int, width: int, classes: int) -> dict[str
     return {"inputs": images, "data_samples": samples}
 
 
-def timed_step(
-    model: Any, batch: dict, optimiser: Any, told: Callable[[], object] = lambda: None
-) -> tuple[float, float, float]:
+def timed_step(model: Any, batch: dict, optimiser: Any) -> tuple[float, float, float]:
     """Seconds of a step's forward, backward and optimiser."""
     bare = getattr(model, "module", model)
     marks = [_now()]
@@ -308,7 +293,6 @@ def timed_step(
     optimiser.step()
     optimiser.zero_grad()
     marks.append(_now())
-    told()
     return marks[1] - marks[0], marks[2] - marks[1], marks[3] - marks[2]
 
 

@@ -29,6 +29,7 @@ from ..engine.train import build_runner, methods_of, prepare_engine, train
 from ..errors import LabError
 from ..files import PROJECT, Busy, open_folder, write_whole
 from ..pair import build_detector
+from ..paper import AP_COLUMNS
 from ..report.sweep_spec import (
     CONFIRMED,
     RECORDED,
@@ -44,22 +45,22 @@ from ..report.sweep_spec import (
 )
 from .race import race_scenes
 
-AP = ("AP", "AP50", "AP75", "APS", "APM", "APL")
 Listener = Callable[[Row, int, dict[str, Any]], None]
 
 
 def scenes_of(sweep: Sweep) -> tuple[Path, Path]:
     """The scenes to train on and those to report on, made if they are not there yet."""
     folder = PROJECT / "data"
-    if sweep.test != TEST:
-        apart = digest(dict(sweep.test))
-        test = write_scenes(folder / "cache" / f"scenes-{apart}", **sweep.test)
-    else:
-        test = write_scenes(folder / "test_scenes", **TEST)
-    if sweep.scenes is None:
-        return race_scenes(), test
-    apart = digest(dict(sweep.scenes))
-    return write_scenes(folder / "cache" / f"scenes-{apart}", **sweep.scenes), test
+    return (
+        race_scenes() if sweep.scenes is None else _cached_scenes(sweep.scenes),
+        _cached_scenes(sweep.test)
+        if sweep.test != TEST
+        else write_scenes(folder / "test_scenes", **TEST),
+    )
+
+
+def _cached_scenes(said: Mapping[str, int]) -> Path:
+    return write_scenes(PROJECT / "data" / "cache" / f"scenes-{digest(dict(said))}", **said)
 
 
 def run_sweep(
@@ -73,14 +74,10 @@ def run_sweep(
 ) -> list[dict[str, Any]]:
     """Run what is not done yet; a run that fails is recorded as failed, and the next one begins.
 
-    Args:
-        sweep: See :func:`crosskd_lab.report.sweep_spec.read_sweep`.
-        only: Names of rows; all by default.
-        seeds: Seeds; the sweep's own by default.
-        runs: Run folders go to ``<runs>/<sweep>/<row>-s<seed>``; an interrupted one is resumed.
-        recorded: Folder of the records; ``<sweep>.jsonl`` in it gets a line a run.
-        data: Sets to train on (train and val) and to report on (test); by default synthetic ones.
-        listener: Called with row, seed and each row of metrics.
+    ``only`` names rows, ``seeds`` replace the sweep's own. Run folders go to
+    ``<runs>/<sweep>/<row>-s<seed>``, an interrupted one is resumed; ``<sweep>.jsonl`` in
+    ``recorded`` gets a line a run. ``data`` are sets to train on (train and val) and to report on
+    (test) instead of synthetic ones; ``listener`` is called with row, seed and each row of metrics.
 
     Returns:
         The lines that this call added.
@@ -154,12 +151,8 @@ def run_row(
     listener: Listener | None = None,
 ) -> dict[str, Any]:
     """Train one row with one seed, measure it once on the test split, and say how it went."""
-    line: dict[str, Any] = {
-        "row": row.name,
-        "key": row.key,
-        "table": sweep.table,
-        "config": row.config,
-    }
+    line: dict[str, Any] = {"row": row.name, "key": row.key, "table": sweep.table}
+    line |= {"config": row.config}
     line |= {"settings": dict(row.settings), "seed": seed, "git": code_version()}
     words = ["crosskd-lab", "sweep", sweep.name, "--only", row.name, "--seeds", str(seed)]
     line |= {"command": words}
@@ -191,7 +184,7 @@ def _results(row: Row, cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
     measured = [name for name in val if name in ("step", "AP") or name.startswith("l1_")]
     curve = val[measured].round(4)
     return {
-        **{name: on_test.get(name) for name in AP},
+        **{name: on_test.get(name) for name in AP_COLUMNS},
         "val": record["results"],
         "curve": curve.to_dict("records"),
         "begin": first_losses(metrics),
@@ -259,8 +252,16 @@ def first_losses_again(
     """Run the first steps of a record that is done again; the losses of the same step."""
     prepare_engine()
     data = data or scenes_of(sweep)[0]
-    with threads_of(line):
-        return _first_losses(line, data)
+    cfg = load_experiment(line["config"], line["settings"], data, line["seed"])
+    cfg.train_cfg.max_iters = int(line["begin"]["step"])
+    cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None  # nothing to validate so early
+    cfg.default_hooks.checkpoint = dict(type="CheckpointHook", by_epoch=False, interval=10**9)
+    keep = _Keep()
+    with threads_of(line), TemporaryDirectory() as folder:
+        runner = build_runner(cfg, folder)
+        runner.register_hook(keep, "LOWEST")
+        runner.train()
+    return keep.last
 
 
 @contextmanager
@@ -272,19 +273,6 @@ def threads_of(line: dict[str, Any]) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _first_losses(line: dict[str, Any], data: Path) -> dict[str, float]:
-    cfg = load_experiment(line["config"], line["settings"], data, line["seed"])
-    cfg.train_cfg.max_iters = int(line["begin"]["step"])
-    cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None  # nothing to validate so early
-    cfg.default_hooks.checkpoint = dict(type="CheckpointHook", by_epoch=False, interval=10**9)
-    keep = _Keep()
-    with TemporaryDirectory() as folder:
-        runner = build_runner(cfg, folder)
-        runner.register_hook(keep, "LOWEST")
-        runner.train()
-    return keep.last
 
 
 def replay(

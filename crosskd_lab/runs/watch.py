@@ -9,15 +9,14 @@ import shutil
 import subprocess
 import threading
 import time
-from typing import Any, Protocol
+from typing import Any
 
 import ipywidgets  # type: ignore[import-untyped]
-import pandas as pd
 
 from ..errors import LabError
 from ..report.figures import watch_figure
+from .processes import OVER, Run
 
-OVER = ("done", "failed", "stopped", "interrupted")
 # Every look draws it anew and hidden. A page whose kernel is gone is looked at no more: there it
 # comes out after a while, by the page's own means.
 STALE = (
@@ -27,19 +26,6 @@ STALE = (
 )
 
 
-class Watched(Protocol):
-    """What is asked of a run; :class:`crosskd_lab.runs.processes.Run` is one."""
-
-    @property
-    def status(self) -> str: ...
-    @property
-    def reason(self) -> str | None: ...
-    def state(self) -> dict[str, Any]: ...
-    def metrics(self) -> pd.DataFrame: ...
-    def tail(self, lines: int = 20) -> str: ...
-    def stop(self) -> str: ...
-
-
 class Watch:
     """Status, curves, GPUs, the end of the log and a button that stops, until the run is over.
 
@@ -47,7 +33,7 @@ class Watch:
     above the curves then says so.
     """
 
-    def __init__(self, run: Watched, every: float = 2.0) -> None:
+    def __init__(self, run: Run, every: float = 2.0) -> None:
         self.run, self.every = run, every
         self.line = ipywidgets.HTML()
         self.image = ipywidgets.Image(format="png")

@@ -10,8 +10,7 @@ from pathlib import Path
 from ..engine.record import RECORD, read_record
 from ..errors import LabError
 from .launch import scales
-from .launch_plan import LaunchPlan
-from .processes import follow
+from .processes import LaunchPlan, follow
 
 
 def work(folder: str | Path) -> None:

@@ -120,13 +120,13 @@ def test_ctrl_c_is_exit_130(add_verb, capsys):
     assert run(capsys, "stops")[0] == 130
 
 
-def test_a_module_with_an_app_becomes_a_family(add_verb, capsys):
+def test_an_app_becomes_a_family(add_verb, capsys):
     import typer
 
     app = typer.Typer()
     app.command("one")(lambda: print("first"))
     app.command("two")(lambda: print("second"))
-    add_verb("family", app=app)
+    add_verb("family", family=app)
     assert run(capsys, "family", "two") == (0, "second\n", "")
 
 

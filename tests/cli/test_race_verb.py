@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crosskd_lab import cli
-from crosskd_lab.cli.race import method_names
+from crosskd_lab.cli.training import method_names
 from crosskd_lab.configs import CONFIGS, read_config
 
 

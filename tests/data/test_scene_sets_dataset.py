@@ -209,7 +209,7 @@ def test_parameters_out_of_range_write_nothing(wrong: dict[str, int], words: str
 
 def test_torch_and_opencv_are_not_imported():
     code = (
-        "import sys, crosskd_lab.data.scenes, crosskd_lab.data.coco, crosskd_lab.cli.data\n"
+        "import sys, crosskd_lab.data.scenes, crosskd_lab.data.coco, crosskd_lab.cli.material\n"
         "assert not {'torch', 'cv2', 'pandas', 'mmdet'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ})

@@ -9,7 +9,8 @@ import pytest
 from crosskd_lab.cli import _app
 from crosskd_lab.errors import LabError
 from crosskd_lab.runs import processes as process
-from crosskd_lab.runs.launch import AGAIN, RowPlan, RowRun
+from crosskd_lab.runs.launch import AGAIN, RowRun
+from crosskd_lab.runs.processes import LaunchPlan
 
 
 def test_the_command_is_one_that_the_cli_understands():
@@ -29,14 +30,14 @@ def test_the_command_is_one_that_the_cli_understands():
     assert str(given["recorded"]) == str(given["runs"]) == "runs/again"
     # What is started says the same with the whole path, wherever the notebook lies.
     assert run.plan.command("python")[3:-3] == words[:-3]
-    assert run.plan.words[-1] == str(AGAIN) and run.steps == 240
+    assert run.plan.verb[-1] == str(AGAIN) and run.steps == 240
 
 
 @pytest.fixture
 def short(monkeypatch):
     """Instead of a sweep, a process that says a word and ends."""
     monkeypatch.setattr(
-        RowPlan, "command", lambda self, python: [sys.executable, "-c", "print('made again')"]
+        LaunchPlan, "command", lambda self, python: [sys.executable, "-c", "print('made again')"]
     )
 
 
@@ -50,7 +51,7 @@ def test_it_runs_apart_and_leaves_its_log(short, tmp_path):
 
 def test_it_is_not_started_twice_at_a_time(monkeypatch, tmp_path):
     monkeypatch.setattr(
-        RowPlan,
+        LaunchPlan,
         "command",
         lambda self, python: [sys.executable, "-c", "import time; time.sleep(60)"],
     )

@@ -9,7 +9,7 @@ from crosskd_lab.errors import LabError
 from crosskd_lab.files import sole_writer
 from crosskd_lab.runs import launch as checks
 from crosskd_lab.runs.launch import launch, prepare
-from crosskd_lab.runs.launch_plan import PLAN, WORKER, LaunchPlan
+from crosskd_lab.runs.processes import PLAN, WORKER, LaunchPlan
 
 
 def test_a_dry_run_says_what_it_would_do(small, capsys, tmp_path):

@@ -22,8 +22,7 @@ from crosskd_lab.errors import LabError
 from crosskd_lab.files import sole_writer
 from crosskd_lab.runs import processes as process
 from crosskd_lab.runs.launch import launch
-from crosskd_lab.runs.launch_plan import LOG, LaunchPlan
-from crosskd_lab.runs.processes import Run
+from crosskd_lab.runs.processes import LOG, LaunchPlan, Run
 
 PATIENCE = 200  # seconds
 
@@ -211,7 +210,7 @@ RESUMES = """
 import sys
 from crosskd_lab.errors import LabError
 from crosskd_lab.runs.launch import Run
-from crosskd_lab.runs.launch_plan import LaunchPlan
+from crosskd_lab.runs.processes import LaunchPlan
 LaunchPlan.command = lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"]
 print("on", flush=True)
 sys.stdin.readline()

@@ -13,8 +13,7 @@ from crosskd_lab.engine.record import finish_record, read_metrics, read_record, 
 from crosskd_lab.errors import LabError
 from crosskd_lab.runs import slurm
 from crosskd_lab.runs.launch import launch, prepare
-from crosskd_lab.runs.launch_plan import LaunchPlan
-from crosskd_lab.runs.processes import Run
+from crosskd_lab.runs.processes import LaunchPlan, Run
 from crosskd_lab.runs.slurm import SlurmTask, executor
 
 

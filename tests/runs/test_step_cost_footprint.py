@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from crosskd_lab.runs.step_cost import kept_bytes, resident_bytes, size_of, state_bytes
+from crosskd_lab.runs.step_cost import kept_bytes, resident_bytes, state_bytes
 
 
 class Product(nn.Module):
@@ -42,7 +42,3 @@ def test_weights_gradients_and_the_optimisers_state_come_on_top():
     assert state_bytes(optimiser) == 0, "no momentum yet"
     optimiser.update_params(model(**batch, mode="loss")["loss"].sum())
     assert state_bytes(optimiser) == 4000
-
-
-def test_a_half_is_two_bytes():
-    assert size_of(torch.ones(3, 5, dtype=torch.float16)) == 30

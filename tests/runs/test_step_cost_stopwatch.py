@@ -99,10 +99,8 @@ def test_no_part_of_a_model_names_a_file_to_start_from(monkeypatch):
 
 
 def test_a_step_of_a_distiller(scenes_dir):
-    heard = []
     alone = stopwatch.measure("pocket/none", TINY, scenes_dir, 1)
-    taught = stopwatch.measure("pocket/crosskd", TINY, scenes_dir, 1, told=lambda: heard.append(1))
-    assert len(heard) == 1 + stopwatch.WARM_UP
+    taught = stopwatch.measure("pocket/crosskd", TINY, scenes_dir, 1)
     assert 0 < taught.backward < taught.step
     assert alone.gradient == taught.gradient == 4 * 1_242_211
     assert taught.memory_is == ("peak" if taught.gpu else "kept")

@@ -6,7 +6,7 @@ import torch
 from crosskd_lab.engine.record import finish_record, start_record
 from crosskd_lab.errors import LabError
 from crosskd_lab.runs import worker
-from crosskd_lab.runs.launch_plan import LaunchPlan
+from crosskd_lab.runs.processes import LaunchPlan
 
 
 def test_a_run_that_failed_by_itself_is_not_started_again(tmp_path, monkeypatch):

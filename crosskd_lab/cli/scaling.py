@@ -1,4 +1,4 @@
-"""``crosskd-lab plan``: hours, memory and cost on more GPUs than are here."""
+"""``recipes``, ``plan`` and ``launch``: the paper's rows on more than this machine has."""
 
 from __future__ import annotations
 
@@ -7,15 +7,74 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Data, Settings, Wide, parse_settings
+from .options import Csv, Data, RunFolder, Settings, Tensorboard, Wide, parse_settings
 from .show import print_table, write_csv
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..runs.forecast import Link, Measurement
+
+
+RECIPE_COLUMNS = {
+    **{name: name for name in ("recipe", "teacher", "student", "method")},
+    "AP": "paper's\nAP",
+    "epochs": "epochs",
+    "images": "images\na step",
+    "gpu_hours": "GPU-\nhours",
+    "teacher_here": "teacher\nhere",
+}
+
+
+def recipes(
+    table: Annotated[int | None, typer.Option(help="Only this table of the paper, 1 to 8.")] = None,
+    csv: Csv = None,
+    wide: Wide = False,
+) -> None:
+    """List the paper's recipes: what each re-makes, what the paper reports, what is still missing.
+
+    Start one with 'crosskd-lab launch RECIPE --gpus 8 --data COCO'. The paper says eight GPUs with
+    two images each; the rate follows the batch. GPU-hours are estimated from a step that
+    'crosskd-lab plan RECIPE' has measured on a GPU, and not guessed where it has not.
+    """
+    from ..errors import LabError
+    from ..runs.recipes import recipes as listed
+
+    frame = with_hours(listed())
+    if table is not None:
+        frame = frame[frame["table"] == table]
+        if frame.empty:
+            raise LabError(f"no recipe belongs to table {table}: the paper has Tables 1 to 8")
+    drop = ("images", "epochs", "gpu_hours", "student", "teacher")
+    print_table(frame.to_dict("records"), RECIPE_COLUMNS, drop, wide)
+    print(_footnote(frame))
+    write_csv(frame, csv)
+
+
+def with_hours(frame: pd.DataFrame) -> pd.DataFrame:
+    """The recipes with ``gpu_hours`` and ``measured_on``, both empty where no step was measured."""
+    from ..runs.forecast import newest, paper_gpu_hours
+
+    steps = [newest(name) for name in frame["recipe"]]
+    pairs = zip(steps, frame["images"], strict=True)
+    hours = [paper_gpu_hours(step, images) if step else float("nan") for step, images in pairs]
+    return frame.assign(gpu_hours=hours, measured_on=[step and step.device for step in steps])
+
+
+def _footnote(frame: pd.DataFrame) -> str:
+    """Where the GPU-hours come from, or how to get them."""
+    devices = ", ".join(sorted(set(frame["measured_on"].dropna())))
+    said = []
+    if devices:
+        said.append(f"GPU-hours: foretold from one step on {devices}; see docs/plan.md.")
+    if frame["gpu_hours"].isna().any():
+        said.append("GPU-hours –: no step measured on a GPU yet; 'crosskd-lab plan RECIPE' does.")
+    return "\n".join(said)
+
 
 GIGA = 1e9
 # Column of the plan, its title, and how a number is written.
-SHOWN = {
+PLAN_COLUMNS = {
     "gpus": ("GPUs", "{:.0f}".format),
     "images": ("images\na step", "{:.0f}".format),
     "rate": ("rate", "{:.3g}".format),
@@ -66,7 +125,8 @@ def plan(
     link = Link(GIGA * bandwidth, GIGA * between, latency / 1000, overlap, machine)
     step = _step(recipe, parse_settings(settings), data, steps, step_ms, measured)
     frame = outlook(step, link, price)
-    shown = {name: SHOWN[name] for name in SHOWN if name in frame and frame[name].notna().any()}
+    known = frame.columns[frame.notna().any()]
+    shown = {name: how for name, how in PLAN_COLUMNS.items() if name in known}
     titles, forms = ({name: pair[at] for name, pair in shown.items()} for at in (0, 1))
     print(f"{step.recipe}: {tell_step(step)}")
     if step.steps and measured is None:
@@ -154,3 +214,69 @@ def tell_terms(step: Measurement, link: Link) -> str:
     if not step.gpu:
         lines.append("Measured on a CPU: read 'GPUs' as so many of it.")
     return "\n".join(lines)
+
+
+def launch(
+    recipe: Annotated[str, typer.Argument(help="pocket/..., paper/... or a config file.")],
+    gpus: Annotated[int, typer.Option(help="GPUs a machine; 0 trains on the CPU.")] = 0,
+    processes: Annotated[
+        int | None, typer.Option(help="Processes a machine; one a GPU, one on the CPU.")
+    ] = None,
+    nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
+    slurm: Annotated[
+        str | None, typer.Option(metavar="PARTITION", help="Let SLURM start it there.")
+    ] = None,
+    account: Annotated[str | None, typer.Option(help="SLURM's.")] = None,
+    qos: Annotated[str | None, typer.Option(help="SLURM's.")] = None,
+    time: Annotated[
+        str | None, typer.Option(help="SLURM's, until a job is requeued: 12:00:00, 2-12 ...")
+    ] = None,
+    mem: Annotated[str | None, typer.Option(help="SLURM's, a machine: 64G ...")] = None,
+    cpus_per_gpu: Annotated[
+        int | None, typer.Option(min=1, help="SLURM's, and threads of a process; 8 by default.")
+    ] = None,
+    settings: Settings = None,
+    data: Data = None,
+    out: RunFolder = None,
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    port: Annotated[int | None, typer.Option(help="Where processes meet; found by itself.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, print the command, start nothing.")
+    ] = False,
+    tensorboard: Tensorboard = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay until the run is over, as a batch job does.")
+    ] = False,
+) -> None:
+    """Check a recipe, start it in a process of its own, and return at once.
+
+    The run belongs to no terminal: watch it with 'crosskd-lab runs --tail FOLDER', end it with
+    'runs --stop', go on with 'runs --resume', from here or from a notebook (Run.open).
+    """
+    from ..errors import LabError
+    from ..runs.launch import launch as start
+
+    run = start(
+        recipe,
+        gpus=gpus,
+        processes=processes,
+        nodes=nodes,
+        slurm=slurm,
+        settings=parse_settings(settings, tensorboard),
+        data=data,
+        out=out,
+        seed=seed,
+        port=port,
+        dry_run=dry_run,
+        ask=dict(account=account, qos=qos, time=time, mem=mem, cpus_per_gpu=cpus_per_gpu),
+    )
+    if run is None or run.status == "waiting":  # for someone to start it on each machine
+        return
+    print(f"started   crosskd-lab runs --tail {run.folder}")
+    try:
+        ended = run.wait() if wait else "done"
+    except KeyboardInterrupt:
+        print(f"\n{run.folder} trains on: 'crosskd-lab runs --stop {run.folder}' stops it")
+        raise
+    if ended != "done":
+        raise LabError(f"{run.folder} is {run.status}: {run.reason or run.tail(3)}")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.runs.launch_plan import PLAN, LaunchPlan
+from crosskd_lab.runs.processes import PLAN, LaunchPlan
 
 
 def test_one_process_needs_no_torchrun(tmp_path):

@@ -1,0 +1,247 @@
+"""``eval``, ``results``, ``conflict`` and ``gradients``: what trained students and pairs show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import (
+    TEACHER,
+    Batch,
+    Csv,
+    Data,
+    Saved,
+    SavedConfig,
+    SkipBad,
+    Split,
+    StudentWeights,
+    TeacherConfig,
+    Wide,
+)
+from .show import print_table, write_csv
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def eval(
+    saved: Saved,
+    config: SavedConfig = None,
+    data: Data = None,
+    split: Split = "val",
+    out: Annotated[Path | None, typer.Option(help="Also write the numbers to this .json.")] = None,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Measure the COCO AP of a detector: a run's last checkpoint, a file, a shipped teacher."""
+    from ..engine.evaluate import evaluate, find_saved
+    from ..engine.metrics import NAMES
+    from ..files import open_folder, write_whole
+
+    found = find_saved(saved, config)
+    if out is not None:
+        open_folder(out.parent)
+    measured = evaluate(found.config, found.checkpoint, data, split, skip_bad)
+    print(f"{saved}: {found.checkpoint.name} on {split}")
+    row = {name: measured.get(name) for name in NAMES}  # None: the set has no object of that size
+    print_table([row], NAMES)
+    if out is not None:
+        write_whole(out, json.dumps(measured, indent=2) + "\n")
+
+
+RESULT_COLUMNS = {
+    **{name: name for name in ("source", "study", "method", "variant")},
+    "n": "seeds",
+    "mean": "mean",
+    "difference": "to its baseline",
+}
+
+
+def results(
+    table: Annotated[int, typer.Argument(min=1, max=8, help="The paper's table, 1 to 8.")] = 1,
+    metric: Annotated[str, typer.Option(help="AP, AP50, AP75, APS, APM or APL.")] = "AP",
+    runs: Annotated[Path, typer.Option(help="Folder of your runs.")] = Path("runs"),
+    csv: Csv = None,
+    wide: Wide = False,
+    page: Annotated[
+        Path | None, typer.Option(help="Instead, write all that is recorded to this file (.md).")
+    ] = None,
+) -> None:
+    """Show a table of the paper, the recorded runs of its rows, and yours, each by its source.
+
+    Means have their 95 % interval where there are seeds enough; every row is compared with its own
+    baseline, the same student without a teacher. A * marks stale records: today's code no longer
+    gives their first losses.
+    """
+    from ..files import write_whole
+    from ..report.page import results_page
+    from ..report.results import results as compared
+    from ..report.stats import points
+
+    if page is not None:
+        write_whole(page, results_page())
+        print(f"wrote {page}")
+        return
+    frame = compared(table, metric, runs=runs)
+    rows = frame.to_dict("records")
+    for row in rows:
+        row |= {key: "" for key in ("study", "method", "variant") if not isinstance(row[key], str)}
+        stale = " *" if isinstance(row["stale"], str) and row["stale"] else ""
+        row["mean"] = points(row["mean"], row["half_width"]) + stale
+        row["difference"] = points(row["difference"], row["difference_half_width"], "+")
+    numbers: dict[str, Callable[[Any], str]] = {
+        "n": lambda n: "" if n != n else f"{n:.0f}",
+        "mean": str,
+        "difference": str,
+    }
+    title = f"Table {table}: {metric} in points"
+    print_table(rows, RESULT_COLUMNS, ("study", "n", "variant"), wide, title, numbers)
+    write_csv(frame, csv)
+
+
+def conflict(
+    teacher: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME_OR_FILE",
+            help=f"{TEACHER} Given again: more curves, to compare.",
+        ),
+    ],
+    student: Annotated[str, typer.Option(metavar="CONFIG", help="Whose assigner gives targets.")],
+    data: Data = None,
+    teacher_config: TeacherConfig = None,
+    split: Split = "val",
+    boxes: Annotated[
+        str,
+        typer.Option(
+            help="Whose boxes the labels of quality heads (GFL) come from: teacher, student (with "
+            "--student-weights) or exact (one-hot labels)."
+        ),
+    ] = "teacher",
+    student_weights: StudentWeights = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for conflict.csv, .png, .svg, the counts and where they came from.",
+            show_default="runs/conflict/{teacher}",
+        ),
+    ] = None,
+    batch: Batch = 8,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Count the locations where a teacher contradicts what a student's assigner asks for.
+
+    Stopped with Ctrl-C, the same command goes on where it was.
+    """
+    import pandas as pd
+
+    from ..engine.provenance import origin
+    from ..errors import LabError
+    from ..files import sole_writer, write_whole
+    from ..report.figures import save
+    from ..report.map_figures import conflict_figure
+    from ..runs.dataset_analysis import open_survey, survey_conflict
+
+    if (boxes == "student") != (student_weights is not None):
+        raise LabError("--boxes student and --student-weights belong together: give both or none")
+    names = [Path(name).stem for name in teacher]
+    if len(set(names)) < len(names):
+        raise LabError(f"--teacher names {', '.join(names)}: give each one once")
+    out = out or Path("runs") / "conflict" / "-".join(names)
+    frames, identities = [], {}
+    with sole_writer(out):
+        for path, name in zip(teacher, names, strict=True):
+            survey = open_survey(
+                path, student, data, split, teacher_config, student_weights, skip_bad
+            )
+            tally = survey_conflict(survey, boxes, out / f"{name}.npz", batch)
+            frames.append(tally.frame().assign(teacher=name))
+            identities[name] = survey.identity | {"boxes": boxes, "images": tally.images}
+        frame = pd.concat(frames)[["teacher", *frames[0].columns.drop("teacher")]]
+        write_whole(out / "conflict.csv", frame.to_csv(index=False))
+        made = origin() | {"student": student, "teachers": identities}
+        write_whole(out / "made.json", json.dumps(made, indent=1))
+        whom = "the teacher" if len(names) > 1 else names[0]
+        title = f"How often {whom} contradicts the assigner, {tally.images} images"
+        save(conflict_figure(frame, title=title), out / "conflict.png")
+    for name in names:
+        _tell_ratios(frame[(frame["teacher"] == name) & (frame["by"] == "all")])
+    print(f"{out / 'conflict.csv'}, {out / 'conflict.png'}")
+
+
+def _tell_ratios(whole: pd.DataFrame) -> None:
+    """The overall ratios of one teacher, in a line."""
+    at = whole.set_index("threshold")["ratio"]
+    ratios = ", ".join(f"{at[t]:.3f} above {t}" for t in (0.3, 0.5, 0.7))
+    teacher, positives = whole[["teacher", "positives"]].iloc[0]
+    if not positives:
+        print(f"{teacher}: no location is positive, so there is no ratio of conflict")
+        return
+    print(f"{teacher}: conflicts per positive location ({positives} positives): {ratios}")
+
+
+def gradients(
+    teacher: Annotated[str, typer.Option(metavar="NAME_OR_FILE", help=TEACHER)],
+    student: Annotated[str, typer.Option(metavar="CONFIG", help="The student's config.")],
+    data: Data = None,
+    teacher_config: TeacherConfig = None,
+    student_weights: StudentWeights = None,
+    split: Split = "val",
+    images: Annotated[int, typer.Option(min=2, help="How many images.")] = 64,
+    place: Annotated[
+        list[str] | None,
+        typer.Option(help="A feature: neck, cls:3, reg:2 ... May be given again."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for gradients.csv, the figures and where they came from.",
+            show_default="runs/gradients/{teacher}",
+        ),
+    ] = None,
+    batch: Batch = 8,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Measure the gradients of the detection loss, KD, CrossKD and PKD at the student's features.
+
+    Writes a row an image, feature and loss: share of energy inside boxes, Gini coefficient, cosine
+    with the detection gradient; their means with intervals; and the energy maps of one image.
+    """
+    from ..engine.provenance import origin
+    from ..files import sole_writer, write_whole
+    from ..gradients import gradient_view
+    from ..methods.crosskd import CrossKD, PredictionMimicking
+    from ..methods.pkd import PKD
+    from ..report.figures import save
+    from ..report.map_figures import concentration_figure, energy_figure
+    from ..runs.dataset_analysis import open_survey, survey_gradients
+
+    places = [_feature(word) for word in place or ["neck", "cls:1", "cls:3"]]
+    survey = open_survey(teacher, student, data, split, teacher_config, student_weights, skip_bad)
+    out = out or Path("runs") / "gradients" / Path(teacher).stem
+    methods = {"CrossKD": CrossKD(), "KD": PredictionMimicking(), "PKD": PKD()}
+    with sole_writer(out):
+        frame = survey_gradients(survey, methods, places, images, batch)
+        write_whole(out / "gradients.csv", frame.to_csv(index=False))
+        made = origin() | {"student": student, "pair": survey.identity}
+        write_whole(out / "made.json", json.dumps(made, indent=1))
+        save(concentration_figure(frame), out / "concentration.png")
+        where, i = places[0]
+        title = f"Where each loss pulls at the student: {where}" + (f", i = {i}" if i else "")
+        view = gradient_view(survey.pair, next(survey.batches(1)), methods, where, i)
+        save(energy_figure(view.image, view.maps, view.boxes, title=title), out / "energy.png")
+    print(f"{out / 'gradients.csv'}, {out / 'concentration.png'}, {out / 'energy.png'}")
+
+
+def _feature(word: str) -> tuple[str, int]:
+    from ..errors import LabError
+
+    where, _, layer = word.partition(":")
+    if where not in ("neck", "cls", "reg") or (layer and not layer.isdigit()):
+        raise LabError(f"--place {word}: say neck, or cls:3 or reg:3 for a layer of a tower")
+    return where, int(layer or 0)

@@ -1,0 +1,324 @@
+"""``train``, ``pretrain``, ``race``, ``sweep`` and ``runs``: students trained here."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ..runs.recipes import detectors, listed, teachers
+from ..runs.recipes import methods as known_methods
+from .options import Csv, Data, RunFolder, Settings, SkipBad, Tensorboard, Wide, parse_settings
+from .show import print_table, write_csv
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def train(
+    config: Annotated[str, typer.Argument(help="A config file or a name such as pocket/crosskd.")],
+    settings: Settings = None,
+    data: Data = None,
+    out: RunFolder = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Of weights, order and augmentation; 0, or that of a run's config."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint.")
+    ] = False,
+    skip_bad: SkipBad = False,
+    precision: Annotated[
+        str | None, typer.Option(help="fp32; or bf16, with float32 weights and losses, for a GPU.")
+    ] = None,
+    tensorboard: Tensorboard = False,
+) -> None:
+    """Train a detector, alone or with a teacher; Ctrl-C and --resume lose nothing but the step."""
+    from ..engine.config import load_experiment
+    from ..engine.hooks import last_checkpoint, saved_step
+    from ..engine.train import StepBar
+    from ..engine.train import train as run
+
+    given = parse_settings(settings, tensorboard)
+    given |= {} if precision is None else {"precision": precision}
+    cfg = load_experiment(config, given, data, seed, skip_bad)
+    stem = config.removesuffix(".py").strip("/").replace("/", "-")
+    folder = out or Path("runs") / f"{stem}-s{cfg.randomness.seed}"
+    begun = saved_step(last_checkpoint(folder)) if resume else 0
+    bar = StepBar(cfg.train_cfg.get("max_iters", 0), folder.name, begun)
+    try:
+        results = run(cfg, folder, resume, ["crosskd-lab", *sys.argv[1:]], [bar])
+    except KeyboardInterrupt:
+        print(f"\nstopped; the same command with --resume goes on with {folder}", file=sys.stderr)
+        raise
+    finally:
+        bar.close()
+    shown = ", ".join(f"{k} {v:.1f}" for k, v in results.items() if k.startswith("AP"))
+    print(f"{folder}: {shown or 'done; AP was not measured'}")
+
+
+def pretrain(
+    config: Annotated[str, typer.Argument(help="Detector config whose backbone to pretrain.")],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
+    count: Annotated[int, typer.Option(min=1, help="Crops to train on.")] = 12000,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the crops.")] = 6,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and crops.")] = 0,
+) -> None:
+    """Pretrain a backbone by naming single shapes, the pocket scale's stand-in for ImageNet."""
+    from ..engine.pretrain import pretrain as run
+    from ..engine.train import prepare_engine
+
+    prepare_engine()
+    command = ["crosskd-lab", *sys.argv[1:]]
+    accuracy = run(config, out, count=count, epochs=epochs, seed=seed, command=command)
+    print(f"{out}: {accuracy:.1f} % of held-out single shapes named right")
+
+
+def race(
+    steps: Annotated[int, typer.Option(min=3, help="Training steps of each student.")] = 120,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds; above 1 gives intervals.")] = 1,
+    methods: Annotated[
+        str, typer.Option(help=f"Comma-separated, any of: {listed(known_methods())}; or all.")
+    ] = "none,kd,crosskd,crosskd_pkd",
+    teacher: Annotated[
+        str,
+        typer.Option(
+            help=f"Any of the shipped teachers: {listed(teachers())}; the folder of a run; or "
+            "random:NAME, an untrained detector."
+        ),
+    ] = "gfl_r18_w32",
+    student: Annotated[
+        str, typer.Option(help=f"Any of: {listed(detectors())}; or the path of a config.")
+    ] = "gfl_r18_w16",
+    data: Annotated[
+        Path | None, typer.Option(help="A COCO-format folder; synthetic scenes by default.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The race's folder; resumes what is there.")] = Path(
+        "runs/race"
+    ),
+    settings: Settings = None,
+) -> None:
+    """Train none / KD / CrossKD / CrossKD+PKD students from one teacher and compare them.
+
+    Student and teacher may be of different kinds. CrossKD delivers, and weighs its terms, as the
+    teacher's head asks.
+    """
+    from ..runs.race import check_methods, find_student, find_teacher, run_race
+
+    names = method_names(methods)
+    own = parse_settings(settings)
+    check_methods(names)
+    find_student(student)
+    find_teacher(teacher, own.get("teacher.config"))
+    console = Console()
+    board = Board(console, names, steps, seeds)
+    console.print(
+        f"Students to train: {len(names) * seeds} of {Path(student).stem}, {steps} steps each, all "
+        f"from one start; teacher {Path(teacher).stem}. Runs go to {out}.",
+        highlight=False,
+    )
+    with board:
+        result = run_race(out, steps, seeds, names, data, teacher, student, own, board)
+    console.print(board.table() if not console.is_terminal else "")
+    console.print(Text(result.paragraph))
+    console.print(f"\nFigure: {out / 'race.png'} (also .svg); numbers: {out / 'race.csv'}")
+
+
+def method_names(text: str) -> list[str]:
+    """The methods of a comma-separated list; ``all`` are those that have a config, none first."""
+    if text.strip() == "all":
+        return sorted(known_methods(), key=lambda name: (name != "none", name))
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+class Board:
+    """A live table of the race: a row a student, refreshed as rows of metrics arrive.
+
+    Where the output is no terminal, a line a validation is printed instead.
+    """
+
+    COLUMNS = ("student", "step", "loss", "AP", "L1 to teacher", "L1 to truth", "s/step")
+
+    def __init__(self, console: Console, methods: list[str], steps: int, seeds: int) -> None:
+        self.console, self.steps = console, steps
+        self.rows: dict[str, dict[str, Any]] = {
+            f"{method}-s{seed}": {} for seed in range(seeds) for method in methods
+        }
+        self.start = time.monotonic()
+        self.live = Live(console=console, get_renderable=self.table, refresh_per_second=2)
+
+    def __call__(self, method: str, seed: int, row: dict[str, Any]) -> None:
+        """Take a row of metrics in."""
+        name = f"{method}-s{seed}"
+        self.rows[name].update(row)
+        if row["kind"] == "val" and not self.console.is_terminal:
+            ap = f"{row['AP']:5.1f}" if "AP" in row else "    –"
+            shown = f"{name:<16} step {row['step']:>5}  AP {ap}"
+            print(f"{shown}  ({time.monotonic() - self.start:.0f} s)", flush=True)
+
+    def table(self) -> Table:
+        """The table as it stands, with the time left by the pace so far."""
+        table = Table(title=self._title(), title_justify="left", box=None, pad_edge=False)
+        for column in self.COLUMNS:
+            table.add_column(column, justify="left" if column == "student" else "right")
+        for name, row in self.rows.items():
+            table.add_row(
+                name,
+                f"{row.get('step', 0)}/{self.steps}",
+                *(
+                    f"{row[key]:.{digits}f}" if key in row else "–"
+                    for key, digits in (
+                        ("loss", 2),
+                        ("AP", 1),
+                        ("l1_teacher", 2),
+                        ("l1_truth", 2),
+                        ("seconds_per_step", 2),
+                    )
+                ),
+            )
+        return table
+
+    def _title(self) -> str:
+        done = sum(row.get("step", 0) for row in self.rows.values())
+        whole, spent = self.steps * len(self.rows), time.monotonic() - self.start
+        left = f", about {spent * (whole - done) / done:.0f} s to go" if 0 < done < whole else ""
+        return f"The race: {100 * done / whole:.0f} % after {spent:.0f} s{left}"
+
+    def __enter__(self) -> Board:
+        if self.console.is_terminal:
+            self.live.__enter__()
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        if self.console.is_terminal:
+            self.live.__exit__(*exc)
+
+
+def sweep(
+    file: Annotated[str, typer.Argument(help="A name below configs/sweeps, or a file like those.")],
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this row; may be given again.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Comma-separated; the sweep's own by default.")] = "",
+    side_by_side: Annotated[
+        int, typer.Option(min=1, help="Runs at a time, each in a process: for a GPU.")
+    ] = 1,
+    recorded: Annotated[
+        Path | None, typer.Option(help="Folder of the records; data/recorded by default.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only the first steps: does today's code repeat them?")
+    ] = False,
+    runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs/sweeps"),
+) -> None:
+    """Run what a sweep declares and has no record of yet; a record a run goes to data/recorded.
+
+    Seed by seed, so that a sweep which is cut short leaves whole seeds. The same command again
+    goes on where it was. To re-make a recorded row from scratch, name other folders:
+    --only ROW --seeds 0 --recorded again --runs again. With --check, the first steps of each
+    recorded row are made again with its first seed (or --seeds), and confirmed.json beside the
+    records says how they compared: where they differ, tables show the row as stale.
+    """
+    from tqdm.auto import tqdm
+
+    from ..errors import LabError
+    from ..report.sweep_spec import CLOSE, RECORDED, read_sweep
+    from ..runs.sweep import replay, run_side_by_side, run_sweep, to_do
+
+    declared, place = read_sweep(file), recorded or RECORDED
+    try:
+        chosen = [int(seed) for seed in seeds.split(",") if seed.strip()]
+    except ValueError:
+        raise LabError(f"--seeds takes numbers such as 0,1,2; got {seeds!r}") from None
+    names = only or []
+    if check:
+        for name, seed, apart in replay(declared, names, chosen, place):
+            verdict = "agrees" if apart <= CLOSE else "DIFFERS: the row is stale"
+            print(f"{name}-s{seed}: {verdict} (losses differ by {apart:.2g} of their size)")
+        return
+    plan = to_do(declared, names, chosen, place)
+    whole = len(declared.plan(names, chosen))
+    print(f"{declared.title}\n{whole} runs, {whole - len(plan)} of them recorded; {place}")
+    if side_by_side > 1:
+        options = ["--recorded", str(place), "--runs", str(runs)]
+        codes = run_side_by_side(declared, file, plan, side_by_side, options)
+        print(f"{len(plan)} runs over, {sum(map(bool, codes))} of them broken off")
+        return
+    steps = sum(int(row.settings["schedule.steps"]) for row, _ in plan)
+    with tqdm(total=steps, unit="step", dynamic_ncols=True, smoothing=0.05) as bar:
+        told: dict[Any, int] = {}
+
+        def listen(row: Any, seed: int, metrics: dict[str, Any]) -> None:
+            bar.set_description(f"{row.name}-s{seed}")
+            bar.update(metrics["step"] - told.get((row.name, seed), 0))
+            told[row.name, seed] = metrics["step"]
+
+        lines = run_sweep(declared, names, chosen, runs, place, listener=listen)
+    for line in lines:
+        came = f"AP {line['AP']:.1f}" if line["status"] == "done" else f"failed: {line['reason']}"
+        print(f"{line['row']}-s{line['seed']}: {came}")
+
+
+RUN_COLUMNS = ["run", "method", "options", "seed", "status"]
+RUN_COLUMNS += ["AP", "AP50", "APS", "APM", "APL", "created"]
+
+
+def runs(
+    root: Annotated[Path, typer.Argument(help="Folder that holds run folders.")] = Path("runs"),
+    csv: Csv = None,
+    wide: Wide = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="One line a method: mean AP, interval, seeds.")
+    ] = False,
+    tail: Annotated[
+        Path | None, typer.Option(help="How a launched run stands, and its log.")
+    ] = None,
+    stop: Annotated[Path | None, typer.Option(help="End a launched run; nothing is lost.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with a launched run from its last checkpoint.")
+    ] = None,
+) -> None:
+    """List the runs below a folder with their method, seed, status and AP; watch and steer one."""
+    if tail or stop or resume:
+        _steer(tail, stop, resume)
+        return
+    from ..engine.record import runs_frame
+    from ..errors import LabError
+
+    frame = runs_frame(root)
+    if frame.empty:
+        raise LabError(
+            f"no runs below {root}: 'crosskd-lab race' or 'crosskd-lab train' makes some"
+        )
+    shown = _compared(frame) if compare else frame[[name for name in RUN_COLUMNS if name in frame]]
+    names = list(map(str, shown.columns))
+    print_table(shown.to_dict("records"), names, ("created", "APL", "APM", "APS", "AP50"), wide)
+    write_csv(shown if compare else frame, csv)
+
+
+def _compared(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean AP of every method over its seeds, of the runs that are done."""
+    from ..report.stats import summarise
+
+    done = frame[frame["status"] == "done"]
+    return summarise(done, by=["method", "options", "teacher"], value="AP")
+
+
+def _steer(tail: Path | None, stop: Path | None, resume: Path | None) -> None:
+    from ..runs.processes import Run
+    from ..runs.watch import describe, gpu_use
+
+    run = Run.open(tail or stop or resume or "")
+    if stop:
+        run.stop()
+    if resume:
+        run.resume()
+    print(f"{run.folder}: {describe(run.state(), run.reason)}")
+    print("\n".join(filter(None, (gpu_use(), run.tail(20)))))

@@ -60,19 +60,23 @@ def image_problems(document: Document, split: Split, read_images: bool) -> Itera
     With `read_images` every file is decoded; without, it has to be there and not empty.
     """
     images = document["images"]
-    names = _names_by_id(images)
+    names: dict[Any, dict[str, None]] = {}  # an id may be used for several files, or for one twice
+    for image in images:
+        if not _field_fault(image, _IMAGE):
+            names.setdefault(image["id"], {})[image["file_name"]] = None
     seen: set[Any] = set()
-
-    def file_fault(image: Any) -> Fault:
-        return _image_fault(image, split.images, read_images)
-
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        faults = threads.map(file_fault, images)
+        faults = threads.map(lambda image: _image_fault(image, split.images, read_images), images)
         quiet = None if read_images else True  # None: quiet where there is no terminal
         progress = tqdm(faults, f"check {split.name}", len(images), unit="img", disable=quiet)
         for index, fault in enumerate(progress):
             image = images[index]
-            fault = fault or _repeated_image(image["id"], names, seen)
+            if not fault:
+                if len(names[image["id"]]) > 1:  # nobody can tell which of them the boxes belong to
+                    fault = "duplicate id", f"its id stands for {' and '.join(names[image['id']])}"
+                elif image["id"] in seen:
+                    fault = "duplicate id", "it is listed twice"
+                seen.add(image["id"])
             if fault:
                 words = _image_words(image, index)
                 yield Problem(fault[0], "images", index, shown(words), shown(fault[1]))
@@ -128,23 +132,19 @@ def clipped(bbox: list[float], image: Record) -> list[float]:
     return [left, top, right - left, bottom - top]
 
 
-def _is_length(value: object) -> bool:
-    return is_finite(value) and value > 0
-
-
 def _is_key(value: object) -> bool:
     """Whether an image may be told by it: a number, or a text such as "000001"."""
     return is_whole(value) or is_text(value)
 
 
-def _is_list(value: object) -> bool:
-    return isinstance(value, list)
+def _is_length(value: object) -> bool:
+    return is_finite(value) and value > 0
 
 
 _SIZE = {"width": _is_length, "height": _is_length}
 _NAMED = {"id": _is_key, "file_name": is_text}
 _IMAGE = {**_NAMED, **_SIZE}
-_BOX = {"image_id": _is_key, "category_id": is_whole, "bbox": _is_list}
+_BOX = {"image_id": _is_key, "category_id": is_whole, "bbox": lambda value: isinstance(value, list)}
 
 
 def _field_fault(record: Any, fields: Mapping[str, Callable[[object], bool]]) -> Fault:
@@ -155,25 +155,6 @@ def _field_fault(record: Any, fields: Mapping[str, Callable[[object], bool]]) ->
             return "missing key", f'it has no "{key}"'
         if not fits(record[key]):
             return "bad value", f'its "{key}" is {reprlib.repr(record[key])}'
-    return None
-
-
-def _names_by_id(images: list[Any]) -> dict[Any, list[str]]:
-    """The distinct file names that each image id is used for."""
-    names: dict[Any, list[str]] = {}
-    for image in images:
-        if not _field_fault(image, _IMAGE):
-            known = names.setdefault(image["id"], [])
-            known += [image["file_name"]] * (image["file_name"] not in known)
-    return names
-
-
-def _repeated_image(image_id: Any, names: dict[Any, list[str]], seen: set[Any]) -> Fault:
-    if len(names[image_id]) > 1:  # nobody can tell which of them the boxes belong to
-        return "duplicate id", f"its id stands for {' and '.join(names[image_id])}"
-    if image_id in seen:
-        return "duplicate id", "it is listed twice"
-    seen.add(image_id)
     return None
 
 
@@ -194,10 +175,8 @@ def _image_fault(image: Any, folder: Path, read_images: bool) -> Fault:
             return "empty image", f"{path} has no bytes"
     except OSError as error:
         return "missing image", f"{path} cannot be read ({error.strerror})"
-    return _pixel_fault(path, image) if read_images else None
-
-
-def _pixel_fault(path: Path, image: Record) -> Fault:
+    if not read_images:
+        return None
     try:
         height, width, _ = read_pixels(path).shape
     except LabError as error:
@@ -263,16 +242,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found.
-
-    Attributes:
-        split, problems: what was checked, and the bad records.
-        images, boxes: how many the annotation file has.
-        images_kept, boxes_kept: how many are left without the bad records; the boxes of an image
-            that is left out are left out with it.
-        images_seen, boxes_seen: how many of those kept a training learns from: images that have an
-            annotation, and boxes that mark no crowd.
-        repaired: how many records were put right.
+    """What a check found: how many records the annotation file has, how many are ``kept`` without
+    the bad ones (the boxes of an image that is left out are left out with it), how many of those a
+    training has ``seen`` (images with an annotation, boxes that mark no crowd), and how many were
+    put right.
     """
 
     split: Split
@@ -312,33 +285,26 @@ class Report:
 
 
 def check(root: str | Path, split: str, skip_bad: bool = False, read_images: bool = True) -> Report:
-    """Check every record of a split.
+    """Check every record of a split, and its image files: ``read_images`` decodes every one;
+    without, it has to be there and not empty.
 
-    Args:
-        root: folder of the set, in one of the layouts of `crosskd_lab.data.coco`.
-        split: "train", "val" or "test".
-        skip_bad: report bad records instead of raising.
-        read_images: also decode every image file; without, it has to be there and not empty.
-
-    Raises:
-        LabError: names the first bad record and how many more there are, unless `skip_bad`;
-            there is no such split, no image is good, or the file as a whole is wrong.
+    LabError names the first bad record and how many more there are, unless ``skip_bad``; or no
+    image is good, or the file as a whole is wrong.
     """
     return checked(find_split(root, split), skip_bad, read_images)[0]
 
 
 def clean(
-    root: str | Path, split: str, out: str | Path, skip_bad: bool = True, read_images: bool = True
+    root: str | Path, split: str, out: str | Path, skip_bad: bool = True
 ) -> tuple[Split, Report]:
-    """The split fit for use: the set's own, or with a better annotation file in `out`.
+    """The split fit for use: the set's own, or with a better annotation file in ``out``, never in
+    the set.
 
     The file's name has a mark of its content, so what it says never changes: images that are put
     right, or others beside equal annotations, are another file.
-
-    As `check`; that file is written only if it differs from the set's, never inside the set.
     """
     found = find_split(root, split)
-    report, document = checked(found, skip_bad, read_images)
+    report, document = checked(found, skip_bad, read_images=True)
     if not report.problems and not report.repaired and reads_alike(found.annotations):
         return found, report
     mark = hashlib.sha256(json.dumps(document).encode()).hexdigest()[:8]
@@ -402,19 +368,17 @@ def _put_right(document: Document) -> Document:
     ids: dict[Any, int] = {i: i for i in images}
     if not all(map(is_id, images)):
         ids = {i: number for number, i in enumerate(images, 1)}
-    return {
-        **document,
-        "images": [_right_image(image, ids) for image in document["images"]],
-        "annotations": _numbered(
-            [_right_box(box, images[box["image_id"]], ids) for box in document["annotations"]]
-        ),
-        "categories": sorted_categories(document),
-    }
-
-
-def _right_image(image: Record, ids: dict[Any, int]) -> Record:
-    name = Path(image["file_name"]).as_posix()  # mmengine takes a "://" for a web address
-    return {**image, "id": ids[image["id"]], "file_name": name}
+    boxes = [_right_box(box, images[box["image_id"]], ids) for box in document["annotations"]]
+    own = [box.get("id") for box in boxes]
+    if not all(is_id(i) and i > 0 for i in own) or len(set(own)) < len(own):
+        boxes = [{**box, "id": number} for number, box in enumerate(boxes, 1)]
+    named = [
+        # as posix: mmengine takes a "://" for a web address
+        {**i, "id": ids[i["id"]], "file_name": Path(i["file_name"]).as_posix()}
+        for i in document["images"]
+    ]
+    categories = sorted_categories(document)
+    return {**document, "images": named, "annotations": boxes, "categories": categories}
 
 
 def _right_box(box: Record, image: Record, ids: dict[Any, int]) -> Record:
@@ -427,10 +391,3 @@ def _right_box(box: Record, image: Record, ids: dict[Any, int]) -> Record:
     if box.get("ignore"):
         del right["ignore"]
     return right
-
-
-def _numbered(boxes: list[Record]) -> list[Record]:
-    ids = [box.get("id") for box in boxes]
-    if all(is_id(i) and i > 0 for i in ids) and len(set(ids)) == len(ids):
-        return boxes
-    return [{**box, "id": number} for number, box in enumerate(boxes, 1)]

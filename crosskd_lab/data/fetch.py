@@ -24,11 +24,8 @@ def extract(archive: str | Path, root: str | Path, folder: str, limit: int = 0) 
 
     All members are examined before the first byte is written. The folder appears when it is whole:
     every member's CRC-32 has been checked by then. At most ``limit`` bytes come out; by default
-    twenty times the zip file's.
-
-    Raises:
-        LabError: the folder exists, the file is damaged or no zip file, a member would leave the
-            folder or is a link or a device, more would come out, or the disk has no room for it.
+    twenty times the zip file's. LabError for a folder that exists, no room, or an archive that is
+    damaged, too large, or has a member that would leave the folder or is no plain file.
     """
     archive, root = Path(archive), Path(root)
     target, draft = root / folder, root / f".{folder}.part"
@@ -117,13 +114,8 @@ def get_coco(
 ) -> Path:
     """COCO 2017 in ``root``: ``annotations/``, ``train2017/``, ``val2017/``; what is there is kept.
 
-    Args:
-        splits: "train", "val" or both.
-        source: A folder with the zip files; then nothing is fetched, and they stay.
-        mirror: Address with the same paths as the publisher's.
-
-    Raises:
-        LabError: for an unknown split, an incomplete folder, and as ``download`` and ``extract``.
+    Where a ``source`` folder has the zip files nothing is fetched; a ``mirror`` has the same paths
+    as the publisher's. LabError for an incomplete folder, and as ``download`` and ``extract``.
     """
     root = Path(root)
     if unknown := set(splits) - set(IMAGES):
@@ -184,18 +176,12 @@ def get_teacher(
     source: str | Path | None = None,
     mirror: str = ZOO,
 ) -> Path:
-    """The file of a teacher of ``PUBLIC``, fetched to ``folder`` unless it is there, checked either
-    way.
+    """The file of a teacher of ``PUBLIC``, fetched to ``folder`` or copied from a ``source`` folder
+    unless it is there, checked either way; a ``mirror`` has the same paths as the zoo's
+    ``mmdetection/v2.0``.
 
     Nothing of the file is executed or even unpickled here; whoever loads it later reads weights
-    only (``crosskd_lab.stack.checkpoints``).
-
-    Args:
-        source: A folder that has the file; then nothing is fetched, and the file is copied.
-        mirror: Address with the same paths as the model zoo's ``mmdetection/v2.0``.
-
-    Raises:
-        LabError: for an unknown name, another checksum, and as ``download``.
+    only (``crosskd_lab.stack.checkpoints``). LabError for another checksum, and as ``download``.
     """
     target = local_file(name, folder)
     sha256 = digits(target.name)

@@ -1,4 +1,4 @@
-"""A few images of a COCO-format split: as a smaller set, as records, as a picture with boxes."""
+"""A few images of a COCO-format split: as records, and as a picture with boxes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import LabError
 from .check import checked
-from .coco import (
-    Document,
-    Record,
-    Split,
-    find_split,
-    read_pixels,
-    shown,
-    sorted_categories,
-    write_document,
-)
+from .coco import Record, find_split, read_pixels, shown, sorted_categories
 
 # Okabe and Ito's palette, told apart with any colour vision (https://jfly.uni-koeln.de/color/),
 # without its black. A class takes the colour of its position; names tell apart what repeats.
@@ -38,7 +28,8 @@ PALETTE = (
 )
 Colour = tuple[int, int, int]
 TILE = 320  # longer side of an image in a contact sheet, pixels
-_CAPTION, _GAP, _FONT = 20, 6, 13
+_CAPTION, _GAP = 20, 6
+FONT = ImageFont.load_default(13)
 
 
 @dataclass(frozen=True)
@@ -55,25 +46,25 @@ class Sample:
     names: tuple[str, ...]
 
 
-def subset(split: Split, out: str | Path, count: int, seed: int = 0) -> Split:
-    """Write the annotations of `count` good images as `out`/{split}_{count}_{seed}.json; that
-    split.
-
-    Fewer images of a seed are a part of more of them. The image files stay where they are. LabError
-    where the split has fewer good images, or `out` is inside the set.
-    """
-    document = _chosen(split, count, seed)
-    return write_document(split, out, f"{split.name}_{count}_{seed}", document)
-
-
 def sample(root: str | Path, split: str, count: int = 12, seed: int = 0) -> list[Sample]:
-    """`count` good images of a split, chosen by `seed`, with their boxes; LabError for too few."""
+    """`count` good images of a split, chosen by `seed`, with their boxes; LabError for too few.
+
+    Fewer images of a seed are a part of more of them.
+    """
     found = find_split(root, split)
-    document = _chosen(found, count, seed)
+    _, document = checked(found, skip_bad=True, read_images=False)
+    images = document["images"]
+    if not 1 <= count <= len(images):
+        has = f"{found.annotations} has {len(images)} that can be used"
+        raise LabError(f"{count} images were asked for; {has}; give 1 to {len(images)}")
+
+    def rank(image: Record) -> bytes:  # of the id and the seed alone, so it stays the same for ever
+        return hashlib.sha256(f"{seed} {image['id']}".encode()).digest()
+
     labels = {c["id"]: k for k, c in enumerate(sorted_categories(document))}
     names = {c["id"]: c["name"] for c in document["categories"]}
     samples = []
-    for image in document["images"]:
+    for image in sorted(images, key=rank)[:count]:
         boxes = [box for box in document["annotations"] if box["image_id"] == image["id"]]
         samples.append(
             Sample(
@@ -100,23 +91,6 @@ def draw_samples(root: str | Path, split: str, count: int = 12, seed: int = 0) -
     return np.asarray(sheet)
 
 
-def _chosen(split: Split, count: int, seed: int) -> Document:
-    """The good records of a split for `count` images, in an order of images by chance."""
-    _, document = checked(split, skip_bad=True, read_images=False)
-    images = document["images"]
-    if not 1 <= count <= len(images):
-        has = f"{split.annotations} has {len(images)} that can be used"
-        raise LabError(f"{count} images were asked for; {has}; give 1 to {len(images)}")
-
-    def rank(image: Record) -> bytes:  # of the id and the seed alone, so it stays the same for ever
-        return hashlib.sha256(f"{seed} {image['id']}".encode()).digest()
-
-    document["images"] = sorted(images, key=rank)[:count]
-    ids = {image["id"] for image in document["images"]}
-    document["annotations"] = [box for box in document["annotations"] if box["image_id"] in ids]
-    return document
-
-
 def _tile(one: Sample) -> Image.Image:
     picture = Image.fromarray(read_pixels(one.path))
     scale = TILE / max(picture.size)
@@ -124,17 +98,13 @@ def _tile(one: Sample) -> Image.Image:
     tile = Image.new("RGB", (TILE, height + _CAPTION), "white")
     tile.paste(picture.resize((width, height), Image.Resampling.BICUBIC))
     draw = ImageDraw.Draw(tile)
-    draw.text((2, height + 2), shown(one.path.name), fill="black", font=_font())
+    draw.text((2, height + 2), shown(one.path.name), fill="black", font=FONT)
     order = np.argsort(-one.boxes[:, 2] * one.boxes[:, 3])  # small boxes on top, names above all
     for k in order:
         _draw_box(draw, one.boxes[k] * scale, _colour(one.labels[k]))
     for k in order:
         _draw_name(draw, one.boxes[k] * scale, _colour(one.labels[k]), one.names[k], width)
     return tile
-
-
-def _font() -> Any:
-    return ImageFont.load_default(_FONT)
 
 
 def _colour(label: int) -> Colour:
@@ -151,8 +121,8 @@ def _draw_name(
     draw: ImageDraw.ImageDraw, box: NDArray[np.float64], colour: Colour, name: str, width: int
 ) -> None:
     """The class name above the box, or inside where there is no room, on the class's colour."""
-    _, _, right, bottom = _font().getbbox(name)
+    _, _, right, bottom = FONT.getbbox(name)
     x = min(max(box[0] - 2, 0), max(0, width - right - 4))
     y = box[1] - bottom - 4 if box[1] >= bottom + 4 else box[1]
     draw.rectangle((x, y, x + right + 4, y + bottom + 3), fill=colour)
-    draw.text((x + 2, y + 1), name, fill="black" if colour[1] > 115 else "white", font=_font())
+    draw.text((x + 2, y + 1), name, fill="black" if colour[1] > 115 else "white", font=FONT)

@@ -215,20 +215,12 @@ def write_scenes(
     seed: int = 0,
     processes: int | None = None,
 ) -> Path:
-    """Write a set of synthetic scenes, or complete one that was stopped or damaged; `out`.
+    """Write a set of synthetic scenes, or complete one that was stopped or damaged; ``out``.
 
-    Where another process is at it, wait for that one's end.
-
-    Args:
-        out: a new or empty folder, or one that this function began with the same parameters.
-        size: side of the square images in pixels.
-        train: number of images; so are `val` and `test`. A split of 0 images is not written.
-        seed: 0 or more; other seeds give other scenes.
-        processes: how many draw side by side, by default one a CPU core. It changes no byte.
-
-    Raises:
-        LabError: `out` holds anything else or cannot be written, a parameter is out of range, a
-            worker process died, or another process is at it for hours.
+    Where another process is at it, wait for that one's end. ``size`` is the side of the square
+    images in pixels, ``train``, ``val`` and ``test`` numbers of images; ``processes`` that draw
+    side by side, by default one a CPU core, change no byte. LabError where ``out`` holds anything
+    else or cannot be written, or a worker process died.
     """
     out = Path(out)
     splits = {"train": train, "val": val, "test": test}

@@ -185,13 +185,9 @@ RADII: Ints = np.array([round(65536 * 0.04 * 7.5 ** (k / 255)) for k in range(25
 
 @dataclass(frozen=True)
 class Look:
-    """How hard a scene is to read; all zero is flat opaque shapes on a flat ground.
-
-    Attributes:
-        texture: strongest texture of ground and shapes, in 1/256.
-        transparency: most that the ground shows through a shape, in 1/256.
-        strokes: most clutter strokes on the ground.
-        noise: strongest noise; 45 is a standard deviation of 26 grey levels.
+    """How hard a scene is to read: the most texture and transparency, in 1/256, strokes on the
+    ground, and noise (45 is a standard deviation of 26 grey levels); all zero is flat opaque shapes
+    on flat ground.
     """
 
     texture: int = 256

@@ -51,18 +51,11 @@ def load_experiment(
 ) -> Config:
     """Read an experiment and complete it: a config from which ``train`` can start.
 
-    Args:
-        name: A config file, or its path below ``configs/`` without the suffix
-            (``pocket/crosskd``), or the ``config.py`` of a run.
-        settings: Dotted keys and values that replace the config's, such as
-            ``{"schedule.steps": 400, "methods.0.i": 2}``.
-        data: Folder of a COCO-format set instead of the config's; its classes replace the
-            config's too.
-        seed: Seed of weights, order and augmentation; 0, or that of a run whose config is named.
-        skip_bad: Leave broken records of the set out (and say so) instead of refusing it.
-
-    Raises:
-        LabError: for an unknown config, key or data folder.
+    ``name`` is a config file, its path below ``configs/`` without the suffix (``pocket/crosskd``),
+    or the ``config.py`` of a run. ``settings`` replace entries by dotted keys, such as
+    ``methods.0.i``; ``data``, a COCO-format set, replaces the config's with its classes,
+    ``skip_bad`` leaves its broken records out (and says so). ``seed`` is 0 by default, or that of a
+    run whose config is named. LabError for an unknown config, key or data folder.
     """
     cfg, settings = read_config(name), dict(settings or {})
     check_read(settings)  # before any data is

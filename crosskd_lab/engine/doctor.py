@@ -258,20 +258,11 @@ CHECKS = (
 )
 
 
-__all__ = ["Finding", "examine", "findings"]
-
-
-def examine() -> list[Finding]:
-    """All findings, in an order in which the first FAIL may explain those after it.
+def findings() -> Iterator[Finding]:
+    """All findings, each as soon as it is there: the first FAIL may explain those after it.
 
     Takes some six seconds, most of them to import mmdet.
     """
-    return list(findings())
-
-
-def findings() -> Iterator[Finding]:
-    """The findings of ``examine``, each as soon as it is there."""
-
     python, *others = CHECKS
     yield python.finding()
     yield from package_findings()

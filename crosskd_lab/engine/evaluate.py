@@ -68,17 +68,9 @@ def evaluate(
 ) -> dict[str, float]:
     """AP, AP50, AP75, APS, APM, APL of a detector on a split, in points.
 
-    Those that the set cannot measure, because no object has such an area, are left out.
-
-    Args:
-        config: A detector's or an experiment's config (then its student is meant), or a run's.
-        checkpoint: A file with exactly the detector's weights.
-        data: Folder of a COCO-format set; the config's own by default.
-        split: "train", "val" or "test".
-        skip_bad: Leave broken records out instead of refusing the set.
-
-    Raises:
-        LabError: for a set that does not fit the detector, or weights that do not.
+    Those that the set cannot measure, because no object has such an area, are left out. ``config``
+    is a detector's, an experiment's (then its student is meant) or a run's; ``checkpoint`` has
+    exactly the detector's weights. LabError for a set or weights that do not fit.
     """
     prepare_engine()
     cfg = detector_of(config if isinstance(config, Config) else read_config(config))

@@ -29,16 +29,10 @@ def export(
 ) -> tuple[Path, Path]:
     """Write a detector's weights, and the config that builds it in stock mmdet; both files.
 
-    Both also hold the class names; ``mmdet.apis.init_detector(config, checkpoint)`` opens a
-    ``.pth``.
-
-    Args:
-        saved: A run's folder, a shipped teacher's name or a checkpoint.
-        out: The ``.pth`` or ``.safetensors`` file to write; the config goes beside it as ``.py``.
-        config: What a bare checkpoint was trained with.
-
-    Raises:
-        LabError: for another suffix, files that are there already, or weights that do not fit.
+    ``saved`` is a run's folder, a shipped teacher's name, or a checkpoint with its ``config``;
+    ``out`` a ``.pth`` or ``.safetensors`` file, beside which the config goes as ``.py``. Both also
+    hold the class names; ``mmdet.apis.init_detector(config, checkpoint)`` opens a ``.pth``.
+    LabError for files that are there already, or weights that do not fit.
     """
     out = Path(out)
     if out.suffix not in SUFFIXES:

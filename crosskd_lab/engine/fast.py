@@ -68,14 +68,9 @@ def quicken(model: Any, precision: str = "fp32", compiled: bool = True) -> Any:
 
     The student's detection losses get their fast form where its head has one; else the reference
     stays, and one line says so. The teacher gets its inference form. Not to be undone: build the
-    model anew for the reference.
-
-    Args:
-        precision: "fp32"; or "bf16", which keeps activations in bf16 and weights in float32.
-        compiled: In bf16 on a GPU, compile what :mod:`crosskd_lab.hot` marks.
-
-    Raises:
-        LabError: for another precision, or a detector that has no bf16 form.
+    model anew for the reference. ``precision`` "bf16" keeps activations in bf16 and weights in
+    float32, and on a GPU compiles what :mod:`crosskd_lab.hot` marks if ``compiled``; LabError for
+    another, or a detector that has no bf16 form.
     """
     if precision not in PRECISIONS:
         raise LabError(f"precision = {precision!r}: choose one of {', '.join(PRECISIONS)}")

@@ -33,12 +33,9 @@ def average_precision(
 ) -> dict[str, float]:
     """COCO AP of a list of detections: the names in ``NAMES`` in points (0 ... 100).
 
-    Those that cannot be measured because no object has such an area are left out.
-
-    Args:
-        truth: The annotations.
-        detections: COCO's result format: image_id, category_id, bbox (xywh), score.
-        areas: Sides, in pixels, of the squares that part small, medium and large objects.
+    Those that cannot be measured because no object has such an area are left out. ``detections``
+    are in COCO's result format, boxes xywh; ``areas`` the sides, in pixels, of the squares that
+    part small, medium and large objects.
     """
     with redirect_stdout(io.StringIO()):
         if detections:
@@ -185,12 +182,9 @@ def look(
     targets: Targets | None = None,
 ) -> tuple[Tensor, Tensor, Targets]:
     """The student's scores p^s, the targets p^gt that its assigner gives, both ``(N, P, K)`` in [0,
-    1], and all else that it says.
+    1], and all else that it says, of a preprocessed batch with ground truth in input pixels.
 
-    Args:
-        pair: Its student is read in the mode it is in.
-        batch: Preprocessed, ``dict(inputs, data_samples)`` with ground truth in input pixels.
-        prediction, targets: Of the student and its assigner, where they are known already.
+    The student is read in the mode it is in, unless its ``prediction`` and ``targets`` are known.
     """
     head = pair.student_head
     truths, ignored, metas = unpack_gt_instances(batch["data_samples"])

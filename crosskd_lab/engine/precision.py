@@ -42,12 +42,8 @@ def group_norm(
 class Weights:
     """What the convolutions of one detector compute with; its own parameters stay as they are.
 
-    Args:
-        dtype: Of the activations.
-        frozen: The weights never change (a teacher's): made once, without gradient.
-
-    Raises:
-        LabError: in bf16, where the detector holds layers that this knows nothing of.
+    ``frozen`` weights never change (a teacher's): they are made once, without gradient. LabError in
+    bf16, where the detector holds layers that this knows nothing of.
     """
 
     def __init__(self, detector: Any, dtype: torch.dtype, frozen: bool) -> None:

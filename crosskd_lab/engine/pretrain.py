@@ -50,19 +50,12 @@ def pretrain(
     seed: int = 0,
     command: list[str] | None = None,
 ) -> float:
-    """Pretrain a detector config's backbone, and save it in half precision.
+    """Pretrain a detector config's backbone, save it in half precision, return its accuracy in
+    percent.
 
-    Args:
-        out: The ``.safetensors`` file to write; its record goes to a folder of the same stem.
-        count, held_out: Crops to train on, and to measure on, of another seed.
-        epochs: Passes over the crops, each with random flips.
-        batch: Crops a step.
-        lr: Peak of the one-cycle learning rate.
-        seed: Seed of weights, order and crops.
-        command: The command line, for the record.
-
-    Returns:
-        Accuracy on the held-out crops in percent.
+    ``out`` is a ``.safetensors`` file; its record goes to a folder of the same stem. It trains on
+    ``count`` crops, each pass with random flips, at a one-cycle learning rate with peak ``lr``, and
+    is measured on ``held_out`` crops of another seed.
     """
     model_cfg = read_config(config).model
     out, record = Path(out), Path(out).with_suffix("")

@@ -114,18 +114,6 @@ def _plain(name: str, value: Any) -> float | int | str | None:
     raise LabError(f"metric {name!r} is {value!r}: give a finite number or None")
 
 
-__all__ = [
-    "append_metrics",
-    "find_runs",
-    "finish_record",
-    "method_name",
-    "read_metrics",
-    "read_record",
-    "runs_frame",
-    "start_record",
-    "trim_metrics",
-]
-
 SCHEMA = 1
 RECORD, CONFIG = "record.json", "config.py"
 ENDINGS = ("done", "stopped", "failed")
@@ -171,19 +159,12 @@ def start_record(
     extra: dict | None = None,
     resume: bool = False,
 ) -> None:
-    """Writes ``config.py`` and then ``record.json`` with status "running".
+    """Writes ``config.py`` and then ``record.json`` with status "running" into ``folder``.
 
-    Args:
-        folder: the run's folder, made if missing.
-        command: the words of the command line that started the run.
-        config: the whole configuration as text, as used.
-        data: at least ``path`` and ``checksum`` of the data set.
-        teacher: at least ``name`` and ``sha256``, or None where nobody teaches.
-        methods: the distillation methods as in the config, each with its ``type``; none is the
-            student alone.
-        extra: anything else worth keeping, such as ``{"gpus": ["NVIDIA H200"]}``.
-        resume: go on with the run already in ``folder``. Its record keeps its beginning and
-            gains a line under ``resumed``; config, seed, data and teacher must be the same.
+    ``config`` is the whole configuration as text, as used; ``data`` has at least ``path`` and
+    ``checksum``, ``teacher`` at least ``name`` and ``sha256`` or is None; ``methods`` are as in the
+    config, none is the student alone. With ``resume`` the record in the folder keeps its beginning
+    and gains a line under ``resumed``: config, seed, data and teacher must be the same.
 
     Raises:
         LabError: ``folder`` holds a run and ``resume`` is False; it holds none, or another one,

@@ -53,16 +53,10 @@ def ship(
 ) -> dict[str, Any]:
     """Put a finished run's detector into ``data/teachers`` in half precision, with its record.
 
-    The record is the run's own, and beside it the file's sha256 and its AP on ``sets`` (at least 2)
-    sets of so many ``images``, held-out scenes of other seeds than any training, measured on the
-    file as shipped. ``<name>.safetensors``, ``<name>/record.json`` and ``<name>/config.py`` are
-    written.
-
-    Returns:
-        The record's entry ``held_out``.
-
-    Raises:
-        LabError: for a run that is not done, a name that is taken, or a file above 8 MB.
+    The record is the run's own, and beside it the file's sha256 and, as ``held_out``, which is
+    returned, its AP on ``sets`` (at least 2) sets of so many ``images``: held-out scenes of other
+    seeds than any training, measured on the file as shipped. LabError for a run that is not done, a
+    name that is taken, or a file above 8 MB.
     """
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise LabError(f"{name!r} is no teacher's name: give letters, digits, _ and -")
@@ -100,14 +94,10 @@ def check(
 ) -> Verdict:
     """Measure a shipped teacher on a set of scenes drawn now, against what its record promises.
 
-    Args:
-        seed: Which scenes; any that the record does not list is a fresh set.
-        images: Scenes in the set, by default as many as the record's sets have. Of n times fewer
-            the interval is sqrt(n) times as wide, as for a mean over images; AP is nearly that
-            down to some 60 of these scenes, below which it drifts upwards.
-
-    Raises:
-        LabError: if there is no such teacher, or its file is not the one that was measured.
+    Any ``seed`` that the record does not list is a fresh set. Of n times fewer ``images`` than the
+    record's sets have the interval is sqrt(n) times as wide, as for a mean over images; AP is
+    nearly that down to some 60 of these scenes, below which it drifts upwards. LabError if there is
+    no such teacher, or its file is not the one that was measured.
     """
     folder = Path(folder)
     file, record = folder / f"{name}.safetensors", read_record(folder / name)

@@ -163,14 +163,11 @@ def train(
 ) -> dict[str, float]:
     """Train an experiment into a run folder; the last validation's metrics, AP in points.
 
-    Args:
-        cfg: A completed config, see :func:`crosskd_lab.engine.config.load_experiment`.
-        folder: The run's folder; holds config, record, metrics, log and checkpoints.
-        resume: Go on from the folder's last checkpoint (from the start if it has none yet).
-        command, extra: The command line, and more entries, for the record.
-        listeners: Called with every row of metrics as it is written.
-        turn: This run's part where :func:`crosskd_lab.engine.together.train_together` trains
-            several.
+    ``cfg`` is complete, see :func:`crosskd_lab.engine.config.load_experiment`. ``folder`` gets
+    config, record, metrics, log and checkpoints; ``resume`` goes on from its last checkpoint.
+    ``command`` and ``extra`` are for the record; ``listeners`` are called with every row of
+    metrics. ``turn`` is this run's part where :func:`crosskd_lab.engine.together.train_together`
+    trains several.
 
     Raises:
         LabError: for a folder that holds another run, or that another process writes into; for a

@@ -26,18 +26,8 @@ if TYPE_CHECKING:  # torch is imported where it is used, so that sha256 costs no
 _SAFETENSORS = ".safetensors"
 _ZIP_MAGIC = b"PK\x03\x04"
 _NUMBER_CODES = "?bhilqBHILQefd"  # NumPy's characters for its bool, integer and float types
-_DTYPES = [
-    "float64",
-    "float32",
-    "float16",
-    "bfloat16",
-    "int64",
-    "int32",
-    "int16",
-    "int8",
-    "uint8",
-    "bool",
-]
+_DTYPES = ["float64", "float32", "float16", "bfloat16"]
+_DTYPES += ["int64", "int32", "int16", "int8", "uint8", "bool"]
 _NUMBERS = ("weight", "bias", "running_mean", "running_var")  # never integers in any layer
 _STATISTICS = ("min", "max", "mean", "current")
 HOLDERS = ("model", "model_state_dict")
@@ -64,12 +54,11 @@ def save_weights(
     half: bool = True,
     classes: Sequence[str] | None = None,
 ) -> None:
-    """Writes weights as ``.safetensors``, in whole or not at all.
+    """Writes weights as ``.safetensors``, in whole or not at all, ``classes`` noted in the file's
+    head.
 
     ``half`` stores floating point tensors as float16, which halves the file and keeps about three
-    decimal digits; integers stay. ``classes``, the names that the detector scores, are noted in the
-    file's head. Raises ``LabError`` for another suffix, or when a weight is too
-    large for float16.
+    decimal digits. LabError for another suffix, or a weight that is too large for float16.
     """
     from safetensors.torch import save
 

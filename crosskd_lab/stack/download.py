@@ -56,18 +56,14 @@ def download(
 ) -> Path:
     """Fetch ``url`` into the file ``target``, going on from what an earlier try has left.
 
-    What has come so far is beside the target as ``.NAME.part``. A target that exists is checked
-    and kept. Of several processes that want the same file, one fetches it and the others wait.
-
-    Args:
-        sha256: The checksum's first hexadecimal digits, as many as are known.
-        timeout: Seconds without a byte until the connection counts as stalled.
-        pause: Seconds before the second try, doubled for each further one.
-        limit: Most bytes that the file may have.
+    What has come so far is beside the target as ``.NAME.part``. A target that exists is checked and
+    kept. Of several processes that want the same file, one fetches it and the others wait.
+    ``sha256`` is the checksum's first hexadecimal digits, as many as are known; ``timeout`` seconds
+    without a byte, ``pause`` seconds before the second try, doubled for each further one.
 
     Raises:
-        LabError: offline, refused, not found, no space, more than the limit, an answer that makes
-            no sense, five tries in a row without a new byte, or a file with another checksum,
+        LabError: offline, refused, not found, no space, more than ``limit`` bytes, an answer that
+            makes no sense, five tries in a row without a new byte, or a file with another checksum,
             which is removed.
     """
     target = Path(target)

@@ -34,10 +34,7 @@ def load_checkpoint(
 
     ``filename`` is a file, an address (``http://``, ``https://``), or a model's name behind
     ``torchvision://``, ``modelzoo://``, ``open-mmlab://``, ``openmmlab://`` or ``mmcls://``. What
-    is fetched is kept where torch's hub keeps its files.
-
-    Raises:
-        LabError: for another scheme, an unknown model, and as ``download`` and ``load_from_local``.
+    is fetched is kept where torch's hub keeps its files. LabError for another scheme or model.
     """
     from mmengine.runner import checkpoint as theirs
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from crosskd_lab.engine.doctor import examine
+from crosskd_lab.engine.doctor import findings
 
 
 def test_this_environment_is_fit() -> None:
-    found = examine()
+    found = list(findings())
     assert [finding for finding in found if not finding.ok] == []
     names = [finding.name for finding in found]
     assert names[0] == "python"

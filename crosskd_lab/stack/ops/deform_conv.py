@@ -37,7 +37,7 @@ def deform_conv_forward(
     **geometry: int,
 ) -> None:
     """Fills ``output`` `(N, O, oh, ow)` from ``input`` `(N, C, H, W)` and ``weight``."""
-    output.copy_(_deform_conv(input, offset, None, weight, _geometry_v1(geometry)))
+    output.copy_(_deform_conv(input, offset, None, weight, _geometry(geometry)))
 
 
 def deform_conv_backward_input(
@@ -52,7 +52,7 @@ def deform_conv_backward_input(
 ) -> None:
     """Fills ``grad_input`` and ``grad_offset`` from ``grad_output`` `(N, O, oh, ow)`."""
     gradients = vector_jacobian(
-        lambda x, o: _deform_conv(x, o, None, weight, _geometry_v1(geometry)),
+        lambda x, o: _deform_conv(x, o, None, weight, _geometry(geometry)),
         [input, offset],
         grad_output,
     )
@@ -73,7 +73,7 @@ def deform_conv_backward_parameters(
 ) -> None:
     """Adds ``scale`` times the weight's gradient to ``grad_weight`` `(O, C / groups, kh, kw)`."""
     (gradient,) = vector_jacobian(
-        lambda w: _deform_conv(input, offset, None, w, _geometry_v1(geometry)),
+        lambda w: _deform_conv(input, offset, None, w, _geometry(geometry)),
         [torch.zeros_like(grad_weight)],  # linear in the weight: any weight serves
         grad_output,
     )
@@ -94,7 +94,7 @@ def modulated_deform_conv_forward(
     **geometry: int,
 ) -> None:
     """Fills ``output`` `(N, O, oh, ow)`; ``bias`` `(O,)` counts only ``with_bias``."""
-    output.copy_(_deform_conv(input, offset, mask, weight, _geometry_v2(geometry)))
+    output.copy_(_deform_conv(input, offset, mask, weight, _geometry(geometry)))
     if with_bias:
         output.add_(bias.view(1, -1, 1, 1))
 
@@ -119,7 +119,7 @@ def modulated_deform_conv_backward(
 ) -> None:
     """Fills the five ``grad_*`` tensors from ``grad_output`` `(N, O, oh, ow)`."""
     gradients = vector_jacobian(
-        lambda x, o, m, w: _deform_conv(x, o, m, w, _geometry_v2(geometry)),
+        lambda x, o, m, w: _deform_conv(x, o, m, w, _geometry(geometry)),
         [input, offset, mask, weight],
         grad_output,
     )
@@ -131,26 +131,13 @@ def modulated_deform_conv_backward(
         grad_bias.copy_(grad_output.sum((0, 2, 3)))
 
 
-def _geometry_v1(words: dict[str, int]) -> _Geometry:
-    """From the words of mmcv's v1 kernels; the kernel's size is the weight's."""
-    return _Geometry(
-        (words["dH"], words["dW"]),
-        (words["padH"], words["padW"]),
-        (words["dilationH"], words["dilationW"]),
-        words["group"],
-        words["deformable_group"],
-    )
-
-
-def _geometry_v2(words: dict[str, int]) -> _Geometry:
-    """From the words of mmcv's v2 kernels."""
-    return _Geometry(
-        (words["stride_h"], words["stride_w"]),
-        (words["pad_h"], words["pad_w"]),
-        (words["dilation_h"], words["dilation_w"]),
-        words["group"],
-        words["deformable_group"],
-    )
+def _geometry(words: dict[str, int]) -> _Geometry:
+    """From the words of mmcv's kernels, those of v1 (``dH``, ``padH`` ...) or of v2."""
+    first = "dH" in words
+    names = ("d", "pad", "dilation") if first else ("stride_", "pad_", "dilation_")
+    y, x = ("H", "W") if first else ("h", "w")
+    stride, padding, dilation = ((words[name + y], words[name + x]) for name in names)
+    return _Geometry(stride, padding, dilation, words["group"], words["deformable_group"])
 
 
 def _deform_conv(
@@ -159,7 +146,12 @@ def _deform_conv(
     """`(N, O, oh, ow)`: the convolution over the values read at the shifted positions."""
     compiled = torchvision_op("deform_conv2d")
     if compiled is not None:
-        return _compiled_deform_conv(x, offset, mask, weight, geometry)
+        no_mask, no_bias = x.new_zeros(len(x), 1), x.new_zeros(len(weight))
+        walk = (*geometry.stride, *geometry.padding, *geometry.dilation)
+        groups = (geometry.groups, geometry.deform_groups, mask is not None)
+        return compiled(
+            x, weight, offset, no_mask if mask is None else mask, no_bias, *walk, *groups
+        )
     batch, out_channels = len(x), len(weight)
     out_size = offset.shape[-2:]
     columns = _read_shifted(x, offset, weight.shape[-2:], geometry)
@@ -209,24 +201,3 @@ def _kernel_positions(
     rows = axis(0).repeat_interleave(kernel_size[1], dim=0)[:, :, None]
     columns = axis(1).repeat(kernel_size[0], 1)[:, None, :]
     return rows.to(offset), columns.to(offset)
-
-
-def _compiled_deform_conv(
-    x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, geometry: _Geometry
-) -> Tensor:
-    compiled = torchvision_op("deform_conv2d")
-    assert compiled is not None
-    no_mask, no_bias = x.new_zeros(len(x), 1), x.new_zeros(len(weight))
-    return compiled(
-        x,
-        weight,
-        offset,
-        no_mask if mask is None else mask,
-        no_bias,
-        *geometry.stride,
-        *geometry.padding,
-        *geometry.dilation,
-        geometry.groups,
-        geometry.deform_groups,
-        mask is not None,
-    )

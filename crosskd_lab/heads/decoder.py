@@ -88,7 +88,7 @@ class DecoderAdapter(HeadFamily):
         """Stock's own step, overheard."""
         with record_calls(self.head, "get_targets") as targets:
             taps, losses = self._listen(detector, inputs, data_samples, "loss")
-        labels = torch.stack(targets[self.depth - 1][0])
+        labels = torch.stack(targets[self.depth - 1][0])  # (N, Q)
         ones = torch.ones_like(labels, dtype=torch.float32)
         boxes = ones.new_zeros(*labels.shape, 4)
         # What the authors divide by: every query of every image, matched or not.
@@ -145,7 +145,7 @@ class DecoderAdapter(HeadFamily):
         ``reference`` ``(N, Q, 2)`` or ``(N, Q, 4)``; for ``places`` see :class:`DecoderTaps`. Class
         logits ``(N, Q, K)`` and boxes ``(N, Q, 4)``, cxcywh in shares of the image, come out.
         """
-        ratios = places["valid_ratios"].repeat(1, 1, reference.size(-1) // 2)
+        ratios = places["valid_ratios"].repeat(1, 1, reference.size(-1) // 2)  # (N, levels, 2 or 4)
         out = self.decoder.layers[layer](
             query,
             query_pos=query_pos,
@@ -156,8 +156,8 @@ class DecoderAdapter(HeadFamily):
             valid_ratios=places["valid_ratios"],
             reference_points=reference[:, :, None] * ratios[:, None],
         )
-        moved = self.head.reg_branches[layer](out)
-        known = inverse_sigmoid(reference)
+        moved = self.head.reg_branches[layer](out)  # (N, Q, 4)
+        known = inverse_sigmoid(reference)  # (N, Q, 2) or (N, Q, 4)
         moved = torch.cat([moved[..., : known.size(-1)] + known, moved[..., known.size(-1) :]], -1)
         return Predictions((self.head.cls_branches[layer](out),), (moved.sigmoid(),))
 
@@ -178,7 +178,7 @@ class DecoderAdapter(HeadFamily):
     ) -> Tensor:
         """Mean |difference| of the boxes' xyxy in input pixels, ``(N, Q)``, of the last layer."""
         sizes = [[meta["img_shape"][1], meta["img_shape"][0]] * 2 for meta in metas]
-        scale = prediction.reg[-1].new_tensor(sizes, dtype=torch.float32)[:, None]
+        scale = prediction.reg[-1].new_tensor(sizes, dtype=torch.float32)[:, None]  # (N, 1, 4)
         ours, theirs = (
             bbox_cxcywh_to_xyxy(boxes.float()) * scale
             for boxes in (prediction.reg[-1], target.reg[-1].detach())

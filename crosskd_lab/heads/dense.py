@@ -17,7 +17,7 @@ from mmdet.models.utils import unpack_gt_instances
 from torch import Tensor, nn
 
 from ..errors import LabError
-from ..losses import full_precision, kd_quality_focal
+from ..losses import full_precision, giou_distance, kd_quality_focal
 from .base import (
     BRANCHES,
     TAPS,
@@ -270,6 +270,30 @@ class HeadAdapter(HeadFamily):
         beside = () if predictions.centerness is None else (predictions.centerness,)
         return [predictions.cls, predictions.reg, *beside]
 
+    def targets(
+        self,
+        predictions: Predictions,
+        labels: Sequence[Tensor],
+        label_weights: Sequence[Tensor],
+        boxes: Sequence[Tensor],
+        num_pos: Tensor | float | None = None,
+        quality: Tensor | None = None,
+    ) -> Targets:
+        """Targets from labels and weights ``(N, P_l)`` and boxes ``(N, P_l, 4)`` of each level.
+
+        ``quality`` is ``(N, P)``. Without ``num_pos`` the positives are counted.
+        """
+        found = Targets(
+            labels=torch.cat(tuple(labels), 1),  # (N, P)
+            label_weights=torch.cat(tuple(label_weights), 1),  # (N, P)
+            boxes=torch.cat(tuple(boxes), 1),  # (N, P, 4)
+            num_pos=1.0 if num_pos is None else num_pos,
+            num_classes=self.head.num_classes,
+            centres=self.centres(predictions.cls),  # (P, 2)
+            quality=quality,
+        )
+        return self.counted(found) if num_pos is None else found
+
     def counted(self, targets: Targets) -> Targets:
         """Targets with the number of their positives, a scalar: averaged over processes, at least
         1.
@@ -321,8 +345,8 @@ class HeadAdapter(HeadFamily):
         return self.box_distance(prediction.reg, target.reg, metas)
 
     def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
-        """D_pred of the regression branch per prior, ``(N, P)``, in this head's box coding."""
-        raise NotImplementedError
+        """D_pred of the regression branch per prior, ``(N, P)``: 1 - GIoU of the decoded boxes."""
+        return giou_distance(self.decode(reg, metas), self.decode(teacher_reg, metas))
 
     def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
         """Boxes ``(N, P, 4)``, xyxy in input pixels, not clipped to the image."""

@@ -49,17 +49,10 @@ class FCOSAdapter(HeadAdapter):
         labels, edges = assigner_output
         images = predictions.cls[0].size(0)
         flat_labels, flat_edges = by_image(labels, images), by_image(edges, images)
-        positive = (flat_labels >= 0) & (flat_labels < self.head.num_classes)
-        boxes = self._boxes(flat_edges, predictions.reg) * positive[..., None]
-        num_pos = self.mean_over_processes(positive.sum(), boxes).clamp(min=1)
-        return Targets(
-            labels=flat_labels,
-            label_weights=torch.ones_like(boxes[..., 0]),
-            boxes=boxes,
-            num_pos=num_pos,
-            num_classes=self.head.num_classes,
-            centres=self.centres(predictions.cls),
-        )
+        positive = (flat_labels >= 0) & (flat_labels < self.head.num_classes)  # (N, P)
+        boxes = self._boxes(flat_edges, predictions.reg) * positive[..., None]  # (N, P, 4)
+        ones = torch.ones_like(boxes[..., 0])  # (N, P)
+        return self.targets(predictions, [flat_labels], [ones], [boxes])
 
     def cls_normaliser(self, targets: Targets) -> Tensor:
         """M, a scalar: the sum of the student's centerness targets, averaged over processes."""

@@ -43,14 +43,8 @@ class GFLAdapter(QualityAdapter):
     ) -> Targets:
         """GFL's assigner result as ``(N, P)`` targets; its boxes are xyxy pixels already."""
         _, labels, label_weights, boxes, _, num_pos = assigner_output
-        return Targets(
-            labels=torch.cat(labels, 1),
-            label_weights=torch.cat(label_weights, 1),
-            boxes=torch.cat(boxes, 1),
-            num_pos=self.mean_over_processes(num_pos, labels[0]),
-            num_classes=self.head.num_classes,
-            centres=self.centres(predictions.cls),
-        )
+        num_pos = self.mean_over_processes(num_pos, labels[0])
+        return self.targets(predictions, labels, label_weights, boxes, num_pos)
 
     def edge_bins(self, reg: Levels) -> Tensor:
         """Edge-bin logits ``(N, P, 4, reg_max + 1)``, edges left, top, right, bottom."""
@@ -71,7 +65,6 @@ class GFLAdapter(QualityAdapter):
     def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
         """Boxes ``(N, P, 4)``: expectation of the bins, in strides, around each prior's centre."""
         bins = self.edge_bins(reg)  # (N, P, 4, reg_max + 1)
-        distance = bins.softmax(-1) @ torch.arange(
-            bins.size(-1), dtype=bins.dtype, device=bins.device
-        )
+        values = torch.arange(bins.size(-1), dtype=bins.dtype, device=bins.device)
+        distance = bins.softmax(-1) @ values  # (N, P, 4)
         return self.boxes_around(distance, reg, in_strides=True)

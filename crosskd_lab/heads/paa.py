@@ -53,12 +53,7 @@ class PAAAdapter(ATSSAdapter):
         self, assigner_output: Any, predictions: Predictions, metas: list[dict]
     ) -> Targets:
         """The first match, image by image."""
-        labels, label_weights, boxes, *_ = assigner_output
-        return Targets(
-            labels=torch.stack(labels),
-            label_weights=torch.stack(label_weights),
-            boxes=torch.stack(boxes),
-            num_pos=1.0,
-            num_classes=self.head.num_classes,
-            centres=self.centres(predictions.cls),
-        )
+        images = (
+            torch.stack(found) for found in assigner_output[:3]
+        )  # (N, P), and boxes (N, P, 4)
+        return self.targets(predictions, *([found] for found in images), 1.0)

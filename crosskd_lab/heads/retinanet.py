@@ -10,7 +10,6 @@ import torch
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 from torch import Tensor
 
-from ..losses import giou_distance
 from .base import HeadDefaults, Levels, Predictions, Targets
 from .dense import HeadAdapter
 
@@ -27,7 +26,7 @@ def decode(
     dx, dy, dw, dh = (
         d * std + mean for d, std, mean in zip(deltas.unbind(-1), stds, means, strict=True)
     )
-    size = anchors[..., 2:] - anchors[..., :2]
+    size = anchors[..., 2:] - anchors[..., :2]  # (..., 2)
     centre = (anchors[..., :2] + anchors[..., 2:]) * 0.5 + size * torch.stack([dx, dy], -1)
     growth = torch.stack([dw, dh], -1).clamp(min=-MOST_GROWTH, max=MOST_GROWTH)
     size = size * growth.exp()
@@ -48,31 +47,17 @@ def encode(anchors: Tensor, boxes: Tensor, means: Sequence[float], stds: Sequenc
 class DeltaAdapter(HeadAdapter):
     """Anchors of any number a location; boxes as the head's own ``bbox_coder`` has them."""
 
-    def targets(
-        self,
-        predictions: Predictions,
-        labels: Sequence[Tensor],
-        label_weights: Sequence[Tensor],
-        boxes: Sequence[Tensor],
-        num_pos: Tensor | float,
-    ) -> Targets:
-        """Targets from mmdet's per-level ``(N, P_l)`` labels, weights and ``(N, P_l, 4)`` boxes."""
-        found = Targets(
-            labels=torch.cat(tuple(labels), 1),
-            label_weights=torch.cat(tuple(label_weights), 1),
-            boxes=torch.cat(tuple(boxes), 1),
-            num_pos=num_pos,
-            num_classes=self.head.num_classes,
-            centres=self.centres(predictions.cls),
-        )
+    def targets(self, predictions: Predictions, *given: Any) -> Targets:
+        """As of every head; where the head's loss compares deltas, its targets are decoded."""
+        found = super().targets(predictions, *given)
         if not self.head.reg_decoded_bbox:
-            decoded = self.from_deltas(found.boxes, predictions.reg)
+            decoded = self.from_deltas(found.boxes, predictions.reg)  # (N, P, 4)
             found.boxes.copy_(decoded * found.positive[..., None])
         return found
 
     def from_deltas(self, deltas: Tensor, levels: Levels) -> Tensor:
         """Boxes ``(N, P, 4)`` xyxy in input pixels from deltas ``(N, P, 4)``."""
-        anchors = self.priors(levels).expand(deltas.size(0), -1, -1)
+        anchors = self.priors(levels).expand(deltas.size(0), -1, -1)  # (N, P, 4)
         coder = self.head.bbox_coder
         if type(coder) is DeltaXYWHBBoxCoder and not coder.add_ctr_clamp:
             return decode(anchors, deltas, coder.means, coder.stds)
@@ -81,10 +66,6 @@ class DeltaAdapter(HeadAdapter):
     def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
         """Boxes ``(N, P, 4)``: deltas applied to the anchors, not clipped to the image."""
         return self.from_deltas(self.flat(reg, 4), reg)
-
-    def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
-        """1 - GIoU of the decoded boxes, ``(N, P)``."""
-        return giou_distance(self.decode(reg, metas), self.decode(teacher_reg, metas))
 
 
 class RetinaAdapter(DeltaAdapter):

@@ -114,7 +114,7 @@ class RoIAdapter(HeadFamily):
             record_calls(self.head, "get_targets") as targets,
         ):
             losses = detector.loss(inputs, data_samples)
-        rois = bbox2roi([sampled.priors for sampled in samples]).detach()
+        rois = bbox2roi([sampled.priors for sampled in samples]).detach()  # (R, 5)
         walked = self.forward_towers(necks[0], rois, forwards[0]["bbox_feats"], tap)
         walked = replace(walked, proposed=proposed[0])
         return walked, losses, self.read_targets(samples, targets[0])
@@ -137,9 +137,9 @@ class RoIAdapter(HeadFamily):
         ``neck`` is ``(N, C, H, W)`` a level, ``rois`` ``(R, 5)``, ``pooled`` RoIAlign's ``(R, C, 7,
         7)``; ``tap`` says whether f_i (i >= 1) is read after the activation or before it.
         """
-        reached, feature = [pooled], pooled.flatten(1)
+        reached, feature = [pooled], pooled.flatten(1)  # (R, 49 * C)
         for layer in self.head.shared_fcs:
-            before = layer(feature)
+            before = layer(feature)  # (R, units)
             feature = self.head.relu(before.clone() if tap == "pre_relu" else before)
             reached.append(_as_map(before if tap == "pre_relu" else feature))
         tower = tuple((f,) for f in reached)
@@ -198,8 +198,8 @@ class RoIAdapter(HeadFamily):
                 f"one head predicts {ours.size(1)} deltas a RoI, the other {theirs.size(1)}: give "
                 "both the same reg_class_agnostic"
             )
-        gap = (ours - theirs).abs().unflatten(1, (-1, 4)).mean(-1)
-        best = target.cls[0][:, :-1].argmax(-1, keepdim=True)
+        gap = (ours - theirs).abs().unflatten(1, (-1, 4)).mean(-1)  # (R, K) or (R, 1)
+        best = target.cls[0][:, :-1].argmax(-1, keepdim=True)  # (R, 1)
         return (gap.gather(1, best) if gap.size(1) > 1 else gap)[None, :, 0]
 
     def box_normaliser(self, weight: Tensor, targets: Targets) -> Tensor:

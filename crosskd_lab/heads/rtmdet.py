@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..errors import LabError
-from ..losses import giou_distance
 from .base import HeadDefaults, Levels, Predictions, Targets
 from .gfl import QualityAdapter
 
@@ -41,7 +39,7 @@ class RTMDetAdapter(QualityAdapter):
 
     def predict_reg(self, level: int, feature: Tensor) -> Tensor:
         """Distances to left, top, right and bottom in pixels, ``(N, 4, H, W)``."""
-        reg = self.head.rtm_reg[level](feature)
+        reg = self.head.rtm_reg[level](feature)  # (N, 4, H, W)
         reg = reg.exp() if self.head.exp_on_reg else reg
         return reg * self.head.prior_generator.strides[level][0]
 
@@ -50,20 +48,8 @@ class RTMDetAdapter(QualityAdapter):
     ) -> Targets:
         """The dynamic assigner's result; its box targets are xyxy pixels already."""
         _, labels, label_weights, boxes, _, _ = assigner_output
-        found = Targets(
-            labels=torch.cat(labels, 1),
-            label_weights=torch.cat(label_weights, 1),
-            boxes=torch.cat(boxes, 1),
-            num_pos=1.0,
-            num_classes=self.head.num_classes,
-            centres=self.centres(predictions.cls),
-        )
-        return self.counted(found)
+        return self.targets(predictions, labels, label_weights, boxes)
 
     def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
         """The points moved by the predicted distances."""
         return self.boxes_around(self.flat(reg, 4), reg, in_strides=False)
-
-    def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
-        """1 - GIoU of the decoded boxes, ``(N, P)``."""
-        return giou_distance(self.decode(reg, metas), self.decode(teacher_reg, metas))

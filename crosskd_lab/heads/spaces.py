@@ -82,9 +82,9 @@ def nearest_anchors(
     mine = _by_location(head, predictions, metas)
     if head.anchors == 1:
         return mine[0][:, :, 0], mine[1][:, :, 0]
-    anchors = head.priors(predictions.cls).unflatten(0, (-1, head.anchors))
-    wanted = boxes[:, :, None].expand(-1, -1, head.anchors, -1)
-    overlap = bbox_overlaps(wanted, anchors.expand_as(wanted), is_aligned=True)
+    anchors = head.priors(predictions.cls).unflatten(0, (-1, head.anchors))  # (L, A, 4)
+    wanted = boxes[:, :, None].expand(-1, -1, head.anchors, -1)  # (N, L, A, 4)
+    overlap = bbox_overlaps(wanted, anchors.expand_as(wanted), is_aligned=True)  # (N, L, A)
     return _pick(mine, overlap.argmax(-1))
 
 
@@ -99,7 +99,7 @@ def _by_location(
 
 def _pick(values: tuple[Tensor, Tensor], anchor: Tensor) -> tuple[Tensor, Tensor]:
     """The entries of ``(N, L, A, D)`` tensors at one anchor ``(N, L)`` a location."""
-    index = anchor[..., None, None]
+    index = anchor[..., None, None]  # (N, L, 1, 1)
     logits, boxes = (
         value.gather(2, index.expand(-1, -1, 1, value.size(-1))).squeeze(2) for value in values
     )

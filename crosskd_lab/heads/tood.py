@@ -11,7 +11,6 @@ from mmdet.structures.bbox import distance2bbox
 from mmengine import MessageHub
 from torch import Tensor
 
-from ..losses import giou_distance
 from .base import HeadDefaults, Levels, Predictions, Targets
 from .dense import HeadAdapter
 
@@ -48,6 +47,7 @@ class TOODAdapter(HeadAdapter):
             layers = reached[1:]
         else:
             layers = [self.rectify(before) for before in reached[1:]]
+        # (N, i * C, H, W) for i = 1 ... depth
         stacks = [torch.cat([*layers[:i], at], 1) for i, at in enumerate(reached[1:])]
         return [feature, *stacks], torch.cat(layers, 1)
 
@@ -65,16 +65,16 @@ class TOODAdapter(HeadAdapter):
 
     def predict_cls(self, level: int, feature: Tensor) -> Tensor:
         """Class probabilities ``(N, K, H, W)``, aligned with the boxes."""
-        logits = self.head.tood_cls(self.head.cls_decomp(feature, _pooled(feature)))
+        logits = self.head.tood_cls(self.head.cls_decomp(feature, _pooled(feature)))  # (N, K, H, W)
         return sigmoid_geometric_mean(logits, self.head.cls_prob_module(feature))
 
     def predict_reg(self, level: int, feature: Tensor) -> Tensor:
         """Boxes ``(N, 4, H, W)`` xyxy in strides, those of the neighbours that offsets point to."""
         head = self.head
-        reg = head.tood_reg(head.reg_decomp(feature, _pooled(feature)))
+        reg = head.tood_reg(head.reg_decomp(feature, _pooled(feature)))  # (N, 4, H, W)
         boxes = self._boxes(level, reg).contiguous()
         moved = head.deform_sampling(boxes, head.reg_offset_module(feature).contiguous())
-        turned = (moved[:, :2] > moved[:, 2:]).any(1, keepdim=True)
+        turned = (moved[:, :2] > moved[:, 2:]).any(1, keepdim=True)  # (N, 1, H, W)
         return torch.where(turned, boxes, moved)
 
     def _boxes(self, level: int, reg: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class TOODAdapter(HeadAdapter):
         ).repeat(images, 1)
         free = head.anchor_type == "anchor_free"
         codes = head.scales[level](reg.exp() if free else reg).float()
-        codes = codes.permute(0, 2, 3, 1).reshape(-1, 4)
+        codes = codes.permute(0, 2, 3, 1).reshape(-1, 4)  # (N * H * W, 4)
         if free:
             boxes = distance2bbox(head.anchor_center(anchors) / stride, codes)
         else:
@@ -115,27 +115,15 @@ class TOODAdapter(HeadAdapter):
     ) -> Targets:
         """The result of the epoch's assigner; its box targets are xyxy pixels already."""
         _, labels, label_weights, boxes, metrics = assigner_output
-        found = Targets(
-            labels=torch.cat(labels, 1),
-            label_weights=torch.cat(label_weights, 1),
-            boxes=torch.cat(boxes, 1),
-            num_pos=1.0,
-            num_classes=self.head.num_classes,
-            centres=self.centres(predictions.cls),
-            quality=None
-            if self.head.epoch < self.head.initial_epoch
-            else torch.cat(metrics, 1).detach(),
-        )
-        return self.counted(found)
+        aligned = self.head.epoch >= self.head.initial_epoch
+        quality = torch.cat(metrics, 1).detach() if aligned else None  # (N, P)
+        return self.targets(predictions, labels, label_weights, boxes, quality=quality)
 
     def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
         """The boxes in pixels."""
         return self.flat(reg, 4) * self.stride_of_priors(reg)[:, None]
 
-    def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
-        """1 - GIoU of the boxes, ``(N, P)``."""
-        return giou_distance(self.decode(reg, metas), self.decode(teacher_reg, metas))
-
 
 def _pooled(feature: Tensor) -> Tensor:
+    """``(N, C, 1, 1)``."""
     return F.adaptive_avg_pool2d(feature, (1, 1))

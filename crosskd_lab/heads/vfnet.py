@@ -46,8 +46,9 @@ class VFNetAdapter(QualityAdapter):
         head, stride = self.head, self.head.strides[level]
         unit = stride if head.bbox_norm_type == "stride" else head.reg_denoms[level]
         first = head.scales[level](head.vfnet_reg(head.vfnet_reg_conv(feature))).float().exp()
-        first = first * unit
-        star = head.star_dcn_offset(first, head.gradient_mul, stride).to(feature.dtype)
+        first = first * unit  # (N, 4, H, W)
+        star = head.star_dcn_offset(first, head.gradient_mul, stride)  # (N, 18, H, W)
+        star = star.to(feature.dtype)
         seen = head.relu(head.vfnet_reg_refine_dconv(feature, star))
         factor = head.scales_refine[level](head.vfnet_reg_refine(seen)).float().exp()
         return torch.cat([first, factor * first.detach()], 1), star
@@ -62,20 +63,14 @@ class VFNetAdapter(QualityAdapter):
         """ATSS's assigner result (or FCOS's); mmdet gives each level for all images at once."""
         labels, label_weights, edges, _ = assigner_output
         images = predictions.cls[0].size(0)
-        flat_labels = by_image(labels, images)
+        flat_labels = by_image(labels, images)  # (N, P)
         weights = torch.ones_like(flat_labels, dtype=torch.float32)
         if label_weights is not None:
             weights = by_image(label_weights.split([len(level) for level in labels]), images)
-        found = Targets(
-            labels=flat_labels,
-            label_weights=weights,
-            boxes=self.boxes_around(by_image(edges, images), predictions.reg, in_strides=False),
-            num_pos=1.0,
-            num_classes=self.head.num_classes,
-            centres=self.centres(predictions.cls),
-        )
-        found.boxes.mul_(found.positive[..., None])
-        return self.counted(found)
+        boxes = self.boxes_around(by_image(edges, images), predictions.reg, in_strides=False)
+        positive = (flat_labels >= 0) & (flat_labels < self.head.num_classes)  # (N, P)
+        boxes = boxes * positive[..., None]  # (N, P, 4)
+        return self.targets(predictions, [flat_labels], [weights], [boxes])
 
     def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
         """The points moved by the second box's distances."""

@@ -89,23 +89,20 @@ class BoxAP(BaseMetric):
 
 
 def l1_distance(scores: Tensor, reference: Tensor, num_pos: float) -> float:
-    """L1 distance between two score maps ``(N, P, K)``, per positive location.
+    """L1 distance between two score maps ``(N, P, K)``, per positive location (0 counts as 1).
 
-    The sum of absolute differences over locations and classes, divided by the number of
-    positives (0 counts as 1). The paper plots an 'average L1 distance' without naming its
-    denominator; a mean over all locations would be the same curve on a scale that shrinks with the
-    share of background.
+    The paper plots an 'average L1 distance' without naming its denominator; a mean over all
+    locations would be the same curve on a scale that shrinks with the share of background.
     """
     return float((scores - reference).abs().sum() / max(num_pos, 1.0))
 
 
 def l1_parts(scores: Tensor, reference: Tensor, positive: Tensor) -> tuple[float, float]:
-    """The sum of absolute differences at ``positive`` locations ``(N, P)``, and that at all others.
+    """The sum of absolute differences at ``positive`` locations ``(N, P)``, and that at all others,
+    of scores ``(N, P, K)``; together what :func:`l1_distance` adds up.
 
-    Together they are what :func:`l1_distance` adds up, of scores ``(N, P, K)``. Background is
-    nearly all of an image, and its target is 0 in every class: the second sum is the student's
-    scores there, so a student that scores background low has a small distance wherever the objects
-    are.
+    Background is nearly all of an image, and its target is 0 in every class: a student that scores
+    it low has a small distance wherever the objects are.
     """
     apart = (scores - reference).abs().sum(-1)
     return float(apart[positive].sum()), float(apart[~positive].sum())
@@ -127,14 +124,11 @@ class ScoreDistances:
     def measure(self, prediction: Sequence[Predictions | None] = ()) -> dict[str, float]:
         """``l1_teacher`` and ``l1_truth``, each per positive location, over all batches.
 
-        ``prediction`` has the student's on every batch where they are known already; where one is
-        None, the student is run, in the mode it is in: call it in evaluation mode. ``l1_truth`` is
-        the sum of ``l1_truth_positive``, at positive locations, and ``l1_truth_background``, at all
-        others.
-
-        Heads with unlike numbers of priors a location are compared at locations, by their priors'
-        largest scores; ``l1_teacher`` is left out where their levels differ, and nothing is
-        measured without a positive location.
+        Where a ``prediction`` is None the student is run, in the mode it is in: call it in
+        evaluation mode. ``l1_truth`` is the sum of ``l1_truth_positive``, at positive locations,
+        and ``l1_truth_background``, at all others. Heads with unlike numbers of priors a location
+        are compared at locations, by their priors' largest scores; ``l1_teacher`` is left out where
+        their levels differ, and nothing is measured without a positive location.
         """
         if not self.teacher_scores:
             self.teacher_scores = [

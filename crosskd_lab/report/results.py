@@ -219,23 +219,15 @@ def results(
 
     Every row is compared with *its own* baseline, the student without a teacher: the paper's of the
     same pair, a run's of the same study (folder of runs, or declared sweep) seed by seed. Your runs
-    stand in the tables of their own kinds of teacher and student.
+    stand in the tables of their own kinds of teacher and student. ``metric`` is AP or one of its
+    parts, in points; LabError for an unknown one, or a seed that a study has twice.
 
-    Args:
-        metric: AP, AP50, AP75, APS, APM or APL, in points.
-        sources: Which of "paper", "recorded" and "yours".
-        runs, recorded_runs: Folders of your runs and of records.
-
-    Returns:
-        ``source``; ``study``, the pair, the folder or the sweep; ``method``; ``variant``, the
-        paper's position, a run's spelled-out options or the sweep's row; ``n`` seeds (NaN: the
-        paper does not say) with ``mean`` and the 95 % interval's ``half_width``; ``difference``
-        to the own baseline with its ``difference_half_width`` and two p-values, paired t-test and
-        sign flips; of recorded rows ``steps``, mean ``train_seconds`` and ``stale``, in words,
-        where the code of today begins otherwise. NaN where there is no such number.
-
-    Raises:
-        LabError: for an unknown table, metric or source, or a seed that a study has twice.
+    ``source``; ``study``, the pair, the folder or the sweep; ``method``; ``variant``, the paper's
+    position, a run's spelled-out options or the sweep's row; ``n`` seeds (NaN: the paper does not
+    say) with ``mean`` and the 95 % interval's ``half_width``; ``difference`` to the own baseline
+    with its ``difference_half_width`` and two p-values, paired t-test and sign flips; of recorded
+    rows ``steps``, mean ``train_seconds`` and ``stale``, in words, where the code of today begins
+    otherwise.
     """
     if metric not in AP_COLUMNS:
         raise LabError(f"there is no metric {metric!r}: choose one of {', '.join(AP_COLUMNS)}")

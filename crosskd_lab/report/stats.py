@@ -150,14 +150,11 @@ RESAMPLES, EXACT = 2000, 7  # up to 7 pairs all orders are counted one by one
 
 
 class Ordering(NamedTuple):
-    """Spearman's rank correlation over ``n`` pairs.
+    """Spearman's rank correlation ``rho`` over ``n`` pairs; NaN where all are equal on one side.
 
-    Attributes:
-        rho: From -1 to 1; NaN for fewer than two pairs, or where all are equal on one side.
-        low, high: 2.5 % and 97.5 % quantiles of rho when each pair's seeds are drawn anew with
-            replacement: how sure the *measured gains* make it; nothing of pairs not measured.
-        p: Two-sided, from all orders of the pairs: what chance alone would reach.
-        least: The smallest ``p`` that so many pairs can give, 2 / n!.
+    ``low`` and ``high`` are its 2.5 % and 97.5 % quantiles when each pair's seeds are drawn anew
+    with replacement: how sure the *measured gains* make it; nothing of pairs not measured. ``p`` is
+    two-sided, from all orders of the pairs; ``least`` the smallest that so many can give, 2 / n!.
     """
 
     n: int

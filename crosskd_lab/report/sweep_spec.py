@@ -56,15 +56,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A declared set of rows, each to be run with every seed.
+    """A declared set of rows, each to be run with every seed; its name is the stem of its file.
 
-    Attributes:
-        name: The stem of its file and of its records.
-        title, about: What is compared; what the rows are, for a reader who was not there.
-        table: The paper's table that it re-measures, None for none.
-        rows, seeds: In the table's order; seeds are common, so that methods are compared in pairs.
-        scenes: Arguments of ``write_scenes`` for training; None for those of the race.
-        test: The same for the set that AP is reported on.
+    ``table`` is the paper's table that it re-measures, None for none; seeds are common, so that
+    methods are compared in pairs. ``scenes`` are arguments of ``write_scenes`` for training, None
+    for those of the race; ``test`` the same for the set that AP is reported on.
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -11,7 +12,7 @@ import socket
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -78,6 +79,25 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
     finally:
         with suppress(OSError):  # where there can be none, there is none to remove
             draft.unlink()
+
+
+def append_line(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a row of JSON to a file: in one write, so that two writers never mix their lines.
+
+    What a kill or a full disk has left of a line stays a line of its own, which its readers pass
+    over. LabError where the place cannot be written to.
+    """
+    text = json.dumps(row, allow_nan=False, separators=(",", ":")) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+", buffering=0) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+            cut = file.read(1) not in (b"", b"\n")  # the line before
+            content = ("\n" + text if cut else text).encode()
+            if file.write(content) < len(content):
+                raise OSError(errno.ENOSPC, "No space left on device")
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def open_folder(folder: str | Path) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import LabError, tell_once
-from ..files import parse_json, portable_path, read_file, read_json, unwritable, write_whole
+from ..files import append_line, parse_json, portable_path, read_file, read_json, write_whole
 from .provenance import code_version, machine, package_versions
 
 METRICS = "metrics.jsonl"
@@ -24,21 +24,13 @@ LARGEST = 2**53  # of the integers that are the same as floats
 
 
 def append_metrics(folder: str | Path, row: Mapping[str, Any]) -> None:
-    """Appends one row and flushes it.
+    """Appends one row of ``step`` (an integer), ``kind`` (a text) and any other names.
 
-    A row has ``step`` (an integer), ``kind`` (a text) and any other names to finite numbers, or
-    None for a value that does not exist, such as the AP of small boxes where there are none.
-    LabError for any other (NaN, a tensor ...), or a full disk.
+    Their values are finite numbers, or None for one that does not exist, such as the AP of small
+    boxes where there are none. LabError for any other (NaN, a tensor ...), or a full disk.
     """
     _check_step(row.get("step"))
-    line = json.dumps({name: _plain(name, value) for name, value in row.items()})
-    path = Path(folder) / METRICS
-    _mend(path)
-    try:
-        with path.open("a") as file:
-            file.write(line + "\n")
-    except OSError as error:
-        raise unwritable(path, error) from error
+    append_line(Path(folder) / METRICS, {name: _plain(name, value) for name, value in row.items()})
 
 
 def trim_metrics(folder: str | Path, step: int) -> None:
@@ -61,13 +53,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     """The rows in order of their steps, one of a kind a step."""
     text = read_file(path, "restore it or delete the run").decode("utf-8", "replace")
     lines = text.splitlines(keepends=True)
-    if lines and not _is_whole(lines[-1]):
-        lines.pop()
     rows = {}
     for number, line in enumerate(lines, start=1):
         if row := _row(line):
             rows[row.get("kind"), row["step"]] = row
-        else:
+        elif number < len(lines) or line.endswith("\n"):  # else it is still being written
             tell_once(f"{path}, line {number} is no row with a step: it is passed over")
     return sorted(rows.values(), key=lambda row: row["step"])
 
@@ -80,22 +70,6 @@ def _row(line: str) -> dict[str, Any] | None:
         return {name: _plain(name, value) for name, value in row.items()}
     except (LabError, ValueError, TypeError, LookupError, AttributeError):
         return None
-
-
-def _is_whole(line: str) -> bool:
-    """Whether a last line is all there: a cut object, wherever it is cut, is never valid JSON."""
-    try:
-        return line.endswith("\n") or isinstance(parse_json(line), dict)
-    except ValueError:
-        return False
-
-
-def _mend(path: Path) -> None:
-    """Ends the file with a whole line, dropping what a kill left of one."""
-    text = path.read_text("utf-8", "replace") if path.exists() else ""
-    if text and not text.endswith("\n"):
-        whole, newline, rest = text.rpartition("\n")
-        write_whole(path, whole + newline + (rest + "\n" if _is_whole(rest) else ""))
 
 
 def _check_step(step: Any) -> None:

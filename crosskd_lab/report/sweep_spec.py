@@ -8,11 +8,9 @@ or the sweep that ran it: rows that several sweeps declare alike are run once.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import math
-import os
 import reprlib
 import runpy
 from collections.abc import Iterable, Mapping
@@ -21,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LabError, tell_once
-from ..files import PROJECT, parse_json, read_file, read_json, unwritable
+from ..files import PROJECT, parse_json, read_file, read_json
 from ..paper import AP_COLUMNS
 
 SWEEPS, RECORDED = PROJECT / "configs" / "sweeps", PROJECT / "data" / "recorded"
@@ -109,21 +107,6 @@ def read_sweep(name: str | Path) -> Sweep:
 def sweeps() -> list[str]:
     """Names of the sweeps that the project declares."""
     return sorted(path.stem for path in SWEEPS.glob("*.py"))
-
-
-def append_line(path: Path, line: Mapping[str, Any]) -> None:
-    """Add one record to a ``.jsonl`` file: one write, so that two sweeps never mix their lines."""
-    text = json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+", buffering=0) as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
-            cut = file.read(1) not in (b"", b"\n")  # the line before, by a full disk
-            content = ("\n" + text if cut else text).encode()
-            if file.write(content) < len(content):
-                raise OSError(errno.ENOSPC, "No space left on device")
-    except OSError as error:
-        raise unwritable(path, error) from error
 
 
 def read_lines(folder: str | Path = RECORDED) -> list[dict[str, Any]]:

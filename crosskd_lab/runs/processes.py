@@ -219,16 +219,16 @@ def workers(folder: str | Path) -> list[psutil.Process]:
     return found
 
 
-def follow(parent: int, then: Callable[[], object]) -> None:
+def follow(parent: int, then: Callable[[], object], every: float = 1.0) -> None:
     """End this process when its ``parent`` is gone, after ``then``; where it hangs, without asking.
 
     torchrun's own end takes its workers with it, a kill of torchrun does not: they would train on
-    in a folder that looks deserted.
+    in a folder that looks deserted. It looks ``every`` so many seconds.
     """
 
     def look() -> None:
         while os.getppid() == parent:
-            time.sleep(1.0)
+            time.sleep(every)
         try:
             then()
         finally:

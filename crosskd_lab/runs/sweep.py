@@ -27,7 +27,7 @@ from ..engine.provenance import code_version, machine, package_versions
 from ..engine.record import find_runs, read_metrics, read_record
 from ..engine.train import build_runner, methods_of, prepare_engine, train
 from ..errors import LabError
-from ..files import PROJECT, Busy, open_folder, write_whole
+from ..files import PROJECT, Busy, append_line, open_folder, write_whole
 from ..pair import build_detector
 from ..paper import AP_COLUMNS
 from ..report.sweep_spec import (
@@ -36,7 +36,6 @@ from ..report.sweep_spec import (
     TEST,
     Row,
     Sweep,
-    append_line,
     difference,
     digest,
     latest,

@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from crosskd_lab import cli
-from crosskd_lab.report.sweep_spec import append_line, read_sweep
+from crosskd_lab.files import append_line
+from crosskd_lab.report.sweep_spec import read_sweep
 
 
 def run(capsys, *args):

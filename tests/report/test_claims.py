@@ -8,6 +8,7 @@ import math
 import pandas as pd
 import pytest
 
+from crosskd_lab.files import append_line
 from crosskd_lab.report.claims import (
     CLAIMS,
     FAILED,
@@ -20,7 +21,7 @@ from crosskd_lab.report.claims import (
     judge_claims,
     verdict_of,
 )
-from crosskd_lab.report.sweep_spec import append_line, read_sweep
+from crosskd_lab.report.sweep_spec import read_sweep
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import math
 import pandas as pd
 import pytest
 
-from crosskd_lab.files import PROJECT
+from crosskd_lab.files import PROJECT, append_line
 from crosskd_lab.report.page import (
     conflict_table,
     markdown,
@@ -17,7 +17,7 @@ from crosskd_lab.report.page import (
     sweep_section,
     sweep_table,
 )
-from crosskd_lab.report.sweep_spec import append_line, read_sweep
+from crosskd_lab.report.sweep_spec import read_sweep
 
 
 def record(folder, name, **values):

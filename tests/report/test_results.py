@@ -9,8 +9,9 @@ import pytest
 
 from crosskd_lab.engine.record import finish_record, start_record
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import append_line
 from crosskd_lab.report.results import COLUMNS, results
-from crosskd_lab.report.sweep_spec import append_line, read_sweep
+from crosskd_lab.report.sweep_spec import read_sweep
 
 
 def write_run(folder, methods, seed, ap=None, kinds=None):

@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from crosskd_lab.files import append_line
 from crosskd_lab.report.results import (
     beside,
     measured_curves,
@@ -14,7 +15,7 @@ from crosskd_lab.report.results import (
     measured_runs,
     whole_again,
 )
-from crosskd_lab.report.sweep_spec import Row, Sweep, append_line
+from crosskd_lab.report.sweep_spec import Row, Sweep
 
 ROWS = {
     "none": [20.0, 22.0, 21.0],

@@ -9,15 +9,8 @@ import os
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.report.sweep_spec import (
-    Row,
-    Sweep,
-    append_line,
-    latest,
-    read_lines,
-    read_sweep,
-    sweeps,
-)
+from crosskd_lab.files import append_line
+from crosskd_lab.report.sweep_spec import Row, Sweep, latest, read_lines, read_sweep, sweeps
 
 
 def test_the_declared_sweeps_cover_the_tables():

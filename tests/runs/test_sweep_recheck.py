@@ -9,15 +9,9 @@ import pytest
 
 from crosskd_lab.engine.provenance import code_version
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import append_line
 from crosskd_lab.report.results import measured_rows, measured_runs
-from crosskd_lab.report.sweep_spec import (
-    CLOSE,
-    append_line,
-    difference,
-    read_confirmed,
-    read_lines,
-    read_sweep,
-)
+from crosskd_lab.report.sweep_spec import CLOSE, difference, read_confirmed, read_lines, read_sweep
 from crosskd_lab.runs.sweep import first_losses_again, replay, run_sweep, scenes_of, threads_of
 
 SMOKE = read_sweep("smoke")

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import nbformat
 import papermill
 import pytest
 from PIL import Image
@@ -29,6 +30,30 @@ SLIDERS = {  # notebook: the slider's label, and the key that moves it from wher
     "04_target_conflict": ("threshold", "ArrowRight"),
     "08_which_layer": ("layer index i", "ArrowRight"),
 }
+WATCHED = """
+import pandas as pd
+
+from crosskd_lab.runs.watch import Watch
+
+
+class Run:
+    status, reason = "running", None
+
+    def state(self):
+        return {"status": self.status, "step": 10, "of": 60, "left": None}
+
+    def metrics(self):
+        return pd.DataFrame([{"step": step, "kind": "train", "loss": 1 / step} for step in (5, 10)])
+
+    def tail(self, lines=20):
+        return "the log"
+
+    def stop(self):
+        self.status = "stopped"
+
+
+Watch(Run(), every=0.2)
+"""
 SETTINGS = {
     "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
     "notebook-extension/tracker": '{"windowingMode": "none"}',  # cells out of sight exist, too
@@ -57,6 +82,8 @@ def lab(tmp_path_factory):
         if name == "08_which_layer":
             given["out"] = str(folder / "runs")
         papermill.execute_notebook(kept, copy, given, prepare_only=True, progress_bar=False)
+    cells = [nbformat.v4.new_code_cell(text) for text in (WATCHED, "Watch(Run(), every=0.2)")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), copies / "watched.ipynb")
     for name, text in SETTINGS.items():
         target = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -114,16 +141,20 @@ def browser(chromium):
 @pytest.fixture(params=SLIDERS)
 def page(request, browser, lab):
     """A notebook, opened; ``page.complaints`` collects errors of the console."""
+    opened = open_notebook(browser, lab, request.param)
+    yield opened
+    opened.close()
+
+
+def open_notebook(browser, lab, name):
     address, token = lab
     opened = browser.new_page(viewport={"width": 1400, "height": 1000})
-    opened.name, opened.complaints = request.param, []
+    opened.name, opened.complaints = name, []
     opened.on("console", lambda m: opened.complaints.append(m.text) if m.type == "error" else None)
     opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
     # A workspace each: one would open its notebook beside those of the tests before.
-    where = f"lab/workspaces/{request.param}/tree/{request.param}.ipynb"
-    opened.goto(f"{address}/{where}?token={token}")
-    yield opened
-    opened.close()
+    opened.goto(f"{address}/lab/workspaces/{name}/tree/{name}.ipynb?token={token}")
+    return opened
 
 
 @pytest.mark.timeout(300)
@@ -153,6 +184,28 @@ def test_a_slider_turns_its_picture_by_keyboard(page):
     failed = page.locator('[data-mime-type="application/vnd.jupyter.error"]')
     assert failed.count() == 0, failed.first.inner_text()
     assert page.complaints == []
+
+
+@pytest.mark.timeout(300)
+def test_a_watched_run_is_stopped_by_its_button_and_a_dead_kernel_shows(browser, lab):
+    page = open_notebook(browser, lab, "watched")
+    run_all(page)
+    first, second = (page.locator(".jp-CodeCell").nth(k).locator(".jp-OutputArea") for k in (0, 1))
+    button = first.get_by_role("button", name="stop this run")
+    first.get_by_text("running, step 10 of 60").wait_for(timeout=180_000)
+    second.get_by_text("running, step 10 of 60").wait_for(timeout=60_000)
+    assert button.is_enabled()
+    button.click()
+    first.get_by_text("stopped, step 10 of 60").wait_for(timeout=60_000)
+    assert button.is_disabled()
+    stale = second.get_by_text("nobody looks any more")
+    assert stale.is_hidden()
+    page.locator(".lm-MenuBar-itemLabel", has_text="Kernel").first.click()
+    page.locator('.lm-Menu-item[data-command="kernelmenu:restart"]').click()
+    page.get_by_role("button", name="Confirm Kernel Restart").click()
+    stale.wait_for(timeout=60_000)  # until it is visible
+    assert page.complaints == []
+    page.close()
 
 
 def run_all(page) -> None:

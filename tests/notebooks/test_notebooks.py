@@ -174,6 +174,7 @@ def welcome(cells):
     assert "<td>174.0</td>" in told and "<td>4130.0</td>" in told, "8 * 538 locations"
     for tag in ("surest", "curves"):
         assert picture(tagged(cells, tag)).width == 1280
+    assert "def kd_quality_focal(" in shown(tagged(cells, "shown"), "text/markdown")[-1]
     (paper,) = shown(tagged(cells, "paper"), "text/html")
     assert "38.7" in paper and "paper" in paper
     (both,) = shown(tagged(cells, "yours"), "text/html")

@@ -50,19 +50,27 @@ class Watch:
         """Look once; the run's status."""
         state = self.run.state()
         over = state["status"] in OVER
-        reason = self.run.reason if over else None  # a resumed run still has that of its stop
-        said = f"{describe(state, reason)} (seen at {time.strftime('%H:%M:%S')})"
+        said = self._say(state)
         self.line.value = f"<b>{html.escape(said)}</b>"
         if not over:
             self.line.value += STALE.format(seconds=4 * self.every + 4)
         if gpus := gpu_use():
             self.line.value += f"<br>{html.escape(gpus)}"
-        out = io.BytesIO()
-        watch_figure(self.run.metrics(), state["of"], said).savefig(out, format="png")
-        self.image.value = out.getvalue()
+        # the line alone says how it stands: it can tell when nobody looks any more
+        self.image.value = self._draw(state["of"], said if over else "")
         self.log.value = f"<pre>{html.escape(self.run.tail(8))}</pre>"
         self.button.disabled = over or self._asked
         return str(state["status"])
+
+    def _say(self, state: dict[str, Any]) -> str:
+        over = state["status"] in OVER  # a resumed run still has the reason of its stop
+        said = describe(state, self.run.reason if over else None)
+        return f"{said} (seen at {time.strftime('%H:%M:%S')})"
+
+    def _draw(self, steps: int, said: str) -> bytes:
+        out = io.BytesIO()
+        watch_figure(self.run.metrics(), steps, said).savefig(out, format="png")
+        return out.getvalue()
 
     def start(self) -> Watch:
         """Look again and again in the background until the run is over."""
@@ -91,15 +99,11 @@ class Watch:
         threading.Thread(target=end).start()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        state = self.run.state()
+        still = self._draw(state["of"], self._say(state))  # for pages that run no widget
         self.start()
-        return bundle(self.widget, self.image.value)
-
-
-def bundle(widget: ipywidgets.Widget, static: bytes) -> dict[str, Any]:
-    """What a notebook shows of a widget, with a PNG for pages that run none."""
-    view = widget._repr_mimebundle_() or {}
-    view["image/png"] = base64.b64encode(static).decode()
-    return view
+        view = self.widget._repr_mimebundle_() or {}
+        return {**view, "image/png": base64.b64encode(still).decode()}
 
 
 def describe(state: dict[str, Any], reason: str | None = None) -> str:

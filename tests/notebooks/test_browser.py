@@ -83,7 +83,8 @@ def lab(tmp_path_factory):
             given["out"] = str(folder / "runs")
         papermill.execute_notebook(kept, copy, given, prepare_only=True, progress_bar=False)
     cells = [nbformat.v4.new_code_cell(text) for text in (WATCHED, "Watch(Run(), every=0.2)")]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), copies / "watched.ipynb")
+    spec = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=spec), copies / "watched.ipynb")
     for name, text in SETTINGS.items():
         target = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -93,7 +93,7 @@ def check_ratio(ratio: Callable[[Tensor, Tensor, float], Any]) -> str:
     target = torch.zeros(6, 3)
     target[0, 0], target[1, 1] = 1.0, 0.75
     teacher = torch.tensor(
-        [[0.2, 0.7, 0.6], [0, 0.75, 0], [0, 0, 0.6], [0.2, 0.2, 0.3], [0.5, 0, 0], [0.2, 0.2, 0.2]]
+        [[0.2, 0, 0], [0, 0.75, 0], [0.6, 0.7, 0.6], [0.2, 0.2, 0.3], [0.5, 0, 0], [0.2, 0.2, 0.2]]
     )
     known: list[tuple[list[float], str]] = [
         (
@@ -109,7 +109,8 @@ def check_ratio(ratio: Callable[[Tensor, Tensor, float], Any]) -> str:
     fixed: list[tuple[list[float], str]] = [([1], "use the threshold that is given, not 0.5")]
     for threshold, wanted, hints in ((0.5, 1.0, known), (0.25, 2.0, fixed)):
         case = f"a threshold of {threshold:g} for six made-up locations"
-        expect(ratio, (target, teacher, threshold), [wanted], case, hints)
+        usual = "locations with max |target - teacher| above it, over those with a target above 0"
+        expect(ratio, (target, teacher, threshold), [wanted], case, hints, usual)
     return "two locations in conflict over two positives make 1"
 
 
@@ -151,6 +152,7 @@ def check_translation(pick: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -
     shapes = [getattr(part, "shape", None) for part in got] if isinstance(got, tuple | list) else []
     if shapes != [(2, 2), (2, 4)]:
         raise Wrong("return two tensors, scores (L, K) and boxes (L, 4)")
+    got = [part.float() for part in got]
     if torch.allclose(got[0], scores.amax(1)):
         raise Wrong("each class took its own best anchor; one anchor must speak for a location")
     if not torch.allclose(got[0], scores[[0, 1], [1, 0]]):
@@ -214,7 +216,10 @@ def check_layers(learners: Callable[[int, int], Any]) -> str:
     CrossKD at i teaches."""
     for n in (4, 2):
         for i in range(n + 1):
-            got, right = sorted(int(k) for k in learners(i, n)), list(range(1, i + 1))
+            named, right = learners(i, n), list(range(1, i + 1))
+            if not isinstance(named, Iterable):
+                raise Wrong(f"return a list of numbers, not {type(named).__name__}")
+            got = sorted(map(int, named))
             if got != right:
                 raise Wrong(
                     f"for i = {i} of {n} it names {got}; f_i has passed the convs {right} of the "
@@ -231,7 +236,12 @@ def check_keep(keep: Callable[[nn.Module, nn.Module, Tensor], tuple[Tensor, Tens
     conv, x = nn.Conv2d(2, 4, 3, padding=1), torch.randn(1, 2, 5, 5, generator=chance)
     nn.init.normal_(conv.weight, generator=chance)
     right = conv(x).detach()
-    before, after = keep(conv, nn.ReLU(inplace=True), x.clone())
+    both = keep(conv, nn.ReLU(inplace=True), x.clone())
+    if not isinstance(both, tuple | list) or len(both) != 2:
+        raise Wrong("return two maps: the conv's output, and the activated one")
+    before, after = both
+    if before.shape != right.shape:
+        raise Wrong(f"the first has the shape {tuple(before.shape)}: it is not the conv's output")
     if not torch.allclose(after, right.relu()):
         raise Wrong("the second is not the activated map of the conv's output")
     if before.min() >= 0:

@@ -148,6 +148,9 @@ def ratio(target, teacher, threshold):
         (ratio, "Right: "),
         (lambda a, b, t: 0.0, "locations gives 0, not 1; no location is counted"),
         (lambda a, b, t: ratio(a, b, t) * 2 / 4, "background"),
+        (lambda a, b, t: ((a - b) > t).any(-1).sum() / 2, "whichever of them is higher"),
+        (lambda a, b, t: ((b - a) > t).any(-1).sum() / 2, "whichever of them is higher"),
+        (lambda a, b, t: 6 * ratio(a, b, t), "gives 6, not 1; locations with max"),
         (lambda a, b, t: ((a - b).abs() > t).sum() / 2, "counts once"),
         (lambda a, b, t: ((a - b).abs().sum(-1) > t).sum() / 2, "counts once"),
         (lambda a, b, t: ratio(a, b, 0.5), "use the threshold"),
@@ -171,6 +174,7 @@ def best(scores, boxes):
     ("pick", "said"),
     [
         (best, "Right: one anchor a location speaks"),
+        (lambda s, b: [part.double() for part in best(s, b)], "Right: one anchor a location"),
         (lambda s, b: (s.amax(1), best(s, b)[1]), "one anchor must speak for a location"),
         (lambda s, b: (s[:, 0], b[:, 0]), "take at each location the anchor"),
         (lambda s, b: (s[:, 1], b[:, 1]), "the largest score of any class"),
@@ -284,6 +288,7 @@ def test_the_judge_of_verdicts(judge, said):
     [
         (lambda i, n: list(range(i, 0, -1)), "Right"),
         (lambda i, n: torch.arange(1, i + 1), "Right"),
+        (lambda i, n: None, "return a list of numbers, not NoneType"),
         (lambda i, n: [n], "f_i has passed the convs [] of the student and no other"),
         (lambda i, n: [1, 2, 3, 4], "for i = 0 of 4 it names [1, 2, 3, 4]"),
         (lambda i, n: list(range(1, i + (n == 4))), "for i = 1 of 2 it names []"),
@@ -313,7 +318,9 @@ def keeping(before=lambda made: made, entering=lambda made: made.clone()):
         (keeping(before=lambda made: made.detach().clone()), "pass the first one"),
         (keeping(entering=lambda made: made.detach().clone()), "pass the second one"),
         (keeping(before=lambda made: 2 * made), "the first is not the conv's output"),
-        (lambda conv, activation, x: (x, torch.zeros(1)), "not the activated map"),
+        (lambda conv, activation, x: (x, activation(conv(x))), "the shape (1, 2, 5, 5): it is not"),
+        (lambda conv, activation, x: conv(x), "return two maps"),
+        (lambda conv, activation, x: (conv(x), torch.zeros(1)), "not the activated map"),
     ],
 )
 def test_the_judge_of_what_was_kept(keep, said):

@@ -152,7 +152,7 @@ def check_translation(pick: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -
     shapes = [getattr(part, "shape", None) for part in got] if isinstance(got, tuple | list) else []
     if shapes != [(2, 2), (2, 4)]:
         raise Wrong("return two tensors, scores (L, K) and boxes (L, 4)")
-    got = [part.float() for part in got]
+    got = got[0].float(), got[1].float()
     if torch.allclose(got[0], scores.amax(1)):
         raise Wrong("each class took its own best anchor; one anchor must speak for a location")
     if not torch.allclose(got[0], scores[[0, 1], [1, 0]]):

@@ -55,6 +55,19 @@ class ConvAlign(nn.Module):
         return self.then(self.conv(full_precision(student)), teacher)
 
 
+def unsaid(align: Align) -> Align:
+    """``align`` of a student that says nothing: its map ``(N, C, H, W)`` is its mean everywhere.
+
+    Conv and statistics are linear in the map, so the mean is taken after them.
+    """
+
+    def flat(student: Tensor, teacher: Tensor) -> Tensor:
+        mean = channel_statistics(align(student, teacher))[1]  # (1, C, 1, 1)
+        return mean.to(student.dtype).expand_as(teacher)
+
+    return flat
+
+
 def align_nothing(student: Tensor, teacher: Tensor) -> Tensor:
     """Deliver f_i^s ``(N, C, H, W)`` as it is: the paper's text."""
     expect_same(student, teacher, "features at the tap", "heads of different width need an adapter")

@@ -52,6 +52,7 @@ class Distiller(BaseDetector):
             pair = build_pair(student, teacher, classes)
         super().__init__(data_preprocessor=pair.student.data_preprocessor)
         self.pair, self.tap = pair, tap
+        self.logged = False  # whether the step's numbers are written down, so that methods measure
         self._teacher_checked = pair.young or pair.teacher_id.get("checkpoint") == RANDOM
         for name, module in pair.student.named_children():
             self.add_module(name, module)
@@ -66,7 +67,8 @@ class Distiller(BaseDetector):
                 self.methods.append(method)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[Any]) -> dict[str, Any]:
-        """Scalars by name: the student's own detection losses and every method's.
+        """Scalars by name: the student's own detection losses and every method's; where
+        ``logged``, what the methods measure, too.
 
         LabError where two methods give one name, or the teacher scores near nothing.
         """
@@ -88,6 +90,7 @@ class Distiller(BaseDetector):
                         "subclass it with another name"
                     )
                 losses[name] = value
+            losses |= method.measures(taps) if self.logged else {}
         return losses
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: list[Any], **kwargs: Any) -> Any:

@@ -241,10 +241,14 @@ class RunMetrics(Hook):
             trim_metrics(runner.work_dir, runner.iter)
         self._clock = _working_seconds(runner)
 
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Tell a distiller whether this step's numbers will be written."""
+        bare(runner.model).logged = (runner.iter + 1) % self.every == 0
+
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Every so many steps: each loss, the rate and the seconds a step."""
+        """Every so many steps: each loss and measure, the rate and the seconds a step."""
         step = runner.iter + 1
         if step % self.every:
             return

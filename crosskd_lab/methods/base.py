@@ -36,6 +36,10 @@ class Method(nn.Module):
         """
         raise NotImplementedError
 
+    def measures(self, taps: Taps) -> dict[str, Tensor]:
+        """Named scalars beside the losses, asked for at logged steps alone; no name has "loss"."""
+        return {}
+
     def region_map(self, taps: Taps) -> Levels:
         """How much a method weighs each location, ``(N, H_l, W_l)`` a level; here all alike."""
         return tuple(torch.ones_like(m[:, 0], dtype=torch.float32) for m in taps.teacher.neck)

@@ -9,8 +9,8 @@ import torch
 from mmengine.utils import get_object_from_string
 from torch import Tensor, nn
 
-from ..cross_head import Align, ConvAlign, delivered_layer
-from ..errors import LabError
+from ..cross_head import Align, ConvAlign, delivered_layer, unsaid
+from ..errors import LabError, tell_once
 from ..heads.base import BRANCHES, Levels, Predictions
 from ..heads.dense import HeadAdapter
 from ..heads.spaces import best_anchors, nearest_anchors, same_space, to_anchors
@@ -20,6 +20,8 @@ from .base import Method
 from .regions import split_levels
 
 NORMALISERS = ("recipe", "positives")
+LOW_SHARE, LONG = 0.05, 10
+"""A student's own share that is low, and for how many measures, before it is told."""
 
 
 class PredictionTerms(Method):
@@ -155,8 +157,9 @@ class CrossKD(PredictionTerms):
         align: "statistics" as the authors' code has it, "none" as the paper's text has it, None
             for the teacher head's defaults ("statistics"; "none" for RoI heads), a function of two
             maps; or, for heads of different width, "conv" or
-            ``dict(type=ConvAlign, ...)``, whose 1x1 convs train with the student and are not
-            saved with it.
+            ``dict(type=ConvAlign, ...)``, whose 1x1 convs train with the student from this loss
+            alone and are thrown away: no saved student has them. :meth:`measures` tells what the
+            student has said beside them.
         terms: Weights, region and branches, see :class:`PredictionTerms`.
     """
 
@@ -172,6 +175,7 @@ class CrossKD(PredictionTerms):
         self.i = i
         self.align: Any = dict(type=ConvAlign) if align == "conv" else align
         self.learned = nn.ModuleDict()
+        self._low: dict[str, int] = {}  # for how many measures each loss's share has been low
 
     def attach(self, student: HeadAdapter, teacher: HeadAdapter) -> None:
         """Check layer and width, and create learned alignments for the widths at hand.
@@ -201,6 +205,34 @@ class CrossKD(PredictionTerms):
         """``loss_crosskd_cls``, ``_reg`` (and ``_centerness``); LabError if i is out of range."""
         align = dict(self.learned.items()) if len(self.learned) else self.align
         return self.mimic(taps.cross(self._layer(taps.teacher_head), align, self.branches), taps)
+
+    @torch.no_grad()
+    def measures(self, taps: Taps) -> dict[str, Tensor]:
+        """The student's own share of each loss where a conv learns: ``own_crosskd_cls``, ...
+
+        ``1 - loss / loss of f_i^s that is its mean everywhere`` (over batch and positions), through
+        the same conv and teacher. 1: all of the loss is taken away, and by what the student's map
+        says. 0: the conv's constant is as good. Below: what the student says is worse than nothing,
+        as before training. It does not tell a student that moved from a conv that learnt to read
+        one that did not. A line on stderr where a share stays below :data:`LOW_SHARE` for
+        :data:`LONG` measures.
+        """
+        if not len(self.learned):
+            return {}
+        silent = {branch: unsaid(align) for branch, align in self.learned.items()}
+        constant = taps.cross(self._layer(taps.teacher_head), silent, self.branches)
+        said, nothing = self.losses(taps), self.mimic(constant, taps)
+        shares = {}
+        for name, loss in said.items():
+            share = 1 - loss / nothing[name].clamp(min=torch.finfo(torch.float32).tiny)
+            shares[name.replace("loss", "own")] = share
+            self._low[name] = self._low.get(name, 0) + 1 if share < LOW_SHARE else 0
+            if self._low[name] == LONG:
+                tell_once(
+                    f"{name}: the student's share of this loss is {float(share):.2f} after {LONG} "
+                    "low measures: the conv's constant alone does as well; deliver at a lower i"
+                )
+        return shares
 
     def _layer(self, teacher: HeadAdapter) -> int:
         return teacher.defaults.layer if self.i is None else self.i

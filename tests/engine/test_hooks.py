@@ -87,18 +87,21 @@ def test_a_run_is_resumed_with_its_own_teacher_only(tmp_path):
 
 
 def test_rows_come_at_their_interval_and_go_to_listeners(tmp_path):
-    hook, heard = RunMetrics(every=3), []
+    hook, heard, logged = RunMetrics(every=3), [], []
     hook.listeners.append(heard.append)
     for row in range(1, 9):
         append_metrics(tmp_path, {"step": row, "kind": "train"})
     hook.before_train(runner(tmp_path, iter=2))  # resumed after step 2: rows 3 ... 8 are dropped
     for step in range(2, 8):
-        hook.after_train_iter(runner(tmp_path, iter=step), step, None, losses(loss=step / 2))
+        at = runner(tmp_path, iter=step)
+        hook.before_train_iter(at, step)
+        logged += [step + 1] if at.model.logged else []
+        hook.after_train_iter(at, step, None, losses(loss=step / 2))
     hook.after_val_epoch(runner(tmp_path, iter=8), {"AP": 1.5, "APL": -100.0, "l1": None})
     rows = read_metrics(tmp_path)
     assert rows["step"].tolist() == [1, 2, 3, 6, 8]
     assert rows["loss"].tolist()[2:4] == [1.0, 2.5]
-    assert [row["step"] for row in heard] == [3, 6, 8]
+    assert [row["step"] for row in heard] == [3, 6, 8] and logged == [3, 6]
     assert heard[-1] == {"step": 8, "kind": "val", "AP": 1.5}
     assert heard[0]["lr"] == 0.02 and heard[0]["seconds_per_step"] >= 0
 

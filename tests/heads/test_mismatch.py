@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -55,6 +56,74 @@ def test_a_wider_teacher_of_towers_by_level_teaches_at_every_layer(detector, bat
     assert all(torch.equal(v, before[n]) for n, v in pair.teacher.state_dict().items())
     student = {n: v for n, v in distiller.state_dict().items() if n not in learned}
     detector(family, seed=3).load_state_dict(student, strict=True)
+
+
+def conv_that_learns(pair, batch, method):
+    """A pair's taps, and the method with its convs of the pair's widths."""
+    method.attach(pair.student_head, pair.teacher_head)
+    return collect(pair, *batch)[0], method
+
+
+@pytest.fixture
+def copied(detector):
+    """A student that is its teacher, and a method whose conv only hands over."""
+    teacher = detector("gfl", seed=2)
+    return Pair(copy.deepcopy(teacher), teacher), CrossKD(align=dict(type=ConvAlign, then="none"))
+
+
+def test_a_feature_that_says_all_has_the_whole_share(copied, batch):
+    taps, method = conv_that_learns(copied[0], batch, copied[1])
+    with torch.no_grad():
+        for learnt in method.learned.values():
+            torch.nn.init.dirac_(learnt.conv.weight)
+            learnt.conv.bias.zero_()
+    shares = method.measures(taps)
+    assert shares.keys() == {"own_crosskd_cls", "own_crosskd_reg"}
+    assert all(share.item() == pytest.approx(1, abs=1e-4) for share in shares.values())
+
+
+def test_a_conv_that_says_all_by_itself_is_told(copied, batch, capsys, monkeypatch):
+    monkeypatch.setattr("crosskd_lab.errors._told", set())
+    taps, method = conv_that_learns(copied[0], batch, copied[1])
+    for learnt in method.learned.values():
+        torch.nn.init.zeros_(learnt.conv.weight)
+    for measure in range(1, 12):
+        shares = method.measures(taps)
+        assert all(share.item() == pytest.approx(0, abs=1e-5) for share in shares.values())
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == (2 if measure == 10 else 0)  # once for each branch
+    assert not CrossKD().measures(taps)  # no conv, nothing to tell
+
+
+@pytest.mark.parametrize("family", ["yolox", "rtmdet"])
+def test_the_share_is_what_a_flat_feature_would_cost(detector, batch, family):
+    pair = Pair(detector(family, seed=1), detector(family, seed=2, channels=12))
+    taps, method = conv_that_learns(pair, batch, CrossKD(align=dict(type=ConvAlign, then="none")))
+    flat = {
+        branch: [
+            tuple(m.mean((0, 2, 3), keepdim=True) + torch.zeros_like(m) for m in layer)
+            for layer in tower
+        ]
+        for branch, tower in taps.student.towers.items()
+    }
+    silent = replace(taps, student=replace(taps.student, towers=flat))
+    said, unsaid = method.losses(taps), method.losses(silent)
+    assert {name: share.item() for name, share in method.measures(taps).items()} == {
+        f"own_crosskd_{branch}": pytest.approx(
+            1 - (said[f"loss_crosskd_{branch}"] / unsaid[f"loss_crosskd_{branch}"]).item(), abs=1e-4
+        )
+        for branch in ("cls", "reg")
+    }
+
+
+def test_shares_are_told_where_steps_are_logged_and_add_to_no_loss(detector, batch):
+    pair = Pair(detector("yolox", seed=1), detector("yolox", seed=2, channels=12))
+    distiller = Distiller(pair=pair, methods=[CrossKD(align="conv")])
+    silent = distiller.loss(*batch)
+    distiller.logged = True
+    told = distiller.loss(*batch)
+    assert told.keys() - silent.keys() == {"own_crosskd_cls", "own_crosskd_reg"}
+    assert torch.equal(distiller.parse_losses(told)[0], distiller.parse_losses(silent)[0])
 
 
 @pytest.mark.parametrize(("depths", "i", "own"), [((2, 4), 3, 1), ((4, 2), 1, 3), ((2, 4), 4, 2)])

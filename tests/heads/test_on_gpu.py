@@ -12,7 +12,8 @@ from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.pair import Pair
 
-HEADS = ["gfl", "retinanet", "fcos", "fcos_exp", "atss", "ddod", "paa", "vfnet", "tood", "rtmdet"]
+HEADS = ["gfl", "retinanet", "fcos", "fcos_exp", "atss", "ddod", "paa", "vfnet", "tood"]
+HEADS += ["rtmdet", "yolox"]
 pytestmark = pytest.mark.cuda
 
 

@@ -9,6 +9,8 @@ be compared. Weights and images are in float64, which leaves the arithmetic to b
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.pair import Pair
 
+by_image = runpy.run_path(str(Path(__file__).with_name("two_processes.py")))["by_image"]
 STOCK_IS_LOCAL = {"retinanet"}
 CASES = [  # student, teacher, methods
     ("gfl", "gfl", [CrossKD()]),
@@ -27,6 +30,7 @@ CASES = [  # student, teacher, methods
     ("atss", "atss", [CrossKD(), PredictionMimicking()]),
     ("gfl", "retinanet", [CrossKD(align="conv"), PredictionMimicking()]),
     ("tood", "tood", [CrossKD(), PredictionMimicking()]),
+    ("yolox", "yolox", [CrossKD(), PredictionMimicking()]),
 ]
 
 
@@ -49,7 +53,7 @@ def test_two_halves_are_one_whole(detector, batch, in_halves):
 
 def compare(job: dict[str, Any], half: dict[str, Any], case: str) -> None:
     """Check that one process's losses and gradients are those of two."""
-    pair = Pair(job["student"], job["teacher"])
+    pair = Pair(by_image(job["student"]), job["teacher"])
     torch.manual_seed(0)  # of what the methods learn
     distiller = Distiller(pair=pair, methods=job["methods"]).double()
     losses = distiller.loss(job["images"], job["samples"])

@@ -27,12 +27,28 @@ def main(jobs: str, out: str, number: str) -> None:
     dist.destroy_process_group()
 
 
+def by_image(student: Any) -> Any:
+    """The student, with YOLOX's head made comparable: BatchNorm would see a half of the batch, and
+    SimOTA holds overlaps in float32 alone.
+    """
+    for layer in student.bbox_head.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.eval()
+    assigner = getattr(student.bbox_head, "assigner", None)
+    if type(assigner).__name__ == "SimOTAAssigner":
+        stock = assigner.assign
+        assigner.assign = lambda pred_instances, **truth: stock(
+            pred_instances=pred_instances.to(torch.float32), **truth
+        )
+    return student
+
+
 def step(work: dict[str, Any], rank: int) -> dict[str, Any]:
     """Losses and gradients of one step on this process's half."""
     from crosskd_lab.distiller import Distiller
     from crosskd_lab.pair import Pair
 
-    pair = Pair(work["student"], work["teacher"])
+    pair = Pair(by_image(work["student"]), work["teacher"])
     torch.manual_seed(0)  # of what the methods learn
     distiller = Distiller(pair=pair, methods=work["methods"]).double()
     half = len(work["samples"]) // 2

@@ -57,8 +57,8 @@ def ordered_map(
         yield from pool.map(work, items, chunksize=CHUNK)
     except BrokenProcessPool as error:
         raise LabError(
-            "a worker process was killed or could not start; run the same again to go on, "
-            "with `processes` 1 if it repeats"
+            "a worker process was killed or could not start; run the same again to go on, with "
+            "`processes` 1 if it repeats, and in a script under 'if __name__ == \"__main__\":'"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -222,6 +222,8 @@ def write_scenes(
     side by side, by default one a CPU core, change no byte. LabError where ``out`` holds anything
     else or cannot be written, or a worker process died.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # would wait for itself
+        raise LabError("this process was begun to make scenes, not to run the script anew")
     out = Path(out)
     splits = {"train": train, "val": val, "test": test}
     _check(size, splits, seed, processes)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from ..configs import (
     with_student,
 )
 from ..data.check import clean
-from ..data.coco import Split, read_classes
+from ..data.coco import Split, find_split, read_classes
 from ..data.scene_sets import data_checksum
 from ..errors import LabError
 from ..files import PROJECT
@@ -166,8 +168,23 @@ def sound_split(root: Path, split: str, skip_bad: bool) -> Split:
     """A split ("train", "val" or "test") of a set, checked, and without its bad records if they are
     to be skipped; LabError for a set that cannot be used.
     """
-    cache = PROJECT / "data" / "cache" / data_checksum(root)
-    sound, report = clean(root, split, cache, skip_bad=skip_bad)
+    found = find_split(root, split)
+    files = [found.annotations, *sorted(found.images.rglob("*"))]
+    found_as = [(file, s.st_size, s.st_mtime_ns) for file in files if (s := _state(file))]
+    return _sound_split(root, split, skip_bad, hash(tuple(found_as)))
+
+
+def _state(file: Path) -> os.stat_result | None:
+    with suppress(OSError):  # the check names what is wrong with it
+        return file.stat()
+    return None
+
+
+@cache
+def _sound_split(root: Path, split: str, skip_bad: bool, states: int) -> Split:
+    """A split whose files are in these ``states``: a race asks for one of each of its students."""
+    kept = PROJECT / "data" / "cache" / data_checksum(root)
+    sound, report = clean(root, split, kept, skip_bad=skip_bad)
     if report.problems or report.repaired:
         print(report.summary())
     return sound

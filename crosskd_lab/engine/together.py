@@ -1,23 +1,37 @@
-"""Several runs of one process, step by step in turn: one loader, one look of the teacher a batch.
+"""Several runs side by side, step by step in turn: one loader, one look of the teacher a batch.
 
-Each run is what :func:`crosskd_lab.engine.train.train` makes of it alone, to the bit. The runs are
-greenlets of one thread, of which one works at a time, and a step begins with random numbers of its
-own; so nothing that a process has once (random numbers, loggers, registries) is used by two. In
-threads of their own they would be slower: each has its own pool of OpenMP threads and its own heap.
+Each run is what :func:`crosskd_lab.engine.train.train` makes of it alone with as many threads, to
+the bit. The runs of a process are greenlets of one thread, of which one works at a time, and a step
+begins with random numbers of its own; so nothing that a process has once (random numbers, loggers,
+registries) is used by two. In threads of their own they would be slower: each has its own pool of
+OpenMP threads and its own heap. On a CPU the runs are parted among processes, as many as there are
+threads: a small detector's step gains half as much from a second thread as from a second core.
 """
 
 from __future__ import annotations
 
+import _thread
+import os
+import pickle
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import partial
+from importlib import import_module
+from queue import SimpleQueue
 from typing import Any
 
+import mmdet.registry
+import torch
 from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
+from mmengine.registry import Registry
 
 from ..configs import RANDOM
+from ..errors import LabError
 from ..heads.dense import HeadAdapter
 from .hooks import bare, terminated_as_exit
 
@@ -108,12 +122,45 @@ class Turn:
             step += 1
 
 
-def train_together(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+def train_together(
+    runs: Sequence[Mapping[str, Any]], among: int | None = None
+) -> list[dict[str, float]]:
     """Train several runs side by side, each by its arguments of ``train``; their last validations.
 
     What stops one (an error, Ctrl-C, SIGTERM) stops all, with their records closed; the runs can be
-    resumed together or one by one. LabError: what the first run that failed raised.
+    resumed together or one by one. ``among``: of so many runs these are what is left to do, so that
+    each has as many threads as if all ran. LabError: what the first run that failed raised.
     """
+    threads, own = torch.get_num_threads(), _modules_of_users()
+    alone = torch.cuda.is_available() or "__main__" in own
+    share = threads if alone else threads // max(1, min(threads, among or len(runs)))
+    apart = max(1, min(threads // share, len(runs)))  # processes
+    results: list[dict[str, float]] = [{} for _ in runs]
+    others = [Others(runs[k::apart], share, own) for k in range(1, apart)]
+
+    def hear() -> None:
+        for other in others:
+            other.hear()
+
+    torch.set_num_threads(share)
+    try:
+        with terminated_as_exit():
+            try:
+                results[::apart] = _in_turn(runs[::apart], hear)
+                for k, other in enumerate(others, 1):
+                    results[k::apart] = other.end()
+            finally:
+                for other in others:
+                    other.stop()
+    finally:
+        torch.set_num_threads(threads)
+    return results
+
+
+def _in_turn(
+    runs: Sequence[Mapping[str, Any]], between: Callable[[], None]
+) -> list[dict[str, float]]:
+    """Train the runs of this process; ``between`` is called after each turn."""
     from .train import train
 
     together = Together(len(runs))
@@ -123,16 +170,122 @@ def train_together(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
         results[number] = train(**runs[number], turn=Turn(together, number))
 
     tasks = [greenlet(partial(work, number)) for number in range(len(runs))]
-    with terminated_as_exit():
-        try:
-            while together.steps:
-                run = together.next()
-                tasks[run].switch()
-                if tasks[run].dead:
-                    del together.steps[run]
-        except BaseException:
-            for task in filter(None, tasks):  # those that have begun and not ended
-                with suppress(KeyboardInterrupt):
-                    task.throw(KeyboardInterrupt)
-            raise
+    try:
+        while together.steps:
+            run = together.next()
+            tasks[run].switch()
+            if tasks[run].dead:
+                del together.steps[run]
+            between()
+    except BaseException:
+        for task in filter(None, tasks):  # those that have begun and not ended
+            with suppress(KeyboardInterrupt):
+                task.throw(KeyboardInterrupt)
+        raise
     return results
+
+
+def _modules_of_users() -> set[str]:
+    """Modules that have registered classes and are neither ours nor OpenMMLab's."""
+    kinds = [kind for kind in vars(mmdet.registry).values() if isinstance(kind, Registry)]
+    kinds += [kind.parent for kind in kinds if kind.parent]
+    found = {known.__module__ for kind in kinds for known in kind.module_dict.values()}
+    ours = {"crosskd_lab", "mmdet", "mmcv", "mmengine", "torch"}
+    return {module for module in found if module.partition(".")[0] not in ours}
+
+
+class Others:
+    """Runs in a process of their own, told of by a pipe. It stops when its input is closed.
+
+    So it does whatever becomes of this process: a kill closes the pipe, too.
+    """
+
+    def __init__(self, runs: Sequence[Mapping[str, Any]], threads: int, modules: set[str]) -> None:
+        self.listeners = [run.get("listeners", ()) for run in runs]
+        self.results: list[dict[str, float]] | None = None
+        self.said: SimpleQueue[tuple[str, Any]] = SimpleQueue()
+        work = "from crosskd_lab.engine.together import work_for_another; work_for_another()"
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", work],  # this process has warned already
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            start_new_session=True,  # Ctrl-C is for this process, which stops that one
+        )
+        quiet = [{**run, "listeners": ()} for run in runs]
+        with suppress(BrokenPipeError):  # it has failed, and `hear` will tell
+            for part in ((threads, sorted(modules), sys.path), quiet):
+                pickle.dump(part, self.process.stdin)  # type: ignore[arg-type]
+            self.process.stdin.flush()  # type: ignore[union-attr]
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        with suppress(EOFError, pickle.UnpicklingError):
+            while True:
+                self.said.put(pickle.load(self.process.stdout))  # type: ignore[arg-type]
+        self.said.put(("gone", None))
+
+    def hear(self, wait: bool = False) -> None:
+        """Hand on the rows that have come; LabError if the runs have failed.
+
+        With ``wait`` until their end.
+        """
+        while self.results is None and (wait or not self.said.empty()):
+            kind, told = self.said.get()
+            if kind == "row":
+                for listener in self.listeners[told[0]]:
+                    listener(told[1])
+            elif kind == "end":
+                self.results = told
+            elif kind == "fault":
+                raise told
+            else:
+                raise LabError(
+                    "one of the processes that trained side by side was killed, by lack of memory "
+                    "perhaps: the same command goes on, with fewer at once if OMP_NUM_THREADS=1"
+                )
+
+    def end(self) -> list[dict[str, float]]:
+        """The last validations, when all have come to their end."""
+        self.hear(wait=True)
+        return self.results or []
+
+    def stop(self) -> None:
+        """Have the process close its records, if it is still at work, and wait for its end."""
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()  # type: ignore[union-attr]
+        self.process.wait()
+
+
+def work_for_another() -> None:
+    """What the process of :class:`Others` does."""
+    inbox, outbox = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what is printed goes to the terminal
+    threads, modules, sys.path[:] = pickle.load(inbox)
+    from .train import prepare_engine
+
+    prepare_engine()
+    for module in modules:
+        import_module(module)
+    runs = pickle.load(inbox)
+
+    def stop_at_end_of_input() -> None:
+        os.read(inbox.fileno(), 1)  # past the buffer, whose lock would outlive this thread
+        _thread.interrupt_main()
+
+    def tell(kind: str, what: Any) -> None:
+        pickle.dump((kind, what), outbox)
+        outbox.flush()
+
+    threading.Thread(target=stop_at_end_of_input, daemon=True).start()
+    torch.set_num_threads(threads)
+    for number, run in enumerate(runs):
+        run["listeners"] = [lambda row, number=number: tell("row", (number, row))]
+    try:
+        tell("end", _in_turn(runs, lambda: None))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except LabError as error:
+        tell("fault", error)
+    except Exception as error:
+        tell("fault", LabError(str(error).strip() or type(error).__name__))

@@ -67,9 +67,10 @@ def run_race(
 ) -> RaceResult:
     """Train every method's student for every seed, from one teacher and one start.
 
-    The students of a seed train side by side: each batch is loaded once, and seen once by the
-    teacher. They take the fast form of the step unless ``settings`` say ``fast=False``. A race that
-    was interrupted goes on where it was; runs that are done are not run again.
+    The students of a seed train side by side, on a CPU in as many processes as it has threads; in
+    each, a batch is loaded once and seen once by the teacher. They take the fast form of the step
+    unless ``settings`` say ``fast=False``. A race that was interrupted goes on where it was; runs
+    that are done are not run again.
 
     ``out`` gets a folder a run. ``methods`` are experiments below ``configs/pocket``, all with the
     seeds 0 ... seeds - 1, each with the same draws; ``data`` is a COCO-format folder, by default
@@ -115,7 +116,8 @@ def run_race(
                     }
                     for method, folder in runs
                     if not _done(folder)
-                ]
+                ],
+                among=len(runs),
             )
         if "teacher_ap" not in about:
             known = str(saved.checkpoint) != RANDOM

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 import torch
 
@@ -9,6 +15,7 @@ from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.record import read_metrics, read_record
 from crosskd_lab.engine.together import Together, train_together
 from crosskd_lab.engine.train import prepare_engine, train
+from crosskd_lab.errors import LabError
 from crosskd_lab.pair import Pair
 
 SMALL = {"schedule.batch": 2, "data.size": 96, "schedule.steps": 4, "schedule.warmup": 2}
@@ -38,6 +45,23 @@ def same(a, b):
     unlike = [name for name in one if not torch.equal(one[name], other[name])]
     assert not unlike, f"{a.name}: {unlike[:3]} of {len(one)}"
     assert rows(a).equals(rows(b))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """One process, but where a test asks for two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def two_threads(one_thread):
+    """On a CPU as many processes as threads."""
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +126,55 @@ def test_the_run_that_is_behind_is_next_and_what_is_shared_is_made_once():
     together.once("batch", 2, lambda: None)
     together.once("batch", 6, lambda: None)
     assert sorted(together.kept["batch"]) == [5, 6], "all are past step 2"
+
+
+def test_two_processes_end_as_one_does(alone, tmp_path, scenes_dir, two_threads):
+    told, runs = [], plan(tmp_path, scenes_dir, METHODS[1:])  # kd and crosskd_pkd here
+    for name, run in zip(METHODS[1:], runs, strict=True):
+        run["listeners"] = [lambda row, name=name: told.append((name, row["step"], row["kind"]))]
+    results = train_together(runs)
+    for name, found in zip(METHODS[1:], results, strict=True):
+        same(alone / name, tmp_path / name)
+        assert found["AP"] == rows(alone / name)["AP"].iloc[-1]
+        assert read_record(tmp_path / name)["extra"]["threads"] == 1
+        assert [line for line in told if line[0] == name] == [(name, 2, "val"), (name, 4, "val")]
+    assert torch.get_num_threads() == 2
+
+
+def test_the_other_process_ends_with_the_first_and_both_go_on(
+    alone, tmp_path, scenes_dir, two_threads
+):
+    work = f"""
+import torch, sys
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+from test_together import plan, train_together
+from pathlib import Path
+torch.set_num_threads(2)
+runs = plan(Path({str(tmp_path)!r}), Path({str(scenes_dir)!r}), ("none", "kd"))
+runs[1]["listeners"] = [lambda row: print("told", flush=True)]
+train_together(runs)
+"""
+    first = subprocess.Popen([sys.executable, "-c", work], stdout=subprocess.PIPE)
+    assert first.stdout.readline() == b"told\n"  # kd, in the other process, has a checkpoint
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    until = time.monotonic() + 60
+    while read_record(tmp_path / "kd")["status"] == "running" and time.monotonic() < until:
+        time.sleep(0.1)
+    assert read_record(tmp_path / "kd")["status"] in ("stopped", "done")
+    runs = [
+        {**arguments, "resume": True} for arguments in plan(tmp_path, scenes_dir, ("none", "kd"))
+    ]
+    left = [run for run in runs if read_record(run["folder"])["status"] != "done"]
+    train_together(left, among=2)
+    same(alone / "none", tmp_path / "none")
+    same(alone / "kd", tmp_path / "kd")
+
+
+def test_a_fault_in_the_other_process_is_raised_here(tmp_path, scenes_dir, two_threads):
+    runs = plan(tmp_path, scenes_dir, ("none", "kd"))
+    runs[1]["cfg"] = load_experiment("pocket/kd", {**SMALL, "schedule.lr": 1e9}, scenes_dir, 0)
+    with pytest.raises(LabError, match="the run stops before its first checkpoint"):
+        train_together(runs)
+    assert read_record(tmp_path / "kd")["status"] == "failed"
+    assert read_record(tmp_path / "none")["status"] in ("stopped", "done")  # it may be quicker

@@ -128,9 +128,19 @@ def teacher_file(name: str) -> str:
         raise LabError(f"teacher {public} is not here yet: crosskd-lab teachers get {public}")
     path = TEACHERS / f"{name}.safetensors"
     if not os.path.isfile(path):
-        known = ", ".join(sorted(p.stem for p in TEACHERS.glob("*.safetensors"))) or "none"
+        known = listed(teachers())
         raise LabError(f"there is no teacher {name!r}: give a checkpoint file or one of: {known}")
     return str(path)
+
+
+def teachers() -> list[str]:
+    """Names of the trained teachers that are shipped in data/teachers."""
+    return sorted(path.stem for path in TEACHERS.glob("*.safetensors"))
+
+
+def listed(names: list[str]) -> str:
+    """Names in one line; "none" for an empty list."""
+    return ", ".join(names) or "none"
 
 
 def local_file(name: str, folder: str | Path = TEACHERS) -> Path:

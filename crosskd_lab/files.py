@@ -47,6 +47,12 @@ def portable_path(path: str | Path) -> str:
     return text
 
 
+def here_or_in_project(path: str | Path) -> Path:
+    """A path as it is where something is there, else below the project's folder."""
+    path = Path(path)
+    return path if path.exists() or path.is_absolute() else PROJECT / path
+
+
 def sha256(path: str | Path) -> str:
     """The SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     digest = hashlib.sha256()

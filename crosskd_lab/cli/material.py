@@ -157,8 +157,8 @@ def get_teacher(
 def list_teachers(wide: Wide = False) -> None:
     """Name the teachers that are shipped with the lab, and the public ones with their files."""
     from ..configs import PUBLIC, TEACHERS, local_file
+    from ..configs import teachers as shipped
     from ..files import portable_path
-    from ..runs.recipes import teachers as shipped
 
     files = {name: TEACHERS / f"{name}.safetensors" for name in shipped()}
     files |= {name: local_file(name) for name in PUBLIC}
@@ -210,7 +210,7 @@ def export(
     config: SavedConfig = None,
 ) -> None:
     """Write a detector's weights and config for stock mmdet, which needs nothing of this lab."""
-    from ..engine.export import export as write
+    from ..engine.evaluate import export as write
 
     checkpoint, written = write(saved, out, config)
     if checkpoint.suffix == ".pth":

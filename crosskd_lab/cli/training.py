@@ -13,7 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..runs.recipes import detectors, listed, teachers
+from ..configs import listed, teachers
+from ..runs.recipes import detectors
 from ..runs.recipes import methods as known_methods
 from .options import Csv, Data, RunFolder, Settings, SkipBad, Tensorboard, Wide, parse_settings
 from .show import print_table, write_csv

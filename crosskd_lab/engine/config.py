@@ -33,7 +33,7 @@ from ..data.check import clean
 from ..data.coco import Split, find_split, read_classes
 from ..data.scene_sets import data_checksum
 from ..errors import LabError
-from ..files import PROJECT
+from ..files import PROJECT, here_or_in_project
 from .hooks import need_checkpoint
 from .schedule import engine_settings
 from .settings import MADE_FROM, changed, check_applied, check_read, replace, within
@@ -192,8 +192,7 @@ def _sound_split(root: Path, split: str, skip_bad: bool, states: int) -> Split:
 
 def _name_classes(cfg: Config, skip_bad: bool) -> None:
     """Check the set, and take the classes from its annotation file, the one place that has them."""
-    root = Path(cfg.data.root)
-    root = root if root.exists() or root.is_absolute() else PROJECT / root
+    root = here_or_in_project(cfg.data.root)
     cfg.data.root = str(root)
     for split in ("train", "val"):
         sound = sound_split(root, split, skip_bad)

@@ -1,11 +1,11 @@
-"""AP of a saved detector on any COCO-format set: one function for students, teachers and races."""
+"""A saved detector, student or teacher: found, measured on a COCO-format set, written for mmdet."""
 
 from __future__ import annotations
 
 import io
 import os
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,21 @@ from mmengine.runner import Runner
 from tqdm.auto import tqdm
 
 from ..classes import trained_classes
-from ..configs import TEACHERS, detector_of, innermost, read_config, set_classes
+from ..configs import (
+    TEACHERS,
+    config_text,
+    detector_of,
+    innermost,
+    listed,
+    read_config,
+    set_classes,
+    teachers,
+)
 from ..data.coco import Split, read_classes
 from ..errors import LabError
-from ..files import PROJECT
+from ..files import here_or_in_project, sole_writer, write_whole
 from ..pair import build_detector, load_in_full
+from ..stack.checkpoints import save_weights
 from .config import sound_split, take_place
 from .hooks import need_checkpoint
 from .metrics import BoxAP
@@ -52,7 +62,7 @@ def find_saved(name: str | Path, config: str | Path | None = None) -> Saved:
     if not os.path.isfile(path) and os.path.isfile(shipped):
         return Saved(config or TEACHERS / str(name) / "config.py", shipped)
     if not os.path.isfile(path):
-        known = ", ".join(sorted(p.stem for p in TEACHERS.glob("*.safetensors"))) or "none"
+        known = listed(teachers())
         raise LabError(f"there is no {name}: give a run folder, a checkpoint or a teacher: {known}")
     if config is None:
         raise LabError(f"{path} is a bare checkpoint: say with --config what it was trained with")
@@ -112,9 +122,7 @@ def split_settings(
             "images need a size"
         )
     if data or ours:
-        root = Path(data or ours.root)
-        root = root if root.exists() or root.is_absolute() else PROJECT / root
-        sound = sound_split(root, split, skip_bad)
+        sound = sound_split(here_or_in_project(data or ours.root), split, skip_bad)
     else:
         sound = _stock_split(cfg, split)
     named = tuple(classes or read_classes(sound.annotations))
@@ -151,3 +159,64 @@ def _measure(detector: Any, loader: Any, metric: BoxAP, title: str) -> dict[str,
     for batch in tqdm(loader, desc=title, unit="batch", disable=None, leave=False):
         evaluator.process(detector.test_step(batch), batch)
     return evaluator.evaluate(len(loader.dataset))
+
+
+SUFFIXES = (".pth", ".safetensors")
+
+
+def export(
+    saved: str | Path, out: str | Path, config: str | Path | None = None
+) -> tuple[Path, Path]:
+    """Write a detector's weights, and the config that builds it in stock mmdet; both files.
+
+    ``saved`` is a run's folder, a shipped teacher's name, or a checkpoint with its ``config``;
+    ``out`` a ``.pth`` or ``.safetensors`` file, beside which the config goes as ``.py``. Both also
+    hold the class names; ``mmdet.apis.init_detector(config, checkpoint)`` opens a ``.pth``.
+    LabError for files that are there already, or weights that do not fit.
+    """
+    out = Path(out)
+    if out.suffix not in SUFFIXES:
+        raise LabError(f"{out}: give the file to write one of the suffixes {', '.join(SUFFIXES)}")
+    with sole_writer(out.parent, out.stem):
+        return _export(saved, out, config)
+
+
+def _export(saved: str | Path, out: Path, config: str | Path | None) -> tuple[Path, Path]:
+    for path in (out, out.with_suffix(".py")):
+        if path.exists():
+            raise LabError(f"{path} is there already: give another name or remove it")
+    found = find_saved(saved, config)
+    prepare_engine()
+    cfg = detector_of(read_config(found.config))
+    detector, names = build_detector(cfg.model), trained_classes(cfg, found.checkpoint)
+    with quiet():
+        load_in_full(detector, found.checkpoint)  # a misfit is told here
+    weights = dict(detector.state_dict())
+    try:
+        if out.suffix == ".safetensors":
+            save_weights(weights, out, half=False, classes=names)
+        else:
+            meta = {"dataset_meta": {"classes": tuple(names)}} if names else {}
+            content = io.BytesIO()
+            torch.save({"meta": meta, "state_dict": weights}, content)
+            write_whole(out, content.getvalue())
+        write_whole(out.with_suffix(".py"), config_text(stock_config(cfg, names)))
+    except BaseException:  # Ctrl-C too: half an export is none
+        with suppress(OSError):
+            out.unlink(missing_ok=True)
+        raise
+    return out, out.with_suffix(".py")
+
+
+def stock_config(cfg: Config, names: Sequence[str] | None) -> Config:
+    """What stock mmdet needs of a detector's config: model, classes and the test pipeline."""
+    model: dict[str, Any] = cfg.copy().model
+    model["backbone"].pop("init_cfg", None)  # the weights are in the file
+    stock: dict[str, Any] = dict(default_scope="mmdet", model=model)
+    if names and "data" in cfg:
+        stock["metainfo"] = dict(classes=tuple(names))
+        place = {"annotations": "", "images": ""}
+        data = {"size": cfg.data.size, "classes": names, "val": place}
+        dataset = split_dataset(data, "val", train=False) | {"type": "CocoDataset"}
+        stock["test_dataloader"] = dict(batch_size=1, dataset=dataset)
+    return Config(stock)

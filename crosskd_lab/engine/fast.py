@@ -1,33 +1,226 @@
-"""Which heads have a fast form of targets and losses, and how a model is given it.
+"""The fast form of a step: detection losses as one expression over all levels, and who has it.
 
 There are two forms and never a third: the *reference*, the head's own ``loss_by_feat`` on stock's
 assigner, and the *fast* one, the same numbers within rounding, without a stop. A run on a GPU takes
 the fast one, on a CPU the reference, with which the records were made; ``fast`` says otherwise.
+
+Stock picks the positives out and loops over levels; here every prior is computed and those that do
+not count have weight 0. Sums, weights and normalisers are stock's, so that values and gradients
+are the same but for the order of summation.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from mmdet.models.losses import (
+    CrossEntropyLoss,
+    DistributionFocalLoss,
+    FocalLoss,
+    GIoULoss,
+    IoULoss,
+    L1Loss,
+    QualityFocalLoss,
+    SmoothL1Loss,
+)
+from mmdet.utils import reduce_mean
+from torch import Tensor
 
 from ..errors import LabError
-from ..heads.base import Predictions, Targets
+from ..heads.base import Levels, Predictions, Targets
 from ..heads.dense import HeadAdapter
+from ..heads.retinanet import encode
 from ..hot import compile_hot
-from . import dense, targets
-from .dense import DenseLosses
+from ..losses import box_iou, giou_distance, kd_quality_focal, log_iou_distance, region_mean
+from . import targets
 from .precision import Weights
 from .targets import AssignBatch, pad_objects
 
+DISTANCES: dict[type, Callable[..., Tensor]] = {GIoULoss: giou_distance, IoULoss: log_iou_distance}
+
+
+def gfl_losses(head: Any, said: Predictions, targets: Targets) -> dict[str, Tensor]:
+    """GFL (Li et al. 2020): quality focal, GIoU and distribution focal loss."""
+    stock, positive = head.head, targets.positive
+    cls, bins = head.flat_cls(said), head.edge_bins(said.reg)
+    boxes = head.decode(said.reg, [])
+    quality = box_iou(boxes.detach(), targets.boxes) * positive
+    weight = cls.detach().sigmoid().amax(-1) * positive
+    total = reduce_mean(weight.sum()).clamp(min=1)
+
+    stride = head.stride_of_priors(said.cls)[:, None]
+    edges = _edges(targets.boxes, targets.centres) / stride  # (N, P, 4)
+    edges = edges.clamp(min=0, max=stock.reg_max - 0.1)
+    left = edges.long()  # (N, P, 4): the bin below
+    log_p = bins.log_softmax(-1)
+    below, above = (log_p.gather(-1, at[..., None])[..., 0] for at in (left, left + 1))
+    by_edge = -(below * (left + 1 - edges) + above * (edges - left))
+
+    soft_label = head.one_hot(targets) * quality[..., None]
+    focal = kd_quality_focal(cls, soft_label, stock.loss_cls.beta)
+    cls_loss = region_mean(focal, targets.label_weights, targets.num_pos)
+    box = _where(positive, boxes, targets.boxes)
+    box_loss = region_mean(giou_distance(box, targets.boxes, stock.loss_bbox.eps), weight, 1.0)
+    edge_loss = region_mean(by_edge.sum(-1), weight, 4.0)
+    return {
+        "loss_cls": stock.loss_cls.loss_weight * cls_loss,
+        "loss_bbox": stock.loss_bbox.loss_weight * box_loss / total,
+        "loss_dfl": stock.loss_dfl.loss_weight * edge_loss / total,
+    }
+
+
+def atss_losses(head: Any, said: Predictions, targets: Targets) -> dict[str, Tensor]:
+    """ATSS (Zhang et al. 2020): focal loss, GIoU weighted by centerness, and centerness."""
+    stock, positive = head.head, targets.positive
+    boxes = _where(positive, head.decode(said.reg, []), targets.boxes)
+    centerness = targets.centerness
+    distance = giou_distance(boxes, targets.boxes, stock.loss_bbox.eps)
+    total = reduce_mean(centerness.sum()).clamp(min=1)
+    box_loss = region_mean(distance, centerness, 1.0) / total
+    return {
+        "loss_cls": _focal(head, said, targets, targets.label_weights, targets.num_pos),
+        "loss_bbox": stock.loss_bbox.loss_weight * box_loss,
+        "loss_centerness": _centerness(head, said.centerness, targets, centerness),
+    }
+
+
+def retinanet_losses(head: Any, said: Predictions, targets: Targets) -> dict[str, Tensor]:
+    """RetinaNet (Lin et al. 2017): focal loss, and L1 between deltas or GIoU between boxes.
+
+    Unlike the others it divides by the process's own number of positives.
+    """
+    stock, positive = head.head, targets.positive
+    count = positive.sum(1).clamp(min=1).sum()
+    if stock.reg_decoded_bbox:
+        boxes = _where(positive, head.decode(said.reg, []), targets.boxes)
+        distance = giou_distance(boxes, targets.boxes, stock.loss_bbox.eps)
+        box_loss = stock.loss_bbox.loss_weight * region_mean(distance, positive, count)
+    else:
+        anchors = head.priors(said.cls)
+        truth = _where(positive, targets.boxes, anchors.expand_as(targets.boxes))
+        coder = stock.bbox_coder
+        deltas = encode(anchors, truth, coder.means, coder.stds)
+        said_deltas = head.flat(said.reg, 4)
+        each = stock.loss_bbox(said_deltas, deltas, reduction_override="none")
+        box_loss = region_mean(each.sum(-1), positive, count)
+    return {
+        "loss_cls": _focal(head, said, targets, targets.label_weights, count),
+        "loss_bbox": box_loss,
+    }
+
+
+def fcos_losses(head: Any, said: Predictions, targets: Targets) -> dict[str, Tensor]:
+    """FCOS (Tian et al. 2019): focal loss, IoU weighted by centerness, and centerness.
+
+    Boxes are compared around the point in the head's own unit, as stock does.
+    """
+    stock, positive = head.head, targets.positive
+    edges = head.flat(said.reg, 4)
+    dtype = edges.dtype
+    points = head.centres(said.cls).to(dtype)
+    truth = _edges(targets.boxes.to(dtype), points)
+    if stock.norm_on_bbox:
+        truth = truth / head.stride_of_priors(said.cls)[:, None]
+    least, most = (
+        torch.stack([f(truth[..., 0], truth[..., 2]), f(truth[..., 1], truth[..., 3])], -1)
+        for f in (torch.minimum, torch.maximum)
+    )
+    ratio = _where(positive, least / most.clamp(min=1e-12), torch.zeros_like(least))
+    centerness = ratio.clamp(min=0).prod(-1).sqrt()
+    total = reduce_mean(centerness.sum()).clamp(min=1e-6)
+    ours, theirs = (
+        torch.cat([points - e[..., :2], points + e[..., 2:]], -1)
+        for e in (_where(positive, edges, truth), truth)
+    )
+    distance = DISTANCES[type(stock.loss_bbox)](ours, theirs, stock.loss_bbox.eps)
+    box_loss = region_mean(distance, centerness, total)
+    return {
+        "loss_cls": _focal(head, said, targets, None, targets.num_pos),
+        "loss_bbox": stock.loss_bbox.loss_weight * box_loss,
+        "loss_centerness": _centerness(head, said.centerness, targets, centerness),
+    }
+
+
+def _edges(boxes: Tensor, centres: Tensor | None) -> Tensor:
+    """Distances ``(N, P, 4)`` from each prior's centre to its box's left, top, right, bottom."""
+    assert centres is not None
+    return torch.cat([centres - boxes[..., :2], boxes[..., 2:] - centres], -1)
+
+
+def _where(positive: Tensor, values: Tensor, otherwise: Tensor) -> Tensor:
+    """``values`` at positives: a number that is not finite elsewhere must not reach a gradient."""
+    return torch.where(positive[..., None], values, otherwise)
+
+
+def _focal(
+    head: HeadAdapter, said: Predictions, targets: Targets, weight: Tensor | None, count: Any
+) -> Tensor:
+    """The head's own focal loss, given one-hot targets at every prior."""
+    cls = head.flat_cls(said)
+    one_hot = head.one_hot(targets).flatten(0, 1)
+    weight = None if weight is None else weight.flatten()
+    return head.head.loss_cls(cls.flatten(0, 1), one_hot, weight, avg_factor=count.to(cls.dtype))
+
+
+def _centerness(
+    head: HeadAdapter, said: Levels | None, targets: Targets, centerness: Tensor
+) -> Tensor:
+    """Cross-entropy to the centerness targets, at positives."""
+    assert said is not None
+    logits = head.flat(said, 1)[..., 0]
+    label = centerness.detach().float()  # as stock has it, whatever the logits are
+    each = F.binary_cross_entropy_with_logits(logits, label, reduction="none")
+    mean = region_mean(each, targets.positive, targets.num_pos)
+    return head.head.loss_centerness.loss_weight * mean
+
+
+def _why_not(head: HeadAdapter) -> str | None:
+    """Why a head's losses have no dense form; None where they have."""
+    stock = head.head
+    for name, kinds in EXPECTED[type(stock).__name__].items():
+        if type(getattr(stock, name)) not in kinds:
+            return f"its {name} is {type(getattr(stock, name)).__name__}"
+    if type(stock).__name__ == "ATSSHead" and not stock.reg_decoded_bbox:
+        return "it compares deltas (reg_decoded_bbox=False)"
+    if type(stock).__name__ == "RetinaHead" and stock.reg_decoded_bbox != (
+        type(stock.loss_bbox) is GIoULoss
+    ):
+        return f"its loss_bbox is {type(stock.loss_bbox).__name__}"
+    odd = {"mode": "log", "activated": False, "reduction": "mean"}
+    for name in ("loss_cls", "loss_bbox", "loss_centerness", "loss_dfl"):
+        for setting, usual in odd.items():
+            if getattr(getattr(stock, name, None), setting, usual) != usual:
+                return f"its {name} has {setting}={getattr(getattr(stock, name), setting)}"
+    return None
+
+
+EXPECTED: dict[str, dict[str, tuple[type, ...]]] = {
+    "GFLHead": dict(
+        loss_cls=(QualityFocalLoss,), loss_bbox=(GIoULoss,), loss_dfl=(DistributionFocalLoss,)
+    ),
+    "ATSSHead": dict(
+        loss_cls=(FocalLoss,), loss_bbox=(GIoULoss,), loss_centerness=(CrossEntropyLoss,)
+    ),
+    "RetinaHead": dict(loss_cls=(FocalLoss,), loss_bbox=(L1Loss, SmoothL1Loss, GIoULoss)),
+    "FCOSHead": dict(
+        loss_cls=(FocalLoss,), loss_bbox=(GIoULoss, IoULoss), loss_centerness=(CrossEntropyLoss,)
+    ),
+}
+"""The losses that the dense forms know."""
+
+
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
+DenseLosses = Callable[[Any, Predictions, Targets], dict[str, Tensor]]
 FORMS: dict[str, tuple[AssignBatch, DenseLosses]] = {
-    "GFLHead": (targets.atss_targets, dense.gfl_losses),
-    "ATSSHead": (targets.atss_targets, dense.atss_losses),
-    "RetinaHead": (targets.max_iou_targets, dense.retinanet_losses),
-    "FCOSHead": (targets.fcos_targets, dense.fcos_losses),
+    "GFLHead": (targets.atss_targets, gfl_losses),
+    "ATSSHead": (targets.atss_targets, atss_losses),
+    "RetinaHead": (targets.max_iou_targets, retinanet_losses),
+    "FCOSHead": (targets.fcos_targets, fcos_losses),
 }
 
 
@@ -60,7 +253,7 @@ def why_reference(head: Any) -> str | None:
     if name not in FORMS:  # RoIs and queries among them
         return f"no fast form of {name}"
     anchors = FORMS[name][0] is not targets.fcos_targets
-    return (targets.why_not(head) if anchors else None) or dense.why_not(head)
+    return (targets.why_not(head) if anchors else None) or _why_not(head)
 
 
 def quicken(model: Any, precision: str = "fp32", compiled: bool = True) -> Any:

@@ -22,6 +22,7 @@ from ..classes import category_ids
 from ..conflict import assigned, is_dynamic
 from ..heads.base import Predictions, Targets
 from ..heads.dense import HeadAdapter
+from ..maps import scores_of
 from ..pair import Pair
 from .hooks import bare
 
@@ -187,7 +188,7 @@ def look(
     )
     targets = targets or assigned(head, prediction, truths, metas, ignored)
     return (
-        head.flat_cls(prediction).sigmoid(),
+        scores_of(head, prediction),
         head.soft_labels(prediction, targets, metas),
         targets,
     )
@@ -200,7 +201,7 @@ def _by_location(scores: Tensor, head: HeadAdapter) -> Tensor:
 
 def _scores(detector: Any, head: HeadAdapter, batch: dict[str, Any]) -> Tensor:
     predictions = head.forward_towers(detector.extract_feat(batch["inputs"])).predictions
-    return head.flat_cls(predictions).sigmoid()
+    return scores_of(head, predictions)
 
 
 @HOOKS.register_module()

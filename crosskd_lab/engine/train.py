@@ -28,7 +28,7 @@ from ..configs import PlainConfig, config_text, innermost
 from ..data.scene_sets import data_checksum
 from ..distiller import Distiller  # noqa: F401  (configs name it by string)
 from ..errors import LabError
-from ..files import PROJECT, sole_writer
+from ..files import here_or_in_project, sole_writer
 from ..pair import load_in_full
 from ..stack.weights import register_checkpoint_loader
 from . import draws, metrics  # noqa: F401  (configs name their classes by string)
@@ -60,8 +60,7 @@ class WholeBackbone:
     """
 
     def __init__(self, checkpoint: str) -> None:
-        path = Path(checkpoint)
-        self.checkpoint = path if path.exists() or path.is_absolute() else PROJECT / path
+        self.checkpoint = here_or_in_project(checkpoint)
 
     def __call__(self, module: nn.Module) -> None:
         """Load the file into ``module``, and let nothing initialise its parts after that."""

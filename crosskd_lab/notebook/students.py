@@ -21,6 +21,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from ..configs import teachers
 from ..data.scene_sets import write_scenes
 from ..distiller import Distiller
 from ..engine.config import load_experiment
@@ -31,7 +32,6 @@ from ..files import PROJECT
 from ..methods.base import Method
 from ..pair import Pair, load_in_full
 from ..runs.race import TEACHER, race_scenes
-from ..runs.recipes import teachers
 
 
 @dataclass(frozen=True)

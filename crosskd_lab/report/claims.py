@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..configs import TEACHERS
 from ..errors import LabError
-from ..files import PROJECT, read_json
+from ..files import read_json
 from .results import compare_rows, measured_runs
 from .stats import need, paired, summarise
 from .sweep_spec import RECORDED
 
-TEACHERS = PROJECT / "data" / "teachers"
 FEWEST = 3
 """Seeds without which nothing is decided: two that agree by luck have a very short interval."""
 HELD, FAILED, OPEN = "held", "did not hold", "not decided by these data"

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..configs import CONFIGS, RANDOM, detector_of, find_config, read_config
+from ..configs import CONFIGS, RANDOM, detector_of, find_config, listed, read_config, teachers
 from ..data.coco import find_split, read_document
 from ..data.scene_sets import write_scenes
 from ..engine.config import load_experiment
@@ -25,7 +25,7 @@ from ..files import PROJECT, read_json, sole_writer, write_whole
 from ..report.figures import race_figure, save
 from ..report.page import report_paragraph
 from ..report.results import curves
-from .recipes import detectors, listed, teachers
+from .recipes import detectors
 from .recipes import methods as known_methods
 
 METHODS = ("none", "kd", "crosskd", "crosskd_pkd")

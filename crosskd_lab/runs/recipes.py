@@ -8,7 +8,6 @@ import pandas as pd
 
 from ..configs import CONFIGS, read_config, teacher_file
 from ..errors import LabError
-from ..files import PROJECT
 from ..paper import paper_table
 
 
@@ -26,18 +25,8 @@ def methods() -> list[str]:
     return [name for name in _pocket() if name.split("_")[0] not in families]
 
 
-def teachers() -> list[str]:
-    """Trained teachers that are shipped in data/teachers."""
-    return sorted(path.stem for path in (PROJECT / "data" / "teachers").glob("*.safetensors"))
-
-
-def listed(names: list[str]) -> str:
-    """Names in one line; "none" for an empty list."""
-    return ", ".join(names) or "none"
-
-
 def _pocket() -> list[str]:
-    return sorted(path.stem for path in (PROJECT / "configs" / "pocket").glob("*.py"))
+    return sorted(path.stem for path in (CONFIGS / "pocket").glob("*.py"))
 
 
 def recipes() -> pd.DataFrame:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from crosskd_lab.configs import CONFIGS, TEACHERS
-from crosskd_lab.runs.recipes import detectors, listed, methods, teachers
+from crosskd_lab.configs import CONFIGS, TEACHERS, listed, teachers
+from crosskd_lab.runs.recipes import detectors, methods
 
 FAMILIES = ("atss", "fcos", "gfl", "retinanet")
 

@@ -9,7 +9,7 @@ import torch
 
 from crosskd_lab.configs import read_config
 from crosskd_lab.engine.config import load_experiment
-from crosskd_lab.engine.export import export
+from crosskd_lab.engine.evaluate import export
 from crosskd_lab.engine.train import train
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import sole_writer
@@ -45,7 +45,7 @@ def test_a_failed_export_leaves_nothing(run, tmp_path, monkeypatch):
         raise LabError("full")
 
     monkeypatch.setattr(
-        "crosskd_lab.engine.export.write_whole", full_disk
+        "crosskd_lab.engine.evaluate.write_whole", full_disk
     )  # of the config, the last
     with pytest.raises(LabError, match="full"):
         export(run, tmp_path / "new" / "er" / "student.safetensors")

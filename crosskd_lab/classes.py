@@ -79,10 +79,15 @@ def category_ids(
 ) -> list[int | None]:
     """The id that each of a detector's classes has in an annotation file; None where it lacks one.
 
-    ``document`` is the content of ``file``. LabError where it has objects of other classes, which
-    would count for nothing in training and as missed in evaluation.
+    ``document`` is the content of ``file``. LabError for a name used twice, or where it
+    has objects of other classes, which would count for nothing in training and as missed in
+    evaluation.
     """
     classes = [one_spelling(name) for name in classes]
+    if twice := [name for name, count in Counter(classes).items() if count > 1]:
+        raise LabError(
+            f"the detector has several classes named {_listed(twice)}: rename all but one"
+        )
     ids = {one_spelling(each["name"]): each["id"] for each in document["categories"]}
     boxes = Counter(box["category_id"] for box in document["annotations"] if not box.get("iscrowd"))
     foreign = [name for name, key in ids.items() if boxes[key] and name not in classes]

@@ -99,17 +99,18 @@ class PlainConfig(Config):
 
 def find_config(name: str | Path) -> str:
     """Path of a config: an existing file, a name below ``configs/``, or an ``mmdet::`` name."""
-    if str(name).startswith("mmdet::"):
-        return str(Path(get_installed_path("mmdet")) / ".mim" / "configs" / str(name)[7:])
+    name = str(name)
+    if name.startswith("mmdet::"):
+        return str(Path(get_installed_path("mmdet")) / ".mim" / "configs" / name[7:])
     for path in (Path(name), CONFIGS / name, CONFIGS / f"{name}.py"):
         for file in (path / "config.py", path):
             if os.path.isfile(file):  # False also for names that no file can have
                 return str(file)
     known = [p.relative_to(CONFIGS).with_suffix("").as_posix() for p in CONFIGS.rglob("*.py")]
     known = [each for each in known if "/parts/" not in each]
-    nearest = ", ".join(get_close_matches(str(name)[:100], known, n=5, cutoff=0))
+    nearest = ", ".join(get_close_matches(name[:100], known, n=5, cutoff=0))
     raise LabError(
-        f"there is no config {str(name)!r}; the nearest of {len(known)} are {nearest}; "
+        f"there is no config {name!r}; the nearest of {len(known)} are {nearest}; "
         "'crosskd-lab recipes' lists the paper's, or give a file"
     )
 

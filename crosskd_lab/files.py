@@ -75,7 +75,7 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
     LabError where the disk is full, or the place may not be written to.
     """
     path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    draft = path.parent / f".{path.name}.{os.getpid()}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -81,6 +81,8 @@ def test_names_that_read_alike_are_one():
     categories = [{"id": 7, "name": "e\u0301 a "}, {"id": 9, "name": "b"}]
     document = {"categories": categories, "annotations": [{"category_id": 7}]}
     assert category_ids(["b", "\xe9  a", "c"], document, "f.json") == [9, 7, None]
+    with pytest.raises(LabError, match="several classes named b: rename"):
+        category_ids(["b", "b ", "\xe9 a"], document, "f.json")
 
 
 def test_matching_is_by_name():

@@ -36,6 +36,8 @@ def test_text_and_bytes_replace_what_was_there(tmp_path):
     assert target.read_bytes() == "nèw".encode()
     write_whole(target, b"\x00\x01")
     assert target.read_bytes() == b"\x00\x01"
+    with pytest.raises(LabError, match="cannot be written"):
+        write_whole("", "what has no name")
 
 
 def test_a_failure_leaves_the_old_file_and_no_draft(tmp_path, monkeypatch):

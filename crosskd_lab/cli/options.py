@@ -48,8 +48,13 @@ StudentWeights = Annotated[
 Batch = Annotated[int, typer.Option(min=1, help="Images a forward pass.")]
 
 
+JSON = {"true": True, "false": False, "null": None}
+"""Words that mean, as texts, the opposite of what is meant: "false" is true."""
+
+
 def parse_settings(pairs: list[str] | None, tensorboard: bool = False) -> dict[str, Any]:
-    """``["a.b=1", "c=x"]`` to ``{"a.b": 1, "c": "x"}``; values are Python literals or text.
+    """``["a.b=1", "c=x"]`` to ``{"a.b": 1, "c": "x"}``; values are Python literals (or JSON's)
+    or text.
 
     ``tensorboard`` adds mmengine's backend of that name to the ``vis_backends``.
     """
@@ -61,7 +66,7 @@ def parse_settings(pairs: list[str] | None, tensorboard: bool = False) -> dict[s
         try:
             parsed[key] = ast.literal_eval(text)
         except (ValueError, SyntaxError):
-            parsed[key] = text
+            parsed[key] = JSON.get(text, text)
     if tensorboard:
         others = parsed.get("vis_backends", [])
         parsed["vis_backends"] = [*others, {"type": "TensorboardVisBackend"}]

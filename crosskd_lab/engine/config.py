@@ -234,9 +234,10 @@ def _is_run(checkpoint: Any) -> bool:
     return checkpoint not in (None, RANDOM) and os.path.isdir(str(checkpoint))
 
 
-def _by_name(method: Mapping[str, Any]) -> dict[str, Any]:
+def _by_name(method: Any) -> dict[str, Any]:
     """A method entry with its class as a dotted name, so that the config can be written down."""
-    entry = {k: _by_name(v) if isinstance(v, Mapping) else v for k, v in method.items()}
+    said = method if isinstance(method, Mapping) else {"type": method}  # its class alone
+    entry = {k: _by_name(v) if isinstance(v, Mapping) else v for k, v in said.items()}
     kind = entry.get("type")
     if isinstance(kind, type):
         entry["type"] = _public_name(kind)

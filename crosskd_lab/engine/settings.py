@@ -72,7 +72,8 @@ def replace(cfg: Config, settings: Mapping[str, Any]) -> None:
         if isinstance(node, Mapping) and last not in node and not _may_gain(parents, node):
             raise LabError(f"--set {key}: no {last!r} is read there, but {', '.join(sorted(node))}")
         for kind, said in ((Mapping, "a dict"), ((list, tuple), "a list")):
-            may = kind if key in MADE_FROM else (kind, type(None))
+            needed = key in MADE_FROM or isinstance(node, list)
+            may = kind if needed else (kind, type(None))
             if isinstance(_below(node, last), kind) and not isinstance(value, may):
                 raise LabError(f"--set {key}={value!r}: give {said}, or name an entry below it")
         try:

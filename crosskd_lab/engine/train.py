@@ -25,6 +25,7 @@ from torch.distributed.rendezvous import rendezvous
 from tqdm.auto import tqdm
 
 from ..configs import PlainConfig, config_text, innermost
+from ..data.coco import shown
 from ..data.scene_sets import data_checksum
 from ..distiller import Distiller  # noqa: F401  (configs name it by string)
 from ..errors import LabError
@@ -230,7 +231,7 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
     except (LabError, OSError):
         raise
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
+        said = shown(" ".join(str(error).split())) or type(error).__name__
         raise LabError(
             f"the engine cannot build what the config says ({said}): correct that entry"
         ) from error

@@ -343,7 +343,7 @@ def describe(plan: LaunchPlan) -> str:
 
 
 def _command(plan: LaunchPlan) -> str:
-    words = f"command   {' '.join(plan.command('python'))}"
+    words = f"command   {plan.line()}"
     if plan.nodes == 1:
         return words
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -101,6 +102,11 @@ class LaunchPlan:
             return plan
         except TypeError as error:
             raise LabError(f"{path} is broken ({error}): {remedy}") from error
+
+    def line(self) -> str:
+        """The command line to be typed by hand, where ``HEAD_NODE`` names the first machine."""
+        words = self.command("python")
+        return " ".join(word if "$HEAD_NODE" in word else shlex.quote(word) for word in words)
 
     def command(self, python: str) -> list[str]:
         """The words of the command line that trains: the worker itself, or torchrun around it."""
@@ -392,7 +398,7 @@ class Run:
             elif self.plan.nodes > 1:
                 raise LabError(
                     f"{self.folder} was started by hand on {self.plan.nodes} machines: say again "
-                    f"on each of them: {' '.join(self.plan.command('python'))}"
+                    f"on each of them: {self.plan.line()}"
                 )
             else:
                 start(self.plan, lock)

@@ -128,11 +128,14 @@ def run_race(
 
 
 def check_methods(names: Sequence[str]) -> None:
-    """Raise LabError for a method that has no config below ``configs/pocket``, listing those."""
+    """Raise LabError for a method that is none, or is named twice, or where none is named."""
     for name in names:
         if not (CONFIGS / "pocket" / f"{name}.py").is_file():
             known = listed(known_methods())
             raise LabError(f"there is no method {name!r}: choose from {known}")
+    if not names or len(set(names)) < len(names):
+        known = listed(known_methods())
+        raise LabError(f"a race is of at least one method, each named once: choose from {known}")
 
 
 def find_student(name: str) -> str:

@@ -189,6 +189,12 @@ def _check_archive(path: Path) -> None:
     """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as packed:
+            within = {name.rpartition("/")[2] for name in packed.namelist()}
+            if "data.pkl" not in within or "constants.pkl" in within:
+                raise LabError(
+                    f"{path} is an archive of another kind (a scripted or exported model, arrays, "
+                    "a file packed once more): unpack it, or save the model's state_dict() instead"
+                )
             size = sum(member.file_size for member in packed.infolist())
             if size > path.stat().st_size:
                 raise LabError(

@@ -151,8 +151,8 @@ def test_a_mistake_in_the_command_is_one_line(capsys, tmp_path, monkeypatch, arg
 
 
 def test_settings_are_literals_or_text():
-    parsed = parse_settings(["a.b=1", "c=x/y", "d=[1, 2]", "e=None", "f=a=b"])
-    assert parsed == {"a.b": 1, "c": "x/y", "d": [1, 2], "e": None, "f": "a=b"}
+    parsed = parse_settings(["a.b=1", "c=x/y", "d=[1, 2]", "e=None", "f=a=b", "g=false"])
+    assert parsed == {"a.b": 1, "c": "x/y", "d": [1, 2], "e": None, "f": "a=b", "g": False}
     with pytest.raises(LabError, match="KEY=VALUE"):
         parse_settings(["=1"])
 

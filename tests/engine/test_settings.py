@@ -53,6 +53,8 @@ def test_a_setting_of_the_engine_is_in_the_completed_config(scenes_dir, key, val
         ("env_cfg.foo", 3, "no 'foo' is read there, but cudnn_benchmark"),
         ("schedule", 3, "give a dict"),
         ("model", None, "give a dict"),
+        ("student", 5, "student.*no config '5'|config's entries are"),
+        ("custom_hooks.0", None, "give a dict"),
         ("custom_imports.imports", ["mine"], "when its file is read: name them there"),
         ("custom_hooks", 3, "give a list"),
         ("param_scheduler.5.gamma", 3, "no '5' there"),

@@ -128,6 +128,8 @@ def test_a_zip_of_something_else_is_refused(tmp_path):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as packed:
         packed.writestr("a.txt", "text")
-    (tmp_path / "other.pth").write_bytes(content.getvalue())
-    with pytest.raises(LabError, match=r"other\.pth"):
-        load_from_local(tmp_path / "other.pth")
+    scripted = torch.jit.trace(torch.nn.Conv2d(1, 1, 1), torch.zeros(1, 1, 2, 2))
+    for written in (content.getvalue(), scripted.save_to_buffer()):
+        (tmp_path / "other.pth").write_bytes(written)
+        with pytest.raises(LabError, match=r"other\.pth is an archive of another kind"):
+            load_from_local(tmp_path / "other.pth")

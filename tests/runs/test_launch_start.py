@@ -59,16 +59,16 @@ def test_the_plan_knows_the_length_of_the_run(small):
 
 def test_several_machines_are_started_by_hand(small, capsys, tmp_path):
     """Every machine reads the plan from the shared folder; here nothing starts."""
-    run = launch(**small(6), processes=2, nodes=3)
+    run = launch(**small(6, out=tmp_path / "my run"), processes=2, nodes=3)
     said = capsys.readouterr().out
     assert "6 x 2 = 12 images a step" in said
     assert "by hand, on each of the 3 machines" in said and "HEAD_NODE=<name of the first>" in said
     plan = LaunchPlan.read(run.folder)
     meet = f"--rdzv-endpoint=$HEAD_NODE:{plan.port} --rdzv-id={plan.meeting}"
     assert f"{meet} --nnodes=3 --nproc-per-node=2" in said
-    assert f"-m {WORKER} {run.folder}\n" in said
+    assert f"-m {WORKER} '{run.folder}'\n" in said, "as a shell takes a name with a blank"
     assert run.status == "waiting" and run.wait() == "waiting"
-    assert [path.name for path in (tmp_path / "run").iterdir()] == [PLAN]
+    assert [path.name for path in (tmp_path / "my run").iterdir()] == [PLAN]
     with pytest.raises(LabError, match="is waiting"):
         run.resume()
     start_record(

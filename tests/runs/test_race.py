@@ -196,6 +196,8 @@ def test_a_bare_file_needs_its_config(raced):
         (dict(teacher="random:yolo"), "no student 'yolo'"),
         (dict(teacher="gfl_r18_w16"), "train it .'crosskd-lab train pocket/gfl_r18_w16'"),
         (dict(methods=("crosskd", "magic")), "no method 'magic': choose from .*crosskd, .*none"),
+        (dict(methods=()), "at least one method, each named once"),
+        (dict(methods=("kd", "kd")), "at least one method, each named once"),
     ],
 )
 def test_a_name_that_stands_for_nothing_lists_what_there_is(tmp_path, names, said):

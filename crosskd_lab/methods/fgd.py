@@ -94,8 +94,8 @@ class FGD(Method):
             for f in (student, teacher)
         )
         error = torch.einsum("nchw,nc->nhw", (student - teacher).square(), theirs[1]) * theirs[0]
-        foreground, background = self._masks(taps, student)
-        attention = (ours[0] - theirs[0]).abs().sum() + (ours[1] - theirs[1]).abs().sum()
+        foreground, background = self._masks(taps, student)  # (N, H, W) each
+        attention = (ours[0] - theirs[0]).abs().sum() + (ours[1] - theirs[1]).abs().sum()  # ()
         context = self.student_context[level](student) - self.teacher_context[level](teacher)
         focal = [(error * foreground).sum(), (error * background).sum()]
         return torch.stack([*focal, attention, context.square().sum()]) / len(student)
@@ -115,6 +115,6 @@ class FGD(Method):
         maps = []
         for feature in taps.teacher.neck:
             foreground, background = self._masks(taps, feature)
-            focal = self.weights[0] * foreground + self.weights[1] * background
+            focal = self.weights[0] * foreground + self.weights[1] * background  # (N, H, W)
             maps.append(focal * spatial_attention(feature, self.temperature))
         return tuple(maps)

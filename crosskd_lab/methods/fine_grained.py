@@ -53,7 +53,7 @@ class FineGrained(Imitation):
     def masks(self, taps: Taps) -> Levels:
         """Locations near an object, ``(N, H_l, W_l)`` bool a level."""
         neck = taps.student.neck
-        priors = anchors(taps.student_head, neck, self.scale)
+        priors = anchors(taps.student_head, neck, self.scale)  # (P, 4)
         near = [
             near_objects(bbox_overlaps(priors, gt.bboxes), self.share) for gt in taps.gt_instances
         ]

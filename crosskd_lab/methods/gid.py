@@ -98,8 +98,8 @@ def disagreement(
         the model that scores that class higher, in float32.
     """
     expect_same(student, teacher, "class predictions", "GID needs heads of the same priors")
-    difference = teacher.float().sigmoid() - student.float().sigmoid()
-    apart = difference.gather(-1, difference.abs().argmax(-1, keepdim=True))
+    difference = teacher.float().sigmoid() - student.float().sigmoid()  # (N, P, K)
+    apart = difference.gather(-1, difference.abs().argmax(-1, keepdim=True))  # (N, P, 1)
     return apart.abs()[..., 0], torch.where(apart > 0, teacher_boxes, student_boxes).float()
 
 
@@ -116,6 +116,6 @@ def relation_distance(student: Tensor, teacher: Tensor) -> Tensor:
     m = len(student)
     if m < 3:
         return student.sum() * 0
-    ours, theirs = F.pdist(student.float()), F.pdist(teacher.detach().float())
+    ours, theirs = F.pdist(student.float()), F.pdist(teacher.detach().float())  # (M (M - 1) / 2,)
     ours, theirs = (d / d.mean().clamp(min=1e-6) for d in (ours, theirs))
     return F.smooth_l1_loss(ours, theirs)

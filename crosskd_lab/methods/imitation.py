@@ -32,13 +32,13 @@ def min_max(feature: Tensor, scope: str = "sample", eps: float = 1e-6) -> Tensor
 
 def spatial_attention(feature: Tensor, temperature: float) -> Tensor:
     """``HW * softmax over space of (mean over channels of |F|) / T``, ``(N, H, W)``, mean 1."""
-    strength = feature.float().abs().mean(1) / temperature
+    strength = feature.float().abs().mean(1) / temperature  # (N, H, W)
     return strength[0].numel() * strength.flatten(1).softmax(1).view_as(strength)
 
 
 def channel_attention(feature: Tensor, temperature: float) -> Tensor:
     """``C * softmax over channels of (mean over space of |F|) / T``, ``(N, C)``, mean 1."""
-    strength = feature.float().abs().mean((2, 3)) / temperature
+    strength = feature.float().abs().mean((2, 3)) / temperature  # (N, C)
     return strength.size(1) * strength.softmax(1)
 
 
@@ -59,13 +59,13 @@ def masked_error(
     M ``(N, H, W)`` bool: locations of all images are pooled, an empty mask gives 0. k is 1/C for
     "mean", 1 for "sum", 1/2 for "half_sum", 1/(2C) for "half_mean".
     """
-    error = (student - teacher).square().sum(1)
+    error = (student - teacher).square().sum(1)  # (N, H, W)
     return NORMALISERS[normaliser](student.size(1)) * (error * mask).sum() / mask.sum().clamp(min=1)
 
 
 def positives(taps: Taps) -> Levels:
     """Locations that the student's assigner gave to an object, ``(N, H_l, W_l)`` bool a level."""
-    split = split_levels(taps.targets.positive, taps.student.neck)
+    split = split_levels(taps.targets.positive, taps.student.neck)  # (N, H_l, W_l, A) a level
     return tuple(level.any(-1) for level in split)
 
 
@@ -75,13 +75,13 @@ def around_positives(taps: Taps, gamma: float = 0.25, area: str = "union") -> Te
 
     IoU with the nearest object in the region, 0 outside; see :func:`valuable_region`.
     """
-    priors = taps.student_head.priors(taps.student.neck)
-    valid = taps.targets.label_weights > 0
+    priors = taps.student_head.priors(taps.student.neck)  # (P, 4)
+    valid = taps.targets.label_weights > 0  # (N, P)
     around = priors.new_zeros(valid.shape)
     per_level = split_levels(valid, taps.student.neck)
     for image, gt in enumerate(taps.gt_instances):
         counts = [int(level[image].sum()) for level in per_level]
-        inside = priors[valid[image]]
+        inside = priors[valid[image]]  # (V, 4): the V valid ones
         around[image, valid[image]] = valuable_region(inside, gt.bboxes, counts, gamma, area)
     return around
 

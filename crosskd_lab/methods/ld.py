@@ -85,8 +85,8 @@ class LD(Method):
         """``loss_ld_main``, and ``_vlr`` and ``_cls`` unless of weight 0; LabError as above."""
         ours, theirs = taps.student_head, taps.teacher_head
         self.attach(ours, theirs)
-        student = cast(Any, ours).edge_bins(taps.student.predictions.reg)
-        teacher = cast(Any, theirs).edge_bins(taps.teacher.predictions.reg)
+        student = cast(Any, ours).edge_bins(taps.student.predictions.reg)  # (N, P, 4, B)
+        teacher = cast(Any, theirs).edge_bins(taps.teacher.predictions.reg)  # (N, P, 4, B)
         main, around = self._weights(taps)
         losses = {"loss_ld_main": self._edges(student, teacher, main)}
         if self.vlr:
@@ -97,17 +97,17 @@ class LD(Method):
 
     def _edges(self, student: Tensor, teacher: Tensor, weight: Tensor) -> Tensor:
         """``sum of weight * sum over edges of T^2/B KL`` where the weight is not zero."""
-        at = weight > 0
+        at = weight > 0  # (N, P)
         distance = distribution_kl(student[at], teacher[at], self.temperature).sum(-1)
         return (weight[at] * distance).sum() * IMAGES / (len(student) * student.size(-1))
 
     def _classes(self, taps: Taps) -> Tensor:
         """``sum over levels of mean over positives of T_c^2/80 KL`` over the classes."""
-        z = taps.student_head.flat_cls(taps.student.predictions)
-        t = taps.teacher_head.flat_cls(taps.teacher.predictions)
-        positive = taps.targets.positive
+        z = taps.student_head.flat_cls(taps.student.predictions)  # (N, P, K)
+        t = taps.teacher_head.flat_cls(taps.teacher.predictions)  # (N, P, K)
+        positive = taps.targets.positive  # (N, P)
         split = split_levels(positive, taps.student.neck)
-        counts = torch.cat([level.sum().expand(level[0].numel()) for level in split])
+        counts = torch.cat([level.sum().expand(level[0].numel()) for level in split])  # (P,)
         share = 1 / counts.clamp(min=1).expand_as(positive)[positive]
         distance = distribution_kl(z[positive], t[positive], self.cls_temperature)
         return (share * distance).sum() / CLASSES

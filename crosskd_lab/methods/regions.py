@@ -32,7 +32,7 @@ def split_levels(flat: Tensor, levels: Levels) -> Levels:
             f"{flat.size(1)} priors do not stand on {cells} locations: head and neck disagree on "
             "their levels"
         )
-    parts = flat.split([h * w * a for h, w in sizes], dim=1)
+    parts = flat.split([h * w * a for h, w in sizes], dim=1)  # (N, H_l * W_l * A, ...) a level
     return tuple(part.unflatten(1, (*size, a)) for part, size in zip(parts, sizes, strict=True))
 
 
@@ -46,13 +46,13 @@ def anchors(head: HeadAdapter, levels: Levels, scale: float = 8.0) -> Tensor:
     priors = head.priors(levels)
     if priors.size(1) == 4:
         return priors
-    half = scale / 2 * head.stride_of_priors(levels)[:, None]
+    half = scale / 2 * head.stride_of_priors(levels)[:, None]  # (P, 1)
     return torch.cat([priors - half, priors + half], 1)
 
 
 def inside_boxes(points: Tensor, boxes: Tensor) -> Tensor:
     """``(P,)`` bool: points ``(P, 2)`` strictly inside any of the boxes ``(G, 4)``."""
-    points = points[:, None]
+    points = points[:, None]  # (P, 1, 2)
     return ((points > boxes[:, :2]) & (points < boxes[:, 2:])).all(-1).any(-1)
 
 
@@ -71,8 +71,8 @@ def diou(priors: Tensor, boxes: Tensor, area: str = "union") -> Tensor:
     Of priors ``(P, 4)`` and boxes ``(G, 4)``; ``area`` is what divides the intersection: "union",
     or "prior" as in LD's released code.
     """
-    overlap = bbox_overlaps(priors, boxes, mode={"union": "iou", "prior": "iof"}[area])
-    apart = (centres(priors)[:, None] - centres(boxes)).square().sum(-1)
+    overlap = bbox_overlaps(priors, boxes, mode={"union": "iou", "prior": "iof"}[area])  # (P, G)
+    apart = (centres(priors)[:, None] - centres(boxes)).square().sum(-1)  # (P, G)
     hull = torch.maximum(priors[:, None, 2:], boxes[:, 2:]) - torch.minimum(
         priors[:, None, :2], boxes[:, :2]
     )
@@ -94,7 +94,7 @@ def atss_threshold(
         near.topk(min(topk, len(near)), dim=0, largest=False).indices + start
         for near, start in zip(distance.split(list(counts)), _starts(counts), strict=True)
     ]
-    candidates = overlaps.gather(0, torch.cat(nearest))
+    candidates = overlaps.gather(0, torch.cat(nearest))  # (C, G)
     return candidates.mean(0) + candidates.std(0)
 
 
@@ -113,9 +113,9 @@ def valuable_region(
     """
     if not len(boxes) or not len(priors):
         return priors.new_zeros(len(priors))
-    overlaps = bbox_overlaps(priors, boxes)
-    threshold = atss_threshold(overlaps, priors, boxes, counts)
-    closeness = diou(priors, boxes, area)
+    overlaps = bbox_overlaps(priors, boxes)  # (P, G)
+    threshold = atss_threshold(overlaps, priors, boxes, counts)  # (G,)
+    closeness = diou(priors, boxes, area)  # (P, G)
     claimed = (closeness >= gamma * threshold) & (closeness < threshold)
     return (overlaps * claimed).amax(1)
 
@@ -131,10 +131,10 @@ def general_instances(
     """
     left, chosen = gain.float().clone(), torch.zeros_like(gain, dtype=torch.bool)
     for _ in range(min(count, gain.size(1))):
-        value, best = left.max(1, keepdim=True)
+        value, best = left.max(1, keepdim=True)  # (B, 1) each
         chosen.scatter_(1, best, chosen.gather(1, best) | (value > -torch.inf))
-        winner = boxes.gather(1, best[..., None].expand(-1, -1, 4))
-        covered = bbox_overlaps(winner, boxes)[:, 0] > threshold
+        winner = boxes.gather(1, best[..., None].expand(-1, -1, 4))  # (B, 1, 4)
+        covered = bbox_overlaps(winner, boxes)[:, 0] > threshold  # (B, M)
         left.masked_fill_(covered, -torch.inf).scatter_(1, best, -torch.inf)
     return chosen
 
@@ -152,12 +152,12 @@ def scale_masks(
     scale = boxes.new_tensor([w / image[1], h / image[0]])
     low, high = (boxes[:, :2] * scale).floor(), (boxes[:, 2:] * scale).ceil()
     columns, rows = (torch.arange(n, device=boxes.device)[None] for n in (w, h))
-    across = (columns >= low[:, :1]) & (columns <= high[:, :1])
-    down = (rows >= low[:, 1:]) & (rows <= high[:, 1:])
-    inside = down[:, :, None] & across[:, None]
+    across = (columns >= low[:, :1]) & (columns <= high[:, :1])  # (G, W)
+    down = (rows >= low[:, 1:]) & (rows <= high[:, 1:])  # (G, H)
+    inside = down[:, :, None] & across[:, None]  # (G, H, W)
     foreground = boxes.new_zeros(h, w)
     if len(boxes):
-        cells = (high - low + 1).clamp(min=1).prod(1)
+        cells = (high - low + 1).clamp(min=1).prod(1)  # (G,)
         foreground = (inside / cells[:, None, None]).amax(0)
     background = (~inside.any(0)).to(boxes.dtype)
     return foreground, background / background.sum().clamp(min=1)

@@ -69,7 +69,7 @@ class SKD(Method):
         return {"loss_skd": self.weight * torch.stack(terms).sum()}
 
     def _distance(self, student: Tensor, teacher: Tensor) -> Tensor:
-        similarity = ssim(student, teacher, self.window, self.sigma)
+        similarity = ssim(student, teacher, self.window, self.sigma)  # (N, C, H, W)
         return ((1 - similarity) / 2).clamp(0, 1).mean()
 
 
@@ -94,8 +94,8 @@ def ssim(a: Tensor, b: Tensor, window: int = 11, sigma: float = 1.5) -> Tensor:
 def gaussian(size: int, window: int, sigma: float, device: torch.device) -> Tensor:
     """``(size, size)``: row i blurs around cell i, with the border cells repeated outwards."""
     reach = window // 2
-    offset = torch.arange(-reach, reach + 1, device=device)
-    weight = torch.exp(-0.5 * (offset / sigma) ** 2)
+    offset = torch.arange(-reach, reach + 1, device=device)  # (window,)
+    weight = torch.exp(-0.5 * (offset / sigma) ** 2)  # (window,)
     cells = (torch.arange(size, device=device)[:, None] + offset).clamp(0, size - 1)
     return torch.zeros(size, size, device=device).scatter_add_(
         1, cells, (weight / weight.sum()).expand(size, -1)

@@ -52,8 +52,9 @@ def read_config(name: str | Path) -> Config:
         return cfg
     except LabError:
         raise
-    except Exception as error:
-        raise LabError(f"config {path} cannot be read: {error}") from error
+    except (Exception, SystemExit) as error:
+        said = "it ends the program" if isinstance(error, SystemExit) else error
+        raise LabError(f"config {path} cannot be read: {said}") from error
 
 
 def check_numbers(value: Any, where: str) -> None:
@@ -152,13 +153,21 @@ def local_file(name: str, folder: str | Path = TEACHERS) -> Path:
 
 
 def with_student(cfg: Config) -> Config:
-    """The config of an experiment's student with the experiment's entries laid over it."""
-    student = read_config(cfg.student)
-    lines = {k for k, v in cfg.items() if isinstance(v, type)}  # the config's import lines
-    left_out = {"student", "settings", "paper", "custom_imports", *lines}
-    import_too(student, cfg)
-    student.merge_from_dict({k: v for k, v in cfg.items() if k not in left_out})
-    student.merge_from_dict(dict(cfg.get("settings", {})))
+    """The config of an experiment's student with the experiment's entries laid over it; any other
+    as it is. LabError where there is no model.
+    """
+    student = cfg
+    if "student" in cfg:
+        student = read_config(cfg.student)
+        lines = {k for k, v in cfg.items() if isinstance(v, type)}  # the config's import lines
+        left_out = {"student", "settings", "paper", "custom_imports", *lines}
+        import_too(student, cfg)
+        student.merge_from_dict({k: v for k, v in cfg.items() if k not in left_out})
+        student.merge_from_dict(dict(cfg.get("settings", {})))
+    if not isinstance(model := student.get("model"), dict) or "type" not in model:
+        raise LabError(
+            f"{student.filename} names no detector: give model = dict(type=...), or a student"
+        )
     return student
 
 
@@ -219,7 +228,7 @@ def _recount(part: Any, before: int, count: int) -> None:
 
 def detector_of(cfg: Config) -> Config:
     """A config whose ``model`` is the stock detector that ``cfg`` trains: the student, if any."""
-    cfg = with_student(cfg) if "student" in cfg else cfg.copy()
+    cfg = with_student(cfg).copy()
     if cfg.model.type == "Distiller":
         cfg.model = cfg.model.student
     return cfg

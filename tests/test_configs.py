@@ -14,6 +14,7 @@ from crosskd_lab.configs import (
     RANDOM,
     PlainConfig,
     config_text,
+    detector_of,
     find_config,
     read_config,
     set_classes,
@@ -52,9 +53,14 @@ def test_an_unknown_config_lists_the_known_ones():
 
 
 def test_a_config_with_a_slip_is_named(tmp_path):
-    (tmp_path / "slip.py").write_text("model = dict(\n")
-    with pytest.raises(LabError, match=r"slip\.py cannot be read"):
-        read_config(tmp_path / "slip.py")
+    for slip in ("model = dict(\n", "raise SystemExit\n"):
+        (tmp_path / "slip.py").write_text(slip)
+        with pytest.raises(LabError, match=r"slip\.py cannot be read"):
+            read_config(tmp_path / "slip.py")
+    for slip in ("data = dict(size=64)\n", "model = []\n", "model = dict(depth=5)\n"):
+        (tmp_path / "slip.py").write_text(slip)
+        with pytest.raises(LabError, match=r"slip\.py names no detector"):
+            detector_of(read_config(tmp_path / "slip.py"))
 
 
 def test_teachers_go_by_name_file_or_random(tmp_path):

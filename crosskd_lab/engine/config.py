@@ -69,7 +69,7 @@ def load_experiment(
         settings.setdefault("teacher.config", settings["teacher.checkpoint"])
     said, seed = cfg, seed or 0
     replace(cfg, first := _of(settings, "student", "settings"))
-    cfg = with_student(cfg) if "student" in cfg else cfg
+    cfg = with_student(cfg)
     settings = {key: value for key, value in settings.items() if key not in first}
     replace(cfg, _of(settings, *MADE_FROM) if "schedule" in cfg else settings)
     cfg.randomness = dict(seed=seed)

@@ -84,14 +84,19 @@ class Sweep:
 
 
 def read_sweep(name: str | Path) -> Sweep:
-    """A declared sweep: a file's path, or its stem below ``configs/sweeps``; LabError for none."""
-    path = next((p for p in (Path(name), SWEEPS / f"{name}.py") if p.is_file()), None)
+    """A declared sweep: a file's path, or its stem below ``configs/sweeps``; LabError for none.
+
+    ``table4_slow`` is ``table4`` with its rows in the slow regime; rows that another sweep has run
+    there are not run again.
+    """
+    stem, slow = str(name).removesuffix("_slow"), str(name).endswith("_slow")
+    path = next((p for p in (Path(name), SWEEPS / f"{stem}.py") if p.is_file()), None)
     if path is None:
         raise LabError(f"there is no sweep {str(name)!r}: choose from {', '.join(sweeps())}")
     said = runpy.run_path(str(path))
     if not said.get("rows"):
         raise LabError(f"{path} declares no rows: say rows = {{name: (config, settings)}}")
-    regime = said.get("regime", "fast")
+    regime = "slow" if slow else said.get("regime", "fast")
     if regime not in REGIMES:
         raise LabError(f"{path}: regime {regime!r} is unknown: choose from {', '.join(REGIMES)}")
     rows = [
@@ -101,7 +106,8 @@ def read_sweep(name: str | Path) -> Sweep:
     title, _, about = str(said.get("__doc__") or path.stem).strip().partition("\n")
     seeds = tuple(said.get("seeds", SEEDS))
     sets = said.get("scenes"), said.get("test", dict(TEST))
-    return Sweep(path.stem, title, said.get("table"), tuple(rows), seeds, *sets, about.strip())
+    name = f"{path.stem}_slow" if slow else path.stem
+    return Sweep(name, title, said.get("table"), tuple(rows), seeds, *sets, about.strip())
 
 
 def sweeps() -> list[str]:

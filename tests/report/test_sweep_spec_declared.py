@@ -155,3 +155,11 @@ def test_every_shipped_record_says_what_it_was_made_by():
         assert " ".join(line["command"]) == said and line["git"]["commit"]
     unknown = [line for line in lines if line.get("resumed") and "commits" not in line]
     assert len(unknown) == 7, "docs/regime.md says how many"
+
+
+def test_every_sweep_has_a_slow_form_whose_rows_are_the_regimes():
+    slow, regime = read_sweep("table4_slow"), read_sweep("regime")
+    assert [row.name for row in slow.rows] == [row.name for row in read_sweep("table4").rows]
+    assert {row.settings["schedule.steps"] for row in slow.rows} == {1500}
+    known = {row.key for row in regime.rows}
+    assert [row.name for row in slow.rows if row.key not in known] == ["crosskd_kd"]

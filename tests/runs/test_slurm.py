@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -217,3 +218,14 @@ def test_a_script_that_is_lost_says_so(tmp_path):
     script = shutil.copy(SCRIPTS / "train_8gpu.sh", tmp_path)
     done = subprocess.run(["bash", script, "x"], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "say sbatch in the project's folder\n")
+
+
+def test_measuring_everything_begins_with_its_plan():
+    script = SCRIPTS / "measure_everything.sh"
+    done = subprocess.run([script, "--minutes", "0"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert re.fullmatch(r"table4_slow +12 runs, +\d+ not recorded yet", lines[0])
+    assert lines[-1] == "The minutes are over; the same command goes on."
+    wrong = subprocess.run([script, "--hours", "1"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and wrong.stderr.startswith("unknown option --hours")

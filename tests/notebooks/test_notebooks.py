@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from crosskd_lab.methods import METHODS
-from crosskd_lab.notebook.book import covers, draw_formulas, execute
+from crosskd_lab.notebook.book import covers, draw_formulas
 from crosskd_lab.notebook.exercises import (
     check_agreement,
     check_align,
@@ -100,23 +100,6 @@ def test_the_folded_solution_is_right(name, judge, function):
     assert judge(names[function]).startswith("Right")
 
 
-@pytest.fixture(scope="module", params=NAMES)
-def executed(request, tmp_path_factory):
-    """A notebook after a run at scale smoke: its name, and its code cells."""
-    cover = COVERS[NAMES.index(request.param)]
-    out = tmp_path_factory.mktemp(request.param)
-    parameters = {"scale": "smoke"}
-    if request.param == "02_the_race":
-        parameters["out"] = str(out / "race")
-    if request.param == "06_how_training_unfolds":
-        parameters["race"] = str(out / "race")
-    if request.param in ("08_which_layer", "09_train_it_for_real", "10_your_own_data"):
-        parameters["out"] = str(out / "runs")
-    chapter = execute(cover, out, parameters)
-    assert chapter.error is None, f"{request.param}: {chapter.error}"
-    return request.param, code_cells(nbformat.read(out / cover.path.name, as_version=4))
-
-
 def shown(cells, mime):
     """All outputs of a kind, in order."""
     found = []
@@ -148,8 +131,9 @@ def picture(cells):
     return Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
 
 
-def test_a_notebook_shows_what_it_promises(executed):
-    name, cells = executed
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_shows_what_it_promises(name, executed):
+    cells = code_cells(nbformat.read(executed(name), as_version=4))
     noise = [o.text for c in cells for o in c.outputs if o.get("name") == "stderr"]
     assert not noise, f"warnings in the output: {noise}"
     bars = [text for text in shown(cells, "text/plain") if "%|" in text]

@@ -4,12 +4,14 @@ Importing this registers everything that configs name by string."""
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import os
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ContextDecorator, nullcontext, redirect_stdout
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -317,12 +319,15 @@ def settle(model: Any) -> Any:
     return model
 
 
+@cache
 def prepare_engine() -> None:
     """Register mmdet's modules and the lab's checkpoint reader with mmengine, once."""
     from mmdet.utils import register_all_modules
 
     register_all_modules(init_default_scope=False)
     register_checkpoint_loader()
+    # mmengine collects garbage for every set it opens, and would look through all that is loaded.
+    gc.freeze()
 
 
 class quiet(ContextDecorator):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,17 @@ HEADS = {
 }
 
 
-def tiny_model(config: str) -> Any:
-    """``model`` of mmdet's own config with a ResNet-18 of width 8 and a narrow head."""
+@cache
+def stock_model(config: str) -> Any:
+    """``model`` of mmdet's own config; not to be changed."""
     from crosskd_lab.configs import read_config
 
-    model = read_config(config).model
+    return read_config(config).model
+
+
+def tiny_model(config: str) -> Any:
+    """The same with a ResNet-18 of width 8 and a narrow head."""
+    model = deepcopy(stock_model(config))
     model.backbone = ConfigDict(
         type="ResNet",
         depth=18,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from copy import deepcopy
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -39,11 +40,17 @@ CASES = [
 ]
 
 
+@cache
+def entry(name: str) -> Any:
+    """The method's in its pocket config."""
+    (only,) = read_config(f"pocket/{name}").methods
+    return only
+
+
 def pocket(name: str) -> Method:
     """The method as its pocket config has it."""
-    (entry,) = read_config(f"pocket/{name}").methods
     torch.manual_seed(0)
-    return build_method(entry)
+    return build_method(deepcopy(entry(name)))
 
 
 def total(losses: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from crosskd_lab import cli
+from crosskd_lab.files import PROJECT
 from crosskd_lab.report.results import results
 
 
@@ -27,9 +28,11 @@ def test_a_table_with_its_sources(capsys, monkeypatch, tmp_path):
     assert "GFL-R50 → GFL-R18" in out and "+2.9" in out
 
 
-def test_the_page(capsys, tmp_path):
+def test_the_page_in_docs_is_todays(capsys, tmp_path):
     assert run(capsys, "--page", tmp_path / "r.md")[0] == 0
-    assert (tmp_path / "r.md").read_text("utf-8").startswith("# What has been measured")
+    page, kept = (f.read_text("utf-8") for f in (tmp_path / "r.md", PROJECT / "docs/results.md"))
+    assert page.startswith("# What has been measured")
+    assert page == kept, "write it again: crosskd-lab results --page docs/results.md"
 
 
 def test_an_unknown_metric_is_one_line(capsys):

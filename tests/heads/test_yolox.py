@@ -185,7 +185,7 @@ def test_the_page_says_what_can_be_done(detector, batch):
     losses = Distiller(pair=pair, methods=said["methods"]).loss(*batch)
     assert losses["loss_crosskd_cls"] > 0
     trained = re.findall(r"^crosskd-lab train (\S+)(.*)$", text, re.MULTILINE)
-    assert len(trained) == 4
+    assert len(trained) == 3
     (further,) = re.findall(r"`--set (methods\S+)`", text)
     for name, options in trained:
         settings = re.findall(r"--set (\S+)", options) + [further] * (

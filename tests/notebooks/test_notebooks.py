@@ -255,6 +255,12 @@ def any_pair(cells):
     (lines,) = shown(tagged(cells, "yours"), "text/html")
     library, yours, crossed = (re.findall(r"<td>([\d.]+)</td>", r) for r in lines.split("<tr>")[1:])
     assert len(yours) == 4 and library == yours != crossed, "untouched, it is the library's"
+    assert re.search(r"at [1-9]\d* of 2100 points", printed(tagged(cells, "objectness")))
+    for role in ("teacher", "student"):
+        said = rf"by the {role}'s predictions: positives of each object \[\d[\d, ]*\]; as mmdet"
+        assert re.search(said, printed(tagged(cells, "simota")))
+    shares = r"{'crosskd_cls': (-?[\d.]+), 'crosskd_reg': (-?[\d.]+)}"
+    assert all(float(n) < 0.5 for n in re.search(shares, printed(tagged(cells, "share"))).groups())
 
 
 def target_conflict(cells):

@@ -1,0 +1,20 @@
+"""YOLOX, a YOLO-like head: towers of each level's own, SiLU, the score class times objectness.
+
+`crosskd` gives f_1 the teacher's statistics, `crosskd_conv` sends it through a learned 1x1 conv
+before that, `crosskd_none` delivers it as it is.
+"""
+
+rows = {
+    "none": (
+        "pocket/none",
+        {
+            "student": "pocket/yolox_r18_w16",
+            "teacher.config": "pocket/yolox_r18_w32",
+            "teacher.checkpoint": "yolox_r18_w32",
+        },
+    ),
+    "kd": ("pocket/yolox_kd", {}),
+    "crosskd": ("pocket/yolox_crosskd", {}),
+    "crosskd_conv": ("pocket/yolox_crosskd", {"methods.0.align": "conv"}),
+    "crosskd_none": ("pocket/yolox_crosskd", {"methods.0.align": "none"}),
+}

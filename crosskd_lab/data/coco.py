@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -163,6 +164,8 @@ def _check_categories(path: Path, categories: list[Any]) -> None:
 
 
 _ORIENTATION = 0x0112  # the EXIF tag; 1: upright
+# Of images that are large and sound, as those from the air; larger ones are refused.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def read_pixels(path: Path) -> NDArray[np.uint8]:

@@ -68,15 +68,21 @@ def peer_was_lost(error: BaseException) -> bool:
 
 @contextmanager
 def terminated_as_exit() -> Iterator[None]:
-    """A polite kill (SIGTERM) ends a run as Ctrl-C does, with its record closed."""
+    """A polite kill, or a terminal that closes (SIGTERM, SIGHUP), ends a run as Ctrl-C does, with
+    its record closed; ``nohup`` goes before.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    before = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGHUP)}
+    for one in before:
+        if before[one] != signal.SIG_IGN:
+            signal.signal(one, lambda number, _: sys.exit(128 + number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        for one, handler in before.items():
+            signal.signal(one, handler or signal.SIG_DFL)
 
 
 WHOLE = "whole"

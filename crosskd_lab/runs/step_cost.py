@@ -145,8 +145,8 @@ def measure(
         LabError: for what :func:`crosskd_lab.engine.config.load_experiment` refuses, and where the
             length of an epoch cannot be known.
     """
-    if steps < 1 or (given is not None and not given > 0):
-        raise LabError("--steps must be at least 1, and --step-ms more than 0")
+    if steps < 1 or (given is not None and not 0 < given < float("inf")):
+        raise LabError("--steps must be at least 1, and --step-ms more than 0, and finite")
     prepare_engine()
     cfg = planned_config(recipe, settings, data)
     work, model = find_work(cfg), build_model(cfg)

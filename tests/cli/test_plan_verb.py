@@ -92,8 +92,9 @@ def test_a_given_step_needs_no_measuring(kept, scenes_dir, capsys):
         "nobody knows its memory"
     )
     assert not kept.exists()
-    code, _, err = run(capsys, *words[:-1], "0")
-    assert code == 1 and "--step-ms more than 0" in err
+    for nonsense in ("0", "inf"):
+        code, _, err = run(capsys, *words[:-1], nonsense)
+        assert code == 1 and "--step-ms more than 0, and finite" in err
 
 
 def test_recipes_show_hours_where_a_step_was_measured(few, kept, tmp_path, capsys):

@@ -89,6 +89,7 @@ def hears_ctrl_c():
     [
         (lambda: os.kill(os.getpid(), signal.SIGINT), KeyboardInterrupt),
         (lambda: os.kill(os.getpid(), signal.SIGTERM), SystemExit),
+        (lambda: os.kill(os.getpid(), signal.SIGHUP), SystemExit),
     ],
 )
 def test_a_stopped_run_says_so_and_goes_on(tiny, tmp_path, hears_ctrl_c, stop, raised):

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from faster_coco_eval import COCO as FastCOCO
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from crosskd_lab.engine.metrics import NAMES, BoxAP
+from crosskd_lab.engine.metrics import NAMES, BoxAP, average_precision
 
 CLASSES = ("dog", "cat")  # in the order of ids 5 and 3: not the file's
 
@@ -116,7 +117,7 @@ def test_as_pycocotools_says(tmp_path):
         for image, rows in found.items()
         for name, (x1, y1, x2, y2), score in rows
     ]
-    coco = COCO(file)
+    coco = COCO(str(file))
     direct = COCOeval(coco, coco.loadRes(results), "bbox")
     direct.params.areaRng = [[0, 1e10], [0, 400], [400, 1600], [1600, 1e10]]
     direct.evaluate(), direct.accumulate(), direct.summarize()
@@ -124,6 +125,34 @@ def test_as_pycocotools_says(tmp_path):
     assert list(measured) == list(NAMES)
     assert list(measured.values()) == pytest.approx(list(100 * direct.stats[:6]), abs=1e-4)
     assert 0 < measured["AP"] < 100 and measured["AP"] != round(measured["AP"], 3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_as_pycocotools_says_of_crowds_ties_and_many_boxes(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    boxes = np.concatenate([rng.integers(0, 90, (200, 2)), rng.integers(4, 60, (200, 2))], 1)
+    objects = [
+        {"id": k + 1, "image_id": int(rng.integers(1, 5)), "category_id": int(rng.integers(1, 4))}
+        | {"bbox": box, "area": box[2] * box[3], "iscrowd": int(rng.random() < 0.1)}
+        for k, box in enumerate(boxes.tolist())
+    ]
+    document = {"images": [{"id": k, "width": 150, "height": 150} for k in range(1, 6)]}
+    document |= {"categories": [{"id": k, "name": str(k)} for k in range(1, 5)]}
+    file = tmp_path / "t.json"
+    file.write_text(json.dumps(document | {"annotations": objects}))
+    results = [
+        {"image_id": one["image_id"], "category_id": int(rng.choice([one["category_id"], 4]))}
+        | {"bbox": (np.array(one["bbox"]) + rng.normal(0, 3, 4)).clip(1).tolist()}
+        | {"score": float(rng.random().__round__(1 + 6 * (seed % 2)))}
+        for one in objects
+        for _ in range(3)
+    ]
+    coco = COCO(str(file))
+    direct = COCOeval(coco, coco.loadRes([dict(r) for r in results]), "bbox")
+    direct.params.areaRng = [[0, 1e10], [0, 32**2], [32**2, 96**2], [96**2, 1e10]]
+    direct.evaluate(), direct.accumulate(), direct.summarize()
+    said = {n: 100 * v for n, v in zip(NAMES, direct.stats[:6].tolist(), strict=True) if v >= 0}
+    assert average_precision(FastCOCO(str(file)), results) == pytest.approx(said, rel=1e-12)
 
 
 def test_it_is_silent(tmp_path, capfd):

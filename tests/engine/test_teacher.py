@@ -61,11 +61,18 @@ def run(scenes_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def shipped_once(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of teachers with one called "tiny"; read it only."""
+    folder = tmp_path_factory.mktemp("shipped") / "teachers"
+    ship(run, "tiny", sets=2, images=8, folder=folder)
+    return folder
+
+
 @pytest.fixture
-def shipped(run: Path, tmp_path: Path) -> Path:
-    """A folder of teachers with one called "tiny"."""
-    ship(run, "tiny", sets=2, images=8, folder=tmp_path / "teachers")
-    return tmp_path / "teachers"
+def shipped(shipped_once: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(shipped_once, tmp_path / "teachers")
 
 
 def test_what_is_shipped_is_small_whole_and_told(run, shipped):

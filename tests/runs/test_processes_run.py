@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,7 +20,7 @@ from crosskd_lab.engine.record import append_metrics, read_metrics, read_record,
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import sole_writer
 from crosskd_lab.runs import processes as process
-from crosskd_lab.runs.launch import launch
+from crosskd_lab.runs.launch import launch, prepare
 from crosskd_lab.runs.processes import LOG, LaunchPlan, Run
 
 PATIENCE = 200  # seconds
@@ -49,21 +48,30 @@ def no_half_files(folder: Path) -> bool:
     return not list(folder.rglob("*.part"))
 
 
+STARTS = """
+import json, os, sys
+from crosskd_lab.runs.launch import launch, prepare
+launch(**json.loads(sys.argv[1]))
+os.kill(os.getpid(), 9)  # as a kernel dies
+"""
+WORKS = "from crosskd_lab.runs.worker import main; main()"
+FULL = f"""
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+{WORKS}
+"""
+"""The file-size limit of a process stands in for the disk: writing fails as it would there."""
+
+
 @pytest.mark.timeout(600)
-def test_the_life_of_a_run(small, tmp_path):
+def test_the_life_of_a_run(small, tmp_path, child):
     """Started by a process that dies at once, found again, stopped as a scheduler does, resumed
-    from a cut checkpoint's forerunner, done with the metrics of a run that was never disturbed."""
+    from a cut checkpoint's forerunner without room on the disk, which ends it in one line, resumed
+    with room, done with the metrics of a run that was never disturbed."""
     words = small(16)
-    code = (
-        "import sys, json, os; from crosskd_lab.runs.launch import launch; "
-        "w = json.loads(sys.argv[1]); launch(**w); os.kill(os.getpid(), 9)"  # as a kernel dies
-    )
-    starter = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, json.dumps(words, default=str)],
-        capture_output=True,
-        text=True,
-    )
-    assert starter.returncode == -signal.SIGKILL, starter.stderr
+    code, _, errors = child(STARTS, json.dumps(words, default=str)).end()
+    assert code == -signal.SIGKILL, errors
     run = Run.open(tmp_path / "run")
     until(lambda: run.status == "running")
     assert "step" in repr(run)
@@ -81,20 +89,31 @@ def test_the_life_of_a_run(small, tmp_path):
     assert before is not None and before.name < newest.name or len(before.name) < len(newest.name)
     with pytest.raises(LabError, match="was not launched"):
         Run.open(tmp_path)
+
+    code, _, errors = child(FULL, run.folder).end()
+    last = errors.strip().splitlines()[-1]
+    assert code == 1 and last.startswith("crosskd-lab: ") and "cannot be written" in last, errors
+    assert run.status == "failed" and "cannot be written" in run.reason
+    assert last_checkpoint(run.folder) == before and no_half_files(run.folder)
+
     run.resume()
     with pytest.raises(LabError, match="watch it, or stop it first"):
         run.resume()
-    assert run.wait(PATIENCE) == "done"
+    assert run.wait(PATIENCE) == "done", run.tail()
+    assert "pkg_resources" not in run.tail(400), "what packages say of themselves"
     assert run.results()["AP"] >= 0 and run.step == 16
-    assert read_record(run.folder)["resumed"]
+    assert len(read_record(run.folder)["resumed"]) == 2
     with pytest.raises(LabError, match="is done: launch another"):
         run.resume()
-    straight = launch(**{**words, "out": tmp_path / "straight"})
-    assert straight.wait(PATIENCE) == "done", straight.tail()
-    assert "pkg_resources" not in straight.tail(400), "what packages say of themselves"
+    straight = prepare(**{**words, "out": tmp_path / "straight"})
+    straight.write()
+    code, _, errors = child(
+        "from crosskd_lab.runs.worker import main; main()", straight.folder
+    ).end()
+    assert code == 0, errors
     mine, theirs = (
-        read_metrics(r.folder).query("kind == 'val'").drop(columns="kind").reset_index(drop=True)
-        for r in (run, straight)
+        read_metrics(r).query("kind == 'val'").drop(columns="kind").reset_index(drop=True)
+        for r in (run.folder, straight.folder)
     )
     assert mine.equals(theirs), "a run that was stopped and resumed differs from one that was not"
 
@@ -150,34 +169,6 @@ def test_the_fault_of_one_of_two_processes_is_the_runs(small, tmp_path, monkeypa
     assert nobody_left(everyone) and no_half_files(run.folder)
 
 
-@pytest.mark.timeout(600)
-def test_a_full_disk_ends_a_run_in_one_line(small, tmp_path):
-    """The file-size limit of a process stands in for the disk: writing fails as it would there."""
-    words = small(8)
-    plan = LaunchPlan(
-        words["config"], str(words["out"]), words["settings"], str(words["data"]), steps=8
-    )
-    plan.write()
-    limited = (
-        "import resource, signal, runpy, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000)); "
-        "sys.argv = ['worker', sys.argv[1]]; from crosskd_lab.runs.worker import main; main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", limited, plan.folder],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 1
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("crosskd-lab: ") and "cannot be written" in last, done.stderr
-    run = Run.open(plan.folder)
-    assert run.status == "failed" and "cannot be written" in run.reason
-    assert last_checkpoint(run.folder) is None and no_half_files(run.folder)
-    assert run.resume().wait(PATIENCE) == "done", run.tail()
-
-
 def test_a_run_that_never_began_says_why(tmp_path):
     LaunchPlan("pocket/crosskd", str(tmp_path)).write()
     (tmp_path / LOG).write_bytes(b"1 of 2\r2 of 2\r\ncrosskd-lab: there is no data\n")
@@ -207,15 +198,16 @@ def test_a_run_of_epochs_has_its_time_left_from_the_record(tmp_path):
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
 RESUMES = """
-import sys
+import os, sys, time
 from crosskd_lab.errors import LabError
-from crosskd_lab.runs.launch import Run
-from crosskd_lab.runs.processes import LaunchPlan
+from crosskd_lab.runs.processes import LaunchPlan, Run
 LaunchPlan.command = lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"]
+run = Run.open(sys.argv[1])
 print("on", flush=True)
-sys.stdin.readline()
+while not os.path.exists("go"):
+    time.sleep(0.001)
 try:
-    Run.open(sys.argv[1]).resume()
+    run.resume()
     print("started")
 except LabError as error:
     print(error)
@@ -238,17 +230,13 @@ def sleeper(tmp_path, monkeypatch):
         process.end(left)
 
 
-def test_of_two_resumes_at_once_one_starts(sleeper):
+def test_of_two_resumes_at_once_one_starts(sleeper, child, tmp_path_factory, monkeypatch):
     assert sleeper.status == "interrupted"
-    words = [sys.executable, "-W", "ignore", "-c", RESUMES, str(sleeper.folder)]
-    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    both = [subprocess.Popen(words, **pipes) for _ in range(2)]
-    for one in both:
-        assert one.stdout.readline() == "on\n"
-    for one in both:
-        one.stdin.write("go\n")
-        one.stdin.flush()
-    said = sorted(one.communicate()[0].strip() for one in both)
+    monkeypatch.chdir(tmp_path_factory.mktemp("both"))
+    both = [child(RESUMES, sleeper.folder) for _ in range(2)]
+    until(lambda: all(one.out.exists() and one.out.read_text() == "on\n" for one in both))
+    Path("go").touch()
+    said = sorted(one.end()[1].removeprefix("on\n").strip() for one in both)
     assert said[1] == "started"
     assert "is running: watch it" in said[0] or "is being written by process" in said[0]
     assert sleeper.status == "running"

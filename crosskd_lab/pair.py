@@ -104,10 +104,12 @@ def build_pair(
             "a teacher is dict(config=..., checkpoint=...) "
             f"(checkpoint={RANDOM!r} for an untrained one), got keys: {', '.join(teacher)}"
         )
+    if not isinstance(young := teacher.get("young", False), bool):
+        raise LabError(f"teacher.young is True or False, got {young!r}")
     model, checkpoint = teacher["config"], teacher["checkpoint"]
     fit: dict[str, Any] = dict(
         levels=teacher.get("levels", "equal"),
-        young=bool(teacher.get("young", False)),
+        young=young,
         classes=(classes, teacher.get("classes")),
     )
     model = model if isinstance(model, Mapping) else read_config(model).model

@@ -359,7 +359,12 @@ def render(executed: Path, title: str, navigation: str) -> str:
     page = page.replace(
         "No description has been provided for this image", "what the cell above draws"
     )
+    page = _SOURCE.sub(r'\1<span class="badge \2">\2</span>', page)
     return re.sub(r'\.ipynb(?=["#])', ".html", page)
+
+
+_SOURCE = re.compile(r"(<td[^>]*>)\s*(paper|recorded|yours)\s*(?=</td>)")
+"""Where a table's number is from."""
 
 
 def _needs_kernel(output: Any) -> bool:

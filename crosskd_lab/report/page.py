@@ -313,6 +313,7 @@ def results_page(recorded: str | Path = RECORDED) -> str:
     names = [name for name in sweeps() if name != REHEARSAL]
     names.sort(key=lambda name: (read_sweep(name).table is None, name))  # the paper's come first
     parts += [sweep_section(name, recorded) for name in names]
+    parts += [sweep_section(f"{name}_slow", recorded) for name in names if _at_length(name, recorded)]
     parts += [CLAIMED, markdown(claims_table(recorded))]
     again = whole_again(recorded)
     if len(again):
@@ -365,10 +366,18 @@ def sweep_section(name: str, recorded: str | Path = RECORDED) -> str:
     """A sweep's title and table; a sentence where nothing of it is recorded."""
     sweep = read_sweep(name)
     runs = measured_runs(sweep, recorded)
-    title = f"## {sweep.title.rstrip('.')}\n" + (f"\n{sweep.about}\n" if sweep.about else "")
+    title = f"## {sweep.title}\n" + (f"\n{sweep.about}\n" if sweep.about else "")
     if not (runs["status"] == "done").any():
         return f"{title}\nNothing is recorded yet: `crosskd-lab sweep {name}` records it.\n"
     return f"{title}\n{markdown(sweep_table(measured_rows(runs)))}"
+
+
+def _at_length(name: str, recorded: str | Path) -> bool:
+    """Whether a sweep has records in the slow regime besides the three rows of that sweep's own."""
+    slow, common = read_sweep(f"{name}_slow"), {row.key for row in read_sweep("regime").rows}
+    own = {row.name for row in slow.rows if row.key not in common}
+    runs = measured_runs(slow, recorded)
+    return bool((runs["row"].isin(own) & (runs["status"] == "done")).any())
 
 
 def sweep_table(rows: pd.DataFrame) -> pd.DataFrame:

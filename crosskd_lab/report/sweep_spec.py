@@ -106,7 +106,9 @@ def read_sweep(name: str | Path) -> Sweep:
     title, _, about = str(said.get("__doc__") or path.stem).strip().partition("\n")
     seeds = tuple(said.get("seeds", SEEDS))
     sets = said.get("scenes"), said.get("test", dict(TEST))
-    name = f"{path.stem}_slow" if slow else path.stem
+    name, title = path.stem, title.rstrip(".")
+    if slow:
+        name, title = f"{name}_slow", f"{title}, in the slow regime"
     return Sweep(name, title, said.get("table"), tuple(rows), seeds, *sets, about.strip())
 
 

@@ -29,6 +29,7 @@ view = {{"{WIDGET}": {{"model_id": "m"}}}}
 display({{**view, "image/png": "{PIXEL}==", "text/plain": "VBox(...)"}}, raw=True)
 display({{**view, "text/plain": "0 % of a progress bar"}}, raw=True)
 display({{}}, raw=True)  # what a closed progress bar leaves
+display({{"text/html": "<table><tr><td>recorded</td><td>paper cut</td></tr></table>"}}, raw=True)
 """
 
 
@@ -137,6 +138,11 @@ def test_a_widget_is_its_picture_and_a_bare_one_is_left_out(book):
     assert PIXEL in one
     assert not re.search(r"<pre>\s*VBox", one)
     assert not re.search(r"<pre>\s*0 % of a progress bar", one)
+
+
+def test_where_a_number_is_from_is_a_badge(book):
+    page = (book[0] / "00_one.html").read_text(encoding="utf-8")
+    assert '<td><span class="badge recorded">recorded</span></td><td>paper cut</td>' in page
 
 
 def test_pages_fetch_nothing_from_the_network(book):

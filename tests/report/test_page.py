@@ -47,6 +47,19 @@ def test_a_sweep_in_words(tmp_path):
     assert "stale" not in text
 
 
+def test_a_table_in_the_slow_regime_is_shown_once_a_row_of_its_own_is_recorded(tmp_path):
+    record(tmp_path, "regime", none=[30], kd=[40], crosskd=[42])
+    title = "## Table 4: plain mimicking added back to CrossKD, in the slow regime"
+    assert title not in results_page(tmp_path)
+    record(tmp_path, "table4_slow", crosskd_kd=[44])
+    page = results_page(tmp_path)
+    lines = page.splitlines()
+    section = lines[lines.index(title) :]
+    assert section[4].startswith("| row") and section[6].startswith("| none | 30.0 (1 of 3)")
+    assert section[9].startswith("| crosskd_kd | 44.0 (1 of 3) | +14.0 (1) | +4.0 (1) |")
+    assert "## Table 1: the layer i whose feature is delivered to the teacher's head, in" not in page
+
+
 def test_superseded_rows_are_listed_with_what_they_were(tmp_path):
     record(tmp_path, "table5", gid=[5, 6], ld=[7])
     path = tmp_path / "table5.jsonl"

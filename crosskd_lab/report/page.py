@@ -313,7 +313,9 @@ def results_page(recorded: str | Path = RECORDED) -> str:
     names = [name for name in sweeps() if name != REHEARSAL]
     names.sort(key=lambda name: (read_sweep(name).table is None, name))  # the paper's come first
     parts += [sweep_section(name, recorded) for name in names]
-    parts += [sweep_section(f"{name}_slow", recorded) for name in names if _at_length(name, recorded)]
+    parts += [
+        sweep_section(f"{name}_slow", recorded) for name in names if _at_length(name, recorded)
+    ]
     parts += [CLAIMED, markdown(claims_table(recorded))]
     again = whole_again(recorded)
     if len(again):

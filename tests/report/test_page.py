@@ -57,7 +57,9 @@ def test_a_table_in_the_slow_regime_is_shown_once_a_row_of_its_own_is_recorded(t
     section = lines[lines.index(title) :]
     assert section[4].startswith("| row") and section[6].startswith("| none | 30.0 (1 of 3)")
     assert section[9].startswith("| crosskd_kd | 44.0 (1 of 3) | +14.0 (1) | +4.0 (1) |")
-    assert "## Table 1: the layer i whose feature is delivered to the teacher's head, in" not in page
+    assert (
+        "## Table 1: the layer i whose feature is delivered to the teacher's head, in" not in page
+    )
 
 
 def test_superseded_rows_are_listed_with_what_they_were(tmp_path):

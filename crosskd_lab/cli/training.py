@@ -83,7 +83,7 @@ def pretrain(
 
 
 def race(
-    steps: Annotated[int, typer.Option(min=3, help="Training steps of each student.")] = 120,
+    steps: Annotated[int, typer.Option(min=3, help="Training steps of each student.")] = 90,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds; above 1 gives intervals.")] = 1,
     methods: Annotated[
         str, typer.Option(help=f"Comma-separated, any of: {listed(known_methods())}; or all.")

@@ -56,7 +56,7 @@ class RaceResult:
 
 def run_race(
     out: str | Path = "runs/race",
-    steps: int = 120,
+    steps: int = 90,
     seeds: int = 1,
     methods: Sequence[str] = METHODS,
     data: str | Path | None = None,

@@ -102,6 +102,6 @@ def test_the_front_page_says_the_same():
 
 def test_the_commands_name_what_there_is():
     for name in re.findall(r"crosskd-lab sweep (\w+)", TEXT):
-        assert name in sweeps()
+        assert name.removesuffix("_slow") in sweeps()
     (row,) = re.findall(r"--only (\w+)", TEXT)
     assert row in {row.name for row in read_sweep("table1").rows}

@@ -268,24 +268,30 @@ def work_for_another() -> None:
     for module in modules:
         import_module(module)
     runs = pickle.load(inbox)
+    over = threading.Event()
 
     def stop_at_end_of_input() -> None:
         os.read(inbox.fileno(), 1)  # past the buffer, whose lock would outlive this thread
-        _thread.interrupt_main()
+        if not over.is_set():
+            _thread.interrupt_main()
 
     def tell(kind: str, what: Any) -> None:
-        pickle.dump((kind, what), outbox)
-        outbox.flush()
+        with suppress(BrokenPipeError):  # nobody hears any more: the input's end stops the runs
+            pickle.dump((kind, what), outbox)
+            outbox.flush()
 
     threading.Thread(target=stop_at_end_of_input, daemon=True).start()
     torch.set_num_threads(threads)
     for number, run in enumerate(runs):
         run["listeners"] = [lambda row, number=number: tell("row", (number, row))]
+    ended: tuple[str, Any]
     try:
-        tell("end", _in_turn(runs, lambda: None))
+        ended = ("end", _in_turn(runs, lambda: None))
     except KeyboardInterrupt:
         sys.exit(130)
     except LabError as error:
-        tell("fault", error)
+        ended = ("fault", error)
     except Exception as error:
-        tell("fault", LabError(str(error).strip() or type(error).__name__))
+        ended = ("fault", LabError(str(error).strip() or type(error).__name__))
+    over.set()
+    tell(*ended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -11,6 +12,9 @@ from ..errors import LabError
 from ..losses import giou_distance
 from .base import HeadDefaults, Levels, Predictions, Targets, record_calls
 from .dense import HeadAdapter
+
+# mmdet 3.3's SimOTA switches autocast off by its older name, at every step.
+warnings.filterwarnings("ignore", message=r"`torch\.cuda\.amp\.autocast", category=FutureWarning)
 
 
 class YOLOXAdapter(HeadAdapter):

@@ -128,7 +128,7 @@ def test_the_run_that_is_behind_is_next_and_what_is_shared_is_made_once():
     assert sorted(together.kept["batch"]) == [5, 6], "all are past step 2"
 
 
-def test_two_processes_end_as_one_does(alone, tmp_path, scenes_dir, two_threads):
+def test_two_processes_end_as_one_does(alone, tmp_path, scenes_dir, two_threads, capfd):
     told, runs = [], plan(tmp_path, scenes_dir, METHODS[1:])  # kd and crosskd_pkd here
     for name, run in zip(METHODS[1:], runs, strict=True):
         run["listeners"] = [lambda row, name=name: told.append((name, row["step"], row["kind"]))]
@@ -139,6 +139,7 @@ def test_two_processes_end_as_one_does(alone, tmp_path, scenes_dir, two_threads)
         assert read_record(tmp_path / name)["extra"]["threads"] == 1
         assert [line for line in told if line[0] == name] == [(name, 2, "val"), (name, 4, "val")]
     assert torch.get_num_threads() == 2
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_the_other_process_ends_with_the_first_and_both_go_on(

@@ -77,11 +77,13 @@ def test_a_killed_run_ends_as_if_it_had_never_been(tiny, tmp_path, child):
 
 
 @pytest.fixture
-def hears_ctrl_c():
-    """As at a terminal; a process that nohup started in the background ignores SIGINT."""
+def as_at_a_terminal():
+    """As at a terminal; a process that nohup started in the background ignores two signals."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    closed = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGHUP, closed)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def hears_ctrl_c():
         (lambda: os.kill(os.getpid(), signal.SIGHUP), SystemExit),
     ],
 )
-def test_a_stopped_run_says_so_and_goes_on(tiny, tmp_path, hears_ctrl_c, stop, raised):
+def test_a_stopped_run_says_so_and_goes_on(tiny, tmp_path, as_at_a_terminal, stop, raised):
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(raised):
         train(tiny(), tmp_path / "run", listeners=[lambda row: row["step"] == 3 and stop()])

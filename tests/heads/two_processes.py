@@ -31,10 +31,11 @@ def by_image(student: Any) -> Any:
     """The student, with YOLOX's head made comparable: BatchNorm would see a half of the batch, and
     SimOTA holds overlaps in float32 alone.
     """
-    for layer in student.bbox_head.modules():
+    head = getattr(student, "bbox_head", torch.nn.Module())  # none in two stages
+    for layer in head.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.eval()
-    assigner = getattr(student.bbox_head, "assigner", None)
+    assigner = getattr(head, "assigner", None)
     if type(assigner).__name__ == "SimOTAAssigner":
         stock = assigner.assign
         assigner.assign = lambda pred_instances, **truth: stock(

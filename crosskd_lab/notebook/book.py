@@ -184,11 +184,9 @@ def contents(book: Sequence[Cover], made: Sequence[Chapter], scale: str, out: Pa
         elif _is_made(out / cover.page):
             entries.append(_entry(cover, "from an earlier build", "earlier"))
         else:
-            number = cover.path.stem.split("_")[0]
-            entries.append(
-                f'<li class="to-come"><a href="{cover.page}">{html.escape(cover.title)}</a>'
-                f"<p>not made yet: <code>crosskd-lab book {html.escape(number)}</code></p></li>"
-            )
+            number = html.escape(cover.path.stem.split("_")[0])
+            remark = f"not made yet: <code>crosskd-lab book {number}</code>"
+            entries.append(_entry(cover, remark, "to-come"))
     found = json.dumps(_words(book, out)).replace("</", "<\\/")
     return _page(
         TITLE,

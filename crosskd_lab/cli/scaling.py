@@ -238,7 +238,7 @@ def launch(
     settings: Settings = None,
     data: Data = None,
     out: RunFolder = None,
-    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and augmentation.")] = 0,
     port: Annotated[int | None, typer.Option(help="Where processes meet; found by itself.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the command, start nothing.")

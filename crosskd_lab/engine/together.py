@@ -132,11 +132,13 @@ def train_together(
     each has as many threads as if all ran. LabError: what the first run that failed raised.
     """
     threads, own = torch.get_num_threads(), _modules_of_users()
-    alone = torch.cuda.is_available() or "__main__" in own
+    told = [pickle.dumps({**run, "listeners": ()}) for run in runs]
+    here = "__main__" in own or any(b"__main__" in run for run in told)  # a notebook's own classes
+    alone = torch.cuda.is_available() or here
     share = threads if alone else threads // max(1, min(threads, among or len(runs)))
     apart = max(1, min(threads // share, len(runs)))  # processes
     results: list[dict[str, float]] = [{} for _ in runs]
-    others = [Others(runs[k::apart], share, own) for k in range(1, apart)]
+    others = [Others(runs[k::apart], told[k::apart], share, own) for k in range(1, apart)]
 
     def hear() -> None:
         for other in others:
@@ -200,7 +202,13 @@ class Others:
     So it does whatever becomes of this process: a kill closes the pipe, too.
     """
 
-    def __init__(self, runs: Sequence[Mapping[str, Any]], threads: int, modules: set[str]) -> None:
+    def __init__(
+        self,
+        runs: Sequence[Mapping[str, Any]],
+        told: Sequence[bytes],
+        threads: int,
+        modules: set[str],
+    ) -> None:
         self.listeners = [run.get("listeners", ()) for run in runs]
         self.results: list[dict[str, float]] | None = None
         self.said: SimpleQueue[tuple[str, Any]] = SimpleQueue()
@@ -212,9 +220,8 @@ class Others:
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
             start_new_session=True,  # Ctrl-C is for this process, which stops that one
         )
-        quiet = [{**run, "listeners": ()} for run in runs]
         with suppress(BrokenPipeError):  # it has failed, and `hear` will tell
-            for part in ((threads, sorted(modules), sys.path), quiet):
+            for part in ((threads, sorted(modules), sys.path), told):
                 pickle.dump(part, self.process.stdin)  # type: ignore[arg-type]
             self.process.stdin.flush()  # type: ignore[union-attr]
         threading.Thread(target=self._listen, daemon=True).start()
@@ -267,7 +274,7 @@ def work_for_another() -> None:
     prepare_engine()
     for module in modules:
         import_module(module)
-    runs = pickle.load(inbox)
+    runs = [pickle.loads(told) for told in pickle.load(inbox)]
     over = threading.Event()
 
     def stop_at_end_of_input() -> None:

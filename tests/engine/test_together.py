@@ -11,6 +11,7 @@ import time
 import pytest
 import torch
 
+from crosskd_lab.engine import together
 from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.record import read_metrics, read_record
 from crosskd_lab.engine.together import Together, train_together
@@ -114,18 +115,18 @@ def test_the_first_error_stops_all_and_is_raised(tmp_path, scenes_dir):
 
 
 def test_the_run_that_is_behind_is_next_and_what_is_shared_is_made_once():
-    together = Together(2)
-    assert together.next() == 0
-    together.steps[0] = 5
-    assert together.next() == 1
-    together.steps[1] = 3
+    turns = Together(2)
+    assert turns.next() == 0
+    turns.steps[0] = 5
+    assert turns.next() == 1
+    turns.steps[1] = 3
     made = []
     for _ in range(2):
-        together.once("batch", 5, lambda: made.append(1))
+        turns.once("batch", 5, lambda: made.append(1))
     assert made == [1]
-    together.once("batch", 2, lambda: None)
-    together.once("batch", 6, lambda: None)
-    assert sorted(together.kept["batch"]) == [5, 6], "all are past step 2"
+    turns.once("batch", 2, lambda: None)
+    turns.once("batch", 6, lambda: None)
+    assert sorted(turns.kept["batch"]) == [5, 6], "all are past step 2"
 
 
 def test_two_processes_end_as_one_does(alone, tmp_path, scenes_dir, two_threads, capfd):
@@ -170,6 +171,13 @@ train_together(runs)
     train_together(left, among=2)
     same(alone / "none", tmp_path / "none")
     same(alone / "kd", tmp_path / "kd")
+
+
+def test_what_no_other_process_can_import_stays_in_one(monkeypatch, two_threads):
+    turns = []
+    monkeypatch.setattr(together, "_in_turn", lambda runs, between: turns.append(runs) or [{}] * 2)
+    runs = [{"cfg": {"type": kind}} for kind in ("crosskd_lab.methods.pkd.PKD", "__main__.Mine")]
+    assert train_together(runs) == [{}, {}] and turns == [runs]
 
 
 def test_a_fault_in_the_other_process_is_raised_here(tmp_path, scenes_dir, two_threads):

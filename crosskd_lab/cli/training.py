@@ -276,7 +276,7 @@ def runs(
     csv: Csv = None,
     wide: Wide = False,
     compare: Annotated[
-        bool, typer.Option("--compare", help="One line a method: mean AP, interval, seeds.")
+        bool, typer.Option("--compare", help="A folder and method a line: mean AP, its interval.")
     ] = False,
     tail: Annotated[
         Path | None, typer.Option(help="How a launched run stands, and its log.")
@@ -305,11 +305,11 @@ def runs(
 
 
 def _compared(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean AP of every method over its seeds, of the runs that are done."""
+    """Mean AP of every study's methods over their seeds, of the runs that are done."""
+    from ..report.results import by_study
     from ..report.stats import summarise
 
-    done = frame[frame["status"] == "done"]
-    return summarise(done, by=["method", "options", "teacher"], value="AP")
+    return summarise(by_study(frame), by=["study", "method", "variant", "teacher"], value="AP")
 
 
 def _steer(tail: Path | None, stop: Path | None, resume: Path | None) -> None:

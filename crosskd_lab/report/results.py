@@ -14,7 +14,7 @@ import pandas as pd
 from ..engine.record import find_runs, method_name, read_metrics, read_record, runs_frame
 from ..errors import LabError, tell_once
 from ..paper import AP_COLUMNS, paper_table
-from .stats import Paired, half_width, paired, summarise
+from .stats import Paired, half_width, need, paired, summarise
 from .sweep_spec import (
     AGAIN,
     CLOSE,
@@ -220,13 +220,14 @@ def results(
     Every row is compared with *its own* baseline, the student without a teacher: the paper's of the
     same pair, a run's of the same study (folder of runs, or declared sweep) seed by seed. Your runs
     stand in the tables of their own kinds of teacher and student. ``metric`` is AP or one of its
-    parts, in points; LabError for an unknown one, or a seed that a study has twice.
+    parts, in points; LabError for an unknown one.
 
     ``source``; ``study``, the pair, the folder or the sweep; ``method``; ``variant``, the paper's
-    position, a run's spelled-out options or the sweep's row; ``n`` seeds (NaN: the paper does not
-    say) with ``mean`` and the 95 % interval's ``half_width``; ``difference`` to the own baseline
-    with its ``difference_half_width`` and two p-values, paired t-test and sign flips; of recorded
-    rows ``steps``, mean ``train_seconds`` and ``stale``, in words, where the code of today begins
+    position, :func:`by_study`'s of your runs or the sweep's row; ``n`` seeds (NaN: the paper does
+    not say) with ``mean`` and the 95 % interval's ``half_width``; ``difference`` to the own
+    baseline with its ``difference_half_width`` and two p-values, paired t-test and sign flips; of
+    recorded rows ``steps``, mean ``train_seconds`` and ``stale``, in words, where the code of today
+    begins
     otherwise.
     """
     if metric not in AP_COLUMNS:
@@ -288,8 +289,7 @@ def _your_rows(number: int, metric: str, root: str | Path) -> pd.DataFrame:
         return pd.DataFrame(columns=COLUMNS)
     methods = set(table["method"]) | {SAME[m] for m in table["method"] if m in SAME}
     frame = frame[frame["method"].isin(methods) & _of_its_kinds(frame, table)]
-    study = [PurePosixPath(run).parent.as_posix() for run in frame["run"]]
-    frame = frame.rename(columns={"options": "variant"}).assign(study=study, source="yours")
+    frame = by_study(frame).assign(source="yours")
     rows = summarise(frame, ["study", "method", "variant"], metric)
     gains = []
     for row in rows.itertuples():
@@ -302,6 +302,23 @@ def _your_rows(number: int, metric: str, root: str | Path) -> pd.DataFrame:
                 found = paired(pd.concat([mine, alone]), row.method, "none", value=metric)
         gains.append(_gain(found))
     return rows.join(pd.DataFrame(gains, columns=GAIN, index=rows.index))
+
+
+def by_study(runs: pd.DataFrame) -> pd.DataFrame:
+    """The finished ones of ``runs_frame``'s rows with ``study``, their folder, and ``variant``.
+
+    The variant is the options that a run's config spells out; where a study has a method's seed
+    twice with the same options, the name of the run's folder without its seed ("mine-s0": "mine").
+    """
+    need(runs, "method", "options")
+    runs = runs[runs["status"] == "done"].rename(columns={"options": "variant"})
+    paths = [PurePosixPath(run) for run in runs["run"]]
+    names = [re.sub(f"-s{seed}$", "", p.name) for p, seed in zip(paths, runs["seed"], strict=True)]
+    runs = runs.assign(study=[path.parent.as_posix() for path in paths], name=names)
+    same = ["study", "method", "variant"]
+    twice = runs.duplicated([*same, "seed"])
+    apart = twice.groupby([runs[name] for name in same], dropna=False).transform("any")
+    return runs.assign(variant=runs["variant"].mask(apart, runs["name"])).drop(columns="name")
 
 
 def _gain(found: Paired | None) -> tuple[float, ...]:

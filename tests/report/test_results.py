@@ -91,6 +91,16 @@ def test_runs_are_paired_by_seed_within_their_study(runs, tmp_path):
     assert math.isnan(one(frame, source="yours", study="else")["difference"])
 
 
+def test_runs_that_would_be_one_run_twice_stand_beside_each_other(runs, tmp_path):
+    """Notebook 09 leaves two: the library's and the learner's, of one seed and equal options."""
+    write_run(tmp_path / "race" / "mine-s0", [{"type": "CrossKD", "i": 2}], 0, 30.0)
+    write_run(tmp_path / "race" / "c-s4", [{"type": "CrossKD", "i": 3}], 0, 31.0)
+    frame = results(1, runs=runs, recorded_runs=tmp_path / "none").query("study == 'race'")
+    found = frame.set_index("variant")[["n", "mean"]].drop(index="")
+    assert found.T.to_dict("list") == {"c": [2, 24.0], "mine": [1, 30.0], "CrossKD(i=3)": [1, 31.0]}
+    assert one(frame, variant="mine")["difference"] == 30.0 - 20.0
+
+
 def test_only_methods_of_the_table_are_shown(runs, tmp_path):
     shown = results(1, runs=runs, recorded_runs=tmp_path / "none").query("source == 'yours'")
     assert set(shown["method"]) == {"none", "CrossKD"}

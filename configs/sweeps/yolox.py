@@ -1,7 +1,8 @@
 """YOLOX, a YOLO-like head: towers of each level's own, SiLU, the score class times objectness.
 
 `crosskd` gives f_1 the teacher's statistics, `crosskd_conv` sends it through a learned 1x1 conv
-before that, `crosskd_none` delivers it as it is.
+before that, `crosskd_none` delivers it as it is; `crosskd_0` delivers f_0, the neck's map, and
+`crosskd_2` the last hidden one, with the teacher's statistics.
 """
 
 rows = {
@@ -17,4 +18,5 @@ rows = {
     "crosskd": ("pocket/yolox_crosskd", {}),
     "crosskd_conv": ("pocket/yolox_crosskd", {"methods.0.align": "conv"}),
     "crosskd_none": ("pocket/yolox_crosskd", {"methods.0.align": "none"}),
+    **{f"crosskd_{i}": ("pocket/yolox_crosskd", {"methods.0.i": i}) for i in (0, 2)},
 }

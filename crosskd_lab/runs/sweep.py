@@ -187,6 +187,7 @@ def _results(row: Row, cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
         "val": record["results"],
         "curve": curve.to_dict("records"),
         "begin": first_losses(metrics),
+        "own": own_shares(metrics),
         "steps": int(cfg.schedule.steps),
         **times(metrics),
         "parameters": sum(p.numel() for p in student.parameters()),
@@ -207,6 +208,12 @@ def first_losses(metrics: pd.DataFrame) -> dict[str, float]:
         return {}
     first = rows.iloc[0].dropna()
     return {name: float(first[name]) for name in first.index if "loss" in name or name == "step"}
+
+
+def own_shares(metrics: pd.DataFrame) -> dict[str, float]:
+    """What `CrossKD.measures` said last, the student's own share of each loss; {} without one."""
+    rows = metrics[metrics["kind"] == "train"].filter(like="own_").dropna(how="all")
+    return rows.iloc[-1].round(4).to_dict() if len(rows) else {}
 
 
 def times(metrics: pd.DataFrame) -> dict[str, float]:

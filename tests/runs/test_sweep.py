@@ -16,7 +16,7 @@ from crosskd_lab.engine.evaluate import evaluate, find_saved
 from crosskd_lab.errors import LabError
 from crosskd_lab.report.results import measured_rows, measured_runs
 from crosskd_lab.report.sweep_spec import Row, Sweep, read_lines, read_sweep
-from crosskd_lab.runs.sweep import run_sweep, times, to_do
+from crosskd_lab.runs.sweep import own_shares, run_sweep, times, to_do
 
 SMALL = {
     "data.size": 96,
@@ -75,7 +75,7 @@ def test_a_record_has_all_that_is_needed_to_cite_it(swept, sets):
     assert {"commit", "dirty"} <= set(line["git"]) and line["machine"]["cpu"]
     assert line["config_hash"] != swept[1][0]["config_hash"]
     assert " ".join(line["command"]) == "crosskd-lab sweep tiny --only crosskd --seeds 0"
-    assert line["commits"] == [line["git"]] and line["begin"] == {}
+    assert line["commits"] == [line["git"]] and line["begin"] == line["own"] == {}
 
 
 def test_what_is_done_is_not_run_again_whatever_it_is_called(swept, sets):
@@ -137,6 +137,14 @@ def test_the_table_of_contributing_is_measured(sets, tmp_path):
 def test_an_unknown_row_is_refused(tmp_path):
     with pytest.raises(LabError, match="tiny has no row 'kd': it has none, bad, crosskd"):
         run_sweep(SWEEP, ["kd"], recorded=tmp_path)
+
+
+def test_the_students_own_share_is_the_last_that_was_logged():
+    rows = {"kind": ["train", "train", "val"], "loss": [3.0, 2.0, None], "step": [10, 20, 20]}
+    shares = {"own_crosskd_cls": [-0.2, 0.34567, None], "own_crosskd_reg": [0.1, 0.5, None]}
+    found = own_shares(pd.DataFrame(rows | shares))
+    assert found == {"own_crosskd_cls": 0.3457, "own_crosskd_reg": 0.5}
+    assert own_shares(pd.DataFrame(rows)) == {}
 
 
 def test_time_in_training_is_that_of_the_steps():

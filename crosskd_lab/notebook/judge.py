@@ -6,14 +6,24 @@ with its exercises unsolved still runs to its end.
 
 from __future__ import annotations
 
+import json
+import os
+import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from functools import wraps
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import torch
+
+from ..errors import LabError, tell_once
+from ..files import PROJECT, open_folder, read_json, write_whole
+
+SOLVED = PROJECT / "runs" / "solved.json"
+"""Which checks said "Right" and on what day first, in notebooks that somebody has opened."""
 
 
 class Wrong(Exception):
@@ -26,7 +36,7 @@ def verdict(check: Callable[..., str]) -> Callable[..., str]:
     @wraps(check)
     def answer(function: Callable[..., Any], *others: Any) -> str:
         try:
-            return f"Right: {check(function, *others)}"
+            said = f"Right: {check(function, *others)}"
         except Wrong as hint:
             return f"Not yet: {hint}"
         except Exception as error:  # the learner's own, whatever it is
@@ -39,8 +49,22 @@ def verdict(check: Callable[..., str]) -> Callable[..., str]:
                     f"Not yet: your function raised {name} in line {lines[-1]} of its cell: {error}"
                 )
             return f"Not yet: {what} raised {name}: {error}"
+        if "JPY_SESSION_NAME" in os.environ:  # Jupyter's, of a kernel that a page or test has not
+            try:
+                days = solved(SOLVED)
+                days.setdefault(check.__name__, time.strftime("%Y-%m-%d"))
+                open_folder(SOLVED.parent)
+                write_whole(SOLVED, json.dumps(days, indent=1) + "\n")
+            except LabError as error:
+                tell_once(f"the answer is not noted: {error}")
+        return said
 
     return answer
+
+
+def solved(path: Path = SOLVED) -> dict[str, str]:
+    """The days on which checks first said "Right", by the checks' names."""
+    return read_json(path, "delete it to begin anew") if path.exists() else {}
 
 
 NUMBERS = {1: "one number", 2: "two numbers", 4: "four numbers"}

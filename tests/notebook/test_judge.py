@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from crosskd_lab.notebook.judge import Wrong, verdict
+from crosskd_lab.notebook import judge
+from crosskd_lab.notebook.judge import Wrong, solved, verdict
 
 
 @verdict
@@ -40,3 +41,27 @@ def test_a_learners_own_mistake_is_told_with_its_line():
     exec(compile("def f(x):\n    y = x\n    return y / 0\n", "<cell>", "exec"), names)
     said = "Not yet: your function raised ZeroDivisionError in line 3 of its cell: division by zero"
     assert check_double(names["f"]) == said
+
+
+def test_a_right_answer_is_noted_once_where_somebody_has_opened_the_notebook(
+    tmp_path, monkeypatch, capsys
+):
+    file = tmp_path / "runs" / "solved.json"
+    monkeypatch.setattr(judge, "SOLVED", file)
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    check_double(lambda x: 2 * x)
+    assert not file.exists() and solved(file) == {}, "executed for a page or by a test"
+
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/01.ipynb")
+    check_double(lambda x: x)
+    assert not file.exists(), "not yet"
+    check_double(lambda x: 2 * x)
+    (day,) = solved(file).values()
+    assert list(solved(file)) == ["check_double"] and len(day) == len("2026-11-28")
+    file.write_text('{"check_double": "2020-01-01"}')
+    check_double(lambda x: 2 * x)
+    assert solved(file) == {"check_double": "2020-01-01"}, "the first day stands"
+
+    file.write_text("[")
+    assert check_double(lambda x: 2 * x) == "Right: twice the start"
+    assert "is not noted" in capsys.readouterr().err and file.read_text() == "["

@@ -150,6 +150,7 @@ def welcome(cells):
     rows = [row for row in links.splitlines() if ".ipynb)" in row]
     assert all(f"({name}.ipynb)" in row for name, row in zip(NAMES, rows, strict=True))
     assert all(re.search(r"\| \d+ minutes", row) for row in rows), "each says how long it takes"
+    assert all(row.count(" | ") == 3 for row in rows), "solved or not"
     assert picture(tagged(cells, "samples")).width > 900, "three columns of 320 pixels"
     assert "24 training images, 108 boxes" in printed(tagged(cells, "counted"))
     said = printed(tagged(cells, "answer"))

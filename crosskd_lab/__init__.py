@@ -1,6 +1,6 @@
 """CrossKD Lab: cross-head knowledge distillation for object detection, to read, run and change.
 
-Importing the package only puts two import finders in place (``crosskd_lab.stack``), so that
+Importing the package only puts import finders in place (``crosskd_lab.stack``), so that
 mmdet runs on stock wheels; torch, mmcv and mmdet are imported when something needs them.
 """
 

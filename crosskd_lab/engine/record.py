@@ -10,14 +10,16 @@ import reprlib
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from ..errors import LabError, tell_once
 from ..files import append_line, parse_json, portable_path, read_file, read_json, write_whole
 from .provenance import code_version, machine, package_versions
+
+if TYPE_CHECKING:  # training writes tables and reads none
+    import pandas as pd
 
 METRICS = "metrics.jsonl"
 LARGEST = 2**53  # of the integers that are the same as floats
@@ -43,6 +45,8 @@ def trim_metrics(folder: str | Path, step: int) -> None:
 
 def read_metrics(folder: str | Path) -> pd.DataFrame:
     """The metrics of a run, one row an appended row, NaN where a row lacks a column."""
+    import pandas as pd
+
     if not Path(folder).is_dir():
         raise LabError(f"there is no run {folder}: name a folder that a run wrote")
     path = Path(folder) / METRICS
@@ -270,6 +274,8 @@ def runs_frame(root: str | Path) -> pd.DataFrame:
     ``data`` is the data set's checksum, ``run`` the folder relative to ``root``. A run whose record
     is broken is told and has the status "broken"; it hides no other.
     """
+    import pandas as pd
+
     root = Path(root)
     return pd.DataFrame([_run_row(root, folder) for folder in find_runs(root)])
 

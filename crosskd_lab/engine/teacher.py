@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mmengine.config import Config
-from scipy import stats
 from tqdm.auto import tqdm
 
 from ..configs import TEACHERS, config_text, detector_of, read_config
@@ -128,6 +127,8 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
     """
     if len(values) < 2:
         raise LabError(f"an interval needs 2 or more sets, got {len(values)}: raise --sets")
+    from scipy import stats
+
     count, mean, sd = len(values), statistics.fmean(values), statistics.stdev(values)
     reach = stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * sd * math.sqrt(1 + 1 / count)
     interval = [float(mean - reach), float(mean + reach)]

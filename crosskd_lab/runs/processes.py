@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import psutil  # type: ignore[import-untyped]
 
 from ..engine.record import RECORD, finish_record, read_metrics, read_record
@@ -35,6 +34,8 @@ from ..files import (
 from . import slurm
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .watch import Watch
 
 PLAN, LOG, PROCESS = "launch.json", "launch.log", "process.json"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crosskd_lab.stack.ext import StandInExt
-from crosskd_lab.stack.hooks import MmcvExtFinder, TorchvisionFinder, install
+from crosskd_lab.stack.hooks import MmcvExtFinder, SeabornFinder, TorchvisionFinder, install
 
 
 def _python(code: str, *args: str) -> str:
@@ -29,9 +29,24 @@ def test_installing_again_changes_nothing() -> None:
     install()
     assert sys.meta_path == before
     kinds = [finder if isinstance(finder, type) else type(finder) for finder in before]
-    assert kinds.count(MmcvExtFinder) == kinds.count(TorchvisionFinder) == 1
+    assert [kinds.count(k) for k in (MmcvExtFinder, SeabornFinder, TorchvisionFinder)] == [1] * 3
     # A compiled mmcv._ext is a file, which PathFinder finds first.
     assert kinds.index(TorchvisionFinder) < kinds.index(PathFinder) < kinds.index(MmcvExtFinder)
+
+
+def test_what_draws_is_loaded_when_something_is_drawn() -> None:
+    said = _python(
+        "import sys, inspect, crosskd_lab.runs.worker, crosskd_lab.engine.train\n"
+        "from mmdet.visualization import local_visualizer\n"
+        "inspect.getmodule(sys._getframe())  # asks all modules for their files\n"
+        "print({'seaborn.utils', 'scipy.stats', 'pandas', 'ipywidgets'} & set(sys.modules))\n"
+        "import seaborn\n"
+        "from seaborn import objects\n"
+        "print(local_visualizer.sns is seaborn, len(seaborn.color_palette('deep', 3)))\n"
+        "print(seaborn.utils is sys.modules['seaborn.utils'], 'scipy.stats' in sys.modules)\n"
+        "print(seaborn.__file__ == seaborn.__spec__.origin, bool(seaborn.__version__))\n"
+    )
+    assert said.splitlines() == ["set()", "True 3", "True True", "True True"]
 
 
 def test_a_compiled_extension_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -57,6 +72,7 @@ def test_without_one_the_stand_in_is_served(monkeypatch: pytest.MonkeyPatch) -> 
 def test_other_modules_are_left_to_others() -> None:
     assert MmcvExtFinder().find_spec("mmcv._extra", None) is None
     assert TorchvisionFinder().find_spec("torchvision._meta_registrations", None) is None
+    assert SeabornFinder().find_spec("seaborn.utils", None) is None
 
 
 def test_a_spawned_worker_has_the_ops_too(tmp_path: Path) -> None:

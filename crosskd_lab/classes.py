@@ -4,8 +4,6 @@ Everything goes by name: a detector's channels are in the order of its own class
 order of a file's categories mean nothing. Names that read alike are one name.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path

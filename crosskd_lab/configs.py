@@ -1,7 +1,5 @@
 """Finding and reading config files, ours and mmdet's, and the checkpoints that they name."""
 
-from __future__ import annotations
-
 import ast
 import keyword
 import os

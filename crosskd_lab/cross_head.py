@@ -7,8 +7,6 @@ Everything works on plain tensors; nothing in the teacher changes and no gradien
 weights, but gradient does flow *through* them to f_i^s.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import torch.nn.functional as F

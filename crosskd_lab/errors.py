@@ -1,7 +1,5 @@
 """The one error that users are meant to read, and the one way to tell them of less."""
 
-from __future__ import annotations
-
 import sys
 
 _LONGEST = 4000  # letters

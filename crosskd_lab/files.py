@@ -1,7 +1,5 @@
 """Where the project stands, what it may use; files written whole, by one writer a folder."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import hashlib

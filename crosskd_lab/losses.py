@@ -4,8 +4,6 @@ Every distance keeps the location axis, so that a reader can look at the map bef
 Logits are unnormalised; boxes are ``(x1, y1, x2, y2)`` in input pixels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """Values at a head's locations as maps over the image, whatever its anchors are."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

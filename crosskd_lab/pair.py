@@ -1,7 +1,5 @@
 """Student and frozen teacher: the only place that loads, checks, freezes and hides a teacher."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections import Counter

@@ -1,7 +1,5 @@
 """One-line shape contracts that say what was expected and what came."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from .errors import LabError

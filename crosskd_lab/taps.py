@@ -1,7 +1,5 @@
 """All that a distillation method may look at, collected once a step and frozen."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

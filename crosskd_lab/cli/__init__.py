@@ -6,8 +6,6 @@ modules that hold several verbs of one subject.
 Only the verb that was asked for is imported, so ``--help`` needs neither torch nor mmdet.
 """
 
-from __future__ import annotations
-
 import codecs
 import io
 import os

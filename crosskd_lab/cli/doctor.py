@@ -1,7 +1,5 @@
 """``crosskd-lab doctor``: one line for each thing that the lab needs."""
 
-from __future__ import annotations
-
 import typer
 
 

@@ -1,7 +1,5 @@
 """``data``, ``teachers``, ``export``, ``book`` and ``workshop``: what goes in and comes out."""
 
-from __future__ import annotations
-
 import os
 import sys
 import webbrowser

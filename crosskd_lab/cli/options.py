@@ -1,7 +1,5 @@
 """Options that several verbs have, each worded once."""
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """COCO-format detection sets on disk: where a split is, its records, one decoder for its images."""
 
-from __future__ import annotations
-
 import json
 import unicodedata
 import warnings

@@ -1,7 +1,5 @@
 """Getting what the lab does not ship: COCO 2017, and the public teachers of MMDetection's zoo."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

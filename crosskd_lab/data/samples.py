@@ -1,7 +1,5 @@
 """A few images of a COCO-format split: as records, and as a picture with boxes."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from dataclasses import dataclass

@@ -5,8 +5,6 @@
     OUT/manifest.json              the parameters and, once whole, the sha256 of the next two kinds
     OUT/{split}.jsonl              one line an image: file, sha256, boxes, labels, areas"""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import multiprocessing

@@ -2,8 +2,6 @@
 
 Drawn, filled and encoded in whole numbers: the same to the byte on every machine."""
 
-from __future__ import annotations
-
 import math
 import struct
 import zlib

@@ -6,8 +6,6 @@ detector config alone is an experiment without a teacher. Configs that carry ``d
 ``schedule`` (ours do) get their loaders, loops and optimiser from ``schedule``.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Mapping, Sequence

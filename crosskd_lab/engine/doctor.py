@@ -1,7 +1,5 @@
 """Is this machine fit for the lab? Each check answers in one line, and each FAIL has a remedy."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

@@ -6,8 +6,6 @@ drawn before; B images a step in one process, or B/2 in each of two, are the sam
 can be resumed to the bit.
 """
 
-from __future__ import annotations
-
 import random
 import sys
 from collections.abc import Iterator

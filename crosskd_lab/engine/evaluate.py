@@ -1,7 +1,5 @@
 """A saved detector, student or teacher: found, measured on a COCO-format set, written for mmdet."""
 
-from __future__ import annotations
-
 import io
 import os
 from collections.abc import Sequence

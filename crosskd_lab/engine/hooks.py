@@ -1,7 +1,5 @@
 """What a run does beside training: guard losses, keep metrics and checkpoints, say how it ended."""
 
-from __future__ import annotations
-
 import math
 import re
 import signal

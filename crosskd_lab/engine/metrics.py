@@ -1,7 +1,5 @@
 """What a validation measures: COCO's AP, and Fig. 6's distances to teacher and truth."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from contextlib import redirect_stdout

@@ -9,8 +9,6 @@ GroupNorm and of the alignment, and all losses, are computed in float32.
 A frozen teacher's weights are made once: in float32 too, so it runs without BatchNorm.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

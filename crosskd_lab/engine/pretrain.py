@@ -4,8 +4,6 @@ The stand-in for ImageNet. Minutes on two cores; no detection label and no image
 sets is used.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Where a number came from: the code's commit, the packages, the machine. Imports none of them."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

@@ -1,7 +1,5 @@
 """Settings on a config, ``--set KEY=VALUE``: each is applied or refused, none is ignored."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Shipping a small teacher with what it is worth on scenes nobody has seen, and checking it."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

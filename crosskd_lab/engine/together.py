@@ -8,8 +8,6 @@ OpenMP threads and its own heap. On a CPU the runs are parted among processes, a
 threads: a small detector's step gains half as much from a second thread as from a second core.
 """
 
-from __future__ import annotations
-
 import _thread
 import os
 import pickle

@@ -1,7 +1,5 @@
 """Heads, one adapter a kind. To add a dense head: one class, one line in ``ADAPTERS``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """ATSS (Zhang et al. 2020): one anchor a location, and a centerness beside the box."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """DDOD (Chen et al. 2021): ATSS with an assigner for each branch and the IoU beside the box."""
 
-from __future__ import annotations
-
 from .atss import ATSSAdapter
 from .base import Levels
 

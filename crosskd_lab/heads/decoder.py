@@ -5,8 +5,6 @@ f_i is the queries after i decoder layers, f_0 those that enter the first. Every
 layers, queries or memory, is the method's choice: see ``methods/decoder_crosskd.py``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar

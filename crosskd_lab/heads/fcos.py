@@ -1,7 +1,5 @@
 """FCOS (Tian et al. 2019): points instead of anchors, boxes as distances to the four edges."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """GFL (Li et al. 2020): one prior a location, boxes as a distribution over bins of each edge."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

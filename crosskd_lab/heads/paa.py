@@ -1,7 +1,5 @@
 """PAA (Kim and Lee 2020): ATSS whose positives are chosen by how well the student does on them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

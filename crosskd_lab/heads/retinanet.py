@@ -1,7 +1,5 @@
 """RetinaNet (Lin et al. 2017), and what heads share that code boxes as deltas from anchors."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -6,8 +6,6 @@ same ones. A vector is kept as a map of one cell, ``(R, C, 1, 1)``, so that cros
 its alignments need not know what kind of layer they stand between.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar

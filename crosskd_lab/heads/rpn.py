@@ -1,7 +1,5 @@
 """The region proposal network (Ren et al. 2015) as the dense head it is: one class, few convs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """RTMDet (Lyu et al. 2022): convs shared by the levels, normalised level by level; SiLU."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor, nn

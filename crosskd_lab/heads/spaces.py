@@ -14,8 +14,6 @@ only; box distributions are reduced to boxes; and scores are taken as they are, 
 the IoU of its box and RetinaNet's the probability of its class.
 """
 
-from __future__ import annotations
-
 import torch
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor

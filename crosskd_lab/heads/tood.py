@@ -1,7 +1,5 @@
 """TOOD (Feng et al. 2021): one tower for both tasks, of which each predictor reads all layers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

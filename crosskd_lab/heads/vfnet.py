@@ -1,7 +1,5 @@
 """VFNet (Zhang et al. 2021): a first box says where to look for the class and the second box."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """YOLOX (Ge et al. 2021): towers of each level's own; a score is class times objectness."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

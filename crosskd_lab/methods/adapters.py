@@ -1,7 +1,5 @@
 """Trainable parts that methods put between student and teacher; they are never saved with it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import cast
 

@@ -1,7 +1,5 @@
 """HEAD (Wang et al., ECCV 2022): a copy of the teacher's head trains on the student's features."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from typing import Any
 

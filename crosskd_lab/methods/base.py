@@ -1,7 +1,5 @@
 """What a distillation method is: tensors in, named losses out."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

@@ -1,7 +1,5 @@
 """CrossKD (Wang et al., CVPR 2024), and plain prediction mimicking, its limit."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

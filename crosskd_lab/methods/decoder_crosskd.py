@@ -1,7 +1,5 @@
 """CrossKD beyond dense heads: decoder layers of Deformable DETR as the head's layers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

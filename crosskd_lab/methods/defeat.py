@@ -1,7 +1,5 @@
 """DeFeat (Guo et al., CVPR 2021): background imitates too, but on its own terms."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """FGD (Yang et al., CVPR 2022): focal and global distillation of the neck."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

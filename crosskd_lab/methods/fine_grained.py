@@ -1,7 +1,5 @@
 """Fine-grained feature imitation (Wang et al., CVPR 2019): imitate near objects."""
 
-from __future__ import annotations
-
 import torch
 from mmdet.structures.bbox import bbox_overlaps
 

@@ -1,7 +1,5 @@
 """FitNets (Romero et al., ICLR 2015): every location of the neck imitates the teacher's."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

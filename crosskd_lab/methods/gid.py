@@ -1,7 +1,5 @@
 """GID (Dai et al., CVPR 2021): imitate where student and teacher disagree most."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

@@ -1,7 +1,5 @@
 """What feature imitation methods share: squared differences in a region, level by level."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

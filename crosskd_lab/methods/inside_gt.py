@@ -1,7 +1,5 @@
 """Inside GT Box (baseline in LD, Zheng et al., CVPR 2022): imitate where objects are."""
 
-from __future__ import annotations
-
 import torch
 
 from ..heads.base import Levels

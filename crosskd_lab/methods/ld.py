@@ -1,7 +1,5 @@
 """LD (Zheng et al., CVPR 2022): box-edge distributions imitate, on positives and around them."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import torch

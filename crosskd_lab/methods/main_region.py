@@ -1,7 +1,5 @@
 """Main Region imitation (LD, Zheng et al., CVPR 2022): imitate at the assigner's positives."""
 
-from __future__ import annotations
-
 from ..heads.base import Levels
 from ..taps import Taps
 from .imitation import Imitation, positives

@@ -1,7 +1,5 @@
 """PKD (Cao et al., NeurIPS 2022): features imitate up to an affine map of each channel."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -5,8 +5,6 @@ Boxes are ``(x1, y1, x2, y2)`` in input pixels. An image without boxes has ``G =
 region. No gradient comes out of here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """CrossKD on the proposals of a two-stage detector."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """SKD (de Rijk et al., NeurIPS 2022): features imitate in local structure, by SSIM."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

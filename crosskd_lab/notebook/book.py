@@ -1,7 +1,5 @@
 """The notebooks as a book: executed in order, rendered to pages that need no network."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import html

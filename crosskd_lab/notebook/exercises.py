@@ -1,7 +1,5 @@
 """Judges of what the learner wrote: each takes the learner's function and answers in one line."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any

@@ -5,8 +5,6 @@ kernel nor network, so that it plays in JupyterLab, in a notebook that is opened
 book; where no script may run, all pictures stand one below the other.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import io

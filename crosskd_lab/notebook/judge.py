@@ -4,8 +4,6 @@ An answer begins with "Right" or with "Not yet" and a hint; nothing is raised, s
 with its exercises unsolved still runs to its end.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time

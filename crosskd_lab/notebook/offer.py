@@ -1,7 +1,5 @@
 """Commands to choose from, each shown, and started at a button; its run is then watched."""
 
-from __future__ import annotations
-
 import contextlib
 import html
 import io

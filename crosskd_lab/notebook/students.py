@@ -1,7 +1,5 @@
 """Students for a lesson: briefly trained from the shared start, or taken from your own race."""
 
-from __future__ import annotations
-
 import io
 import os
 import warnings

@@ -1,7 +1,5 @@
 """Heads as figures show them, read from the modules as they were built."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Notebooks for a room of learners: editions without answers, and what was handed in, judged."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

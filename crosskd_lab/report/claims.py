@@ -1,7 +1,5 @@
 """The paper's claims as comparisons of recorded rows, and what the records say of each."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What all figures share, and records drawn: races, differences, time, plans, a run watched."""
 
-from __future__ import annotations
-
 import io
 import zlib
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Heads drawn: two towers, the feature that leaves one for the other, and what comes of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 

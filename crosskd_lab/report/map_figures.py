@@ -1,7 +1,5 @@
 """Maps over an image: positives, conflicting targets (Fig. 2, 3), where losses pull (Fig. 5)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 

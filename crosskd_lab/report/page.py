@@ -1,7 +1,5 @@
 """What was measured, in plain English: of a race, of its parts, and of all that is recorded."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The paper's tables beside recorded runs and yours, each against its own baseline."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress

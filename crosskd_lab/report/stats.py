@@ -1,7 +1,5 @@
 """Means, intervals, paired comparisons and rank orders over data frames with one row a run."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -6,8 +6,6 @@ A sweep is a Python file below ``configs/sweeps`` that says ``rows``, and ``tabl
 or the sweep that ran it: rows that several sweeps declare alike are run once.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

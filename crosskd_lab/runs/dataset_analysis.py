@@ -1,7 +1,5 @@
 """A pair held against a whole COCO-format set: conflict (Fig. 3) and gradients (Fig. 5)."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

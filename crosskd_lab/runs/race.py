@@ -1,7 +1,5 @@
 """The main job: students of one teacher train side by side, and what came of it is told."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

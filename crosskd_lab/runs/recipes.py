@@ -1,7 +1,5 @@
 """What can be trained by name: the pocket scale's parts, and the paper's rows as one table."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """One step of a recipe, measured on this machine: its time and memory."""
 
-from __future__ import annotations
-
 import io
 import platform
 import statistics

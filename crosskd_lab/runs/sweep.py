@@ -1,7 +1,5 @@
 """Running a declared sweep, each run one line in the records; and the first steps made again."""
 
-from __future__ import annotations
-
 import json
 import math
 import subprocess

@@ -1,7 +1,5 @@
 """One training process: ``python -m crosskd_lab.runs.worker FOLDER``, alone or under torchrun."""
 
-from __future__ import annotations
-
 import os
 import sys
 import traceback

@@ -1,7 +1,5 @@
 """One file over HTTP: resumed where it stopped, checked, and there in whole or not at all."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Import finders: mmdet on stock wheels, and without seaborn. None imports anything by itself."""
 
-from __future__ import annotations
-
 import importlib.abc
 import importlib.machinery
 import importlib.util

@@ -5,8 +5,6 @@ one for all: the file comes to this machine, where the restricted reader of
 :mod:`crosskd_lab.stack.checkpoints` takes the weights out of it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

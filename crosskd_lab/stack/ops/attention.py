@@ -6,8 +6,6 @@ that CUDA tensors find it too. Shapes: ``value`` `(B, ΣHW, M, D)`; ``shapes`` `
 `(B, Q, M·D)`.
 """
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from .common import vector_jacobian

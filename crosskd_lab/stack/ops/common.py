@@ -1,7 +1,5 @@
 """What the op families share: gradients by autograd, and torchvision's kernels where they load."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import cache
 

@@ -6,8 +6,6 @@ outside the input counts as zero. ``columns`` and ``ones`` are work space that m
 and these functions do not.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

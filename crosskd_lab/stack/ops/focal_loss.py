@@ -1,7 +1,5 @@
 """Sigmoid focal loss (Lin et al., ICCV 2017, Eq. 5), one value a sample and class."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

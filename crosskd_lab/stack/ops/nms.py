@@ -5,8 +5,6 @@ x2 is the last pixel inside, so that widths are x2 - x1 + 1. The loops are greed
 they run in NumPy on the CPU whatever the device of the tensors.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import NDArray

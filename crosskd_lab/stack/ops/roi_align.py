@@ -1,7 +1,5 @@
 """RoIAlign (He et al., Mask R-CNN, ICCV 2017): the mean of bilinear samples in each bin."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

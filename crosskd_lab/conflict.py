@@ -85,10 +85,8 @@ def find_conflict(
 
     The student's network runs only for ``boxes="student"``; otherwise its untrained weights have no
     say in the result. Both detectors must be in evaluation mode. ``inputs`` are ``(N, 3, H, W)``,
-    normalised; ground truth is in input pixels; for ``boxes`` see :data:`BOXES`.
-
-    Raises:
-        LabError: for another word, or for an assigner that needs boxes="student".
+    normalised; ground truth is in input pixels; for ``boxes`` see :data:`BOXES`. LabError for
+    another word, or for an assigner that needs boxes="student".
     """
     if boxes not in BOXES:
         raise LabError(f"boxes = {boxes!r} is unknown: choose one of {', '.join(BOXES)}")
@@ -249,11 +247,10 @@ class ConflictHistogram:
     def frame(self) -> pd.DataFrame:
         """The conflict ratio overall and by level, object size and class, at every threshold.
 
-        Returns:
-            Columns ``by`` (all, level, size, class), ``group``, ``threshold``, ``conflicts``
-            (locations with discrepancy > threshold), ``positives`` and ``ratio`` of the two, NaN
-            without positives. The group "background" has no positives of its own: it is held
-            against all, so that it is the share of Fig. 3's ratio which background causes.
+        Columns ``by`` (all, level, size, class), ``group``, ``threshold``, ``conflicts`` (locations
+        with discrepancy > threshold), ``positives`` and ``ratio`` of the two, NaN without
+        positives. The group "background" has no positives of its own: it is held against all, so
+        that it is the share of Fig. 3's ratio which background causes.
         """
         import pandas as pd
 

@@ -179,10 +179,8 @@ def sole_writer(folder: str | Path, lock: str = WRITER, patience: float = 0.5) -
     meanwhile does not keep it. Files half written that a kill has left are cleared away, and new
     folders into which nothing has come are removed. It waits ``patience`` seconds for another
     process (:func:`holder` holds it for a moment). Yields the open lock, for :func:`hand_over`.
-
-    Raises:
-        Busy: if another process holds it, or was launched to, naming the process and its machine.
-        LabError: if the place may not be written to, or the disk is full.
+    Busy if another process holds it, or was launched to, naming the process and its machine.
+    LabError if the place may not be written to, or the disk is full.
     """
     folder = Path(folder)
     path = folder / f".{lock}.lock"

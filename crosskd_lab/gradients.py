@@ -125,11 +125,10 @@ def concentration(taps: Taps, found: Mapping[str, Levels]) -> pd.DataFrame:
 
     ``found`` has them by source with respect to one feature, "detection" among them.
 
-    Returns:
-        A row an image and source: ``image`` (its id), ``loss`` (the source), ``inside`` (share of
-        energy inside ground-truth boxes), ``area`` (share of locations there: what a gradient
-        without focus would have), ``gini`` of the energy over the image (:func:`energy_cells`),
-        ``cosine`` with the detection gradient; NaN where the gradient is zero.
+    A row an image and source: ``image`` (its id), ``loss`` (the source), ``inside`` (share of
+    energy inside ground-truth boxes), ``area`` (share of locations there: what a gradient without
+    focus would have), ``gini`` of the energy over the image (:func:`energy_cells`), ``cosine`` with
+    the detection gradient; NaN where the gradient is zero.
     """
     import pandas as pd
 
@@ -240,10 +239,9 @@ def _scalar(value: Any) -> Tensor:
 def layers_of(detector: Any, head: HeadAdapter) -> dict[str, list[nn.Parameter]]:
     """A dense detector's trained weights by the part that they belong to, from image to prediction.
 
-    Returns:
-        "backbone", "neck", "cls 1" ... "cls n", "reg 1" ... "reg n" (hidden convs in the paper's
-        count: layer k makes f_k) and "predictors", all that is left of the head. A conv that both
-        towers or several levels share is filed where it comes first.
+    "backbone", "neck", "cls 1" ... "cls n", "reg 1" ... "reg n" (hidden convs in the paper's count:
+    layer k makes f_k) and "predictors", all that is left of the head. A conv that both towers or
+    several levels share is filed where it comes first.
     """
     parts = {name: list(getattr(detector, name).parameters()) for name in ("backbone", "neck")}
     taken: set[int] = set()
@@ -318,11 +316,10 @@ def weight_shares(
 ) -> pd.DataFrame:
     """How much of every method's weight and gradient lies inside boxes: a row an image and method.
 
-    Returns:
-        ``image``, ``method``; ``chosen``, the share of locations with any weight; ``weight`` and
-        ``pull``, the shares of S(r) and of the gradient's energy at locations inside boxes, NaN
-        where there is none; ``area``, the share of locations there; ``cosine`` of the gradient
-        with the detection loss's.
+    ``image``, ``method``; ``chosen``, the share of locations with any weight; ``weight`` and
+    ``pull``, the shares of S(r) and of the gradient's energy at locations inside boxes, NaN where
+    there is none; ``area``, the share of locations there; ``cosine`` of the gradient with the
+    detection loss's.
     """
     import pandas as pd
 

@@ -70,10 +70,9 @@ def find_splits(root: str | Path) -> list[Split]:
 def read_document(annotations: str | Path) -> Document:
     """Parse an annotation file and check what every use of it needs; LabError where it is lacking.
 
-    Returns:
-        The document with lists "images" and "annotations" of unchecked entries, and a list
-        "categories" that is not empty and has distinct "id" (`is_id`) and "name" (`is_name`, put
-        into `one_spelling`).
+    The document with lists "images" and "annotations" of unchecked entries, and a list "categories"
+    that is not empty and has distinct "id" (`is_id`) and "name" (`is_name`, put into
+    `one_spelling`).
     """
     path = Path(annotations)
     document = read_json(path, "give a COCO annotation file", int)

@@ -50,8 +50,7 @@ def find_saved(name: str | Path, config: str | Path | None = None) -> Saved:
     """The detector that a run folder (its last checkpoint), the name of a shipped teacher, or a
     checkpoint file with its ``config`` stands for.
 
-    Raises:
-        LabError: if there is no such thing, a run has no checkpoint yet, or a file no config.
+    LabError if there is no such thing, a run has no checkpoint yet, or a file no config.
     """
     path = Path(name)
     if os.path.isdir(path):  # False also for names that no file can have

@@ -144,9 +144,8 @@ def start_record(
     config, none is the student alone. With ``resume`` the record in the folder keeps its beginning
     and gains a line under ``resumed``: config, seed, data and teacher must be the same.
 
-    Raises:
-        LabError: ``folder`` holds a run and ``resume`` is False; it holds none, or another one,
-            and ``resume`` is True; ``data`` or ``teacher`` lacks a key.
+    LabError: ``folder`` holds a run and ``resume`` is False; it holds none, or another one, and
+    ``resume`` is True; ``data`` or ``teacher`` lacks a key.
     """
     folder = Path(folder)
     _require(data, "data", "path", "checksum")

@@ -33,11 +33,7 @@ _SIZE = 12.0  # points; all lengths are given to the page relative to its own le
 
 
 def draw_formulas(markdown: str) -> str:
-    """Replace ``$...$`` and ``$$...$$`` by pictures whose alternative text is the formula.
-
-    Raises:
-        LabError: naming a formula that matplotlib's mathtext does not know.
-    """
+    """Replace ``$...$`` and ``$$...$$`` by pictures whose alternative text is the formula."""
 
     def drawn(match: re.Match[str]) -> str:
         code, display, inline = match.groups()
@@ -52,11 +48,7 @@ def draw_formulas(markdown: str) -> str:
 
 @cache
 def formula_image(formula: str) -> str:
-    """One formula as an ``<img>`` that sits on the line of its text.
-
-    Raises:
-        LabError: if matplotlib's mathtext cannot set it.
-    """
+    """One formula as an ``<img>`` on the line of its text; LabError if mathtext cannot set it."""
     font = FontProperties(size=_SIZE, math_fontfamily="cm")
     try:
         parsed = MathTextParser("path").parse(f"${formula}$", dpi=72, prop=font)
@@ -97,12 +89,9 @@ class Cover(NamedTuple):
 
 @dataclass(frozen=True)
 class Chapter:
-    """A notebook that was executed.
+    """A notebook that was executed, for so many ``seconds``.
 
-    Attributes:
-        cover: The notebook, its title and first paragraph.
-        seconds: How long it ran.
-        error: "cell 7: LabError: ..." where it failed, else None.
+    ``error`` is "cell 7: LabError: ..." where it failed, else None.
     """
 
     cover: Cover
@@ -116,12 +105,7 @@ class Chapter:
 
 
 def covers(notebooks: str | Path = NOTEBOOKS) -> list[Cover]:
-    """The covers of all notebooks of a folder, in the order of their file names.
-
-    Raises:
-        LabError: for a folder without notebooks, or a notebook that cannot be read or begins
-            without a title.
-    """
+    """The covers of a folder's notebooks in the order of their file names; LabError for none."""
     paths = sorted(Path(notebooks).glob("*.ipynb"))
     if not paths:
         raise LabError(f"{notebooks} holds no notebooks: give the folder that does")
@@ -131,8 +115,7 @@ def covers(notebooks: str | Path = NOTEBOOKS) -> list[Cover]:
 def chosen(book: Sequence[Cover], only: Sequence[str] = ()) -> list[Cover]:
     """Those whose file names begin with one of some words, in the book's order; all for none.
 
-    Raises:
-        LabError: for a word that begins no name; the message lists what there is.
+    LabError for a word that begins no name, listing what there is.
     """
     for word in only:
         if not word or not any(cover.path.name.startswith(word) for cover in book):
@@ -142,11 +125,7 @@ def chosen(book: Sequence[Cover], only: Sequence[str] = ()) -> list[Cover]:
 
 
 def read_cover(path: Path) -> Cover:
-    """Title and first paragraph of one notebook.
-
-    Raises:
-        LabError: as `covers`.
-    """
+    """The cover of one notebook; LabError where it cannot be read or begins without a title."""
     try:
         notebook = nbformat.read(path, as_version=4)
     except Exception as error:
@@ -165,13 +144,8 @@ TITLE = "CrossKD Lab"
 
 
 def contents(book: Sequence[Cover], made: Sequence[Chapter], scale: str, out: Path) -> str:
-    """The first page.
-
-    Args:
-        book: All notebooks.
-        made: Those that this build has executed so far.
-        scale: At which.
-        out: Where pages of an earlier build may lie.
+    """The first page: of all notebooks, those that this build has ``made`` so far, and those whose
+    pages lie in ``out`` since an earlier build.
     """
     done = {chapter.cover.path: chapter for chapter in made}
     entries = []
@@ -240,17 +214,12 @@ def build_book(
     of contents is there from the beginning and names what is still to come; pages of an earlier
     build stay in it.
 
-    Args:
-        out: Folder of ``index.html``, the pages and the executed notebooks.
-        scale: "smoke", "cpu" or "gpu", given to every notebook.
-        notebooks: Folder of the notebooks.
-        parameters: More values for the notebooks' parameters.
-        only: Which notebooks, by how their names begin ("04"), made whatever lies there; by
-            default all whose notebook, parameters, package, records or race have changed.
-        listener: Called with each chapter as it is done, its number from 1, and how many there are.
-
-    Raises:
-        LabError: as :func:`covers` and :func:`chosen`, or for a folder that cannot be written.
+    ``out`` gets ``index.html``, the pages and the executed notebooks; ``scale`` ("smoke", "cpu" or
+    "gpu") and ``parameters`` are given to every notebook. ``only`` says which, by how their names
+    begin ("04"), made whatever lies there; by default all whose notebook, parameters, package,
+    records or race have changed. ``listener`` is called with each chapter as it is done, its number
+    from 1, and how many there are. LabError as :func:`covers` and :func:`chosen`, or for a folder
+    that cannot be written.
     """
     book = covers(notebooks)
     out = Path(out)
@@ -329,10 +298,8 @@ def execute(cover: Cover, out: Path, parameters: dict[str, Any]) -> Chapter:
 
 
 def render(executed: Path, title: str, navigation: str) -> str:
-    """One executed notebook as a page that fetches nothing.
-
-    Raises:
-        LabError: for a formula that cannot be drawn, naming the notebook.
+    """One executed notebook as a page that fetches nothing; LabError for a formula that cannot be
+    drawn.
     """
     notebook = nbformat.read(executed, as_version=4)
     notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]

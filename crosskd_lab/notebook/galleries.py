@@ -26,16 +26,11 @@ TEMPLATES = PACKAGE / "notebook" / "templates"
 class Gallery:
     """Pictures by the values of one or more controls.
 
-    Numbers in ascending order get a slider, all other values a menu.
-
-    Args:
-        pictures: A tuple of values, one a control, to PNG bytes; every combination of values.
-        labels: What each control chooses.
-        starts: The values shown first. Several stand side by side, a column each, with the first
-            control in common and the others of their own.
-
-    Raises:
-        LabError: for a combination without a picture, or a start that is none.
+    Numbers in ascending order get a slider, all other values a menu. ``pictures`` are PNG bytes by
+    a tuple of values, one a control; ``labels`` say what each control chooses, ``starts`` the
+    values shown first: several stand side by side, a column each, with the first control in common
+    and the others of their own. LabError for a combination without a picture, or a start that is
+    none.
     """
 
     def __init__(
@@ -100,14 +95,9 @@ class Gallery:
 class Frames(Gallery):
     """Pictures by the values of one control.
 
-    Args:
-        pictures: Value to PNG bytes, at least one.
-        label: What the control chooses, in a few words.
-        start: The value shown first, by default the first.
-        columns: Pictures side by side on the sheet.
-
-    Raises:
-        LabError: without pictures, or for a start that is not among them.
+    ``pictures`` are PNG bytes by value; ``label`` says what the control chooses, ``start`` what is
+    shown first, ``columns`` how many stand side by side on the sheet. LabError without pictures, or
+    for a start that is not among them.
     """
 
     def __init__(

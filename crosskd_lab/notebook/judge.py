@@ -92,11 +92,8 @@ def expect(
 ) -> None:
     """Call with copies of ``given``; raise the hint of the answer that came, unless as ``wanted``.
 
-    Args:
-        function: The learner's, which returns as many numbers as are wanted.
-        case: What was given, in words.
-        hints: Wrong answers that are known, and what each of them gives away.
-        usual: The hint for every other answer.
+    ``case`` is what was given, in words; ``hints`` are known wrong answers and what each of them
+    gives away, ``usual`` is the hint for every other.
     """
     got = numbers(function(*deepcopy(list(given))), len(wanted))
 

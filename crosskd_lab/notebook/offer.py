@@ -24,14 +24,7 @@ class Offer:
     """A menu of commands, the chosen one as text, and a button that starts it.
 
     Nothing starts without a click. What is started goes on when the notebook is closed.
-
-    Args:
-        commands: Name to command.
-        label: What the menu chooses.
-        button: What the button says.
-
-    Raises:
-        LabError: without a command.
+    ``commands`` are by name, ``label`` says what the menu chooses; LabError without a command.
     """
 
     def __init__(

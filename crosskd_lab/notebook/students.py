@@ -76,11 +76,8 @@ def hold(
 ) -> Held:
     """A student from your race, or trained briefly now, and held-out images.
 
-    Args:
-        scale: "smoke", "cpu" or "gpu": how long, and how many images.
-        student: What it learnt by: "none", "kd", "crosskd" ...
-        data: COCO-format folder; the lesson's scenes by default.
-        teacher: A shipped teacher, a run's folder, a checkpoint of the pocket GFL, or "random".
+    ``scale`` says how long, and how many images; ``student`` what it learnt by ("none", "kd" ...),
+    ``teacher`` may also be a run's folder. The rest is as for :func:`train_student`.
     """
     race = None if scale == "smoke" or teacher != TEACHER else PROJECT / "runs" / "race"
     made = train_student(student, scale, data, checkpoint_of(teacher), race)
@@ -89,11 +86,7 @@ def hold(
 
 
 def effort(scale: str) -> Effort:
-    """How much to train at a scale.
-
-    Raises:
-        LabError: for a scale that is none of smoke, cpu, gpu.
-    """
+    """How much to train at a scale; LabError for one that is none of smoke, cpu, gpu."""
     if scale not in EFFORTS:
         raise LabError(f"scale = {scale!r} is unknown: choose one of {', '.join(EFFORTS)}")
     return EFFORTS[scale]
@@ -146,18 +139,12 @@ def train_student(
 ) -> Student:
     """A student of ``configs/pocket/<method>.py``, from your race if that is finished.
 
-    Args:
-        method: "none", "kd", "crosskd" ..., or a method of your own, trained with from now.
-        scale: "smoke", "cpu" or "gpu".
-        data: COCO-format folder; the lesson's scenes by default.
-        teacher: A shipped teacher's name, a checkpoint of the pocket GFL, or "random".
-        race: Folder of a race whose ``<method>-s0`` is taken if the race is finished and it fits.
-        seed: Of weights, order and augmentation.
-        steps: How many instead of the scale's.
-        student: Config of the student beside a method of your own; the pocket GFL by default.
-
-    Raises:
-        LabError: for an unknown method or scale, and whatever building the pair can refuse.
+    ``method`` is "none", "kd", "crosskd" ..., or a method of your own, trained with from now;
+    ``scale`` "smoke", "cpu" or "gpu"; ``data`` a COCO-format folder, by default the lesson's
+    scenes; ``teacher`` a shipped teacher's name, a checkpoint of the pocket GFL, or "random".
+    ``race`` is the folder of a race whose ``<method>-s0`` is taken if the race is finished and it
+    fits, ``steps`` how many instead of the scale's, ``student`` the config of the student beside a
+    method of your own. LabError for an unknown method or scale, and what building a pair refuses.
     """
     wanted = effort(scale)
     name = method if isinstance(method, str) else type(method).__name__
@@ -208,19 +195,13 @@ def loader(cfg: Config) -> Any:
 
 
 def checkpoint_of(teacher: str) -> str:
-    """What :func:`train_student` takes for a teacher: a run's folder stands for its last weights.
-
-    Raises:
-        LabError: for a run that has saved none yet.
-    """
+    """A teacher as :func:`train_student` takes it: a run's folder stands for its last weights."""
     return str(find_saved(teacher).checkpoint) if Path(teacher).is_dir() else teacher
 
 
 def held_out(student: Student, count: int = 8) -> dict[str, Any]:
-    """The first ``count`` held-out images as the detectors get them.
-
-    Returns:
-        ``inputs`` ``(count, 3, H, W)``, normalised and padded, and mmdet's ``data_samples``.
+    """The first ``count`` held-out images as the detectors get them: mmdet's ``data_samples``, and
+    ``inputs`` ``(count, 3, H, W)``, normalised and padded.
     """
     with redirect_stdout(io.StringIO()):  # pycocotools tells how fast it is
         dataset = DATASETS.build(student.config.val_dataloader.dataset)

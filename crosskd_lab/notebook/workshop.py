@@ -47,17 +47,8 @@ def pack(
 ) -> list[Path]:
     """Write ``out/students``, to hand out, and ``out/instructor``, with solutions and answers.
 
-    Args:
-        out: A folder.
-        only: Which chapters, by how their names begin ("04"); all by default.
-        scale: What their first cell says: "smoke", "cpu" or "gpu".
-        notebooks: Folder of the chapters.
-
-    Returns:
-        The files of the students' edition.
-
-    Raises:
-        LabError: for a chapter that there is not, or a folder that cannot be written.
+    ``only`` says which chapters, by how their names begin ("04"), ``scale`` what their first cell
+    says. Returns the students' files; LabError for a chapter that there is not.
     """
     wanted = chosen(covers(notebooks), only)
     for edition in ("students", "instructor"):
@@ -73,8 +64,7 @@ def pack(
 def fetch_wheels(out: str | Path) -> None:
     """Every wheel of the lock, and uv, for machines like this one: ``make demo WHEELS=...``.
 
-    Raises:
-        LabError: where pip cannot get one; its own words stand above.
+    LabError where pip cannot get one; its own words stand above.
     """
     uv = re.search(r'^UV = "(.+)"', (PROJECT / "scripts" / "set_up.py").read_text(), re.MULTILINE)
     assert uv is not None
@@ -86,21 +76,11 @@ def fetch_wheels(out: str | Path) -> None:
 
 
 def collect(folders: Sequence[str | Path], scale: str = "smoke") -> pd.DataFrame:
-    """Execute what learners handed in and read the judges' answers.
+    """Execute what learners handed in, a folder each, and read the judges' answers.
 
     A cell that fails stops no other. What is executed is the learners' code: do it where that may
-    do no harm.
-
-    Args:
-        folders: A folder a learner.
-        scale: At which the notebooks are executed.
-
-    Returns:
-        One row an exercise: learner, chapter, verdict ("right", "not yet", "no answer") and said,
-        the judge's words or the error of the cell.
-
-    Raises:
-        LabError: for a folder without notebooks.
+    do no harm. One row an exercise: learner, chapter, verdict ("right", "not yet", "no answer") and
+    said, the judge's words or the error of the cell. LabError for a folder without notebooks.
     """
     rows = []
     for folder in map(Path, folders):

@@ -53,15 +53,14 @@ MISSING = "missing"
 def measured_runs(sweep: str | Sweep, recorded: str | Path = RECORDED) -> pd.DataFrame:
     """One row a declared run, whether it was recorded or not.
 
-    Returns:
-        ``source`` ("recorded"), ``sweep``, ``row``, ``method``, ``seed``; ``status``, "done",
-        "failed" or "missing", with its ``reason``; AP and its parts on the test split and
-        ``AP_val``, in points, ``AP_first``, that of the first validation; ``l1_teacher`` and
-        ``l1_truth``, Fig. 6's distances on the validation split; ``steps``, ``train_seconds``
-        (validations left out) and ``step_seconds``, NaN where the record says that the machine
-        was ``shared``, ``parameters``; ``commit``; ``checked``, when its first steps were last
-        made again (None: never), how far their losses were ``apart`` in relative terms (infinite
-        where others came out), and ``stale``, a text that is empty unless they disagreed.
+    ``source`` ("recorded"), ``sweep``, ``row``, ``method``, ``seed``; ``status``, "done", "failed"
+    or "missing", with its ``reason``; AP and its parts on the test split and ``AP_val``, in points,
+    ``AP_first``, that of the first validation; ``l1_teacher`` and ``l1_truth``, Fig. 6's distances
+    on the validation split; ``steps``, ``train_seconds`` (validations left out) and
+    ``step_seconds``, NaN where the record says that the machine was ``shared``, ``parameters``;
+    ``commit``; ``checked``, when its first steps were last made again (None: never), how far their
+    losses were ``apart`` in relative terms (infinite where others came out), and ``stale``, a text
+    that is empty unless they disagreed.
     """
     sweep = read_sweep(sweep) if isinstance(sweep, str) else sweep
     known, confirmed = latest(read_lines(recorded)), read_confirmed(recorded)
@@ -101,13 +100,12 @@ def _agreement(line: Mapping[str, Any], check: Mapping[str, Any]) -> dict[str, A
 def measured_rows(runs: pd.DataFrame, value: str = "AP") -> pd.DataFrame:
     """One row a declared row of :func:`measured_runs`: mean, interval, and paired differences.
 
-    Returns:
-        ``row``, ``method``, ``n`` seeds that are done of ``seeds``, ``mean`` with the 95 %
-        interval's ``half_width``; ``to_none`` and ``to_kd``, differences over common seeds with
-        ``to_none_half`` and ``to_kd_half``, and how many seeds, ``to_none_n`` and ``to_kd_n``;
-        ``steps``, mean ``train_seconds`` and ``step_seconds``; ``stale``; ``checked``, in words the
-        last day on which first steps were made again, the seeds, and how far their losses were
-        apart. NaN where nothing is recorded or there is nothing to compare with.
+    ``row``, ``method``, ``n`` seeds that are done of ``seeds``, ``mean`` with the 95 % interval's
+    ``half_width``; ``to_none`` and ``to_kd``, differences over common seeds with ``to_none_half``
+    and ``to_kd_half``, and how many seeds, ``to_none_n`` and ``to_kd_n``; ``steps``, mean
+    ``train_seconds`` and ``step_seconds``; ``stale``; ``checked``, in words the last day on which
+    first steps were made again, the seeds, and how far their losses were apart. NaN where nothing
+    is recorded or there is nothing to compare with.
     """
     names, rows = list(runs["row"].unique()), []
     for name in names:

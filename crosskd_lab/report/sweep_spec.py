@@ -71,8 +71,7 @@ class Sweep:
     def plan(self, only: Iterable[str] = (), seeds: Iterable[int] = ()) -> list[tuple[Row, int]]:
         """Row and seed of every run, seed by seed: one that is cut short leaves whole seeds.
 
-        Raises:
-            LabError: for a row that is not declared, listing those that are.
+        LabError for a row that is not declared, listing those that are.
         """
         chosen, names = list(only), [row.name for row in self.rows]
         if unknown := [name for name in chosen if name not in names]:

@@ -200,8 +200,7 @@ def launch(config: str, dry_run: bool = False, **words: Any) -> Run | None:
     batch, the learning rate at that batch, and the command. ``words`` are those of :func:`prepare`;
     ``dry_run`` checks and prints, starts nothing and returns None.
 
-    Raises:
-        LabError: one line with the remedy, before anything has started.
+    LabError: one line with the remedy, before anything has started.
     """
     plan = prepare(config, dry_run=dry_run, **words)
     print(describe(plan))

@@ -385,8 +385,7 @@ class Run:
     def resume(self) -> Run:
         """Start the run again from its last whole checkpoint, where it was started before.
 
-        Raises:
-            LabError: if it is running, or done, or has to be started by hand on several machines.
+        LabError if it is running, or done, or has to be started by hand on several machines.
         """
         self.refuse_live()
         if self.status == "done":

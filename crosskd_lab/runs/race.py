@@ -76,9 +76,8 @@ def run_race(
     :func:`find_student`, for ``settings`` :func:`load_experiment`. ``listener`` is called with
     method, seed and every row of metrics.
 
-    Raises:
-        LabError: for a name that stands for nothing, a folder that holds another race or that
-            another process writes into, and whatever training can refuse.
+    LabError for a name that stands for nothing, a folder that holds another race or that another
+    process writes into, and whatever training can refuse.
     """
     out = Path(out)
     settings = dict(settings or {})

@@ -30,10 +30,9 @@ def _pocket() -> list[str]:
 def recipes() -> pd.DataFrame:
     """One row a config below ``configs/paper``.
 
-    Returns:
-        ``recipe, table, row, teacher, student, method, AP`` (the paper's, in points; NaN where
-        none is published), ``epochs``, ``images`` (a step, over all GPUs at the recipe's batch
-        rule), ``teacher_here`` (whether the teacher's file is on this machine).
+    ``recipe, table, row, teacher, student, method, AP`` (the paper's, in points; NaN where none is
+    published), ``epochs``, ``images`` (a step, over all GPUs at the recipe's batch rule),
+    ``teacher_here`` (whether the teacher's file is on this machine).
     """
     rows = [_row(path.stem) for path in sorted((CONFIGS / "paper").glob("*.py"))]
     frame = pd.DataFrame(rows)

@@ -137,11 +137,9 @@ def measure(
 
     Student and teacher have random weights: it is the time that counts. ``data`` is a COCO-format
     folder for the number of its images only; ``steps`` are measured after two to warm up, none
-    where the seconds of a step are ``given``.
-
-    Raises:
-        LabError: for what :func:`crosskd_lab.engine.config.load_experiment` refuses, and where the
-            length of an epoch cannot be known.
+    where the seconds of a step are ``given``. LabError for what
+    :func:`crosskd_lab.engine.config.load_experiment` refuses, and where the length of an epoch
+    cannot be known.
     """
     if steps < 1 or (given is not None and not 0 < given < float("inf")):
         raise LabError("--steps must be at least 1, and --step-ms more than 0, and finite")

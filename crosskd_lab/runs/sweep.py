@@ -76,12 +76,8 @@ def run_sweep(
     ``recorded`` gets a line a run. ``data`` are sets to train on (train and val) and to report on
     (test) instead of synthetic ones; ``listener`` is called with row, seed and each row of metrics.
 
-    Returns:
-        The lines that this call added.
-
-    Raises:
-        LabError: for a row that is not declared, or a folder with a run that was superseded.
-        Busy: for a row that another process is running.
+    The lines that this call added. LabError for a row that is not declared, or a folder with a run
+    that was superseded. Busy for a row that another process is running.
     """
     todo = to_do(sweep, only, seeds, recorded)
     if not todo:
@@ -288,8 +284,7 @@ def replay(
     """Make the first steps of recorded runs again, by default with the first seed recorded of each
     row, and write into the records' ``confirmed.json`` how they compared.
 
-    Yields:
-        Row, seed and ``difference``; up to ``CLOSE`` the row agrees, above it is stale.
+    Row, seed and ``difference``; up to ``CLOSE`` the row agrees, above it is stale.
     """
     known, chosen, tried = latest(read_lines(recorded)), list(seeds), set()
     for row, seed in sweep.plan(only, chosen):

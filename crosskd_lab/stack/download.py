@@ -59,10 +59,9 @@ def download(
     ``sha256`` is the checksum's first hexadecimal digits, as many as are known; ``timeout`` seconds
     without a byte, ``pause`` seconds before the second try, doubled for each further one.
 
-    Raises:
-        LabError: offline, refused, not found, no space, more than ``limit`` bytes, an answer that
-            makes no sense, five tries in a row without a new byte, or a file with another checksum,
-            which is removed.
+    LabError: offline, refused, not found, no space, more than ``limit`` bytes, an answer that makes
+    no sense, five tries in a row without a new byte, or a file with another checksum, which is
+    removed.
     """
     target = Path(target)
     if os.path.isfile(target):

@@ -67,7 +67,8 @@ def results(
     csv: Csv = None,
     wide: Wide = False,
     page: Annotated[
-        Path | None, typer.Option(help="Instead, write all that is recorded to this file (.md).")
+        Path | None,
+        typer.Option(help="Instead, write all that is recorded to this .md file, and results.svg."),
     ] = None,
 ) -> None:
     """Show a table of the paper, the recorded runs of its rows, and yours, each by its source.
@@ -77,13 +78,18 @@ def results(
     gives their first losses.
     """
     from ..files import write_whole
+    from ..report.figures import race_figure, render
     from ..report.page import results_page
+    from ..report.results import measured_curves
     from ..report.results import results as compared
     from ..report.stats import points
 
     if page is not None:
         write_whole(page, results_page())
-        print(f"wrote {page}")
+        figure = page.with_name("results.svg")
+        drawn = race_figure(measured_curves("regime"), title="Students of one teacher, slow regime")
+        write_whole(figure, render(drawn, "svg"))
+        print(f"wrote {page} and {figure}")
         return
     frame = compared(table, metric, runs=runs)
     rows = frame.to_dict("records")

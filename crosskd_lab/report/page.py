@@ -276,6 +276,9 @@ steps, with which seed, and by how much the losses differed relative to their si
 much: the other seeds, the rest of the run and its AP were not tried by it. Where the losses
 disagree, a column `stale` says so.
 
+![Fig. 6 for recorded students of the slow regime, without a teacher, by KD and by CrossKD: distance
+to the teacher, distance to the truth, AP](results.svg)
+
 [Regimes](regime.md) says how long and from where these students train; the paper's numbers are of
 COCO and stand beside these in notebook 07.
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -33,6 +35,12 @@ def test_the_page_in_docs_is_todays(capsys, tmp_path):
     page, kept = (f.read_text("utf-8") for f in (tmp_path / "r.md", PROJECT / "docs/results.md"))
     assert page.startswith("# What has been measured")
     assert page == kept, "write it again: crosskd-lab results --page docs/results.md"
+    figures = tmp_path / "results.svg", PROJECT / "docs/results.svg"
+    places, before = (
+        [float(number) for number in re.findall(r"-?\d+\.\d+", figure.read_text("utf-8"))]
+        for figure in figures
+    )
+    assert places == pytest.approx(before, abs=0.01), "and the figure with it"
 
 
 def test_an_unknown_metric_is_one_line(capsys):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -144,22 +142,24 @@ def test_two_processes_end_as_one_does(alone, tmp_path, scenes_dir, two_threads,
 
 
 def test_the_other_process_ends_with_the_first_and_both_go_on(
-    alone, tmp_path, scenes_dir, two_threads
+    alone, tmp_path, scenes_dir, two_threads, child
 ):
-    work = f"""
+    work = """
 import torch, sys
-sys.path.insert(0, {os.path.dirname(__file__)!r})
-from test_together import plan, train_together
 from pathlib import Path
+from test_together import plan, train_together
 torch.set_num_threads(2)
-runs = plan(Path({str(tmp_path)!r}), Path({str(scenes_dir)!r}), ("none", "kd"))
+runs = plan(*map(Path, sys.argv[1:]), ("none", "kd"))
 runs[1]["listeners"] = [lambda row: print("told", flush=True)]
 train_together(runs)
 """
-    first = subprocess.Popen([sys.executable, "-c", work], stdout=subprocess.PIPE)
-    assert first.stdout.readline() == b"told\n"  # kd, in the other process, has a checkpoint
-    first.send_signal(signal.SIGKILL)
-    first.wait()
+    first = child(work, tmp_path, scenes_dir, path=[os.path.dirname(__file__)])
+    until = time.monotonic() + 120
+    while not (first.out.exists() and "told" in first.out.read_text()):
+        assert time.monotonic() < until  # kd, in the other process, has a checkpoint
+        time.sleep(0.05)
+    first.process.kill()
+    assert first.end()[0] == -signal.SIGKILL
     until = time.monotonic() + 60
     while read_record(tmp_path / "kd")["status"] == "running" and time.monotonic() < until:
         time.sleep(0.1)

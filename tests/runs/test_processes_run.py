@@ -119,36 +119,36 @@ def test_the_life_of_a_run(small, tmp_path, child):
 
 
 @pytest.mark.timeout(600)
-def test_one_of_two_processes_is_killed_and_the_run_goes_on(small, tmp_path):
-    run = launch(**small(12), processes=2, restarts=1)
+def test_one_of_two_processes_is_killed_then_torchrun_itself_and_the_run_goes_on(
+    small, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    run = launch(**small(20), processes=2, restarts=1)
     until(lambda: last_checkpoint(run.folder) is not None or run.status == "failed")
     assert run.status == "running", run.tail(60)
-    workers = [p for p in family(run)[1:] if "crosskd_lab.runs.worker" in " ".join(p.cmdline())]
-    assert len(workers) == 2, run.tail()
     everyone = family(run)
+    workers = [p for p in everyone[1:] if "crosskd_lab.runs.worker" in " ".join(p.cmdline())]
+    assert len(workers) == 2, run.tail()
     workers[1].kill()
-    assert run.wait(PATIENCE) == "done", run.tail(60)
+    until(lambda: read_record(run.folder)["resumed"] or run.status == "failed")
+    saved = last_checkpoint(run.folder)
+    until(lambda: last_checkpoint(run.folder) != saved or run.status == "failed")
+    assert run.status == "running", run.tail(60)
     record = read_record(run.folder)
     assert record["extra"]["processes"] == 2
     assert len(record["resumed"]) == 1, "torchrun started the processes once more"
-    assert sorted(read_metrics(run.folder).query("kind == 'val'")["step"]) == [4, 8, 12]
-    assert nobody_left(everyone) and no_half_files(run.folder)
 
-
-@pytest.mark.timeout(600)
-def test_torchrun_itself_is_killed_and_leaves_no_one_behind(small, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run = launch(**small(12), processes=2, restarts=1)
-    until(lambda: last_checkpoint(run.folder) is not None or run.status == "failed")
-    assert run.status == "running", run.tail(60)
-    everyone = family(run)
+    everyone += family(run)
     assert len(process.workers(run.folder)) == 3, "torchrun and two workers"
     everyone[0].kill()
     until(lambda: nobody_left(everyone), 60)
     assert not process.workers(run.folder) and no_half_files(run.folder)
     assert (run.status, run.reason) == ("stopped", "torchrun, which had started it, was killed")
-    assert run.resume().wait(PATIENCE) == "done", run.tail(60)
-    assert sorted(read_metrics(run.folder).query("kind == 'val'")["step"]) == [4, 8, 12]
+    run.resume()
+    everyone = family(run)
+    assert run.wait(PATIENCE) == "done", run.tail(60)
+    assert nobody_left(everyone) and no_half_files(run.folder)
+    assert sorted(read_metrics(run.folder).query("kind == 'val'")["step"]) == [4, 8, 12, 16, 20]
     assert [path.name for path in tmp_path.iterdir()] == ["run"], "nothing lies about"
     assert not (run.folder / "collected").exists()
 

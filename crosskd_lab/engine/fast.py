@@ -26,6 +26,7 @@ from mmdet.models.losses import (
     L1Loss,
     QualityFocalLoss,
     SmoothL1Loss,
+    VarifocalLoss,
 )
 from mmdet.utils import reduce_mean
 from torch import Tensor
@@ -33,12 +34,12 @@ from torch import Tensor
 from ..errors import LabError
 from ..heads.base import Levels, Predictions, Targets
 from ..heads.dense import HeadAdapter
-from ..heads.retinanet import encode
+from ..heads.retinanet import decode, encode
 from ..hot import compile_hot
 from ..losses import box_iou, giou_distance, kd_quality_focal, log_iou_distance, region_mean
 from . import targets
 from .precision import Weights
-from .targets import AssignBatch, pad_objects
+from .targets import AssignBatch, TwoTargets, pad_objects
 
 DISTANCES: dict[type, Callable[..., Tensor]] = {GIoULoss: giou_distance, IoULoss: log_iou_distance}
 
@@ -84,7 +85,7 @@ def atss_losses(head: Any, said: Predictions, targets: Targets) -> dict[str, Ten
     return {
         "loss_cls": _focal(head, said, targets, targets.label_weights, targets.num_pos),
         "loss_bbox": stock.loss_bbox.loss_weight * box_loss,
-        "loss_centerness": _centerness(head, said.centerness, targets, centerness),
+        "loss_centerness": _beside(head, stock.loss_centerness, said, targets, centerness),
     }
 
 
@@ -141,8 +142,61 @@ def fcos_losses(head: Any, said: Predictions, targets: Targets) -> dict[str, Ten
     return {
         "loss_cls": _focal(head, said, targets, None, targets.num_pos),
         "loss_bbox": stock.loss_bbox.loss_weight * box_loss,
-        "loss_centerness": _centerness(head, said.centerness, targets, centerness),
+        "loss_centerness": _beside(head, stock.loss_centerness, said, targets, centerness),
     }
+
+
+def vfnet_losses(head: Any, said: Predictions, targets: Targets) -> dict[str, Tensor]:
+    """VFNet (Zhang et al. 2021): varifocal loss, and GIoU of both boxes weighted by their IoU.
+
+    Priors on the padding count as background: stock's loss does not ask for their weights.
+    """
+    stock, positive = head.head, targets.positive
+    cls, losses = head.flat_cls(said), {}
+    kinds = dict(loss_bbox=stock.loss_bbox, loss_bbox_rf=stock.loss_bbox_refine)
+    for (name, kind), boxes in zip(kinds.items(), head.boxes(said.reg), strict=True):
+        boxes = _where(positive, boxes, targets.boxes)
+        quality = box_iou(boxes.detach(), targets.boxes).clamp(min=1e-6) * positive
+        total = reduce_mean(quality.sum()).clamp(min=1)
+        distance = giou_distance(boxes, targets.boxes, kind.eps)
+        losses[name] = kind.loss_weight * region_mean(distance, quality, total)
+    label = head.one_hot(targets) * quality[..., None]  # the second box's
+    varifocal = stock.loss_cls(cls, label, reduction_override="none").sum(-1)
+    losses["loss_cls"] = region_mean(varifocal, torch.ones_like(varifocal), targets.num_pos)
+    return losses
+
+
+def ddod_losses(head: Any, said: Predictions, targets: Targets) -> dict[str, Tensor]:
+    """DDOD (Chen et al. 2021): focal loss, GIoU and the IoU, more at levels of few positives."""
+    assert isinstance(targets, TwoTargets) and targets.of_boxes is not None
+    stock, found = head.head, targets.of_boxes
+    weight = targets.label_weights * _rarity(head, said.cls, targets)
+    cls_loss = _focal(head, said, targets, weight, targets.num_pos)
+    share, coder, anchors = _rarity(head, said.cls, found), stock.bbox_coder, head.priors(said.cls)
+    truth = _where(found.positive, found.boxes, anchors.expand_as(found.boxes))
+    deltas = encode(anchors, truth, coder.means, coder.stds)
+    truth = decode(anchors, deltas, coder.means, coder.stds)  # as stock has it: sizes are clipped
+    boxes = _where(found.positive, head.decode(said.reg, []), truth)
+    distance = giou_distance(boxes, truth, stock.loss_bbox.eps)
+    box_loss = region_mean(distance, found.positive * share, found.num_pos)
+    return {
+        "loss_cls": cls_loss,
+        "loss_bbox": stock.loss_bbox.loss_weight * box_loss,
+        "loss_iou": _beside(head, stock.loss_iou, said, found, box_iou(boxes, truth), share),
+    }
+
+
+def _rarity(head: Any, levels: Levels, targets: Targets) -> Tensor:
+    """DDOD's share of a level, ``(P,)``: 1 where most positives have been so far, 2 where fewest.
+
+    Stock counts both branches' positives in the classes' list, and so they are counted here.
+    """
+    stock, counts = head.head, head.counts(levels)
+    now = torch.stack([level.sum() for level in targets.positive.split(counts, 1)])
+    before = torch.as_tensor(stock.cls_num_pos_samples_per_level, dtype=torch.float64)
+    stock.cls_num_pos_samples_per_level = seen = before.to(now.device) + now
+    share = (2 - (seen - seen.min()) / (seen.max() - seen.min() + 1e-10)).float()
+    return torch.cat([one.expand(count) for one, count in zip(share, counts, strict=True)])
 
 
 def _edges(boxes: Tensor, centres: Tensor | None) -> Tensor:
@@ -166,16 +220,20 @@ def _focal(
     return head.head.loss_cls(cls.flatten(0, 1), one_hot, weight, avg_factor=count.to(cls.dtype))
 
 
-def _centerness(
-    head: HeadAdapter, said: Levels | None, targets: Targets, centerness: Tensor
+def _beside(
+    head: HeadAdapter,
+    loss: Any,
+    said: Predictions,
+    targets: Targets,
+    label: Tensor,
+    share: Tensor | float = 1.0,
 ) -> Tensor:
-    """Cross-entropy to the centerness targets, at positives."""
-    assert said is not None
-    logits = head.flat(said, 1)[..., 0]
-    label = centerness.detach().float()  # as stock has it, whatever the logits are
+    """Cross-entropy at positives to the labels ``(N, P)`` of what is predicted beside the box."""
+    assert said.centerness is not None
+    logits = head.flat(said.centerness, 1)[..., 0]
+    label = label.detach().float()  # as stock has it, whatever the logits are
     each = F.binary_cross_entropy_with_logits(logits, label, reduction="none")
-    mean = region_mean(each, targets.positive, targets.num_pos)
-    return head.head.loss_centerness.loss_weight * mean
+    return loss.loss_weight * region_mean(each, targets.positive * share, targets.num_pos)
 
 
 def _why_not(head: HeadAdapter) -> str | None:
@@ -184,14 +242,15 @@ def _why_not(head: HeadAdapter) -> str | None:
     for name, kinds in EXPECTED[type(stock).__name__].items():
         if type(getattr(stock, name)) not in kinds:
             return f"its {name} is {type(getattr(stock, name)).__name__}"
-    if type(stock).__name__ == "ATSSHead" and not stock.reg_decoded_bbox:
-        return "it compares deltas (reg_decoded_bbox=False)"
+    for name, needed in NEEDED.get(type(stock).__name__, {}).items():
+        if getattr(stock, name) != needed:
+            return f"it has {name}={getattr(stock, name)}"
     if type(stock).__name__ == "RetinaHead" and stock.reg_decoded_bbox != (
         type(stock.loss_bbox) is GIoULoss
     ):
         return f"its loss_bbox is {type(stock.loss_bbox).__name__}"
     odd = {"mode": "log", "activated": False, "reduction": "mean"}
-    for name in ("loss_cls", "loss_bbox", "loss_centerness", "loss_dfl"):
+    for name in EXPECTED[type(stock).__name__]:
         for setting, usual in odd.items():
             if getattr(getattr(stock, name, None), setting, usual) != usual:
                 return f"its {name} has {setting}={getattr(getattr(stock, name), setting)}"
@@ -209,8 +268,18 @@ EXPECTED: dict[str, dict[str, tuple[type, ...]]] = {
     "FCOSHead": dict(
         loss_cls=(FocalLoss,), loss_bbox=(GIoULoss, IoULoss), loss_centerness=(CrossEntropyLoss,)
     ),
+    "VFNetHead": dict(
+        loss_cls=(VarifocalLoss,), loss_bbox=(GIoULoss,), loss_bbox_refine=(GIoULoss,)
+    ),
+    "DDODHead": dict(loss_cls=(FocalLoss,), loss_bbox=(GIoULoss,), loss_iou=(CrossEntropyLoss,)),
 }
 """The losses that the dense forms know."""
+
+NEEDED: dict[str, dict[str, bool]] = {
+    "ATSSHead": dict(reg_decoded_bbox=True),
+    "VFNetHead": dict(use_atss=True, reg_decoded_bbox=True, sync_num_pos=True),
+}
+"""What a head with another setting does, no dense form knows."""
 
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -221,6 +290,8 @@ FORMS: dict[str, tuple[AssignBatch, DenseLosses]] = {
     "ATSSHead": (targets.atss_targets, atss_losses),
     "RetinaHead": (targets.max_iou_targets, retinanet_losses),
     "FCOSHead": (targets.fcos_targets, fcos_losses),
+    "VFNetHead": (targets.vfnet_targets, vfnet_losses),
+    "DDODHead": (targets.ddod_targets, ddod_losses),
 }
 
 

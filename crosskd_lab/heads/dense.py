@@ -390,6 +390,10 @@ class HeadAdapter(HeadFamily):
             ]
         )
 
+    def assigned(self, levels: Levels) -> Tensor:
+        """What the assigner holds against objects, ``(P, 4)`` or ``(P, 2)``: the priors."""
+        return self.priors(levels)
+
     @of_sizes
     def cells(self, levels: Levels) -> Tensor:
         """Left and top edge ``(P, 2)``, in input pixels, of the cell that every prior stands in."""

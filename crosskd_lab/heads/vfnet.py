@@ -8,7 +8,7 @@ from torch import Tensor
 from ..errors import LabError
 from ..losses import giou_distance
 from .base import HeadDefaults, Levels, Predictions, Targets
-from .dense import by_image
+from .dense import by_image, of_sizes
 from .gfl import QualityAdapter
 
 
@@ -45,6 +45,7 @@ class VFNetAdapter(QualityAdapter):
         unit = stride if head.bbox_norm_type == "stride" else head.reg_denoms[level]
         first = head.scales[level](head.vfnet_reg(head.vfnet_reg_conv(feature))).float().exp()
         first = first * unit  # (N, 4, H, W)
+        head.dcn_base_offset = head.dcn_base_offset.to(first.device)  # stock would at every step
         star = head.star_dcn_offset(first, head.gradient_mul, stride)  # (N, 18, H, W)
         star = star.to(feature.dtype)
         seen = head.relu(head.vfnet_reg_refine_dconv(feature, star))
@@ -70,18 +71,26 @@ class VFNetAdapter(QualityAdapter):
         boxes = boxes * positive[..., None]  # (N, P, 4)
         return self.targets(predictions, [flat_labels], [weights], [boxes])
 
+    @of_sizes
+    def assigned(self, levels: Levels) -> Tensor:
+        """The anchors ``(P, 4)`` that ATSS puts at the points."""
+        sizes = [m.shape[-2:] for m in levels]
+        anchors = self.head.atss_prior_generator.grid_priors(sizes, device=levels[0].device)
+        return torch.cat(anchors)
+
     def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
         """The points moved by the second box's distances."""
-        return self._around(_both(reg)[1])
+        return self.boxes(reg)[1]
+
+    def boxes(self, reg: Levels) -> tuple[Tensor, ...]:
+        """First and second boxes, ``(N, P, 4)`` each."""
+        return tuple(self.boxes_around(self.flat(e, 4), e, in_strides=False) for e in _both(reg))
 
     def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
         """1 - GIoU of the decoded boxes, the mean of the first's and the second's, ``(N, P)``."""
-        ours, theirs = (map(self._around, _both(maps)) for maps in (reg, teacher_reg))
-        first, second = (giou_distance(a, b) for a, b in zip(ours, theirs, strict=True))
+        pairs = zip(self.boxes(reg), self.boxes(teacher_reg), strict=True)
+        first, second = (giou_distance(ours, theirs) for ours, theirs in pairs)
         return (first + second) / 2
-
-    def _around(self, edges: Levels) -> Tensor:
-        return self.boxes_around(self.flat(edges, 4), edges, in_strides=False)
 
 
 def _both(reg: Levels) -> tuple[Levels, Levels]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ HEADS = {
     "retinanet": "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py",
     "fcos": "mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
     "fcos_exp": "mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py",
+    "vfnet": "mmdet::vfnet/vfnet_r50_fpn_1x_coco.py",
+    "ddod": "mmdet::ddod/ddod_r50_fpn_1x_coco.py",
 }
 
 
@@ -112,7 +114,9 @@ def said_of(adapter: Any, images: int, seed: int, size: int = 96) -> Any:
     random = torch.Generator().manual_seed(seed)
     a, head = adapter.anchors, adapter.head
     bins = 4 * (head.reg_max + 1) if hasattr(head, "reg_max") else 4
-    points = type(head).__name__ == "FCOSHead"
+    kind = type(head).__name__
+    points, beside = kind in ("FCOSHead", "VFNetHead"), ("loss_centerness", "loss_iou")
+    bins *= 2 if kind == "VFNetHead" else 1  # it predicts two boxes
 
     def maps(channels: int, spread: float) -> tuple[torch.Tensor, ...]:
         return tuple(
@@ -122,8 +126,9 @@ def said_of(adapter: Any, images: int, seed: int, size: int = 96) -> Any:
 
     reg = maps(a * bins, 0.3 if bins == 4 and not points else 2.0)
     if points:
-        reg = tuple(m.abs() for m in reg)
-    said = [maps(a * CLASSES, 2.0), reg, maps(a, 1.0) if hasattr(head, "loss_centerness") else None]
+        reg = tuple(m.abs() * (10 if kind == "VFNetHead" else 1) for m in reg)  # in pixels there
+    others = maps(a, 1.0) if any(hasattr(head, name) for name in beside) else None
+    said = [maps(a * CLASSES, 2.0), reg, others]
     return Predictions(*(m and tuple(x.requires_grad_() for x in m) for m in said))
 
 
@@ -164,23 +169,30 @@ def doubles() -> Any:
 @contextmanager
 def in_doubles(adapter: Any) -> Iterator[None]:
     """Stock mmdet in float64 throughout: it says float32 by name in many places."""
-    from mmdet.models.dense_heads import anchor_head, atss_head, fcos_head, gfl_head
+    from mmdet.models.dense_heads import (
+        anchor_head,
+        atss_head,
+        ddod_head,
+        fcos_head,
+        gfl_head,
+        vfnet_head,
+    )
 
     class Doubles:
         def __getattr__(self, name: str) -> Any:
             return torch.float64 if name in ("float", "float32") else getattr(torch, name)
 
-    generator = adapter.head.prior_generator
-    single = generator.single_level_grid_priors
-
-    def in_double(size: Any, level_idx: int, dtype: Any = None, **more: Any) -> Any:
+    def in_double(single: Any, size: Any, level_idx: int, dtype: Any = None, **more: Any) -> Any:
         return single(size, level_idx, dtype=torch.float64, **more)
 
+    generators = {adapter.head.prior_generator, getattr(adapter.head, "atss_prior_generator", None)}
     with pytest.MonkeyPatch.context() as patch:
-        for module in (anchor_head, atss_head, fcos_head, gfl_head):
+        for module in (anchor_head, atss_head, ddod_head, fcos_head, gfl_head, vfnet_head):
             patch.setattr(module, "torch", Doubles())
         patch.setattr(torch.Tensor, "float", torch.Tensor.double, raising=False)
-        patch.setattr(generator, "single_level_grid_priors", in_double)
+        for generator in filter(None, generators):
+            single = generator.single_level_grid_priors
+            patch.setattr(generator, "single_level_grid_priors", partial(in_double, single))
         adapter._kept.clear()
         yield
     adapter._kept.clear()

@@ -20,6 +20,8 @@ BUILDS = {
     "retinanet by smooth L1": ("retinanet", SMOOTH),
     "fcos": ("fcos", {}),
     "fcos by log IoU": ("fcos_exp", {}),
+    "vfnet": ("vfnet", {}),
+    "ddod": ("ddod", {}),
 }
 
 
@@ -27,6 +29,7 @@ def both(adapter, said, truths, metas, ignored):
     """Losses and gradients by the prediction maps: stock's, then the fast form's."""
     leaves = [*said.cls, *said.reg, *(said.centerness or ())]
     for form in (adapter.detection_losses, FastForm(adapter)):
+        adapter.head.cls_num_pos_samples_per_level = [9.0, 30.0, 4.0, 0.0, 2.0]  # DDOD's, so far
         losses, _ = form(said, truths, metas, ignored)
         total = {n: sum(v) if isinstance(v, list) else v for n, v in losses.items()}
         yield total, torch.autograd.grad(sum(total.values()), leaves)
@@ -70,6 +73,17 @@ def test_in_float64_they_are_the_same_but_for_the_order_of_sums(
             expect_close(list(both(adapter, said, truths, metas, ignored)), 1e-9)
 
 
+def test_ddod_counts_its_positives_step_by_step_as_stock_does(tiny_detector, case):
+    counts = []
+    for form in ("detection_losses", FastForm):
+        adapter = adapter_of(tiny_detector("ddod"))
+        form = getattr(adapter, form) if isinstance(form, str) else form(adapter)
+        for seed in range(5):
+            form(*case(adapter, seed))
+        counts.append([float(n) for n in adapter.head.cls_num_pos_samples_per_level])
+    assert counts[0] == counts[1] and sum(counts[0]) > 100
+
+
 def test_a_number_that_is_not_finite_at_background_reaches_no_gradient(tiny_detector, case):
     adapter = adapter_of(tiny_detector("fcos_exp"))
     said, truths, metas, ignored = case(adapter, 3)
@@ -87,6 +101,8 @@ def test_a_number_that_is_not_finite_at_background_reaches_no_gradient(tiny_dete
     [
         ("atss", dict(loss_bbox=ConfigDict(type="CIoULoss")), "loss_bbox is CIoULoss"),
         ("retinanet", dict(loss_bbox=ConfigDict(type="GIoULoss")), "loss_bbox is GIoULoss"),
+        ("vfnet", dict(use_atss=False), "use_atss=False"),
+        ("vfnet", dict(use_vfl=False), "loss_cls is FocalLoss"),
         ("fcos_exp", dict(loss_bbox=ConfigDict(type="IoULoss", mode="linear")), "mode=linear"),
     ],
 )

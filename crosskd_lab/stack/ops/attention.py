@@ -8,39 +8,20 @@ that CUDA tensors find it too. Shapes: ``value`` `(B, ΣHW, M, D)`; ``shapes`` `
 
 from torch import Tensor
 
-from .common import vector_jacobian
+from .common import fill_gradients
 
 
-def ms_deform_attn_forward(
-    value: Tensor,
-    shapes: Tensor,
-    level_start_index: Tensor,
-    locations: Tensor,
-    weights: Tensor,
-    im2col_step: int,
-) -> Tensor:
+def ms_deform_attn_forward(*tensors: Tensor, im2col_step: int) -> Tensor:
     """The weighted sum of bilinear samples, `(B, Q, M·D)`."""
+    value, shapes, _, locations, weights = tensors
     return _attend(value, shapes, locations, weights)
 
 
-def ms_deform_attn_backward(
-    value: Tensor,
-    shapes: Tensor,
-    level_start_index: Tensor,
-    locations: Tensor,
-    weights: Tensor,
-    grad_output: Tensor,
-    grad_value: Tensor,
-    grad_locations: Tensor,
-    grad_weights: Tensor,
-    im2col_step: int,
-) -> None:
-    """Fills the three ``grad_*`` tensors from ``grad_output`` `(B, Q, M·D)`."""
-    gradients = vector_jacobian(
-        lambda v, p, a: _attend(v, shapes, p, a), [value, locations, weights], grad_output
-    )
-    for target, gradient in zip((grad_value, grad_locations, grad_weights), gradients, strict=True):
-        target.copy_(gradient)
+def ms_deform_attn_backward(*tensors: Tensor, im2col_step: int) -> None:
+    """Fills the last three, gradients, from ``grad_output`` `(B, Q, M·D)` before them."""
+    value, shapes, _, locations, weights, grad_output, *targets = tensors
+    inputs = [value, locations, weights]
+    fill_gradients(targets, lambda v, p, a: _attend(v, shapes, p, a), inputs, grad_output)
 
 
 def _attend(value: Tensor, shapes: Tensor, locations: Tensor, weights: Tensor) -> Tensor:

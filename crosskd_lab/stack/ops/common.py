@@ -19,14 +19,19 @@ def torchvision_op(name: str) -> Callable[..., Tensor] | None:
     return getattr(torch.ops.torchvision, name) if _has_ops() else None
 
 
-def vector_jacobian(
-    function: Callable[..., Tensor], inputs: Sequence[Tensor], grad_output: Tensor
-) -> tuple[Tensor, ...]:
-    """Gradients of ``function`` at ``inputs``, each of its input's shape.
+def fill_gradients(
+    targets: Sequence[Tensor],
+    function: Callable[..., Tensor],
+    inputs: Sequence[Tensor],
+    grad_output: Tensor,
+) -> None:
+    """Fills ``targets`` with the gradients of ``function`` at ``inputs``, each of one's shape.
 
     ``grad_output`` has the shape of ``function(*inputs)``. mmcv calls its backward kernels with
     autograd switched off, so it is switched on here.
     """
     with torch.enable_grad():
         leaves = [tensor.detach().requires_grad_() for tensor in inputs]
-        return torch.autograd.grad(function(*leaves), leaves, grad_output)
+        gradients = torch.autograd.grad(function(*leaves), leaves, grad_output)
+    for target, gradient in zip(targets, gradients, strict=True):
+        target.copy_(gradient)

@@ -2,8 +2,8 @@
 
 For a kernel of K = kh·kw positions and G deformable groups, ``offset`` is `(N, 2GK, oh, ow)` with
 (dy, dx) interleaved, in cells of the input, and ``mask`` is `(N, GK, oh, ow)`. Whatever is read
-outside the input counts as zero. ``columns`` and ``ones`` are work space that mmcv's kernels need
-and these functions do not.
+outside the input counts as zero. ``tensors`` come in the order of mmcv's kernels; those that are
+left unnamed are work space, which these functions do not need.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .common import torchvision_op, vector_jacobian
+from .common import fill_gradients, torchvision_op
 
 
 class _Geometry(NamedTuple):
@@ -25,106 +25,54 @@ class _Geometry(NamedTuple):
     deform_groups: int
 
 
-def deform_conv_forward(
-    input: Tensor,
-    weight: Tensor,
-    offset: Tensor,
-    output: Tensor,
-    columns: Tensor,
-    ones: Tensor,
-    **geometry: int,
-) -> None:
-    """Fills ``output`` `(N, O, oh, ow)` from ``input`` `(N, C, H, W)` and ``weight``."""
-    output.copy_(_deform_conv(input, offset, None, weight, _geometry(geometry)))
+def deform_conv_forward(*tensors: Tensor, **geometry: int) -> None:
+    """Fills ``output`` `(N, O, oh, ow)` from ``x`` `(N, C, H, W)` and ``weight``."""
+    x, weight, offset, output, _, _ = tensors
+    output.copy_(_deform_conv(x, offset, None, weight, _geometry(geometry)))
 
 
-def deform_conv_backward_input(
-    input: Tensor,
-    offset: Tensor,
-    grad_output: Tensor,
-    grad_input: Tensor,
-    grad_offset: Tensor,
-    weight: Tensor,
-    columns: Tensor,
-    **geometry: int,
-) -> None:
-    """Fills ``grad_input`` and ``grad_offset`` from ``grad_output`` `(N, O, oh, ow)`."""
-    gradients = vector_jacobian(
+def deform_conv_backward_input(*tensors: Tensor, **geometry: int) -> None:
+    """Fills the gradients of ``x`` and ``offset`` from ``grad_output`` `(N, O, oh, ow)`."""
+    x, offset, grad_output, grad_x, grad_offset, weight, _ = tensors
+    fill_gradients(
+        [grad_x, grad_offset],
         lambda x, o: _deform_conv(x, o, None, weight, _geometry(geometry)),
-        [input, offset],
+        [x, offset],
         grad_output,
     )
-    grad_input.copy_(gradients[0])
-    grad_offset.copy_(gradients[1])
 
 
-def deform_conv_backward_parameters(
-    input: Tensor,
-    offset: Tensor,
-    grad_output: Tensor,
-    grad_weight: Tensor,
-    columns: Tensor,
-    ones: Tensor,
-    *,
-    scale: float,
-    **geometry: int,
-) -> None:
+def deform_conv_backward_parameters(*tensors: Tensor, scale: float, **geometry: int) -> None:
     """Adds ``scale`` times the weight's gradient to ``grad_weight`` `(O, C / groups, kh, kw)`."""
-    (gradient,) = vector_jacobian(
-        lambda w: _deform_conv(input, offset, None, w, _geometry(geometry)),
-        [torch.zeros_like(grad_weight)],  # linear in the weight: any weight serves
+    x, offset, grad_output, grad_weight, _, _ = tensors
+    gradient = torch.zeros_like(grad_weight)
+    fill_gradients(
+        [gradient],
+        lambda w: _deform_conv(x, offset, None, w, _geometry(geometry)),
+        [gradient],  # linear in the weight: any weight serves
         grad_output,
     )
     grad_weight.add_(gradient, alpha=scale)
 
 
-def modulated_deform_conv_forward(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    ones: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    output: Tensor,
-    columns: Tensor,
-    *,
-    with_bias: bool,
-    **geometry: int,
-) -> None:
+def modulated_deform_conv_forward(*tensors: Tensor, with_bias: bool, **geometry: int) -> None:
     """Fills ``output`` `(N, O, oh, ow)`; ``bias`` `(O,)` counts only ``with_bias``."""
-    output.copy_(_deform_conv(input, offset, mask, weight, _geometry(geometry)))
+    x, weight, bias, _, offset, mask, output, _ = tensors
+    output.copy_(_deform_conv(x, offset, mask, weight, _geometry(geometry)))
     if with_bias:
         output.add_(bias.view(1, -1, 1, 1))
 
 
-def modulated_deform_conv_backward(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    ones: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    columns: Tensor,
-    grad_input: Tensor,
-    grad_weight: Tensor,
-    grad_bias: Tensor,
-    grad_offset: Tensor,
-    grad_mask: Tensor,
-    grad_output: Tensor,
-    *,
-    with_bias: bool,
-    **geometry: int,
-) -> None:
-    """Fills the five ``grad_*`` tensors from ``grad_output`` `(N, O, oh, ow)`."""
-    gradients = vector_jacobian(
+def modulated_deform_conv_backward(*tensors: Tensor, with_bias: bool, **geometry: int) -> None:
+    """Fills the five gradients from the last tensor, ``grad_output`` `(N, O, oh, ow)`."""
+    x, weight, _, _, offset, mask, _, *gradients, grad_output = tensors
+    grad_x, grad_weight, grad_bias, grad_offset, grad_mask = gradients
+    fill_gradients(
+        [grad_x, grad_offset, grad_mask, grad_weight],
         lambda x, o, m, w: _deform_conv(x, o, m, w, _geometry(geometry)),
-        [input, offset, mask, weight],
+        [x, offset, mask, weight],
         grad_output,
     )
-    for target, gradient in zip(
-        (grad_input, grad_offset, grad_mask, grad_weight), gradients, strict=True
-    ):
-        target.copy_(gradient)
     if with_bias:
         grad_bias.copy_(grad_output.sum((0, 2, 3)))
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .common import vector_jacobian
+from .common import fill_gradients
 
 
 def sigmoid_focal_loss_forward(
@@ -23,10 +23,10 @@ def sigmoid_focal_loss_backward(
     input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, gamma: float, alpha: float
 ) -> None:
     """Fills ``grad_input`` `(N, C)`: the derivative of each value by its own logit."""
-    (gradient,) = vector_jacobian(
-        lambda x: _focal_loss(x, target, weight, gamma, alpha), [input], torch.ones_like(input)
+    ones = torch.ones_like(input)
+    fill_gradients(
+        [grad_input], lambda x: _focal_loss(x, target, weight, gamma, alpha), [input], ones
     )
-    grad_input.copy_(gradient)
 
 
 def _focal_loss(x: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:

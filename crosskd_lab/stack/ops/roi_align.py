@@ -1,27 +1,19 @@
 """RoIAlign (He et al., Mask R-CNN, ICCV 2017): the mean of bilinear samples in each bin."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...errors import LabError
-from .common import torchvision_op, vector_jacobian
+from .common import fill_gradients, torchvision_op
 
 _AVERAGE = 1  # mmcv's number for pool_mode="avg"; 0 is "max"
 
 
 def roi_align_forward(
-    input: Tensor,
-    rois: Tensor,
-    output: Tensor,
-    argmax_y: Tensor,
-    argmax_x: Tensor,
-    aligned_height: int,
-    aligned_width: int,
-    spatial_scale: float,
-    sampling_ratio: int,
-    pool_mode: int,
-    aligned: bool,
+    input: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor, argmax_x: Tensor, **how: Any
 ) -> None:
     """Fills ``output`` `(K, C, aligned_height, aligned_width)`.
 
@@ -30,56 +22,42 @@ def roi_align_forward(
     about one a cell where it is 0. ``aligned`` puts pixel centres at half-integers.
     Raises ``LabError`` for max pooling, which has no stand-in; ``argmax_*`` serve only that.
     """
-    size = (aligned_height, aligned_width)
-    _check_mode(pool_mode)
-    output.copy_(_roi_align(input, rois, size, spatial_scale, sampling_ratio, aligned))
+    output.copy_(_roi_align(input, rois, **how))
 
 
-def roi_align_backward(
-    grad_output: Tensor,
+def roi_align_backward(*tensors: Tensor, **how: Any) -> None:
+    """Fills ``grad_input`` `(B, C, H, W)` from ``grad_output`` `(K, C, h, w)`.
+
+    The op is linear in its input, so any input serves to differentiate it: a map of zeros does.
+    """
+    grad_output, rois, _, _, grad_input = tensors
+    zeros = torch.zeros_like(grad_input)
+    fill_gradients([grad_input], lambda x: _roi_align(x, rois, **how), [zeros], grad_output)
+
+
+def _roi_align(
+    x: Tensor,
     rois: Tensor,
-    argmax_y: Tensor,
-    argmax_x: Tensor,
-    grad_input: Tensor,
     aligned_height: int,
     aligned_width: int,
     spatial_scale: float,
     sampling_ratio: int,
     pool_mode: int,
     aligned: bool,
-) -> None:
-    """Fills ``grad_input`` `(B, C, H, W)` from ``grad_output`` `(K, C, h, w)`.
-
-    The op is linear in its input, so any input serves to differentiate it: a map of zeros does.
-    """
-    size = (aligned_height, aligned_width)
-    _check_mode(pool_mode)
-    (gradient,) = vector_jacobian(
-        lambda x: _roi_align(x, rois, size, spatial_scale, sampling_ratio, aligned),
-        [torch.zeros_like(grad_input)],
-        grad_output,
-    )
-    grad_input.copy_(gradient)
-
-
-def _check_mode(pool_mode: int) -> None:
+) -> Tensor:
     if pool_mode != _AVERAGE:
         raise LabError(
             "roi_align with pool_mode='max' has no stand-in: set pool_mode='avg' in the config, "
             "or install a compiled mmcv 2.1"
         )
-
-
-def _roi_align(
-    x: Tensor, rois: Tensor, size: tuple[int, int], scale: float, ratio: int, aligned: bool
-) -> Tensor:
+    size = aligned_height, aligned_width
     compiled = torchvision_op("roi_align")
     if compiled is not None:
-        return compiled(x, rois.to(x.dtype), scale, *size, ratio, aligned)
+        return compiled(x, rois.to(x.dtype), spatial_scale, *size, sampling_ratio, aligned)
     if len(rois) == 0:
         return x.sum() * x.new_zeros(0, x.size(1), *size)
-    start, extent = _corners(rois, scale, aligned)
-    samples = _samples_a_bin(extent, size, ratio)
+    start, extent = _corners(rois, spatial_scale, aligned)
+    samples = _samples_a_bin(extent, size, sampling_ratio)
     # RoIs of one image with equal sampling grids are read together.
     keys = torch.cat([rois[:, :1].long(), samples], dim=1)
     groups, group_of = keys.unique(dim=0, return_inverse=True)

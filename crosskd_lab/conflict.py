@@ -18,12 +18,12 @@ from mmdet.structures.bbox import bbox_overlaps
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .errors import LabError
+from .errors import LabError, one_of
 from .files import write_whole
 from .heads import adapter_for
 from .heads.base import BRANCHES, Levels, Predictions, Targets
 from .heads.dense import HeadAdapter
-from .maps import View, by_location, level_sizes, pixels, score_map, scores_of
+from .maps import View, by_location, level_sizes, score_map, scores_of, view
 from .pair import Pair
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ def find_conflict(
     normalised; ground truth is in input pixels; for ``boxes`` see :data:`BOXES`. LabError for
     another word, or for an assigner that needs boxes="student".
     """
-    if boxes not in BOXES:
-        raise LabError(f"boxes = {boxes!r} is unknown: choose one of {', '.join(BOXES)}")
+    one_of("boxes", boxes, BOXES)
     if boxes != "student":
         refuse_dynamic(pair.student_head)
     truths, ignored, metas = unpack_gt_instances(data_samples)
@@ -98,8 +97,20 @@ def find_conflict(
         student = pair.student_head.forward_towers(pair.student.extract_feat(inputs)).predictions
     else:
         student = blank_predictions(pair.student_head, teacher.cls)
-    targets = assigned(pair.student_head, student, truths, metas, ignored)
-    target = _target(pair, student, teacher, targets, metas, boxes)
+    head = pair.student_head
+    targets = assigned(head, student, truths, metas, ignored)
+    if boxes == "student":
+        target = head.soft_labels(student, targets, metas)  # (N, P, K)
+    else:
+        target = HeadAdapter.soft_labels(head, student, targets, metas)  # one-hot
+    if boxes == "teacher" and type(head).soft_labels is not HeadAdapter.soft_labels:
+        # the family's labels are its boxes' quality: of the prior that the teacher is surest of
+        decoded = by_location(pair.teacher_head.decode(teacher.reg, metas), teacher.cls)
+        best = by_location(scores_of(pair.teacher_head, teacher), teacher.cls).amax(-1).argmax(-1)
+        decoded = decoded.take_along_dim(best[..., None, None], 2)
+        mine = by_location(targets.boxes, teacher.cls)
+        overlap = bbox_overlaps(decoded.expand_as(mine), mine, is_aligned=True)
+        target = target * overlap.flatten(1).clamp(0, 1)[..., None]
     return locate(pair.teacher_head, target, teacher, targets, metas)
 
 
@@ -160,41 +171,8 @@ def conflict_view(
         head = adapter_for(detector.bbox_head)
         prediction = head.forward_towers(detector.extract_feat(inputs)).predictions
         seen[name] = (head, scores_of(head, prediction))
-    maps = {
-        name: score_map(head, scores[image], levels, size).cpu().numpy()
-        for name, (head, scores) in seen.items()
-    }
-    truth = batch["data_samples"][image].gt_instances.bboxes.cpu().numpy()
-    return View(pixels(pair, inputs)[image], truth, maps)
-
-
-def _target(
-    pair: Pair,
-    student: Predictions,
-    teacher: Predictions,
-    targets: Targets,
-    metas: list[dict],
-    boxes: str,
-) -> Tensor:
-    """p^gt ``(N, P, K)`` with quality labels from the boxes that were asked for."""
-    head = pair.student_head
-    if boxes == "student":
-        return head.soft_labels(student, targets, metas)
-    one_hot = HeadAdapter.soft_labels(head, student, targets, metas)
-    if boxes == "exact" or not scores_quality(head):
-        return one_hot
-    levels = teacher.cls
-    decoded = by_location(pair.teacher_head.decode(teacher.reg, metas), levels)
-    best = by_location(scores_of(pair.teacher_head, teacher), levels).amax(-1).argmax(-1)
-    decoded = decoded.take_along_dim(best[..., None, None], 2)  # the prior that is surest
-    mine = by_location(targets.boxes, levels)
-    overlap = bbox_overlaps(decoded.expand_as(mine), mine, is_aligned=True)
-    return one_hot * overlap.flatten(1).clamp(0, 1)[..., None]
-
-
-def scores_quality(head: HeadAdapter) -> bool:
-    """Whether a head's targets depend on its boxes: its family has soft labels of its own."""
-    return type(head).soft_labels is not HeadAdapter.soft_labels
+    maps = {n: score_map(head, scores[image], levels, size) for n, (head, scores) in seen.items()}
+    return view(pair, batch, maps, image)
 
 
 class ConflictHistogram:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .errors import LabError
+from .errors import LabError, one_of
 from .heads.base import BRANCHES, Levels, Predictions, Towers
 from .heads.dense import HeadAdapter
 from .losses import channel_statistics, full_precision, rescale
@@ -79,8 +79,7 @@ def _named(align: str | Align) -> Align:
     """The alignment of this name; LabError for an unknown one."""
     if not isinstance(align, str):
         return align
-    if align not in ALIGNMENTS:
-        raise LabError(f"align = {align!r} is unknown: choose one of {', '.join(ALIGNMENTS)}")
+    one_of("align", align, ALIGNMENTS)
     return ALIGNMENTS[align]
 
 

@@ -1,6 +1,7 @@
 """The one error that users are meant to read, and the one way to tell them of less."""
 
 import sys
+from collections.abc import Iterable
 
 _LONGEST = 4000  # letters
 _told: set[str] = set()
@@ -23,6 +24,12 @@ class LabError(Exception):
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows of it instead of a traceback: the line, as a terminal does."""
         return [f"crosskd-lab: {self}"]
+
+
+def one_of(name: str, value: object, known: Iterable[str]) -> None:
+    """Raise LabError unless a value is one of those that an option may have."""
+    if value not in (names := list(known)):
+        raise LabError(f"{name} = {value!r} is unknown: choose one of {', '.join(names)}")
 
 
 def tell_once(line: str) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from .heads.base import BRANCHES, Levels
+from .heads.base import BRANCHES, Levels, total
 from .heads.dense import HeadAdapter
-from .maps import View, centres, on_image, pixels
+from .maps import View, centres, on_image, view
 from .methods.base import Method, levels_of
 from .pair import Pair
 from .taps import Taps, collect
@@ -30,7 +30,7 @@ def loss_terms(taps: Taps, detection: Mapping[str, Any], methods: Mapping[str, M
 
     ``taps`` with gradients on and the ``detection`` losses are what :func:`collect` returns.
     """
-    own = {name: _scalar(value) for name, value in detection.items() if "loss" in name}
+    own = {name: total(value) for name, value in detection.items() if "loss" in name}
     return {DETECTION: own, **{name: method.losses(taps) for name, method in methods.items()}}
 
 
@@ -183,15 +183,6 @@ def _losses_of(
         return taps, loss_terms(taps, detection, methods)
 
 
-def _view(
-    pair: Pair, batch: Mapping[str, Any], taps: Taps, image: int, maps: Mapping[str, Tensor]
-) -> View:
-    """One image of a batch with its boxes and maps ``(H, W)``."""
-    boxes = taps.gt_instances[image].bboxes.cpu().numpy()
-    drawn = {name: values.detach().cpu().numpy() for name, values in maps.items()}
-    return View(pixels(pair, batch["inputs"])[image], boxes, drawn)
-
-
 def gradient_view(
     pair: Pair,
     batch: Mapping[str, Any],
@@ -205,7 +196,7 @@ def gradient_view(
     size = batch["inputs"].shape[-2:]
     found = gradients(taps, terms, where, i)
     maps = {name: energy_map(taps, g, image, size) for name, g in found.items()}
-    return _view(pair, batch, taps, image, maps)
+    return view(pair, batch, maps, image)
 
 
 def term_views(
@@ -228,12 +219,8 @@ def term_views(
     for where, i in places:
         found = gradients(taps, named, where, i)
         maps = {name: energy_map(taps, g, image, size) for name, g in found.items()}
-        views[where, i] = _view(pair, batch, taps, image, maps)
+        views[where, i] = view(pair, batch, maps, image)
     return views
-
-
-def _scalar(value: Any) -> Tensor:
-    return torch.stack(list(value)).sum() if isinstance(value, (list, tuple)) else value
 
 
 def layers_of(detector: Any, head: HeadAdapter) -> dict[str, list[nn.Parameter]]:
@@ -303,11 +290,9 @@ def method_views(
     size = batch["inputs"].shape[-2:]
     found, views = gradients(taps, terms), {}
     for name, method in methods.items():
-        region, pull = (
-            weight_map(taps, method, image, size),
-            energy_map(taps, found[name], image, size),
-        )
-        views[name] = _view(pair, batch, taps, image, {REGION: region, PULL: pull})
+        region = weight_map(taps, method, image, size)
+        pull = energy_map(taps, found[name], image, size)
+        views[name] = view(pair, batch, {REGION: region, PULL: pull}, image)
     return views
 
 

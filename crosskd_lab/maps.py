@@ -1,7 +1,8 @@
 """Values at a head's locations as maps over the image, whatever its anchors are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,6 +84,13 @@ def pixels(pair: Pair, inputs: Tensor) -> NDArray[np.uint8]:
     prepared = pair.student.data_preprocessor
     restored = (inputs * prepared.std + prepared.mean).round().clamp(0, 255)
     return restored.byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def view(pair: Pair, batch: Mapping[str, Any], maps: Mapping[str, Tensor], image: int = 0) -> View:
+    """One image of a preprocessed batch with its boxes and maps ``(H, W)``."""
+    boxes = batch["data_samples"][image].gt_instances.bboxes.cpu().numpy()
+    drawn = {name: values.detach().cpu().numpy() for name, values in maps.items()}
+    return View(pixels(pair, batch["inputs"])[image], boxes, drawn)
 
 
 def _nearest(positions: Tensor, length: int) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .classes import match_classes
 from .configs import RANDOM, read_config, teacher_file
-from .errors import LabError
+from .errors import LabError, one_of
 from .files import sha256
 from .heads import adapter_of
 from .heads.base import HeadTaps
@@ -243,8 +243,7 @@ def check_pair(pair: Pair) -> None:
             f"the student knows {ours.num_classes} classes, the teacher {theirs.num_classes}: "
             "set num_classes of the student, or train a teacher on these classes"
         )
-    if pair.levels not in ("equal", "common"):
-        raise LabError(f"levels = {pair.levels!r} is unknown: choose equal or common")
+    one_of("levels", pair.levels, ("equal", "common"))
     if ours.strides != theirs.strides:
         differ = f"the student's levels have strides {ours.strides}, the teacher's {theirs.strides}"
         if not set(ours.strides) & set(theirs.strides):

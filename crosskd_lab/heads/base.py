@@ -275,3 +275,8 @@ def record_calls(obj: Any, method: str) -> Iterator[list[Any]]:
             object.__setattr__(obj, method, original)
         else:
             object.__delattr__(obj, method)
+
+
+def total(value: Tensor | Sequence[Tensor]) -> Tensor:
+    """One number of a loss that mmdet may give level by level."""
+    return value if isinstance(value, Tensor) else torch.stack(list(value)).sum()

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from mmdet.models.utils import unpack_gt_instances
 from torch import Tensor, nn
 
-from ..errors import LabError
+from ..errors import LabError, one_of
 from ..losses import full_precision, giou_distance, kd_quality_focal
 from .base import (
     BRANCHES,
@@ -68,8 +68,7 @@ class HeadAdapter(HeadFamily):
         class_order: Where the classes that this adapter speaks of stand among the head's; None if
             they are the head's own. It is how a teacher answers in the student's order.
 
-    Raises:
-        LabError: where the head is built in a way that the walk cannot reproduce.
+    LabError where the head is built in a way that the walk cannot reproduce.
     """
 
     assigns: ClassVar[str] = "get_targets"  # the head's method that runs the assigner
@@ -151,8 +150,7 @@ class HeadAdapter(HeadFamily):
         tensors. The predictions equal ``head.forward`` to the bit (heads that act differently in
         training and evaluation: as in training).
         """
-        if tap not in TAPS:
-            raise LabError(f"tap = {tap!r} is unknown: choose one of {', '.join(TAPS)}")
+        one_of("tap", tap, TAPS)
         if tap == "pre_relu" and self.rectify is not F.relu:
             raise LabError(
                 f"{type(self.head).__name__} activates by {type(self._activation).__name__}: "

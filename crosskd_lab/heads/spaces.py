@@ -31,11 +31,7 @@ def same_space(one: HeadAdapter, other: HeadAdapter) -> bool:
     """
     if one.family != "dense":
         return _coding(one) == _coding(other)
-    if (type(one), one.num_classes, one.strides) != (
-        type(other),
-        other.num_classes,
-        other.strides,
-    ):
+    if (type(one), one.num_classes, one.strides) != (type(other), other.num_classes, other.strides):
         return False
     maps = tuple(torch.empty(1, 1, 2, 2) for _ in one.strides)
     priors = one.priors(maps), other.priors(maps)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import LabError
 from ..heads import adapter_for
-from ..heads.base import BRANCHES, Levels
+from ..heads.base import BRANCHES, Levels, total
 from ..heads.dense import HeadAdapter
 from ..taps import Taps
 from .base import Method
@@ -82,7 +82,7 @@ class AssistantHead(Method):
             walked.predictions, list(taps.gt_instances), list(taps.metas), ignored
         )
         losses = {
-            f"loss_assistant_{name.removeprefix('loss_')}": self.detection * _total(value)
+            f"loss_assistant_{name.removeprefix('loss_')}": self.detection * total(value)
             for name, value in own.items()
             if "loss" in name
         }
@@ -98,8 +98,3 @@ class AssistantHead(Method):
         ]
         total = torch.stack([F.mse_loss(a, t, reduction="sum") for a, t in pairs]).sum()
         return total / sum(t.numel() for _, t in pairs)
-
-
-def _total(value: Tensor | list[Tensor]) -> Tensor:
-    """One number of a loss that mmdet may give level by level."""
-    return value if isinstance(value, Tensor) else torch.stack(list(value)).sum()

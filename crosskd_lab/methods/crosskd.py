@@ -8,7 +8,7 @@ from mmengine.utils import get_object_from_string
 from torch import Tensor, nn
 
 from ..cross_head import Align, ConvAlign, delivered_layer, unsaid
-from ..errors import LabError, tell_once
+from ..errors import LabError, one_of, tell_once
 from ..heads.base import BRANCHES, Levels, Predictions
 from ..heads.dense import HeadAdapter
 from ..heads.spaces import best_anchors, nearest_anchors, same_space, to_anchors
@@ -59,10 +59,8 @@ class PredictionTerms(Method):
         normaliser: str = "recipe",
     ) -> None:
         super().__init__()
-        if normaliser not in NORMALISERS:
-            raise LabError(f"normaliser = {normaliser!r}: choose one of {', '.join(NORMALISERS)}")
-        if region not in REGIONS:
-            raise LabError(f"region = {region!r} is unknown: choose one of {', '.join(REGIONS)}")
+        one_of("normaliser", normaliser, NORMALISERS)
+        one_of("region", region, REGIONS)
         if not branches or set(branches) - set(BRANCHES):
             raise LabError(f"branches = {branches!r}: give one or both of {', '.join(BRANCHES)}")
         self.cls_weight, self.reg_weight = cls_weight, reg_weight

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import LabError
+from ..errors import LabError, one_of
 from ..heads.base import HeadFamily, Predictions
 from ..heads.decoder import DecoderTaps
 from ..taps import Taps
@@ -97,8 +97,7 @@ class DecoderCrossKD(DecoderTerms):
 
     def __init__(self, i: int = 0, delivered: str = "memory", **terms: object) -> None:
         super().__init__(i, **terms)
-        if delivered not in DELIVERED:
-            raise LabError(f"delivered = {delivered!r} is unknown: choose {' or '.join(DELIVERED)}")
+        one_of("delivered", delivered, DELIVERED)
         self.delivered = delivered
 
     def losses(self, taps: Taps) -> dict[str, Tensor]:

@@ -39,11 +39,7 @@ class FineGrained(Imitation):
     name = "fine_grained"
 
     def __init__(
-        self,
-        weight: float = 2.0,
-        share: float = 0.5,
-        scale: float = 8.0,
-        normaliser: str = "mean",
+        self, weight: float = 2.0, share: float = 0.5, scale: float = 8.0, normaliser: str = "mean"
     ) -> None:
         super().__init__(weight, normaliser)
         self.share, self.scale = share, scale

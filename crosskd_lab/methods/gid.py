@@ -1,7 +1,6 @@
 """GID (Dai et al., CVPR 2021): imitate where student and teacher disagree most."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..heads.base import Levels
@@ -34,8 +33,8 @@ class GID(Imitation):
     itself, and the mean over them is that of any batch. Classes enter by their largest difference
     alone, whatever K.
 
-    Unverified: the relation term (:func:`relation_distance`) and the response term of the original,
-    on RoI features, are not part of the dense variant.
+    Unverified: the relation term and the response term of the original, on RoI features, are not
+    part of the dense variant.
 
     Args:
         weight: 2 in LD's code.
@@ -47,11 +46,7 @@ class GID(Imitation):
     name = "gid"
 
     def __init__(
-        self,
-        weight: float = 2.0,
-        count: int = 5,
-        threshold: float = 0.3,
-        normaliser: str = "mean",
+        self, weight: float = 2.0, count: int = 5, threshold: float = 0.3, normaliser: str = "mean"
     ) -> None:
         super().__init__(weight, normaliser)
         self.count, self.threshold = count, threshold
@@ -60,8 +55,7 @@ class GID(Imitation):
     def masks(self, taps: Taps) -> Levels:
         """Locations of the general instances, ``(N, H_l, W_l)`` bool a level.
 
-        Raises:
-            LabError: if the heads do not predict at the same priors.
+        LabError if the heads do not predict at the same priors.
         """
         ours, theirs, metas = taps.student_head, taps.teacher_head, list(taps.metas)
         gain, boxes = disagreement(
@@ -71,13 +65,12 @@ class GID(Imitation):
             theirs.decode(taps.teacher.predictions.reg, metas),
         )
         neck = taps.student.neck
-        levels = zip(split_levels(gain, neck), split_levels(boxes, neck), strict=True)
-        return tuple(self._choose(g, b) for g, b in levels)
-
-    def _choose(self, gain: Tensor, boxes: Tensor) -> Tensor:
-        """``(N, H, W)`` from the gain ``(N, H, W, A)`` and boxes ``(N, H, W, A, 4)``."""
-        chosen = general_instances(gain.flatten(1), boxes.flatten(1, 3), self.count, self.threshold)
-        return chosen.view_as(gain).any(-1)
+        masks = []
+        for g, b in zip(split_levels(gain, neck), split_levels(boxes, neck), strict=True):
+            # of (N, H, W, A) and (N, H, W, A, 4)
+            chosen = general_instances(g.flatten(1), b.flatten(1, 3), self.count, self.threshold)
+            masks.append(chosen.view_as(g).any(-1))  # (N, H, W)
+        return tuple(masks)
 
 
 def disagreement(
@@ -85,35 +78,11 @@ def disagreement(
 ) -> tuple[Tensor, Tensor]:
     """How far the models are apart at each prior, and whose box stands for it.
 
-    Args:
-        student: Class logits ``(N, P, K)``.
-        teacher: Class logits ``(N, P, K)``.
-        student_boxes: ``(N, P, 4)``.
-        teacher_boxes: ``(N, P, 4)``.
-
-    Returns:
-        g ``(N, P)``, the largest difference of one class's score, and the boxes ``(N, P, 4)`` of
-        the model that scores that class higher, in float32.
+    Of class logits ``(N, P, K)`` and boxes ``(N, P, 4)`` of both: g ``(N, P)``, the largest
+    difference of one class's score, and the boxes ``(N, P, 4)`` of the model that scores that class
+    higher, in float32.
     """
     expect_same(student, teacher, "class predictions", "GID needs heads of the same priors")
     difference = teacher.float().sigmoid() - student.float().sigmoid()  # (N, P, K)
     apart = difference.gather(-1, difference.abs().argmax(-1, keepdim=True))  # (N, P, 1)
     return apart.abs()[..., 0], torch.where(apart > 0, teacher_boxes, student_boxes).float()
-
-
-def relation_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """The original's relation term: smooth L1 between scaled distances of instances.
-
-    Args:
-        student: Instance features ``(M, D)``.
-        teacher: ``(M, D)``, detached here.
-
-    Returns:
-        A scalar, the mean over ordered pairs; 0 for fewer than three instances.
-    """
-    m = len(student)
-    if m < 3:
-        return student.sum() * 0
-    ours, theirs = F.pdist(student.float()), F.pdist(teacher.detach().float())  # (M (M - 1) / 2,)
-    ours, theirs = (d / d.mean().clamp(min=1e-6) for d in (ours, theirs))
-    return F.smooth_l1_loss(ours, theirs)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..errors import LabError
+from ..errors import one_of
 from ..heads.base import Levels
 from ..taps import Taps
 from .adapters import matched
@@ -21,8 +21,7 @@ def min_max(feature: Tensor, scope: str = "sample", eps: float = 1e-6) -> Tensor
     ``scope`` is over what the extremes are taken: each "sample" with all its channels, each
     "channel" of a sample, or the whole "map" with all samples; LabError for another.
     """
-    if scope not in SCOPES:
-        raise LabError(f"scope = {scope!r} is unknown: choose one of {', '.join(SCOPES)}")
+    one_of("scope", scope, SCOPES)
     feature, over = feature.float(), SCOPES[scope]
     low, high = feature.amin(over, keepdim=True), feature.amax(over, keepdim=True)
     return (feature - low) / (high - low).clamp(min=eps)
@@ -99,10 +98,7 @@ class Imitation(Method):
 
     def __init__(self, weight: float = 2.0, normaliser: str = "mean") -> None:
         super().__init__()
-        if normaliser not in NORMALISERS:
-            raise LabError(
-                f"normaliser = {normaliser!r} is unknown: choose one of {', '.join(NORMALISERS)}"
-            )
+        one_of("normaliser", normaliser, NORMALISERS)
         self.weight, self.normaliser = weight, normaliser
 
     def masks(self, taps: Taps) -> Levels:

@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ..errors import LabError
+from ..errors import LabError, one_of
 from ..heads.base import Levels
 from ..losses import distribution_kl
 from ..taps import Taps
@@ -64,8 +64,7 @@ class LD(Method):
         area: str = "union",
     ) -> None:
         super().__init__()
-        if area not in ("union", "prior"):
-            raise LabError(f"area = {area!r} is unknown: choose one of union, prior")
+        one_of("area", area, ("union", "prior"))
         self.box, self.vlr, self.cls = box, vlr, cls
         self.temperature, self.cls_temperature = temperature, cls_temperature
         self.gamma, self.area = gamma, area

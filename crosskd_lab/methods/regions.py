@@ -89,19 +89,15 @@ def atss_threshold(
         centres(priors), centres(boxes), compute_mode="donot_use_mm_for_euclid_dist"
     )
     nearest = [
-        near.topk(min(topk, len(near)), dim=0, largest=False).indices + start
-        for near, start in zip(distance.split(list(counts)), _starts(counts), strict=True)
+        near.topk(min(topk, len(near)), dim=0, largest=False).indices + sum(counts[:level])
+        for level, near in enumerate(distance.split(list(counts)))
     ]
     candidates = overlaps.gather(0, torch.cat(nearest))  # (C, G)
     return candidates.mean(0) + candidates.std(0)
 
 
 def valuable_region(
-    priors: Tensor,
-    boxes: Tensor,
-    counts: Sequence[int],
-    gamma: float = 0.25,
-    area: str = "union",
+    priors: Tensor, boxes: Tensor, counts: Sequence[int], gamma: float = 0.25, area: str = "union"
 ) -> Tensor:
     """Valuable localization region (LD, Zheng et al. 2022): next to positives, but none.
 
@@ -159,7 +155,3 @@ def scale_masks(
         foreground = (inside / cells[:, None, None]).amax(0)
     background = (~inside.any(0)).to(boxes.dtype)
     return foreground, background / background.sum().clamp(min=1)
-
-
-def _starts(counts: Sequence[int]) -> list[int]:
-    return [sum(counts[:level]) for level in range(len(counts))]

@@ -25,7 +25,7 @@ from ..distiller import Distiller
 from ..engine.config import load_experiment
 from ..engine.evaluate import find_saved
 from ..engine.train import prepare_engine, quiet
-from ..errors import LabError
+from ..errors import LabError, one_of
 from ..files import PROJECT
 from ..methods.base import Method
 from ..pair import Pair, load_in_full
@@ -87,8 +87,7 @@ def hold(
 
 def effort(scale: str) -> Effort:
     """How much to train at a scale; LabError for one that is none of smoke, cpu, gpu."""
-    if scale not in EFFORTS:
-        raise LabError(f"scale = {scale!r} is unknown: choose one of {', '.join(EFFORTS)}")
+    one_of("scale", scale, EFFORTS)
     return EFFORTS[scale]
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 from numpy.typing import NDArray
 
-from ..errors import LabError
+from ..errors import LabError, one_of
 from .figures import DPI, WIDTH, Picture
 from .map_figures import bare, draw_boxes, draw_map, roots
 from .stats import need
@@ -172,10 +172,7 @@ def decoder_figure(layers: int, i: int, delivered: str) -> Figure:
     """
     if not 0 <= i < layers:
         raise LabError(f"i = {i} is out of range: choose 0 ... {layers - 1}")
-    if delivered not in DECODER_TITLES:
-        raise LabError(
-            f"delivered = {delivered!r} is unknown: choose {' or '.join(DECODER_TITLES)}"
-        )
+    one_of("delivered", delivered, DECODER_TITLES)
     figure = Picture(figsize=(WIDTH, 0.85 * layers + 2.4), dpi=DPI)
     ax = figure.add_axes((0.01, 0.01, 0.98, 0.9))
     _decoder(ax, STUDENT, layers, i, "s", delivered == "query")

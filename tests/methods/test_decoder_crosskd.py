@@ -104,7 +104,7 @@ def test_what_does_not_fit_is_named(beyond_dense, make_pair, pair):
         Distiller(pair=pair, methods=[CrossKD()])
     with pytest.raises(LabError, match="i = 3 is out of range: with 3 decoder layers"):
         Distiller(pair=pair, methods=[DecoderCrossKD(i=3)])
-    with pytest.raises(LabError, match="'both' is unknown: choose memory or query"):
+    with pytest.raises(LabError, match="'both' is unknown: choose one of memory, query"):
         DecoderCrossKD(delivered="both")
     other = Pair(pair.student, beyond_dense("deformable", num_queries=40))
     with pytest.raises(LabError, match="give both decoders the same"):

@@ -151,10 +151,7 @@ def one_spelling(name: str) -> str:
 
 
 def read_json(
-    path: str | Path,
-    remedy: str,
-    whole: Callable[[str], int] | None = None,
-    kind: type = dict,
+    path: str | Path, remedy: str, whole: Callable[[str], int] | None = None, kind: type = dict
 ) -> Any:
     """The JSON object (or another ``kind``) in a file: the one way to read one.
 

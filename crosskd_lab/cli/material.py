@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from .options import Csv, Saved, SavedConfig, Wide
 from .show import print_table, write_csv
@@ -14,22 +15,20 @@ from .show import print_table, write_csv
 data = typer.Typer(no_args_is_help=True)
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Folder of a COCO-format set.", show_default=False)
+    Path, Argument(metavar="DIR", help="Folder of a COCO-format set.", show_default=False)
 ]
 
 
 @data.command()
 def scenes(
-    out: Annotated[
-        Path, typer.Option(help="Folder to write; new, empty or begun by this same command.")
-    ],
-    size: Annotated[int, typer.Option(help="Side of the square images in pixels.")] = 160,
-    train: Annotated[int, typer.Option(help="Training images.")] = 2000,
-    val: Annotated[int, typer.Option(help="Held-out images.")] = 500,
-    test: Annotated[int, typer.Option(help="More held-out images.")] = 0,
-    seed: Annotated[int, typer.Option(help="Which scenes; the same seed, the same bytes.")] = 0,
+    out: Annotated[Path, Option(help="Folder to write; new, empty or begun by this same command.")],
+    size: Annotated[int, Option(help="Side of the square images in pixels.")] = 160,
+    train: Annotated[int, Option(help="Training images.")] = 2000,
+    val: Annotated[int, Option(help="Held-out images.")] = 500,
+    test: Annotated[int, Option(help="More held-out images.")] = 0,
+    seed: Annotated[int, Option(help="Which scenes; the same seed, the same bytes.")] = 0,
     processes: Annotated[
-        int | None, typer.Option(help="Draw in so many processes.", show_default="one a CPU")
+        int | None, Option(help="Draw in so many processes.", show_default="one a CPU")
     ] = None,
 ) -> None:
     """Make a COCO-format detection set of synthetic scenes.
@@ -47,15 +46,15 @@ def scenes(
 
 @data.command()
 def coco(
-    root: Annotated[Path, typer.Option(help="Folder of the set; what is there is kept.")],
+    root: Annotated[Path, Option(help="Folder of the set; what is there is kept.")],
     split: Annotated[
-        str | None, typer.Option(help="train or val.", show_default="both, 40 GB while unpacking")
+        str | None, Option(help="train or val.", show_default="both, 40 GB while unpacking")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--from", metavar="DIR", help="A folder that has the zip files.")
+        Path | None, Option("--from", metavar="DIR", help="A folder that has the zip files.")
     ] = None,
     mirror: Annotated[
-        str | None, typer.Option(metavar="URL", help="In place of images.cocodataset.org.")
+        str | None, Option(metavar="URL", help="In place of images.cocodataset.org.")
     ] = None,
 ) -> None:
     """Get COCO 2017, resumed where it stopped.
@@ -73,11 +72,11 @@ def coco(
 @data.command()
 def draw(
     folder: Folder,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
-    count: Annotated[int, typer.Option(help="How many images.")] = 12,
-    seed: Annotated[int, typer.Option(help="Which images.")] = 0,
+    split: Annotated[str, Option(help="train, val or test.")] = "val",
+    count: Annotated[int, Option(help="How many images.")] = 12,
+    seed: Annotated[int, Option(help="Which images.")] = 0,
     out: Annotated[
-        Path | None, typer.Option(help="Picture to write.", show_default="samples_{split}.png")
+        Path | None, Option(help="Picture to write.", show_default="samples_{split}.png")
     ] = None,
 ) -> None:
     """Draw some images with their boxes and class names into one picture."""
@@ -104,10 +103,10 @@ def draw(
 def check_set(
     folder: Folder,
     split: Annotated[
-        str | None, typer.Option(help="train, val or test.", show_default="all there are")
+        str | None, Option(help="train, val or test.", show_default="all there are")
     ] = None,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="List bad records instead of stopping at the first.")
+        bool, Option("--skip-bad", help="List bad records instead of stopping at the first.")
     ] = False,
 ) -> None:
     """Check every image and box of a set; says what `--skip-bad` would leave out of a training."""
@@ -135,13 +134,12 @@ teachers = typer.Typer(
 
 @teachers.command("get")
 def get_teacher(
-    name: Annotated[str, typer.Argument(help="A public teacher; `teachers list` has them.")],
+    name: Annotated[str, Argument(help="A public teacher; `teachers list` has them.")],
     source: Annotated[
-        Path | None, typer.Option("--from", metavar="DIR", help="A folder that has the file.")
+        Path | None, Option("--from", metavar="DIR", help="A folder that has the file.")
     ] = None,
     mirror: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="In place of mmdetection/v2.0."),
+        str | None, Option(metavar="URL", help="In place of mmdetection/v2.0.")
     ] = None,
 ) -> None:
     """Fetch a public teacher of the paper's students into data/teachers, resumed and checked."""
@@ -170,9 +168,9 @@ def list_teachers(wide: Wide = False) -> None:
 
 @teachers.command()
 def ship(
-    run: Annotated[Path, typer.Argument(help="Folder of a run that is done.")],
-    name: Annotated[str, typer.Option(help="The teacher's name in data/teachers.")],
-    sets: Annotated[int, typer.Option(min=2, help="Held-out sets to measure it on.")] = 20,
+    run: Annotated[Path, Argument(help="Folder of a run that is done.")],
+    name: Annotated[str, Option(help="The teacher's name in data/teachers.")],
+    sets: Annotated[int, Option(min=2, help="Held-out sets to measure it on.")] = 20,
 ) -> None:
     """Put a run's detector into data/teachers in half precision, with its record.
 
@@ -190,8 +188,8 @@ def ship(
 
 @teachers.command("check")
 def check_teacher(
-    name: Annotated[str, typer.Argument(help="A teacher in data/teachers.")],
-    seed: Annotated[int, typer.Option(help="Which fresh scenes to draw.")] = 2000,
+    name: Annotated[str, Argument(help="A teacher in data/teachers.")],
+    seed: Annotated[int, Option(help="Which fresh scenes to draw.")] = 2000,
 ) -> None:
     """Measure a shipped teacher on freshly drawn scenes against its record."""
     from ..engine.teacher import check as measure
@@ -204,7 +202,7 @@ def check_teacher(
 
 def export(
     saved: Saved,
-    out: Annotated[Path, typer.Option(help="The .pth or .safetensors file to write.")],
+    out: Annotated[Path, Option(help="The .pth or .safetensors file to write.")],
     config: SavedConfig = None,
 ) -> None:
     """Write a detector's weights and config for stock mmdet, which needs nothing of this lab."""
@@ -219,12 +217,12 @@ def export(
 
 def book(
     notebooks: Annotated[
-        list[str] | None, typer.Argument(help="Which, by their numbers (04 05); all by default.")
+        list[str] | None, Argument(help="Which, by their numbers (04 05); all by default.")
     ] = None,
-    scale: Annotated[str, typer.Option(help="smoke (seconds), cpu or gpu.")] = "cpu",
-    out: Annotated[Path, typer.Option(help="Folder of the pages.")] = Path("build/book"),
+    scale: Annotated[str, Option(help="smoke (seconds), cpu or gpu.")] = "cpu",
+    out: Annotated[Path, Option(help="Folder of the pages.")] = Path("build/book"),
     show: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open the page where there is a desktop.")
+        bool, Option("--open/--no-open", help="Open the page where there is a desktop.")
     ] = False,
 ) -> None:
     """Execute the notebooks and render them; the first page, index.html, grows as they are made.
@@ -259,13 +257,11 @@ workshop = typer.Typer(
 
 @workshop.command()
 def pack(
-    out: Annotated[Path, typer.Argument(help="Folder of the two editions.")],
+    out: Annotated[Path, Argument(help="Folder of the two editions.")],
     chapters: Annotated[
-        list[str] | None, typer.Argument(help="Which, by their numbers (01 04); all by default.")
+        list[str] | None, Argument(help="Which, by their numbers (01 04); all by default.")
     ] = None,
-    scale: Annotated[str, typer.Option(help="What their first cell says: smoke, cpu or gpu.")] = (
-        "cpu"
-    ),
+    scale: Annotated[str, Option(help="What their first cell says: smoke, cpu or gpu.")] = "cpu",
 ) -> None:
     """Write OUT/students without solutions, hints and answers, and OUT/instructor with them."""
     from ..notebook import workshop as room
@@ -277,7 +273,7 @@ def pack(
 
 
 @workshop.command()
-def wheels(out: Annotated[Path, typer.Argument(help="Folder of the wheels.")]) -> None:
+def wheels(out: Annotated[Path, Argument(help="Folder of the wheels.")]) -> None:
     """Fetch all wheels for machines like this one: 'make demo WHEELS=OUT' needs no network."""
     from ..notebook import workshop as room
 
@@ -287,7 +283,7 @@ def wheels(out: Annotated[Path, typer.Argument(help="Folder of the wheels.")]) -
 
 @workshop.command()
 def collect(
-    folders: Annotated[list[Path], typer.Argument(help="Handed-in notebooks, a folder a learner.")],
+    folders: Annotated[list[Path], Argument(help="Handed-in notebooks, a folder a learner.")],
     csv: Csv = None,
     wide: Wide = False,
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from .options import (
     TEACHER,
@@ -25,7 +25,7 @@ from .options import (
 from .show import print_table, write_csv
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 def eval(
@@ -33,7 +33,7 @@ def eval(
     config: SavedConfig = None,
     data: Data = None,
     split: Split = "val",
-    out: Annotated[Path | None, typer.Option(help="Also write the numbers to this .json.")] = None,
+    out: Annotated[Path | None, Option(help="Also write the numbers to this .json.")] = None,
     skip_bad: SkipBad = False,
 ) -> None:
     """Measure the COCO AP of a detector: a run's last checkpoint, a file, a shipped teacher."""
@@ -61,14 +61,14 @@ RESULT_COLUMNS = {
 
 
 def results(
-    table: Annotated[int, typer.Argument(min=1, max=8, help="The paper's table, 1 to 8.")] = 1,
-    metric: Annotated[str, typer.Option(help="AP, AP50, AP75, APS, APM or APL.")] = "AP",
-    runs: Annotated[Path, typer.Option(help="Folder of your runs.")] = Path("runs"),
+    table: Annotated[int, Argument(min=1, max=8, help="The paper's table, 1 to 8.")] = 1,
+    metric: Annotated[str, Option(help="AP, AP50, AP75, APS, APM or APL.")] = "AP",
+    runs: Annotated[Path, Option(help="Folder of your runs.")] = Path("runs"),
     csv: Csv = None,
     wide: Wide = False,
     page: Annotated[
         Path | None,
-        typer.Option(help="Instead, write all that is recorded to this .md file, and results.svg."),
+        Option(help="Instead, write all that is recorded to this .md file, and results.svg."),
     ] = None,
 ) -> None:
     """Show a table of the paper, the recorded runs of its rows, and yours, each by its source.
@@ -111,18 +111,15 @@ def results(
 def conflict(
     teacher: Annotated[
         list[str],
-        typer.Option(
-            metavar="NAME_OR_FILE",
-            help=f"{TEACHER} Given again: more curves, to compare.",
-        ),
+        Option(metavar="NAME_OR_FILE", help=f"{TEACHER} Given again: more curves, to compare."),
     ],
-    student: Annotated[str, typer.Option(metavar="CONFIG", help="Whose assigner gives targets.")],
+    student: Annotated[str, Option(metavar="CONFIG", help="Whose assigner gives targets.")],
     data: Data = None,
     teacher_config: TeacherConfig = None,
     split: Split = "val",
     boxes: Annotated[
         str,
-        typer.Option(
+        Option(
             help="Whose boxes the labels of quality heads (GFL) come from: teacher, student (with "
             "--student-weights) or exact (one-hot labels)."
         ),
@@ -130,7 +127,7 @@ def conflict(
     student_weights: StudentWeights = None,
     out: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             metavar="DIR",
             help="Folder for conflict.csv, .png, .svg, the counts and where they came from.",
             show_default="runs/conflict/{teacher}",
@@ -175,36 +172,29 @@ def conflict(
         title = f"How often {whom} contradicts the assigner, {tally.images} images"
         save(conflict_figure(frame, title=title), out / "conflict.png")
     for name in names:
-        _tell_ratios(frame[(frame["teacher"] == name) & (frame["by"] == "all")])
+        whole = frame[(frame["teacher"] == name) & (frame["by"] == "all")].set_index("threshold")
+        ratios = ", ".join(f"{whole['ratio'][t]:.3f} above {t}" for t in (0.3, 0.5, 0.7))
+        if positives := whole["positives"].iloc[0]:
+            print(f"{name}: conflicts per positive location ({positives} positives): {ratios}")
+        else:
+            print(f"{name}: no location is positive, so there is no ratio of conflict")
     print(f"{out / 'conflict.csv'}, {out / 'conflict.png'}")
 
 
-def _tell_ratios(whole: pd.DataFrame) -> None:
-    """The overall ratios of one teacher, in a line."""
-    at = whole.set_index("threshold")["ratio"]
-    ratios = ", ".join(f"{at[t]:.3f} above {t}" for t in (0.3, 0.5, 0.7))
-    teacher, positives = whole[["teacher", "positives"]].iloc[0]
-    if not positives:
-        print(f"{teacher}: no location is positive, so there is no ratio of conflict")
-        return
-    print(f"{teacher}: conflicts per positive location ({positives} positives): {ratios}")
-
-
 def gradients(
-    teacher: Annotated[str, typer.Option(metavar="NAME_OR_FILE", help=TEACHER)],
-    student: Annotated[str, typer.Option(metavar="CONFIG", help="The student's config.")],
+    teacher: Annotated[str, Option(metavar="NAME_OR_FILE", help=TEACHER)],
+    student: Annotated[str, Option(metavar="CONFIG", help="The student's config.")],
     data: Data = None,
     teacher_config: TeacherConfig = None,
     student_weights: StudentWeights = None,
     split: Split = "val",
-    images: Annotated[int, typer.Option(min=2, help="How many images.")] = 64,
+    images: Annotated[int, Option(min=2, help="How many images.")] = 64,
     place: Annotated[
-        list[str] | None,
-        typer.Option(help="A feature: neck, cls:3, reg:2 ... May be given again."),
+        list[str] | None, Option(help="A feature: neck, cls:3, reg:2 ... May be given again.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             metavar="DIR",
             help="Folder for gradients.csv, the figures and where they came from.",
             show_default="runs/gradients/{teacher}",

@@ -4,46 +4,40 @@ import ast
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from ..errors import LabError
 
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a config's entry.")
+    list[str] | None, Option("--set", metavar="KEY=VALUE", help="Replace a config's entry.")
 ]
 Tensorboard = Annotated[
-    bool, typer.Option("--tensorboard", help="Also log for TensorBoard, in the run's folder.")
+    bool, Option("--tensorboard", help="Also log for TensorBoard, in the run's folder.")
 ]
 Data = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="A COCO-format folder; by default the config's own."),
+    Path | None, Option(metavar="DIR", help="A COCO-format folder; by default the config's own.")
 ]
-Split = Annotated[str, typer.Option(help="train, val or test.")]
+Split = Annotated[str, Option(help="train, val or test.")]
 SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="Leave out records that are broken, and say which.")
+    bool, Option("--skip-bad", help="Leave out records that are broken, and say which.")
 ]
-RunFolder = Annotated[
-    Path | None, typer.Option(help="Run folder; runs/<config>-s<seed> by default.")
-]
+RunFolder = Annotated[Path | None, Option(help="Run folder; runs/<config>-s<seed> by default.")]
 Saved = Annotated[
-    str, typer.Argument(metavar="RUN_OR_CHECKPOINT", help="A run, a file, or a shipped teacher.")
+    str, Argument(metavar="RUN_OR_CHECKPOINT", help="A run, a file, or a shipped teacher.")
 ]
-SavedConfig = Annotated[
-    str | None, typer.Option(help="What a bare checkpoint file was trained with.")
-]
-Csv = Annotated[Path | None, typer.Option(help="Also write all columns to this file.")]
-Wide = Annotated[bool, typer.Option("--wide", help="All columns, however narrow the terminal is.")]
+SavedConfig = Annotated[str | None, Option(help="What a bare checkpoint file was trained with.")]
+Csv = Annotated[Path | None, Option(help="Also write all columns to this file.")]
+Wide = Annotated[bool, Option("--wide", help="All columns, however narrow the terminal is.")]
 
 # Of verbs that hold a teacher and a student against a set.
 TEACHER = "A shipped teacher, a run or a checkpoint."
 TeacherConfig = Annotated[
-    str | None, typer.Option(metavar="CONFIG", help="What a bare checkpoint belongs to.")
+    str | None, Option(metavar="CONFIG", help="What a bare checkpoint belongs to.")
 ]
 StudentWeights = Annotated[
-    str | None,
-    typer.Option(metavar="RUN_OR_FILE", help="A trained student; by default it is untrained."),
+    str | None, Option(metavar="RUN_OR_FILE", help="A trained student; by default it is untrained.")
 ]
-Batch = Annotated[int, typer.Option(min=1, help="Images a forward pass.")]
+Batch = Annotated[int, Option(min=1, help="Images a forward pass.")]
 
 
 JSON = {"true": True, "false": False, "null": None}

@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from .options import Csv, Data, RunFolder, Settings, Tensorboard, Wide, parse_settings
 from .show import print_table, write_csv
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..runs.forecast import Link, Measurement
 
 
@@ -27,7 +25,7 @@ RECIPE_COLUMNS = {
 
 
 def recipes(
-    table: Annotated[int | None, typer.Option(help="Only this table of the paper, 1 to 8.")] = None,
+    table: Annotated[int | None, Option(help="Only this table of the paper, 1 to 8.")] = None,
     csv: Csv = None,
     wide: Wide = False,
 ) -> None:
@@ -38,38 +36,25 @@ def recipes(
     'crosskd-lab plan RECIPE' has measured on a GPU, and not guessed where it has not.
     """
     from ..errors import LabError
+    from ..runs.forecast import newest, paper_gpu_hours
     from ..runs.recipes import recipes as listed
 
-    frame = with_hours(listed())
+    frame = listed()
+    steps = [newest(name) for name in frame["recipe"]]
+    pairs = zip(steps, frame["images"], strict=True)
+    hours = [paper_gpu_hours(step, images) if step else float("nan") for step, images in pairs]
+    frame = frame.assign(gpu_hours=hours, measured_on=[step and step.device for step in steps])
     if table is not None:
         frame = frame[frame["table"] == table]
         if frame.empty:
             raise LabError(f"no recipe belongs to table {table}: the paper has Tables 1 to 8")
     drop = ("images", "epochs", "gpu_hours", "student", "teacher")
     print_table(frame.to_dict("records"), RECIPE_COLUMNS, drop, wide)
-    print(_footnote(frame))
-    write_csv(frame, csv)
-
-
-def with_hours(frame: pd.DataFrame) -> pd.DataFrame:
-    """The recipes with ``gpu_hours`` and ``measured_on``, both empty where no step was measured."""
-    from ..runs.forecast import newest, paper_gpu_hours
-
-    steps = [newest(name) for name in frame["recipe"]]
-    pairs = zip(steps, frame["images"], strict=True)
-    hours = [paper_gpu_hours(step, images) if step else float("nan") for step, images in pairs]
-    return frame.assign(gpu_hours=hours, measured_on=[step and step.device for step in steps])
-
-
-def _footnote(frame: pd.DataFrame) -> str:
-    """Where the GPU-hours come from, or how to get them."""
-    devices = ", ".join(sorted(set(frame["measured_on"].dropna())))
-    said = []
-    if devices:
-        said.append(f"GPU-hours: foretold from one step on {devices}; see docs/plan.md.")
+    if devices := ", ".join(sorted(set(frame["measured_on"].dropna()))):
+        print(f"GPU-hours: foretold from one step on {devices}; see docs/plan.md.")
     if frame["gpu_hours"].isna().any():
-        said.append("GPU-hours –: no step measured on a GPU yet; 'crosskd-lab plan RECIPE' does.")
-    return "\n".join(said)
+        print("GPU-hours –: no step measured on a GPU yet; 'crosskd-lab plan RECIPE' does.")
+    write_csv(frame, csv)
 
 
 GIGA = 1e9
@@ -89,31 +74,27 @@ PLAN_COLUMNS = {
 
 
 def plan(
-    recipe: Annotated[str, typer.Argument(help="paper/..., pocket/... or a config file.")],
+    recipe: Annotated[str, Argument(help="paper/..., pocket/... or a config file.")],
     settings: Settings = None,
     data: Data = None,
     steps: Annotated[
-        int | None, typer.Option(help="Measure so many steps, even if it has been done before.")
+        int | None, Option(help="Measure so many steps, even if it has been done before.")
     ] = None,
     step_ms: Annotated[
-        float | None, typer.Option(help="A step's milliseconds, measured elsewhere.")
+        float | None, Option(help="A step's milliseconds, measured elsewhere.")
     ] = None,
     measured: Annotated[
-        Path | None, typer.Option(help="A measurement's file, from another machine.")
+        Path | None, Option(help="A measurement's file, from another machine.")
     ] = None,
-    price: Annotated[float | None, typer.Option(help="Of one GPU for an hour.")] = None,
-    bandwidth: Annotated[
-        float, typer.Option(help="Between GPUs of a machine, GB/s each way.")
-    ] = 20.0,
-    between: Annotated[float, typer.Option(help="Between machines, GB/s each way.")] = 5.0,
-    latency: Annotated[float, typer.Option(help="Of a bucket of gradients, ms.")] = 0.1,
-    overlap: Annotated[
-        float, typer.Option(help="Share of communication that the backward hides.")
-    ] = 0.5,
-    machine: Annotated[int, typer.Option(help="GPUs a machine.")] = 8,
-    csv: Annotated[Path | None, typer.Option(help="Also write the plan to this file.")] = None,
+    price: Annotated[float | None, Option(help="Of one GPU for an hour.")] = None,
+    bandwidth: Annotated[float, Option(help="Between GPUs of a machine, GB/s each way.")] = 20.0,
+    between: Annotated[float, Option(help="Between machines, GB/s each way.")] = 5.0,
+    latency: Annotated[float, Option(help="Of a bucket of gradients, ms.")] = 0.1,
+    overlap: Annotated[float, Option(help="Share of communication that the backward hides.")] = 0.5,
+    machine: Annotated[int, Option(help="GPUs a machine.")] = 8,
+    csv: Annotated[Path | None, Option(help="Also write the plan to this file.")] = None,
     wide: Wide = False,
-    figure: Annotated[Path | None, typer.Option(help="Draw it: .png, and .svg beside.")] = None,
+    figure: Annotated[Path | None, Option(help="Draw it: .png, and .svg beside.")] = None,
 ) -> None:
     """Foretell a recipe on 1 to 64 GPUs from one step, measured here, and a stated model.
 
@@ -217,35 +198,35 @@ def tell_terms(step: Measurement, link: Link) -> str:
 
 
 def launch(
-    recipe: Annotated[str, typer.Argument(help="pocket/..., paper/... or a config file.")],
-    gpus: Annotated[int, typer.Option(help="GPUs a machine; 0 trains on the CPU.")] = 0,
+    recipe: Annotated[str, Argument(help="pocket/..., paper/... or a config file.")],
+    gpus: Annotated[int, Option(help="GPUs a machine; 0 trains on the CPU.")] = 0,
     processes: Annotated[
-        int | None, typer.Option(help="Processes a machine; one a GPU, one on the CPU.")
+        int | None, Option(help="Processes a machine; one a GPU, one on the CPU.")
     ] = None,
-    nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
+    nodes: Annotated[int, Option(help="Machines.")] = 1,
     slurm: Annotated[
-        str | None, typer.Option(metavar="PARTITION", help="Let SLURM start it there.")
+        str | None, Option(metavar="PARTITION", help="Let SLURM start it there.")
     ] = None,
-    account: Annotated[str | None, typer.Option(help="SLURM's.")] = None,
-    qos: Annotated[str | None, typer.Option(help="SLURM's.")] = None,
+    account: Annotated[str | None, Option(help="SLURM's.")] = None,
+    qos: Annotated[str | None, Option(help="SLURM's.")] = None,
     time: Annotated[
-        str | None, typer.Option(help="SLURM's, until a job is requeued: 12:00:00, 2-12 ...")
+        str | None, Option(help="SLURM's, until a job is requeued: 12:00:00, 2-12 ...")
     ] = None,
-    mem: Annotated[str | None, typer.Option(help="SLURM's, a machine: 64G ...")] = None,
+    mem: Annotated[str | None, Option(help="SLURM's, a machine: 64G ...")] = None,
     cpus_per_gpu: Annotated[
-        int | None, typer.Option(min=1, help="SLURM's, and threads of a process; 8 by default.")
+        int | None, Option(min=1, help="SLURM's, and threads of a process; 8 by default.")
     ] = None,
     settings: Settings = None,
     data: Data = None,
     out: RunFolder = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and augmentation.")] = 0,
-    port: Annotated[int | None, typer.Option(help="Where processes meet; found by itself.")] = None,
+    seed: Annotated[int, Option(min=0, help="Of weights, order and augmentation.")] = 0,
+    port: Annotated[int | None, Option(help="Where processes meet; found by itself.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print the command, start nothing.")
+        bool, Option("--dry-run", help="Check everything, print the command, start nothing.")
     ] = False,
     tensorboard: Tensorboard = False,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Stay until the run is over, as a batch job does.")
+        bool, Option("--wait", help="Stay until the run is over, as a batch job does.")
     ] = False,
 ) -> None:
     """Check a recipe, start it in a process of its own, and return at once.

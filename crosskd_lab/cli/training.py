@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+from typer import Argument, Option
 
 from ..configs import listed, teachers
 from ..runs.recipes import detectors
@@ -20,24 +20,21 @@ from .options import Csv, Data, RunFolder, Settings, SkipBad, Tensorboard, Wide,
 from .show import print_table, write_csv
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 def train(
-    config: Annotated[str, typer.Argument(help="A config file or a name such as pocket/crosskd.")],
+    config: Annotated[str, Argument(help="A config file or a name such as pocket/crosskd.")],
     settings: Settings = None,
     data: Data = None,
     out: RunFolder = None,
     seed: Annotated[
-        int | None,
-        typer.Option(help="Of weights, order and augmentation; 0, or that of a run's config."),
+        int | None, Option(help="Of weights, order and augmentation; 0, or that of a run's config.")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint.")
-    ] = False,
+    resume: Annotated[bool, Option("--resume", help="Go on from the last checkpoint.")] = False,
     skip_bad: SkipBad = False,
     precision: Annotated[
-        str | None, typer.Option(help="fp32; or bf16, with float32 weights and losses, for a GPU.")
+        str | None, Option(help="fp32; or bf16, with float32 weights and losses, for a GPU.")
     ] = None,
     tensorboard: Tensorboard = False,
 ) -> None:
@@ -66,11 +63,11 @@ def train(
 
 
 def pretrain(
-    config: Annotated[str, typer.Argument(help="Detector config whose backbone to pretrain.")],
-    out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
-    count: Annotated[int, typer.Option(min=1, help="Crops to train on.")] = 12000,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the crops.")] = 6,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and crops.")] = 0,
+    config: Annotated[str, Argument(help="Detector config whose backbone to pretrain.")],
+    out: Annotated[Path, Option(help="The .safetensors file to write.")],
+    count: Annotated[int, Option(min=1, help="Crops to train on.")] = 12000,
+    epochs: Annotated[int, Option(min=1, help="Passes over the crops.")] = 6,
+    seed: Annotated[int, Option(help="Seed of weights, order and crops.")] = 0,
 ) -> None:
     """Pretrain a backbone by naming single shapes, the pocket scale's stand-in for ImageNet."""
     from ..engine.pretrain import pretrain as run
@@ -83,25 +80,25 @@ def pretrain(
 
 
 def race(
-    steps: Annotated[int, typer.Option(min=3, help="Training steps of each student.")] = 90,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds; above 1 gives intervals.")] = 1,
+    steps: Annotated[int, Option(min=3, help="Training steps of each student.")] = 90,
+    seeds: Annotated[int, Option(min=1, help="Seeds; above 1 gives intervals.")] = 1,
     methods: Annotated[
-        str, typer.Option(help=f"Comma-separated, any of: {listed(known_methods())}; or all.")
+        str, Option(help=f"Comma-separated, any of: {listed(known_methods())}; or all.")
     ] = "none,kd,crosskd,crosskd_pkd",
     teacher: Annotated[
         str,
-        typer.Option(
+        Option(
             help=f"Any of the shipped teachers: {listed(teachers())}; the folder of a run; or "
             "random:NAME, an untrained detector."
         ),
     ] = "gfl_r18_w32",
     student: Annotated[
-        str, typer.Option(help=f"Any of: {listed(detectors())}; or the path of a config.")
+        str, Option(help=f"Any of: {listed(detectors())}; or the path of a config.")
     ] = "gfl_r18_w16",
     data: Annotated[
-        Path | None, typer.Option(help="A COCO-format folder; synthetic scenes by default.")
+        Path | None, Option(help="A COCO-format folder; synthetic scenes by default.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="The race's folder; resumes what is there.")] = Path(
+    out: Annotated[Path, Option(help="The race's folder; resumes what is there.")] = Path(
         "runs/race"
     ),
     settings: Settings = None,
@@ -203,21 +200,19 @@ class Board:
 
 
 def sweep(
-    file: Annotated[str, typer.Argument(help="A name below configs/sweeps, or a file like those.")],
-    only: Annotated[
-        list[str] | None, typer.Option(help="Only this row; may be given again.")
-    ] = None,
-    seeds: Annotated[str, typer.Option(help="Comma-separated; the sweep's own by default.")] = "",
+    file: Annotated[str, Argument(help="A name below configs/sweeps, or a file like those.")],
+    only: Annotated[list[str] | None, Option(help="Only this row; may be given again.")] = None,
+    seeds: Annotated[str, Option(help="Comma-separated; the sweep's own by default.")] = "",
     side_by_side: Annotated[
-        int, typer.Option(min=1, help="Runs at a time, each in a process: for a GPU.")
+        int, Option(min=1, help="Runs at a time, each in a process: for a GPU.")
     ] = 1,
     recorded: Annotated[
-        Path | None, typer.Option(help="Folder of the records; data/recorded by default.")
+        Path | None, Option(help="Folder of the records; data/recorded by default.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only the first steps: does today's code repeat them?")
+        bool, Option("--check", help="Only the first steps: does today's code repeat them?")
     ] = False,
-    runs: Annotated[Path, typer.Option(help="Folder of the run folders.")] = Path("runs/sweeps"),
+    runs: Annotated[Path, Option(help="Folder of the run folders.")] = Path("runs/sweeps"),
 ) -> None:
     """Run what a sweep declares and has no record of yet; a record a run goes to data/recorded.
 
@@ -272,54 +267,44 @@ RUN_COLUMNS += ["AP", "AP50", "APS", "APM", "APL", "created"]
 
 
 def runs(
-    root: Annotated[Path, typer.Argument(help="Folder that holds run folders.")] = Path("runs"),
+    root: Annotated[Path, Argument(help="Folder that holds run folders.")] = Path("runs"),
     csv: Csv = None,
     wide: Wide = False,
     compare: Annotated[
-        bool, typer.Option("--compare", help="A folder and method a line: mean AP, its interval.")
+        bool, Option("--compare", help="A folder and method a line: mean AP, its interval.")
     ] = False,
-    tail: Annotated[
-        Path | None, typer.Option(help="How a launched run stands, and its log.")
-    ] = None,
-    stop: Annotated[Path | None, typer.Option(help="End a launched run; nothing is lost.")] = None,
+    tail: Annotated[Path | None, Option(help="How a launched run stands, and its log.")] = None,
+    stop: Annotated[Path | None, Option(help="End a launched run; nothing is lost.")] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with a launched run from its last checkpoint.")
+        Path | None, Option(help="Go on with a launched run from its last checkpoint.")
     ] = None,
 ) -> None:
     """List the runs below a folder with their method, seed, status and AP; watch and steer one."""
-    if tail or stop or resume:
-        _steer(tail, stop, resume)
+    if folder := tail or stop or resume:
+        from ..runs.processes import Run
+        from ..runs.watch import describe, gpu_use
+
+        run = Run.open(folder)
+        if stop:
+            run.stop()
+        if resume:
+            run.resume()
+        print(f"{run.folder}: {describe(run.state(), run.reason)}")
+        print("\n".join(filter(None, (gpu_use(), run.tail(20)))))
         return
     from ..engine.record import runs_frame
     from ..errors import LabError
+    from ..report.results import by_study
+    from ..report.stats import summarise
 
     frame = runs_frame(root)
     if frame.empty:
         raise LabError(
             f"no runs below {root}: 'crosskd-lab race' or 'crosskd-lab train' makes some"
         )
-    shown = _compared(frame) if compare else frame[[name for name in RUN_COLUMNS if name in frame]]
+    shown = frame[[name for name in RUN_COLUMNS if name in frame]]
+    if compare:
+        shown = summarise(by_study(frame), by=["study", "method", "variant", "teacher"], value="AP")
     names = list(map(str, shown.columns))
     print_table(shown.to_dict("records"), names, ("created", "APL", "APM", "APS", "AP50"), wide)
     write_csv(shown if compare else frame, csv)
-
-
-def _compared(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean AP of every study's methods over their seeds, of the runs that are done."""
-    from ..report.results import by_study
-    from ..report.stats import summarise
-
-    return summarise(by_study(frame), by=["study", "method", "variant", "teacher"], value="AP")
-
-
-def _steer(tail: Path | None, stop: Path | None, resume: Path | None) -> None:
-    from ..runs.processes import Run
-    from ..runs.watch import describe, gpu_use
-
-    run = Run.open(tail or stop or resume or "")
-    if stop:
-        run.stop()
-    if resume:
-        run.resume()
-    print(f"{run.folder}: {describe(run.state(), run.reason)}")
-    print("\n".join(filter(None, (gpu_use(), run.tail(20)))))

@@ -78,7 +78,9 @@ def image_problems(document: Document, split: Split, read_images: bool) -> Itera
                     fault = "duplicate id", "it is listed twice"
                 seen.add(image["id"])
             if fault:
-                words = _image_words(image, index)
+                words = f"images[{index}]"
+                if not _field_fault(image, _NAMED):
+                    words = f"image {image['id']} ({image['file_name']})"
                 yield Problem(fault[0], "images", index, shown(words), shown(fault[1]))
 
 
@@ -95,7 +97,11 @@ def box_problems(document: Document) -> Iterator[Problem]:
                 fault = "duplicate id", "it is listed twice"
             seen.add(what)
         if fault:
-            words = _box_words(box, index, images)
+            words = f"annotations[{index}]"
+            if isinstance(box, dict):
+                words = f"annotation {box['id']}" if is_id(box.get("id")) else words
+                image = images.get(box["image_id"]) if _is_key(box.get("image_id")) else None
+                words += f" on {image.get('file_name')}" if image else ""
             yield Problem(fault[0], "annotations", index, shown(words), shown(fault[1]))
 
 
@@ -222,20 +228,6 @@ def _extent_fault(bbox: list[Any], image: Record) -> Fault:
     return None
 
 
-def _image_words(image: Any, index: int) -> str:
-    if _field_fault(image, _NAMED):
-        return f"images[{index}]"
-    return f"image {image['id']} ({image['file_name']})"
-
-
-def _box_words(box: Any, index: int, images: dict[Any, Record]) -> str:
-    if not isinstance(box, dict):
-        return f"annotations[{index}]"
-    words = f"annotation {box['id']}" if is_id(box.get("id")) else f"annotations[{index}]"
-    image = images.get(box["image_id"]) if _is_key(box.get("image_id")) else None
-    return words + (f" on {image.get('file_name')}" if image else "")
-
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -317,7 +309,10 @@ def checked(split: Split, skip_bad: bool, read_images: bool) -> tuple[Report, Do
     document = {**written, "images": [_sized(i, split.images) for i in written["images"]]}
     problems = (*image_problems(document, split, read_images), *box_problems(document))
     if problems and not skip_bad:
-        raise LabError(_complaint(split, problems))
+        first, rest = problems[0], len(problems) - 1
+        more = f"; {_count(rest, 'more bad record')}" if rest else ""
+        remedy = "correct them, or give --skip-bad to leave them out"
+        raise LabError(f"{split.annotations}: {first.record}: {first.detail}{more}; {remedy}")
     before, good = _without(written, problems), _put_right(_without(document, problems))
     if not good["images"]:
         raise LabError(f"{split.annotations}: no image can be used; {problems[0].detail}")
@@ -331,13 +326,6 @@ def checked(split: Split, skip_bad: bool, read_images: bool) -> tuple[Report, Do
 
 def _count(number: int, thing: str, more: str = "s") -> str:
     return f"{number} {thing}{more * (number != 1)}"
-
-
-def _complaint(split: Split, problems: tuple[Problem, ...]) -> str:
-    first = problems[0]
-    more = f"; {_count(len(problems) - 1, 'more bad record')}" if len(problems) > 1 else ""
-    remedy = "correct them, or give --skip-bad to leave them out"
-    return f"{split.annotations}: {first.record}: {first.detail}{more}; {remedy}"
 
 
 def _without(document: Document, problems: tuple[Problem, ...]) -> Document:

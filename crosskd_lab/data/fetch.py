@@ -126,7 +126,11 @@ def _get_coco(root: Path, splits: Sequence[str], source: str | Path | None, mirr
     parts = [ANNOTATIONS, *(IMAGES[split] for split in splits)]
     missing = [part for part in parts if not _complete(root, part, splits)]
     if source is not None:
-        _require_files(Path(source), missing)
+        zips = [Path(source) / Path(part.path).name for part in missing]
+        if lacks := [file.name for file in zips if not file.is_file()]:
+            raise LabError(
+                f"{source} lacks {', '.join(lacks)}: put them there, or leave out --from"
+            )
     # Beside a zip file that is fetched there is what comes out of it.
     needed = sum(part.gigabytes * (1 if source else 2) for part in missing)
     require_room(root, int(needed * 1e9), "COCO 2017")
@@ -162,17 +166,8 @@ def _complete(root: Path, part: Part, splits: Sequence[str]) -> bool:
     return True
 
 
-def _require_files(source: Path, parts: Sequence[Part]) -> None:
-    lacks = [name for p in parts if not (source / (name := Path(p.path).name)).is_file()]
-    if lacks:
-        raise LabError(f"{source} lacks {', '.join(lacks)}: put them there, or leave out --from")
-
-
 def get_teacher(
-    name: str,
-    folder: str | Path = TEACHERS,
-    source: str | Path | None = None,
-    mirror: str = ZOO,
+    name: str, folder: str | Path = TEACHERS, source: str | Path | None = None, mirror: str = ZOO
 ) -> Path:
     """The file of a teacher of ``PUBLIC``, fetched to ``folder`` or copied from a ``source`` folder
     unless it is there, checked either way; a ``mirror`` has the same paths as the zoo's

@@ -2,12 +2,13 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ..errors import LabError
 from .check import checked
@@ -78,15 +79,22 @@ def sample(root: str | Path, split: str, count: int = 12, seed: int = 0) -> list
 def draw_samples(root: str | Path, split: str, count: int = 12, seed: int = 0) -> NDArray[np.uint8]:
     """A contact sheet (H, W, 3) RGB of `count` images with their boxes and class names."""
     tiles = [_tile(one) for one in sample(root, split, count, seed)]
-    columns = math.ceil(math.sqrt(count))
-    rows = [tiles[start : start + columns] for start in range(0, count, columns)]
-    heights = [max(tile.height for tile in row) + _GAP for row in rows]
-    size = columns * (TILE + _GAP) + _GAP, sum(heights) + _GAP
-    sheet = Image.new("RGB", size, "white")
+    sheet = contact_sheet(tiles, math.ceil(math.sqrt(count)), _GAP)
+    return np.asarray(ImageOps.expand(sheet, _GAP, "white"))
+
+
+def contact_sheet(tiles: Sequence[Image.Image], columns: int, gap: int) -> Image.Image:
+    """Pictures as one, in the order given, row by row, with ``gap`` pixels between them."""
+    rows = [tiles[k : k + columns] for k in range(0, len(tiles), columns)]
+    widths = [sum(tile.width + gap for tile in row) - gap for row in rows]
+    heights = [max(tile.height for tile in row) for row in rows]
+    whole = Image.new("RGB", (max(widths), sum(heights) + gap * (len(rows) - 1)), "white")
     for k, row in enumerate(rows):
-        for column, tile in enumerate(row):
-            sheet.paste(tile, (column * (TILE + _GAP) + _GAP, sum(heights[:k]) + _GAP))
-    return np.asarray(sheet)
+        left, top = 0, sum(heights[:k]) + gap * k
+        for tile in row:
+            whole.paste(tile, (left, top))
+            left += tile.width + gap
+    return whole
 
 
 def _tile(one: Sample) -> Image.Image:
@@ -98,21 +106,14 @@ def _tile(one: Sample) -> Image.Image:
     draw = ImageDraw.Draw(tile)
     draw.text((2, height + 2), shown(one.path.name), fill="black", font=FONT)
     order = np.argsort(-one.boxes[:, 2] * one.boxes[:, 3])  # small boxes on top, names above all
+    colours = [PALETTE[label % len(PALETTE)] for label in one.labels]
     for k in order:
-        _draw_box(draw, one.boxes[k] * scale, _colour(one.labels[k]))
+        x, y, wide, high = one.boxes[k] * scale
+        draw.rectangle((x - 2, y - 2, x + wide + 1, y + high + 1), outline="black", width=4)
+        draw.rectangle((x - 1, y - 1, x + wide, y + high), outline=colours[k], width=2)
     for k in order:
-        _draw_name(draw, one.boxes[k] * scale, _colour(one.labels[k]), one.names[k], width)
+        _draw_name(draw, one.boxes[k] * scale, colours[k], one.names[k], width)
     return tile
-
-
-def _colour(label: int) -> Colour:
-    return PALETTE[label % len(PALETTE)]
-
-
-def _draw_box(draw: ImageDraw.ImageDraw, box: NDArray[np.float64], colour: Colour) -> None:
-    x0, y0, x1, y1 = box[0], box[1], box[0] + box[2], box[1] + box[3]
-    draw.rectangle((x0 - 2, y0 - 2, x1 + 1, y1 + 1), outline="black", width=4)
-    draw.rectangle((x0 - 1, y0 - 1, x1, y1), outline=colour, width=2)
 
 
 def _draw_name(

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -65,14 +65,14 @@ def ordered_map(
 def _follow_parent() -> None:
     """Leave Ctrl-C to the parent, and end as soon as the parent is gone, however it ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+
+    def end_with_it() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=end_with_it, daemon=True).start()
 
 
 OURS = "crosskd-lab scenes"  # the generator named in a manifest begins with this
@@ -119,40 +119,32 @@ def data_checksum(root: str | Path) -> str:
     return hashlib.sha256(listing.encode()).hexdigest()[:16]
 
 
-def begin(out: Path, parameters: dict[str, Any]) -> Manifest:
-    """Take possession of a folder: its manifest, without checksums until the set is whole.
+def _begin(out: Path, parameters: dict[str, Any]) -> None:
+    """Take possession of a folder: its manifest has no checksums until the set is whole.
 
     LabError where the folder holds anything but scenes of the same parameters.
     """
     held = _read_manifest(out)
     if held is None:
         _check_free(out)
+        held = {}
     elif held["parameters"] != parameters:
         was = ", ".join(f"{key} {value}" for key, value in held["parameters"].items())
         raise LabError(f"{out} holds other scenes ({was}); give another folder or delete this one")
-    else:
-        _drop_changed_listings(out, held)
-    out.mkdir(parents=True, exist_ok=True)
+    for name, checksum in held.get("sha256", {}).items():
+        if name.endswith(".jsonl") and not holds(out / name, checksum):
+            (out / name).unlink(missing_ok=True)  # a changed listing can vouch for no image
     for draft in out.rglob(".*.part"):  # left by a kill
         draft.unlink()
-    manifest = {"parameters": parameters}
-    write_manifest(out, manifest)
-    return manifest
+    _write_manifest(out, {"parameters": parameters})
 
 
-def write_manifest(out: Path, manifest: Manifest) -> None:
-    """Write `out`/manifest.json."""
+def _write_manifest(out: Path, manifest: Manifest) -> None:
     write_whole(out / "manifest.json", json.dumps(manifest, indent=2) + "\n")
 
 
-def write_listing(listing: Path, lines: Iterable[Line]) -> None:
-    """Write the lines of a split's images, one JSON object a line."""
-    write_whole(listing, "".join(map(listing_line, lines)))
-
-
-def listing_line(line: Line) -> str:
-    """One line as text, with its line end."""
-    return json.dumps(line, separators=(",", ":")) + "\n"
+def _line(content: Any) -> str:
+    return json.dumps(content, separators=(",", ":")) + "\n"
 
 
 def read_listing(listing: Path) -> list[Line]:
@@ -192,13 +184,6 @@ def _check_free(out: Path) -> None:
         raise LabError(
             f"{out} holds {found[0]}{more}, no scenes of ours; give a new or empty folder"
         )
-
-
-def _drop_changed_listings(out: Path, manifest: Manifest) -> None:
-    """A listing that is not the one written can vouch for no image."""
-    for name, checksum in manifest.get("sha256", {}).items():
-        if name.endswith(".jsonl") and not holds(out / name, checksum):
-            (out / name).unlink(missing_ok=True)
 
 
 PATIENCE = 4 * 3600.0  # seconds; a large set takes about one
@@ -243,13 +228,12 @@ def write_scenes(
 
 
 def _write(out: Path, splits: dict[str, int], parameters: dict[str, Any], processes: int) -> None:
-    manifest = begin(out, parameters)
-    manifest["sha256"] = {}
+    _begin(out, parameters)
+    sums: dict[str, str] = {}
     for split, count in splits.items():
         _write_split(out, split, count, parameters["size"], parameters["seed"], processes)
-        for name in (f"annotations/{split}.json", f"{split}.jsonl"):
-            manifest["sha256"][name] = sha256(out / name)
-    write_manifest(out, manifest)
+        sums |= {n: sha256(out / n) for n in (f"annotations/{split}.json", f"{split}.jsonl")}
+    _write_manifest(out, {"parameters": parameters, "sha256": sums})
 
 
 def _check(size: int, splits: dict[str, int], seed: int, processes: int | None) -> None:
@@ -271,18 +255,18 @@ def _write_split(out: Path, split: str, count: int, size: int, seed: int, proces
     lines = {line["file"]: line for line in read_listing(listing)}
     lines = {n: lines[n] for n in names if n in lines and holds(out / n, lines[n]["sha256"])}
     missing = [index for index, name in enumerate(names) if name not in lines]
-    write_listing(listing, lines.values())
+    write_whole(listing, "".join(map(_line, lines.values())))
     draw = partial(_write_image, out, split, size, seed)
     bar = tqdm(total=count, initial=len(lines), desc=split, unit="img", disable=None)
     with bar, listing.open("a", encoding="utf-8") as log:
         for line in ordered_map(draw, missing, processes):
             lines[line["file"]] = line
-            log.write(listing_line(line))
+            log.write(_line(line))
             log.flush()
             bar.update()
     ordered = [lines[name] for name in names]
-    write_listing(listing, ordered)
-    write_whole(out / "annotations" / f"{split}.json", _coco(ordered, size))
+    write_whole(listing, "".join(map(_line, ordered)))
+    write_whole(out / "annotations" / f"{split}.json", _line(_coco(ordered, size)))
 
 
 def _name(split: str, index: int) -> str:
@@ -303,7 +287,7 @@ def _write_image(out: Path, split: str, size: int, seed: int, index: int) -> Lin
     }
 
 
-def _coco(lines: list[Line], size: int) -> str:
+def _coco(lines: list[Line], size: int) -> dict[str, Any]:
     """The COCO document of a split; ids count from 1, boxes are xywh, areas visible pixels."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -315,5 +299,4 @@ def _coco(lines: list[Line], size: int) -> str:
             annotation |= {"category_id": label + 1, "bbox": box, "area": area, "iscrowd": 0}
             annotations.append(annotation)
     categories = [{"id": label + 1, "name": name} for label, name in enumerate(CLASSES)]
-    document = {"images": images, "annotations": annotations, "categories": categories}
-    return json.dumps(document, separators=(",", ":")) + "\n"
+    return {"images": images, "annotations": annotations, "categories": categories}

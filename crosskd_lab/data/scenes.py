@@ -48,12 +48,8 @@ def _regular(corners: int) -> Ints:
     return np.concatenate([_arc(TURN * k // corners, TURN, TURN) for k in range(corners)])
 
 
-def _star() -> Ints:
-    corners = _regular(10)
-    corners[1::2] = _scaled(corners[1::2], 42)
-    return corners
-
-
+_STAR = _regular(10)
+_STAR[1::2] = _scaled(_STAR[1::2], 42)
 _DISC = _arc(0, TURN, TURN // 64)
 _SQUARE = _arc(TURN // 8, TURN + TURN // 8, TURN // 4)
 _CROSS = [(-33, -100), (33, -100), (33, -33), (100, -33), (100, 33), (33, 33)]
@@ -67,13 +63,11 @@ OUTLINES: dict[str, tuple[Ints, ...]] = {
     "square": (_SQUARE,),
     "frame": (_SQUARE, _scaled(_SQUARE, 55)),
     "triangle": (_regular(3),),
-    "star": (_star(),),
+    "star": (_STAR,),
     "cross": (np.array(_CROSS + [(-x, -y) for x, y in _CROSS], dtype=np.int64) * RADIUS // 100,),
     # A disc less a second one of radius 0.85 at 0.5: the circles meet at 58.2 and 88.1 degrees.
     "crescent": (
-        np.concatenate(
-            [_arc(166, 859, 12), _arc(773, 250, -12, RADIUS * 85 // 100, RADIUS // 2)],
-        ),
+        np.concatenate([_arc(166, 859, 12), _arc(773, 250, -12, RADIUS * 85 // 100, RADIUS // 2)]),
     ),
     "hexagon": (_regular(6),),
     "arrow": (np.array(_ARROW, dtype=np.int64) * RADIUS // 100,),
@@ -252,7 +246,10 @@ def _paint(image: Ints, window: Window, cover: Ints, colour: Ints, alpha: int) -
 def _ground(rng: Generator, size: int, look: Look) -> Ints:
     texture = _texture(rng, size, size, _cell(rng, size))
     bright = _between(rng, 77, 230)
-    return ((128 + ((texture - 128) * look.texture >> 8)) * bright >> 8).astype(np.int32)
+    ground = ((128 + ((texture - 128) * look.texture >> 8)) * bright >> 8).astype(np.int32)
+    for _ in range(_between(rng, min(2, look.strokes), look.strokes)):
+        _stroke(rng, ground)
+    return ground
 
 
 def _stroke(rng: Generator, image: Ints) -> None:
@@ -304,8 +301,6 @@ def _random_outline(rng: Generator, size: int) -> tuple[int, list[Ints]]:
 
 def _attempt(rng: Generator, size: int, look: Look) -> Scene:
     image = _ground(rng, size, look)
-    for _ in range(_between(rng, min(2, look.strokes), look.strokes)):
-        _stroke(rng, image)
     owner = np.full((size, size), -1, dtype=np.int32)
     labels = []
     for k in range(_between(rng, 1, MAX_OBJECTS)):
@@ -351,8 +346,6 @@ def single_shape(rng: Generator, size: int = 80) -> tuple[Image, int]:
     check_size(size)
     look = Look()
     image = _ground(rng, size, look)
-    for _ in range(_between(rng, 2, look.strokes)):
-        _stroke(rng, image)
     label = _between(rng, 0, len(CLASSES) - 1)
     radius = int(RADII[_between(rng, 100, 255)]) * size * UNIT * 3 >> 17  # 13 % to 45 % of the side
     x, y = rng.integers(radius, size * UNIT - radius, 2).tolist()

@@ -10,7 +10,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -70,8 +69,8 @@ def package_findings() -> Iterator[Finding]:
         return
     pins = _pins()
     for requirement in wanted:
-        if not _concerns(requirement.marker):
-            continue
+        if requirement.marker and not requirement.marker.evaluate({"extra": "lab"}):
+            continue  # of another Python, or what tests and clusters need
         installed = _installed(requirement.name)
         name = installed[0] if installed else requirement.name
         remedy = f"pip install '{name}{requirement.specifier}', or {REINSTALL}"
@@ -81,12 +80,10 @@ def package_findings() -> Iterator[Finding]:
             detail = f"{installed[1]}, but {requirement.specifier} is needed"
             yield Finding(name, False, detail, remedy)
         else:
-            yield Finding(name, True, _against_pin(installed[1], pins.get(canonicalize_name(name))))
-
-
-def _concerns(marker: Marker | None) -> bool:
-    """Whether this Python's lab needs a package; what tests and clusters need is left out."""
-    return marker is None or marker.evaluate({"extra": "lab"})
+            version, pin = installed[1], pins.get(canonicalize_name(name))
+            if pin not in (None, version, version.split("+")[0]):  # +cpu and the like are no other
+                version += f" (requirements.lock has {pin}: in range, not the same)"
+            yield Finding(name, True, version)
 
 
 def _installed(name: str) -> tuple[str, str] | None:
@@ -108,12 +105,6 @@ def _pins() -> dict[str, str]:
         for pin in pins
         if pin.marker is None or pin.marker.evaluate()
     }
-
-
-def _against_pin(version: str, pin: str | None) -> str:
-    """The version, and the lock's where it is another; a local part such as +cpu is no other."""
-    same = pin is None or pin in (version, version.split("+")[0])
-    return version if same else f"{version} (requirements.lock has {pin}: in range, not the same)"
 
 
 _FREE_GB = 2  # a run's checkpoints and a scene set, with room to spare

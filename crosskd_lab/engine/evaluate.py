@@ -88,20 +88,14 @@ def evaluate(
         detector = settle(build_detector(cfg.model))
         load_in_full(detector, checkpoint)
         with redirect_stdout(io.StringIO()):
-            loader = _loader(dataset, _batch(cfg))
+            sampler = dict(type="DefaultSampler", shuffle=False)
+            theirs = (cfg.get("val_dataloader") or {}).get("batch_size", 16)
+            batch = int(cfg.schedule.get("batch", 16) if "schedule" in cfg else theirs)
+            settings = dict(batch_size=batch, num_workers=0, sampler=sampler, dataset=dataset)
+            loader = Runner.build_dataloader(settings, seed=0)
         sides = {"areas": cfg.data.get("areas", (20, 40))} if cfg.get("data") else {}
         metric = BoxAP(str(annotations), **sides)
         return _measure(detector, loader, metric, f"{split}, {len(loader.dataset)} images")
-
-
-def _loader(dataset: dict[str, Any], batch: int) -> Any:
-    settings = dict(
-        batch_size=batch,
-        num_workers=0,
-        sampler=dict(type="DefaultSampler", shuffle=False),
-        dataset=dataset,
-    )
-    return Runner.build_dataloader(settings, seed=0)
 
 
 def split_settings(
@@ -120,8 +114,12 @@ def split_settings(
         )
     if data or ours:
         sound = sound_split(here_or_in_project(data or ours.root), split, skip_bad)
+    elif loader := cfg.get(f"{split}_dataloader"):  # mmdet's own
+        stock = innermost(loader.dataset)
+        root = Path(stock.get("data_root") or "")
+        sound = Split(split, root / stock.ann_file, root / stock.data_prefix["img"])
     else:
-        sound = _stock_split(cfg, split)
+        raise LabError(f"the config has no {split} split: name a set with --data")
     named = tuple(classes or read_classes(sound.annotations))
     if not ours:
         dataset = cfg.val_dataloader.dataset
@@ -130,22 +128,6 @@ def split_settings(
     place = {"annotations": str(sound.annotations), "images": str(sound.images)}
     settings = {"size": ours.size, "classes": named, split: place}
     return sound.annotations, split_dataset(settings, split, train=False)
-
-
-def _stock_split(cfg: Config, split: str) -> Split:
-    """Where mmdet's loader of a split finds it."""
-    if not (loader := cfg.get(f"{split}_dataloader")):
-        raise LabError(f"the config has no {split} split: name a set with --data")
-    dataset = innermost(loader.dataset)
-    root = Path(dataset.get("data_root") or "")
-    return Split(split, root / dataset.ann_file, root / dataset.data_prefix["img"])
-
-
-def _batch(cfg: Config) -> int:
-    """Images at once: our schedule's, or those of mmdet's loader."""
-    if "schedule" in cfg:
-        return int(cfg.schedule.get("batch", 16))
-    return int(cfg.get("val_dataloader", {}).get("batch_size", 16))
 
 
 @torch.no_grad()

@@ -107,7 +107,7 @@ def last_checkpoint(folder: str | Path) -> Path | None:
     By the number in its name: mmengine's own note of it holds a path that ends with a move. A file
     that a broken disk has cut short is passed over.
     """
-    saved = [path for path in _files(folder) if _SAVED.fullmatch(path.name)]
+    saved = [path for path in Path(folder).glob("*.pth") if _SAVED.fullmatch(path.name)]
     newest_first = sorted(saved, key=saved_step, reverse=True)
     return next((path for path in newest_first if zipfile.is_zipfile(path)), None)
 
@@ -123,10 +123,6 @@ def saved_step(checkpoint: str | Path | None) -> int:
     """The step in a checkpoint's name; 0 for none."""
     match = _SAVED.fullmatch(Path(checkpoint or "").name)
     return int(match[2]) if match else 0
-
-
-def _files(folder: str | Path) -> list[Path]:
-    return list(Path(folder).iterdir()) if Path(folder).is_dir() else []
 
 
 Listener = Callable[[dict[str, Any]], None]
@@ -212,20 +208,16 @@ class MethodState(Hook):
             print(f"the checkpoint: {said}", file=sys.stderr)
         weights.clear()
         weights.update(bare_names)
-        _expect_shapes(weights, stock)
+        wrong = sorted(weights.keys() ^ stock.keys())
+        wrong += sorted(k for k in weights.keys() & stock.keys() if weights[k].shape != stock[k])
+        if wrong:
+            raise LabError(
+                f"the checkpoint does not fit the detector: {wrong[0]} is missing, left over or of "
+                f"another shape ({len(wrong)} such weights): name one of the same config"
+            )
         methods = kept.get("methods", {})
         if methods.keys() == parts and all(methods[name].shape == own[name] for name in parts):
             weights.update(methods)
-
-
-def _expect_shapes(weights: dict[str, Any], expected: dict[str, Any]) -> None:
-    wrong = sorted(weights.keys() ^ expected.keys())
-    wrong += sorted(k for k in weights.keys() & expected.keys() if weights[k].shape != expected[k])
-    if wrong:
-        raise LabError(
-            f"the checkpoint does not fit the detector: {wrong[0]} is missing, left over or of "
-            f"another shape ({len(wrong)} such weights): name one of the same config"
-        )
 
 
 @HOOKS.register_module()

@@ -131,9 +131,10 @@ class ScoreDistances:
         their levels differ, and nothing is measured without a positive location.
         """
         if not self.teacher_scores:
-            self.teacher_scores = [
-                _scores(self.pair.teacher, self.pair.teacher_head, batch) for batch in self.batches
-            ]
+            teacher, head = self.pair.teacher, self.pair.teacher_head
+            necks = (teacher.extract_feat(batch["inputs"]) for batch in self.batches)
+            said = (head.forward_towers(neck).predictions for neck in necks)
+            self.teacher_scores = [scores_of(head, prediction) for prediction in said]
         head = self.pair.student_head
         to_teacher = at_positives = at_background = positives = 0.0
         comparable = True
@@ -186,21 +187,12 @@ def look(
         prediction or head.forward_towers(pair.student.extract_feat(batch["inputs"])).predictions
     )
     targets = targets or assigned(head, prediction, truths, metas, ignored)
-    return (
-        scores_of(head, prediction),
-        head.soft_labels(prediction, targets, metas),
-        targets,
-    )
+    return (scores_of(head, prediction), head.soft_labels(prediction, targets, metas), targets)
 
 
 def _by_location(scores: Tensor, head: HeadAdapter) -> Tensor:
     """The largest score of a location's priors, ``(N, P / A, K)``."""
     return scores.unflatten(1, (-1, head.anchors)).amax(2)
-
-
-def _scores(detector: Any, head: HeadAdapter, batch: dict[str, Any]) -> Tensor:
-    predictions = head.forward_towers(detector.extract_feat(batch["inputs"])).predictions
-    return scores_of(head, predictions)
 
 
 @HOOKS.register_module()

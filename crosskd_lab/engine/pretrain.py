@@ -5,7 +5,6 @@ sets is used.
 """
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -94,12 +93,6 @@ def _load(count: int, seed: int, preprocessor: dict) -> tuple[Tensor, Tensor]:
     return normalised, torch.tensor([label for _, label in pairs])
 
 
-def _batches(count: int, batch: int, epochs: int, seed: int) -> Iterator[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(epochs):
-        yield from torch.randperm(count, generator=generator).split(batch)
-
-
 def _fit(
     model: nn.Module, images: Tensor, labels: Tensor, epochs: int, batch: int, lr: float, seed: int
 ) -> None:
@@ -109,7 +102,11 @@ def _fit(
     steps = epochs * -(-len(labels) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)
     model.train()
-    progress = tqdm(_batches(len(labels), batch, epochs, seed), total=steps, desc="pretrain")
+    generator = torch.Generator().manual_seed(seed)
+    orders = (torch.randperm(len(labels), generator=generator) for _ in range(epochs))
+    progress = tqdm(
+        (chosen for order in orders for chosen in order.split(batch)), "pretrain", total=steps
+    )
     for chosen in progress:
         x = images[chosen]
         x = x.flip(-1) if torch.rand(()) < 0.5 else x

@@ -1,13 +1,15 @@
 """Where a number came from: the code's commit, the packages, the machine. Imports none of them."""
 
-import os
 import platform
+import re
 import subprocess
 import sys
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+import psutil  # type: ignore[import-untyped]
 
 from ..files import PACKAGE, portable_path, usable_cores
 
@@ -20,11 +22,16 @@ def origin() -> dict[str, Any]:
     name, *arguments = sys.argv
     return {
         "command": [Path(name).name, *map(portable_path, arguments)],
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "date": now(),
         "git": code_version(),
         "versions": package_versions(),
         "machine": machine(),
     }
+
+
+def now() -> str:
+    """The time, in UTC and whole seconds: "2024-06-17T09:30:00Z"."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def code_version() -> dict[str, Any]:
@@ -51,10 +58,12 @@ def package_versions() -> dict[str, str | None]:
 
 def machine() -> dict[str, Any]:
     """The machine: ``cpu`` model, usable ``cores``, ``memory_gib``, ``platform``. No host name."""
+    known = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*: *(.*)", known.read_text() if known.is_file() else "")
     return {
-        "cpu": _cpu_model(),
+        "cpu": named[1].strip() if named else platform.processor() or platform.machine(),
         "cores": usable_cores(),
-        "memory_gib": _memory_gib(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "platform": platform.platform(),
     }
 
@@ -69,20 +78,3 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
-
-
-def _memory_gib() -> float | None:
-    try:
-        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-    return round(size / 2**30, 1)

@@ -8,7 +8,6 @@ import numbers
 import re
 import reprlib
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from ..errors import LabError, tell_once
 from ..files import append_line, parse_json, portable_path, read_file, read_json, write_whole
-from .provenance import code_version, machine, package_versions
+from .provenance import code_version, machine, now, package_versions
 
 if TYPE_CHECKING:  # training writes tables and reads none
     import pandas as pd
@@ -159,7 +158,7 @@ def start_record(
         raise LabError(f"{folder} holds a run already: resume it or choose another folder")
     record = {
         "schema": SCHEMA,
-        "created": _now(),
+        "created": now(),
         "status": "running",
         "command": command,
         "git": code_version(),
@@ -197,7 +196,7 @@ def _continue_record(
         )
     for ending in ("finished", "results", "reason"):
         record.pop(ending, None)
-    record["resumed"].append({"at": _now(), "command": command, "git": code_version()})
+    record["resumed"].append({"at": now(), "command": command, "git": code_version()})
     _write_record(folder, {**record, "status": "running"})
 
 
@@ -242,8 +241,11 @@ def finish_record(
     if status not in ENDINGS:
         raise LabError(f"a run ends as one of {', '.join(ENDINGS)}, not as {status!r}")
     record = read_record(folder)
-    record |= {"status": status, "finished": _now(), "reason": reason}
-    record["results"] = results and {name: _or_none(value) for name, value in results.items()}
+    record |= {"status": status, "finished": now(), "reason": reason}
+    record["results"] = results and {
+        name: None if isinstance(value, float | np.floating) and not np.isfinite(value) else value
+        for name, value in results.items()
+    }
     _write_record(Path(folder), record)
 
 
@@ -285,17 +287,14 @@ def method_name(methods: list[dict[str, Any]] | None) -> str:
 
 
 def _run_row(root: Path, folder: Path) -> dict[str, Any]:
-    run = folder.relative_to(root).as_posix()
+    row: dict[str, Any] = {"run": folder.relative_to(root).as_posix()}
     try:
-        return {"run": run} | _told_of(read_record(folder))
+        record = read_record(folder)
     except LabError as error:
         tell_once(str(error))
-        return {"run": run, "status": "broken"}
-
-
-def _told_of(record: dict[str, Any]) -> dict[str, Any]:
+        return row | {"status": "broken"}
     teacher, git, methods = record["teacher"] or {}, record["git"], record["methods"]
-    row: dict[str, Any] = {"method": method_name(methods), "options": _options(methods)}
+    row |= {"method": method_name(methods), "options": _options(methods)}
     row |= {name: record[name] for name in ("seed", "status", "created")}
     row |= {"data": record["data"]["checksum"], "teacher": teacher.get("name")}
     row |= {"commit": git["commit"], "dirty": git["dirty"]}
@@ -331,10 +330,6 @@ def _portable(named: dict) -> dict:
     }
 
 
-def _or_none(value: Any) -> Any:
-    return None if isinstance(value, (float, np.floating)) and not np.isfinite(value) else value
-
-
 def _write_record(folder: Path, record: dict) -> None:
     text = json.dumps(record, indent=2, default=_plain_object, allow_nan=False)
     write_whole(folder / RECORD, text + "\n")
@@ -349,7 +344,3 @@ def _plain_object(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise LabError(f"a record cannot hold {value!r}: give text, numbers, lists or dicts of them")
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

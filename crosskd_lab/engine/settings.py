@@ -67,8 +67,12 @@ def replace(cfg: Config, settings: Mapping[str, Any]) -> None:
             node = _below(node, part)
             if node is None:
                 raise LabError(f"--set {key}: the config has no {part!r} there")
-        if isinstance(node, Mapping) and last not in node and not _may_gain(parents, node):
-            raise LabError(f"--set {key}: no {last!r} is read there, but {', '.join(sorted(node))}")
+        if isinstance(node, Mapping) and last not in node:
+            place = ".".join(parents)
+            # a new entry needs a reader that refuses unknown ones: a class, a loader, the lab
+            if not ("type" in node or place in GROWING or place.endswith("_dataloader")):
+                known = ", ".join(sorted(node))
+                raise LabError(f"--set {key}: no {last!r} is read there, but {known}")
         for kind, said in ((Mapping, "a dict"), ((list, tuple), "a list")):
             needed = key in MADE_FROM or isinstance(node, list)
             may = kind if needed else (kind, type(None))
@@ -125,12 +129,6 @@ def _below(node: Any, part: str) -> Any:
         return node[int(part)] if isinstance(node, (list, tuple)) else node[part]
     except (KeyError, IndexError, ValueError, TypeError, AttributeError):
         return None
-
-
-def _may_gain(parents: list[str], node: Mapping[str, Any]) -> bool:
-    """Whether a new entry has a reader that refuses unknown ones: a class, a loader, the lab."""
-    place = ".".join(parents)
-    return "type" in node or place in GROWING or place.endswith("_dataloader")
 
 
 def _moved(key: str) -> str:

@@ -42,11 +42,7 @@ class Verdict:
 
 
 def ship(
-    run: str | Path,
-    name: str,
-    sets: int = 20,
-    images: int = IMAGES,
-    folder: str | Path = TEACHERS,
+    run: str | Path, name: str, sets: int = 20, images: int = IMAGES, folder: str | Path = TEACHERS
 ) -> dict[str, Any]:
     """Put a finished run's detector into ``data/teachers`` in half precision, with its record.
 
@@ -68,7 +64,12 @@ def _ship(run: str | Path, name: str, sets: int, images: int, folder: Path) -> d
     if target.exists():
         raise LabError(f"{target} is there already: choose another --name or remove it")
     found = find_saved(run)
-    cfg = _slim(detector_of(read_config(found.config)), record["data"]["path"])
+    cfg = detector_of(read_config(found.config))
+    data = {"root": record["data"]["path"], "size": cfg.data.size, "classes": [*cfg.data.classes]}
+    # what it is built, fed and trained with, without its machine's folders
+    cfg = Config(
+        dict(default_scope="mmdet", data=data, model=cfg.model, schedule=cfg.get("schedule", {}))
+    )
     with TemporaryDirectory() as scratch:
         file = Path(scratch) / target.name
         save_weights(read_weights(found.checkpoint), file)
@@ -132,10 +133,3 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
     interval = [float(mean - reach), float(mean + reach)]
     whole = {"AP": list(values), "mean": mean, "sd": sd}
     return {**whole, "confidence": CONFIDENCE, "interval": interval}
-
-
-def _slim(cfg: Config, root: str) -> Config:
-    """What a shipped teacher is built, fed and trained with, without its machine's folders."""
-    data = {"root": root, "size": cfg.data.size, "classes": list(cfg.data.classes)}
-    settings = {"default_scope": "mmdet", "data": data, "model": cfg.model}
-    return Config({**settings, "schedule": cfg.get("schedule", {})})

@@ -312,8 +312,7 @@ def render(executed: Path, title: str, navigation: str) -> str:
         except LabError as error:
             raise LabError(f"{executed.name}: {error}") from error
     exporter = HTMLExporter(
-        template_file=str(TEMPLATES / "chapter.html.j2"),
-        extra_template_basedirs=[str(TEMPLATES)],
+        template_file=str(TEMPLATES / "chapter.html.j2"), extra_template_basedirs=[str(TEMPLATES)]
     )
     exporter.config.NbConvertBase.display_data_priority = RICHEST_FIRST
     style = (TEMPLATES / "book.css").read_text()

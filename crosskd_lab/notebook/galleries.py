@@ -16,6 +16,7 @@ from typing import Any
 
 from PIL import Image
 
+from ..data.samples import contact_sheet
 from ..errors import LabError
 from ..files import PACKAGE
 
@@ -121,10 +122,7 @@ class Menus(Gallery):
     """A gallery of several controls and one picture at a time; see :class:`Gallery`."""
 
     def __init__(
-        self,
-        pictures: Mapping[Any, bytes],
-        labels: Sequence[str],
-        start: tuple[Hashable, ...],
+        self, pictures: Mapping[Any, bytes], labels: Sequence[str], start: tuple[Hashable, ...]
     ) -> None:
         super().__init__(pictures, labels, [start])
 
@@ -140,15 +138,6 @@ def _webp(png: bytes) -> str:
 def sheet(pictures: Sequence[bytes], columns: int = 1) -> bytes:
     """PNGs as one PNG, in the order given, row by row."""
     tiles = [Image.open(io.BytesIO(data)).convert("RGB") for data in pictures]
-    rows = [tiles[k : k + columns] for k in range(0, len(tiles), columns)]
-    widths = [sum(tile.width + GAP for tile in row) - GAP for row in rows]
-    heights = [max(tile.height for tile in row) for row in rows]
-    whole = Image.new("RGB", (max(widths), sum(heights) + GAP * (len(rows) - 1)), "white")
-    for k, row in enumerate(rows):
-        left, top = 0, sum(heights[:k]) + GAP * k
-        for tile in row:
-            whole.paste(tile, (left, top))
-            left += tile.width + GAP
     out = io.BytesIO()
-    whole.save(out, "PNG")
+    contact_sheet(tiles, columns, GAP).save(out, "PNG")
     return out.getvalue()

@@ -185,9 +185,7 @@ CLAIMS: dict[str, Claim] = {
         _each("table8", "crosskd", ["none"]),
     ),
     "other backbones, features": Claim(
-        "There it is better than PKD, too",
-        "Tab. 8, Sec. 4.6",
-        _each("table8", "crosskd", ["pkd"]),
+        "There it is better than PKD, too", "Tab. 8, Sec. 4.6", _each("table8", "crosskd", ["pkd"])
     ),
 }
 """Every comparison that the paper's text makes and that recorded runs can judge, by a short name.

@@ -130,10 +130,7 @@ PANELS = {
         "(b) Mean distance of the student's\npredictions to the ground-truth targets",
         "$L_1(p^s, p^{gt})$ per positive location",
     ),
-    "AP": (
-        "(c) Average precision of the student\non held-out images",
-        "AP (points, 0 to 100)",
-    ),
+    "AP": ("(c) Average precision of the student\non held-out images", "AP (points, 0 to 100)"),
 }
 
 
@@ -236,10 +233,14 @@ def time_figure(
         raise LabError("no recorded run is done: there is no time to draw")
     looks = styles(done["method"].unique())
     figure, (ax,) = sheet(title, 5.6)
-    points = [
-        (str(row), *_point(ax, part, *looks[method]), looks[method][0])
-        for (row, method), part in done.groupby(["row", "method"], sort=False)
-    ]
+    points = []
+    for (row, method), part in done.groupby(["row", "method"], sort=False):
+        times, (colour, marker) = part["steps"] * part["step_seconds"], looks[method]
+        at = float(times.mean()), float(part["AP"].mean())
+        half = half_width(part["AP"].to_numpy()) if len(part) > 1 else None
+        ax.errorbar(*at, yerr=half, fmt=marker, color=colour, ms=9, capsize=4)
+        ax.scatter(times, part["AP"], s=12, color=colour, alpha=0.6)
+        points.append((str(row), *at, colour))
     for method, (colour, marker) in looks.items():
         ax.plot([], [], marker, color=colour, ms=9, label=method)
     ax.margins(x=0.12)  # room for the names
@@ -250,15 +251,6 @@ def time_figure(
     figure.draw_without_rendering()  # from here on the axes stay where they are
     _name(ax, points)
     return figure
-
-
-def _point(ax: Axes, part: pd.DataFrame, colour: str, marker: str) -> tuple[float, float]:
-    times = part["steps"] * part["step_seconds"]
-    seconds, ap = times.mean(), part["AP"].mean()
-    half = half_width(part["AP"].to_numpy()) if len(part) > 1 else None
-    ax.errorbar(seconds, ap, yerr=half, fmt=marker, color=colour, ms=9, capsize=4)
-    ax.scatter(times, part["AP"], s=12, color=colour, alpha=0.6)
-    return float(seconds), float(ap)
 
 
 def _name(ax: Axes, points: list[tuple[str, float, float, str]]) -> None:

@@ -320,7 +320,11 @@ def concentration_figure(
     for ax, (value, label) in zip(axes, AXES.items(), strict=True):
         table = summarise(frame, ["where", "i", "loss"], value)
         for at, loss in enumerate(losses):
-            _points(ax, table[table["loss"] == loss], places, at / (len(losses) + 1), looks[loss])
+            rows = table[table["loss"] == loss]
+            named, offset = map(_place, rows["where"], rows["i"]), at / (len(losses) + 1)
+            where = [places.index(name) + offset for name in named]
+            half, (colour, marker) = rows["half_width"].fillna(0), looks[loss]
+            ax.errorbar(rows["mean"], where, xerr=half, fmt=marker, color=colour, ms=8, capsize=3)
         ax.set_xlabel(label)
     axes[0].axvline(frame["area"].mean(), color="black", linestyle=":")
     axes[2].axvline(0, color="black", linestyle=":")
@@ -329,13 +333,6 @@ def concentration_figure(
     bars = axes[1].containers
     figure.legend(bars, losses, loc="outside lower center", ncols=len(losses), fontsize=11)
     return figure
-
-
-def _points(ax: Axes, rows: pd.DataFrame, places: list[str], offset: float, look: Style) -> None:
-    named = map(_place, rows["where"], rows["i"])
-    where = [places.index(name) + offset for name in named]
-    half = rows["half_width"].fillna(0)
-    ax.errorbar(rows["mean"], where, xerr=half, fmt=look.marker, color=look.colour, ms=8, capsize=3)
 
 
 def _place(where: str, i: int) -> str:

@@ -228,7 +228,8 @@ def tell_parts(compared: pd.DataFrame) -> str:
     share = abs(larger["difference"]) / both if both else 0.5
     lines = [
         f"- {part['where']}: {one} {part[one]:.2f}, {other} {part[other]:.2f}, "
-        f"difference {_difference_of(part)}"
+        f"difference {part['difference']:+.2f}"
+        + (f" ± {part['half_width']:.2f}" if part["n"] > 1 else "")
         for part in (whole, positives, background)
     ]
     as_paper = "As in" if whole["difference"] > 0 else "Unlike in"
@@ -247,11 +248,6 @@ def _side(part: dict) -> str:
     if part["n"] > 1 and abs(part["difference"]) <= part["half_width"]:
         return "neither surely nearer to the truth nor farther from it than"
     return "farther from the truth than" if part["difference"] > 0 else "nearer to the truth than"
-
-
-def _difference_of(part: dict) -> str:
-    half = f" ± {part['half_width']:.2f}" if part["n"] > 1 else ""
-    return f"{part['difference']:+.2f}{half}"
 
 
 REHEARSAL = "smoke"  # a sweep for the tests, whose AP says nothing
@@ -314,9 +310,12 @@ def results_page(recorded: str | Path = RECORDED) -> str:
     names = [name for name in sweeps() if name != REHEARSAL]
     names.sort(key=lambda name: (read_sweep(name).table is None, name))  # the paper's come first
     parts += [sweep_section(name, recorded) for name in names]
-    parts += [
-        sweep_section(f"{name}_slow", recorded) for name in names if _at_length(name, recorded)
-    ]
+    common = {row.key for row in read_sweep("regime").rows}
+    for slow in [read_sweep(f"{name}_slow") for name in names]:
+        own = [row.name for row in slow.rows if row.key not in common]  # not that sweep's rows
+        runs = measured_runs(slow, recorded)
+        if (runs["row"].isin(own) & (runs["status"] == "done")).any():
+            parts.append(sweep_section(slow.name, recorded))
     parts += [CLAIMED, markdown(claims_table(recorded))]
     again = whole_again(recorded)
     if len(again):
@@ -373,14 +372,6 @@ def sweep_section(name: str, recorded: str | Path = RECORDED) -> str:
     if not (runs["status"] == "done").any():
         return f"{title}\nNothing is recorded yet: `crosskd-lab sweep {name}` records it.\n"
     return f"{title}\n{markdown(sweep_table(measured_rows(runs)))}"
-
-
-def _at_length(name: str, recorded: str | Path) -> bool:
-    """Whether a sweep has records in the slow regime besides the three rows of that sweep's own."""
-    slow, common = read_sweep(f"{name}_slow"), {row.key for row in read_sweep("regime").rows}
-    own = {row.name for row in slow.rows if row.key not in common}
-    runs = measured_runs(slow, recorded)
-    return bool((runs["row"].isin(own) & (runs["status"] == "done")).any())
 
 
 def sweep_table(rows: pd.DataFrame) -> pd.DataFrame:

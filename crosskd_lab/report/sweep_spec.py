@@ -130,7 +130,9 @@ def read_lines(folder: str | Path = RECORDED) -> list[dict[str, Any]]:
         for number, text in enumerate(texts, 1):
             try:
                 line = {"sweep": path.stem, **parse_json(text)}
-                if wrong := [name for name in _KINDS if not _fits(line, name)]:
+                lacks = {"key", "seed", "status"} - line.keys()  # by which a run is told
+                wrong = [n for n in _KINDS if n in line and not isinstance(line[n], _KINDS[n])]
+                if wrong := [*lacks, *wrong]:
                     raise ValueError(f"its {wrong[0]} is {reprlib.repr(line.get(wrong[0]))}")
                 lines.append(line)
             except (ValueError, TypeError) as error:
@@ -144,13 +146,6 @@ _KINDS: dict[str, Any] = {"key": str, "seed": int, "status": str, "date": str, "
 _KINDS |= {"val": dict, "begin": dict, "curve": list, "method": list}
 _KINDS |= dict.fromkeys((*AP_COLUMNS, "train_seconds", "step_seconds", "parameters"), _NUMBER)
 """What readers of a record rely on."""
-
-
-def _fits(line: Mapping[str, Any], name: str) -> bool:
-    """Whether an entry is of its kind; all but what identifies a run may be missing."""
-    if name not in line:
-        return name not in ("key", "seed", "status")
-    return isinstance(line[name], _KINDS[name])
 
 
 def _supersede(lines: list[dict[str, Any]], path: Path) -> None:

@@ -99,16 +99,28 @@ def open_survey(
         match_classes(classes, known)  # before weights of other shapes are met
     for cfg in (theirs, ours):
         set_classes(cfg.model, len(classes))
-    pair = _pair(ours, theirs, saved, weights, (classes, known or classes))
-    with quiet(), DefaultScope.overwrite_default_scope("mmdet"), redirect_stdout(io.StringIO()):
-        dataset = DATASETS.build(settings)
+    torch.manual_seed(0)  # untrained weights, where they are asked for, are the same every time
+    made = {"config": theirs.model, "checkpoint": str(saved.checkpoint)}
+    with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
+        pair = build_pair(ours.model, {**made, "classes": known or classes}, classes)
+        if weights is None:
+            pair.student.init_weights()
+        else:
+            load_in_full(pair.student, weights)
+        settle(pair.teacher)
+        settle(pair.student).eval()
+        with redirect_stdout(io.StringIO()):
+            dataset = DATASETS.build(settings)
+    images = hashlib.sha256()
+    for number in range(len(dataset)):
+        images.update(bytes.fromhex(sha256(dataset.get_data_info(number)["img_path"])))
     identity = {
         "teacher": pair.teacher_id,
         "student": hashlib.sha256(Config(dict(model=ours.model)).pretty_text.encode()).hexdigest(),
         "weights": sha256(weights) if weights else None,
         "classes": classes,
         "annotations": sha256(annotations),
-        "images": _images(dataset),
+        "images": images.hexdigest(),
         "split": split,
         "size": said.get("size") or str(settings["pipeline"]),
     }
@@ -183,31 +195,3 @@ def _progress(title: str, total: int, begun: int = 0) -> Iterator[Any]:
         finally:
             if shown is not None:
                 shown.update({}, raw=True)
-
-
-def _images(dataset: Any) -> str:
-    """A checksum of the image files of a set, in its order."""
-    whole = hashlib.sha256()
-    for number in range(len(dataset)):
-        whole.update(bytes.fromhex(sha256(dataset.get_data_info(number)["img_path"])))
-    return whole.hexdigest()
-
-
-def _pair(
-    ours: Config,
-    theirs: Config,
-    saved: Saved,
-    weights: Path | None,
-    classes: tuple[Sequence[str], Sequence[str]],
-) -> Pair:
-    torch.manual_seed(0)  # untrained weights, where they are asked for, are the same every time
-    with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
-        teacher = dict(config=theirs.model, checkpoint=str(saved.checkpoint), classes=classes[1])
-        pair = build_pair(ours.model, teacher, classes[0])
-        if weights is None:
-            pair.student.init_weights()
-        else:
-            load_in_full(pair.student, weights)
-        settle(pair.teacher)
-        settle(pair.student).eval()
-    return pair

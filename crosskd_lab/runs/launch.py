@@ -8,7 +8,7 @@ import random
 import re
 import shutil
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -163,18 +163,6 @@ def addresses(cfg: Config) -> list[str]:
     return sorted({name for name in (*named(student), str(cfg.get("load_from"))) if "://" in name})
 
 
-def check_weights(names: Iterable[str]) -> None:
-    """Read checkpoints, which fetches those that are not here: other machines may be offline.
-
-    LabError names the address, and where its file may be put by hand.
-    """
-    for name in names:
-        try:
-            load_checkpoint(name, "cpu")
-        except LabError as error:
-            raise LabError(f"the run begins with {name}; {error}") from error
-
-
 def scales(cfg: Config, processes: int, gpus: int) -> bool:
     """Whether the rate follows the batch: among several processes, or on any GPU.
 
@@ -206,7 +194,11 @@ def launch(config: str, dry_run: bool = False, **words: Any) -> Run | None:
     print(describe(plan))
     if dry_run:
         return None
-    check_weights(plan.weights)
+    for name in plan.weights:  # fetched now: the machines that train may be offline
+        try:
+            load_checkpoint(name, "cpu")
+        except LabError as error:
+            raise LabError(f"the run begins with {name}; {error}") from error
     if plan.slurm:
         executor(plan)  # refuses before anything is written
     with sole_writer(plan.folder, LAUNCH) as lock:  # one of two who launch at the same moment
@@ -329,6 +321,12 @@ def describe(plan: LaunchPlan) -> str:
     where = f"{plan.gpus} GPUs" if plan.gpus else f"{plan.processes} CPU processes"
     scaled = "" if rate == given else f", scaled from {given:g} with the batch"
     begins = [f"weights   {name}, fetched before the start" for name in plan.weights]
+    by_hand = [
+        f"start it  by hand, on each of the {plan.nodes} machines: in this folder, which all of "
+        "them share, with HEAD_NODE=<name of the first>.",
+        "          Nothing is started from here; --slurm PARTITION lets a cluster do it.",
+    ]
+    by_hand = by_hand if plan.nodes > 1 and not plan.slurm else []
     return "\n".join(
         (
             f"run       {plan.folder}",
@@ -336,18 +334,7 @@ def describe(plan: LaunchPlan) -> str:
             f"batch     {count} x {each} = {batch} images a step",
             f"rate      {rate:g}{scaled}",
             *begins,
-            slurm_words(plan) if plan.slurm else _command(plan),
+            slurm_words(plan) if plan.slurm else f"command   {plan.line()}",
+            *by_hand,
         )
-    )
-
-
-def _command(plan: LaunchPlan) -> str:
-    words = f"command   {plan.line()}"
-    if plan.nodes == 1:
-        return words
-    return (
-        f"{words}\n"
-        f"start it  by hand, on each of the {plan.nodes} machines: in this folder, which all of "
-        "them share, with HEAD_NODE=<name of the first>.\n"
-        "          Nothing is started from here; --slurm PARTITION lets a cluster do it."
     )

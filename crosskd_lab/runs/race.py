@@ -86,7 +86,13 @@ def run_race(
     saved = find_teacher(teacher, settings.pop("teacher.config", None))
     prepare_engine()
     data = race_scenes() if data is None else Path(data)
-    _check_objects(data)
+    truth = find_split(data, "val").annotations
+    boxes = read_document(truth)["annotations"]
+    if all(isinstance(box, dict) and box.get("iscrowd") for box in boxes):
+        raise LabError(
+            f"{truth} has no object to find, so a race would measure no AP: give a set whose val "
+            "split has some"
+        )
     common = {"student": student, "schedule.steps": steps, "fast": True}
     common |= {"schedule.validate_every": -(-steps // 3), "schedule.warmup": min(100, steps // 3)}
     common |= settings
@@ -201,17 +207,6 @@ def finish(out: Path, runs: Sequence[str]) -> RaceResult:
 def race_scenes() -> Path:
     """The synthetic set that races run on, made if it is not there yet."""
     return write_scenes(PROJECT / "data" / "race_scenes", **SCENES)
-
-
-def _check_objects(data: Path) -> None:
-    """Raise LabError for a set on which no student could be told from another."""
-    file = find_split(data, "val").annotations
-    boxes = read_document(file)["annotations"]
-    if all(isinstance(box, dict) and box.get("iscrowd") for box in boxes):
-        raise LabError(
-            f"{file} has no object to find, so a race would measure no AP: give a set whose val "
-            "split has some"
-        )
 
 
 def _done(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """What can be trained by name: the pocket scale's parts, and the paper's rows as one table."""
 
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -49,17 +50,7 @@ def _row(name: str) -> dict[str, Any]:
         printed = table.loc[place["row"]]
         found |= place | {k: printed[k] for k in ("teacher", "student", "method", "AP")}
         found["position"] = printed["position"]
-    loop = student.train_cfg
-    return found | {
-        "epochs": loop.get("max_epochs"),
-        "images": student.auto_scale_lr.base_batch_size,
-        "teacher_here": _here(cfg.teacher["checkpoint"]),
-    }
-
-
-def _here(name: str) -> bool:
-    try:
-        teacher_file(name)
-    except LabError:
-        return False
-    return True
+    found |= {"epochs": student.train_cfg.get("max_epochs"), "teacher_here": False}
+    with suppress(LabError):
+        found["teacher_here"] = bool(teacher_file(cfg.teacher["checkpoint"]))
+    return found | {"images": student.auto_scale_lr.base_batch_size}

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from tqdm import trange
 
 from ..configs import RANDOM, innermost, read_config, scorers
 from ..engine.config import load_experiment
-from ..engine.provenance import machine
+from ..engine.provenance import machine, now
 from ..engine.train import prepare_engine, quiet, settle
 from ..errors import LabError
 from .forecast import COCO_IMAGES, Measurement, Work, newest
@@ -153,7 +152,7 @@ def measure(
         size=image_size(cfg),
         threads=torch.get_num_threads(),
         torch=torch.__version__,
-        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        date=now(),
         settings=dict(settings or {}),
     )
     if given is not None:

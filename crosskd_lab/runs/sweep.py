@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from ..data.scene_sets import data_checksum, write_scenes
 from ..engine.config import load_experiment
 from ..engine.evaluate import evaluate, find_saved
-from ..engine.provenance import code_version, machine, package_versions
+from ..engine.provenance import code_version, machine, now, origin
 from ..engine.record import find_runs, read_metrics, read_record
 from ..engine.train import build_runner, methods_of, prepare_engine, train
 from ..errors import LabError
@@ -145,12 +145,9 @@ def run_row(
 ) -> dict[str, Any]:
     """Train one row with one seed, measure it once on the test split, and say how it went."""
     line: dict[str, Any] = {"row": row.name, "key": row.key, "table": sweep.table}
-    line |= {"config": row.config}
-    line |= {"settings": dict(row.settings), "seed": seed, "git": code_version()}
+    line |= {"config": row.config, "settings": dict(row.settings), "seed": seed}
     words = ["crosskd-lab", "sweep", sweep.name, "--only", row.name, "--seeds", str(seed)]
-    line |= {"command": words}
-    line |= {"machine": machine(), "versions": package_versions()}
-    line |= {"date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    line |= origin() | {"command": words}
     began = time.perf_counter()
     try:
         cfg = load_experiment(row.config, row.settings, sets[0], seed)
@@ -303,7 +300,7 @@ def _note(key: str, line: dict[str, Any], apart: float, recorded: Path) -> None:
     known.setdefault(key, {})[str(line["seed"])] = {
         "row": f"{line['sweep']}, {line['row']}",
         "recorded": line["date"],
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "date": now(),
         "commit": code_version(),
         "difference": apart if math.isfinite(apart) else None,
         "machine": machine(),

@@ -44,7 +44,8 @@ def read_weights(path: str | os.PathLike[str], *, upcast: bool = True) -> dict[s
     """
     path = _existing(path)
     weights = _read_safetensors(path) if _is_safetensors(path) else _read_state_dict(path)
-    return {name: _widened(tensor) for name, tensor in weights.items()} if upcast else weights
+    narrow = ("torch.float16", "torch.bfloat16") if upcast else ()
+    return {n: t.float() if str(t.dtype) in narrow else t for n, t in weights.items()}
 
 
 def save_weights(
@@ -249,12 +250,6 @@ def _history_statistic(owner: type, name: str) -> Callable[..., Any]:
     if owner is not HistoryBuffer or name not in _STATISTICS:
         raise pickle.UnpicklingError(f"unsupported GLOBAL builtins.getattr({owner}, {name!r})")
     return getattr(HistoryBuffer, name)
-
-
-def _widened(tensor: Tensor) -> Tensor:
-    import torch
-
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:

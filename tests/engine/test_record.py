@@ -46,7 +46,8 @@ def test_a_started_run(tmp_path):
     assert {"commit", "dirty", "reason"} == set(found["git"])
     assert {"python", "torch", "mmdet", "mmengine", "mmcv-lite", "numpy"} <= set(found["versions"])
     assert {"cpu", "cores", "memory_gib", "platform"} == set(found["machine"])
-    age = datetime.now(timezone.utc) - datetime.fromisoformat(found["created"])
+    created = datetime.fromisoformat(found["created"].replace("Z", "+00:00"))  # for Python 3.10
+    age = datetime.now(timezone.utc) - created
     assert timedelta(0) <= age < timedelta(minutes=1)
 
 

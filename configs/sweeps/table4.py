@@ -1,7 +1,7 @@
 """Table 4: plain mimicking added back to CrossKD.
 
-`crosskd_kd` has both losses; `crosskd_double`, its control, has CrossKD's alone at twice the
-weights, so that two losses and one stronger loss come apart.
+`crosskd_kd` has both losses; `crosskd_double` and `kd_double`, its controls, have one of them at
+twice the weights, so that two losses and one stronger loss come apart.
 """
 
 table = 4
@@ -12,4 +12,5 @@ rows = {
     "kd": ("pocket/kd", {}),
     "crosskd_kd": ("pocket/crosskd_kd", {}),
     "crosskd_double": ("pocket/crosskd", {"methods.0.i": 3, **DOUBLE}),
+    "kd_double": ("pocket/kd", DOUBLE),
 }

@@ -116,6 +116,16 @@ CLAIMS: dict[str, Claim] = {
         "Tab. 4, in the slow regime",
         _each("table4_slow", "crosskd", ["crosskd_kd"]),
     ),
+    "one loss, as strong": Claim(
+        "Mimicking added to CrossKD is worse than CrossKD alone at twice its weights",
+        "ours: Tab. 4's control, in the slow regime",
+        _each("table4_slow", "crosskd_double", ["crosskd_kd"]),
+    ),
+    "both as strong": Claim(
+        "CrossKD at twice its weights is better than mimicking at twice its weights",
+        "ours: Tab. 4's control, in the slow regime",
+        _each("table4_slow", "crosskd_double", ["kd_double"]),
+    ),
     "near the teacher": Claim(
         "CrossKD brings the student's predictions nearer to the teacher's; mimicking, nearest",
         "Fig. 6(a), Sec. 4.2",

@@ -35,7 +35,7 @@ def test_a_sweep_in_words(tmp_path):
     text = sweep_section("table4", tmp_path)
     lines = text.splitlines()
     assert lines[0] == "## Table 4: plain mimicking added back to CrossKD"
-    assert lines[2].startswith("`crosskd_kd` has both losses; `crosskd_double`, its control,")
+    assert lines[2].startswith("`crosskd_kd` has both losses; `crosskd_double` and `kd_double`,")
     # t(0.975, 2) = 4.303: a standard deviation of 1 over three seeds is 2.5
     assert "| none | 11.0 ± 2.5 (3) | – | -2.0 ± <0.6 (3) | 240 | 0.25 | never |" in lines
     assert "| kd | 13.0 ± 2.5 (3) | +2.0 ± <0.6 (3) | – | 240 | 0.25 | never |" in lines

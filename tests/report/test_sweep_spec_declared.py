@@ -163,4 +163,4 @@ def test_every_sweep_has_a_slow_form_whose_rows_are_the_regimes():
     assert {row.settings["schedule.steps"] for row in slow.rows} == {1500}
     known = {row.key for row in regime.rows}
     own = [row.name for row in slow.rows if row.key not in known]
-    assert own == ["crosskd_kd", "crosskd_double"]
+    assert own == ["crosskd_kd", "crosskd_double", "kd_double"]

@@ -12,7 +12,7 @@ import pytest
 from crosskd_lab.methods import METHODS
 from crosskd_lab.report.sweep_spec import RECORDED
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "costs.md").read_text(encoding="utf-8")
 TIMES = pd.read_csv(RECORDED / "method_costs.csv").query("device == 'cpu'").set_index("method")
 OPERATIONS = pd.read_csv(RECORDED / "method_operations.csv").set_index("method")

@@ -11,7 +11,7 @@ import pytest
 
 from crosskd_lab.runs.forecast import COCO_IMAGES, Link
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "plan.md").read_text(encoding="utf-8")
 CSV = ROOT / "data" / "recorded" / "scaling.csv"
 

@@ -10,7 +10,7 @@ import torch
 
 from crosskd_lab import cli
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 class Bomb:

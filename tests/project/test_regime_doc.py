@@ -15,7 +15,7 @@ from crosskd_lab.report.results import measured_rows, measured_runs, paper_table
 from crosskd_lab.report.sweep_spec import REGIMES, TEST, read_lines, read_sweep, sweeps
 from crosskd_lab.runs.race import SCENES
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEXT = (ROOT / "docs" / "regime.md").read_text(encoding="utf-8")
 

@@ -76,7 +76,8 @@ class Child:
 
     def __init__(self, folder: Path, words: tuple[Any, ...], path: tuple[Any, ...]) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["crosskd_lab.engine.train", "crosskd_lab.runs.launch"])
+        needed = ["crosskd_lab.engine.train", "crosskd_lab.runs.launch", "pandas", "torchvision"]
+        context.set_forkserver_preload(needed)
         self.out, self.err = folder / "out", folder / "err"
         given = dict(out=self.out, err=self.err, env=dict(os.environ), cwd=os.getcwd())
         given |= dict(words=[str(word) for word in words], path=path)
@@ -98,11 +99,11 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Child]:
 
 @pytest.fixture(scope="session")
 def scenes_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A scene set of 24 training and 16 validation images of 96 by 96 pixels; read it only."""
+    """A scene set of 24 training and 8 validation images of 96 by 96 pixels; read it only."""
     from crosskd_lab.data.scene_sets import write_scenes
 
     out = tmp_path_factory.mktemp("scenes") / "tiny"
-    return write_scenes(out, size=96, train=24, val=16, seed=0, processes=1)
+    return write_scenes(out, size=96, train=24, val=8, seed=0, processes=1)
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,7 @@ def test_check_names_the_first_bad_record_or_lists_all(
     capsys: pytest.CaptureFixture[str], scenes_dir: Path, tmp_path: Path
 ):
     code, out, _ = run(capsys, "check", scenes_dir)
-    assert code == 0 and out.splitlines()[1].startswith("val: 16 images, ")
+    assert code == 0 and out.splitlines()[1].startswith("val: 8 images, ")
     document = json.loads((scenes_dir / "annotations/val.json").read_text())
     document["annotations"][0]["bbox"] = [90, 90, 20, 20]
     (tmp_path / "annotations").mkdir()
@@ -70,7 +70,7 @@ def test_check_names_the_first_bad_record_or_lists_all(
     code, out, _ = run(capsys, "check", tmp_path, "--split", "val", "--skip-bad")
     lines = out.splitlines()
     assert code == 0 and len(lines) == 3 and "leaves the 96 x 96 image" in lines[1]
-    assert lines[2].startswith("val: left out 1 of 16 images and ")
+    assert lines[2].startswith("val: left out 1 of 8 images and ")
 
 
 def test_a_training_set_without_boxes_is_an_error_that_a_validation_set_is_not(

@@ -196,7 +196,7 @@ def test_categories_are_put_in_the_order_of_their_ids(tiny, tmp_path: Path):
 
 def test_our_scenes_are_sound(scenes_dir: Path):
     assert [split.name for split in find_splits(scenes_dir)] == ["train", "val"]
-    for split, count in (("train", 24), ("val", 16)):
+    for split, count in (("train", 24), ("val", 8)):
         report = check(scenes_dir, split)
         assert (report.images, report.problems, report.repaired) == (count, (), 0)
 

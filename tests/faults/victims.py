@@ -15,6 +15,7 @@ import os
 import resource
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,8 @@ def child(job: dict[str, Any], death: int | str | None, tally: Path) -> int:
 def main(file: str) -> None:
     """Print how the children of every job ended: -9 for a kill, 0 for the end, 1 for one line."""
     prepare_engine()
+    for needed in ("pandas", "torchvision"):  # once, here: each child would import them for itself
+        import_module(needed)
     whole: dict[str, int] = {}
     for job in json.loads(Path(file).read_text()):
         tally, ends = Path(file).with_suffix(".tally"), []

@@ -52,15 +52,15 @@ def stop_after(survey, images, monkeypatch):
 def test_the_set_is_read_once_in_order(survey):
     ids = [s.img_id for batch in survey.batches(5) for s in batch["data_samples"]]
     assert ids == sorted(set(ids))
-    assert len(ids) == 16
-    later = [s.img_id for batch in survey.batches(5, 3, 9) for s in batch["data_samples"]]
-    assert later == ids[3:9]
+    assert len(ids) == 8
+    later = [s.img_id for batch in survey.batches(3, 2, 7) for s in batch["data_samples"]]
+    assert later == ids[2:7]
 
 
 def test_everything_is_counted(survey, whole):
-    assert whole.images == 16
+    assert whole.images == 8
     # 160 x 160 pixels: 20 x 20, 10 x 10, 5 x 5, 3 x 3 and 2 x 2 locations, none ignored.
-    per_level = whole.counts.sum((1, 2, 3)) / 16
+    per_level = whole.counts.sum((1, 2, 3)) / 8
     assert per_level.tolist() == [400, 100, 25, 9, 4]
     boxes = sum(len(s["data_samples"].gt_instances) for s in survey.dataset)
     assert whole.positives.sum() >= boxes
@@ -85,7 +85,7 @@ def test_neither_detector_trains(survey):
     assert not survey.pair.teacher.training
 
 
-@pytest.mark.parametrize("batch", [1, 16])
+@pytest.mark.parametrize("batch", [1, 8])
 def test_the_batch_size_does_not_matter(survey, whole, batch):
     other = survey_conflict(survey, batch=batch)
     assert (other.positives == whole.positives).all()
@@ -96,16 +96,16 @@ def test_the_batch_size_does_not_matter(survey, whole, batch):
 def test_killed_and_resumed_equals_uninterrupted(survey, whole, tmp_path, monkeypatch):
     state = tmp_path / "counts.npz"
     with monkeypatch.context() as patch:
-        stop_after(survey, 14, patch)
+        stop_after(survey, 7, patch)
         with pytest.raises(Killed):
-            survey_conflict(survey, state=state, batch=4, every=8)
+            survey_conflict(survey, state=state, batch=2, every=4)
     read = []
     original = type(survey.dataset).__getitem__
     monkeypatch.setattr(
         type(survey.dataset), "__getitem__", lambda s, i: read.append(i) or original(s, i)
     )
-    resumed = survey_conflict(survey, state=state, batch=4, every=8)
-    assert read == list(range(8, 16))  # 12 were counted, 8 of them were written down
+    resumed = survey_conflict(survey, state=state, batch=2, every=4)
+    assert read == list(range(4, 8))  # 6 were counted, 4 of them were written down
     assert (resumed.counts == whole.counts).all()
     assert (resumed.positives == whole.positives).all()
     assert [path.name for path in tmp_path.iterdir()] == ["counts.npz"]
@@ -182,7 +182,7 @@ def test_two_stock_configs_are_held_against_a_set(scenes_dir, tmp_path, capsys):
     x, y, w, h = torch.tensor(written).float().T
     assert torch.allclose(seen, 2 * torch.stack([x, y, x + w, y + h], 1))
     tally = survey_conflict(survey, batch=4)
-    assert tally.images == 16 and tally.positives.sum() > 0
+    assert tally.images == 8 and tally.positives.sum() > 0
 
 
 def test_figure_3_is_made_again(tmp_path):

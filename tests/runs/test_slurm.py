@@ -225,7 +225,7 @@ def test_measuring_everything_begins_with_its_plan():
     done = subprocess.run([script, "--minutes", "0"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert re.fullmatch(r"table4_slow +12 runs, +\d+ not recorded yet", lines[0])
+    assert re.fullmatch(r"table4_slow +15 runs, +\d+ not recorded yet", lines[0])
     assert lines[-1] == "The minutes are over; the same command goes on."
     wrong = subprocess.run([script, "--hours", "1"], capture_output=True, text=True)
     assert wrong.returncode == 2 and wrong.stderr.startswith("unknown option --hours")

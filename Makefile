@@ -19,8 +19,10 @@ $(BIN)/ruff check .
 $(BIN)/ruff format --check .
 $(BIN)/mypy
 endef
-# Two processes of one thread each: a test is too small to gain from more threads.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+# Processes of one thread each: a test is too small to gain from more threads. More cores take more
+# of them: make test WORKERS=8.
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1 	/p' Makefile

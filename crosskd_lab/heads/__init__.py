@@ -78,35 +78,3 @@ def adapter_for(head: nn.Module) -> HeadAdapter:
             "docs/add_your_head.md shows in 20 lines and add it to crosskd_lab.heads.ADAPTERS"
         )
     return ADAPTERS[name](head)
-
-
-__all__ = [
-    "YOLOXAdapter",
-    "RTMDetAdapter",
-    "TOODAdapter",
-    "VFNetAdapter",
-    "PAAAdapter",
-    "RetinaAdapter",
-    "GFLAdapter",
-    "FCOSAdapter",
-    "DDODAdapter",
-    "ATSSAdapter",
-    "ADAPTERS",
-    "BRANCHES",
-    "TAPS",
-    "DETECTORS",
-    "DecoderAdapter",
-    "DecoderTaps",
-    "RoITaps",
-    "HeadAdapter",
-    "HeadFamily",
-    "RoIAdapter",
-    "HeadTaps",
-    "Levels",
-    "Predictions",
-    "HeadDefaults",
-    "Targets",
-    "Towers",
-    "adapter_for",
-    "adapter_of",
-]

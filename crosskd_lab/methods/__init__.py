@@ -41,25 +41,3 @@ METHODS: dict[str, type[Method]] = {
     "crosskd": CrossKD,
 }
 """Every method by the name of its pocket config, in the order of Table 5."""
-
-__all__ = [
-    "FGD",
-    "GID",
-    "LD",
-    "METHODS",
-    "PKD",
-    "SKD",
-    "AssistantHead",
-    "CrossKD",
-    "DeFeat",
-    "DecoderCrossKD",
-    "DecoderMimicking",
-    "FineGrained",
-    "FitNets",
-    "InsideGT",
-    "MainRegion",
-    "Method",
-    "PredictionMimicking",
-    "PredictionTerms",
-    "RPNCrossKD",
-]

@@ -51,7 +51,7 @@ class Pair:
     classes: tuple[Sequence[str] | None, Sequence[str] | None] = (None, None)
 
     def __post_init__(self) -> None:
-        freeze(self.teacher)
+        self.teacher.eval().requires_grad_(False)
         self.student_head: Any = adapter_of(self.student)
         self.teacher_head: Any = adapter_of(self.teacher)
         self._match_classes()
@@ -204,12 +204,6 @@ def without_prefixes(
             cut[prefix[0]] += 1
     words = ", ".join(f"{prefix!r} ({count})" for prefix, count in cut.items())
     return found, f"took prefixes off the names of weights: {words}" if cut else ""
-
-
-def freeze(detector: nn.Module) -> None:
-    """Evaluation mode and no gradient to any weight."""
-    detector.eval()
-    detector.requires_grad_(False)
 
 
 def check_pair(pair: Pair) -> None:

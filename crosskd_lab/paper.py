@@ -190,11 +190,4 @@ def show(label: str) -> None:
 def _plain(label: str) -> str:
     """A label without the ways of writing it: "eq2" for "Eq. (2)" and "Equation 2"."""
     words = re.sub(r"[^a-z0-9]", "", label.lower())
-    for long, short in (
-        ("equation", "eq"),
-        ("table", "tab"),
-        ("figure", "fig"),
-        ("section", "sec"),
-    ):
-        words = words.replace(long, short)
-    return words
+    return re.sub(r"^(eq|tab|fig|sec)[a-z]+", r"\1", words)

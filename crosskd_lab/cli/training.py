@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,7 +123,7 @@ def race(
         f"from one start; teacher {Path(teacher).stem}. Runs go to {out}.",
         highlight=False,
     )
-    with board:
+    with board.live if console.is_terminal else nullcontext():
         result = run_race(out, steps, seeds, names, data, teacher, student, own, board)
     console.print(board.table() if not console.is_terminal else "")
     console.print(Text(result.paragraph))
@@ -142,7 +143,9 @@ class Board:
     Where the output is no terminal, a line a validation is printed instead.
     """
 
-    COLUMNS = ("student", "step", "loss", "AP", "L1 to teacher", "L1 to truth", "s/step")
+    COLUMNS = {"loss": ("loss", 2), "AP": ("AP", 1), "l1_teacher": ("L1 to teacher", 2)}
+    COLUMNS |= {"l1_truth": ("L1 to truth", 2), "seconds_per_step": ("s/step", 2)}
+    """Title and digits of each number of a row of metrics."""
 
     def __init__(self, console: Console, methods: list[str], steps: int, seeds: int) -> None:
         self.console, self.steps = console, steps
@@ -163,40 +166,19 @@ class Board:
 
     def table(self) -> Table:
         """The table as it stands, with the time left by the pace so far."""
-        table = Table(title=self._title(), title_justify="left", box=None, pad_edge=False)
-        for column in self.COLUMNS:
-            table.add_column(column, justify="left" if column == "student" else "right")
-        for name, row in self.rows.items():
-            table.add_row(
-                name,
-                f"{row.get('step', 0)}/{self.steps}",
-                *(
-                    f"{row[key]:.{digits}f}" if key in row else "–"
-                    for key, digits in (
-                        ("loss", 2),
-                        ("AP", 1),
-                        ("l1_teacher", 2),
-                        ("l1_truth", 2),
-                        ("seconds_per_step", 2),
-                    )
-                ),
-            )
-        return table
-
-    def _title(self) -> str:
         done = sum(row.get("step", 0) for row in self.rows.values())
         whole, spent = self.steps * len(self.rows), time.monotonic() - self.start
         left = f", about {spent * (whole - done) / done:.0f} s to go" if 0 < done < whole else ""
-        return f"The race: {100 * done / whole:.0f} % after {spent:.0f} s{left}"
-
-    def __enter__(self) -> Board:
-        if self.console.is_terminal:
-            self.live.__enter__()
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        if self.console.is_terminal:
-            self.live.__exit__(*exc)
+        title = f"The race: {100 * done / whole:.0f} % after {spent:.0f} s{left}"
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        table.add_column("student")
+        for title in ("step", *(title for title, _ in self.COLUMNS.values())):
+            table.add_column(title, justify="right")
+        for name, row in self.rows.items():
+            digits = {key: digits for key, (_, digits) in self.COLUMNS.items()}
+            texts = (f"{row[k]:.{n}f}" if k in row else "–" for k, n in digits.items())
+            table.add_row(name, f"{row.get('step', 0)}/{self.steps}", *texts)
+        return table
 
 
 def sweep(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
 from ..errors import LabError
 from .check import checked
@@ -16,16 +16,8 @@ from .coco import Record, find_split, read_pixels, shown, sorted_categories
 
 # Okabe and Ito's palette, told apart with any colour vision (https://jfly.uni-koeln.de/color/),
 # without its black. A class takes the colour of its position; names tell apart what repeats.
-PALETTE = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (0, 114, 178),
-    (213, 94, 0),
-    (204, 121, 167),
-)
-Colour = tuple[int, int, int]
+HEX = "#E69F00 #56B4E9 #009E73 #F0E442 #0072B2 #D55E00 #CC79A7"
+PALETTE = [ImageColor.getrgb(colour) for colour in HEX.split()]
 TILE = 320  # longer side of an image in a contact sheet, pixels
 _CAPTION, _GAP = 20, 6
 FONT = ImageFont.load_default(13)
@@ -117,7 +109,7 @@ def _tile(one: Sample) -> Image.Image:
 
 
 def _draw_name(
-    draw: ImageDraw.ImageDraw, box: NDArray[np.float64], colour: Colour, name: str, width: int
+    draw: ImageDraw.ImageDraw, box: NDArray, colour: tuple[int, ...], name: str, width: int
 ) -> None:
     """The class name above the box, or inside where there is no room, on the class's colour."""
     _, _, right, bottom = FONT.getbbox(name)

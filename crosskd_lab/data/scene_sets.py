@@ -97,12 +97,6 @@ def verify_scenes(out: str | Path) -> list[str]:
     return [f"{out / n}: missing or changed" for n, sha in files.items() if not holds(out / n, sha)]
 
 
-def is_whole(out: Path, parameters: dict[str, Any]) -> bool:
-    """Whether a folder holds all of the scenes of these parameters, unchanged."""
-    manifest = _read_manifest(out)
-    return manifest is not None and manifest["parameters"] == parameters and not verify_scenes(out)
-
-
 def data_checksum(root: str | Path) -> str:
     """A short stable name for the data of a COCO-format folder, for the record of a run.
 
@@ -213,7 +207,8 @@ def write_scenes(
     splits = {split: count for split, count in splits.items() if count}
     parameters = {"generator": f"{OURS} {GENERATOR_VERSION}", "size": size, "seed": seed, **splits}
     processes = processes or usable_cores()
-    if is_whole(out, parameters):
+    held = _read_manifest(out)
+    if held and held["parameters"] == parameters and not verify_scenes(out):
         return out
     if who := holder(out):
         print(f"waiting   for {who}, which makes {out}", file=sys.stderr)

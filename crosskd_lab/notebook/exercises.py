@@ -23,7 +23,13 @@ def check_align(align: Callable[[Tensor, Tensor], Tensor]) -> str:
     student.requires_grad_(True)
     before = student.detach().clone()
     aligned = align(student, teacher)
-    _check_map(aligned, student, before)
+    if not isinstance(aligned, Tensor) or aligned.shape != student.shape:
+        got = tuple(aligned.shape) if isinstance(aligned, Tensor) else type(aligned).__name__
+        raise Wrong(f"return a tensor of the student's shape {tuple(student.shape)}, not {got}")
+    if not torch.equal(student, before):
+        raise Wrong("the student's map was changed in place; return a new one")
+    if not aligned.requires_grad:
+        raise Wrong("no gradient reaches the student's map; do not detach it")
     for name, measure in (("mean", Tensor.mean), ("standard deviation", Tensor.std)):
         ours, theirs = (measure(f.double(), dim=(0, 2, 3)) for f in (aligned, teacher))
         apart = (ours - theirs).abs().nan_to_num(torch.inf)
@@ -33,26 +39,11 @@ def check_align(align: Callable[[Tensor, Tensor], Tensor]) -> str:
                 f"the {name} of channel {k} is {ours[k]:.3f} and the teacher's is {theirs[k]:.3f}; "
                 "take each channel's over batch, height and width"
             )
-    _check_affine(aligned, before)
-    return "every channel has the teacher's mean and deviation, and is still the student's map"
-
-
-def _check_map(aligned: Any, student: Tensor, before: Tensor) -> None:
-    if not isinstance(aligned, Tensor) or aligned.shape != student.shape:
-        got = tuple(aligned.shape) if isinstance(aligned, Tensor) else type(aligned).__name__
-        raise Wrong(f"return a tensor of the student's shape {tuple(student.shape)}, not {got}")
-    if not torch.equal(student, before):
-        raise Wrong("the student's map was changed in place; return a new one")
-    if not aligned.requires_grad:
-        raise Wrong("no gradient reaches the student's map; do not detach it")
-
-
-def _check_affine(aligned: Tensor, student: Tensor) -> None:
-    flat = [f.detach().double().transpose(0, 1).flatten(1) for f in (aligned, student)]
-    for channel in range(len(flat[0])):
-        r = torch.corrcoef(torch.stack([f[channel] for f in flat]))[0, 1]
-        if r < 0.999:
+    pairs = (f.detach().double().transpose(0, 1).flatten(1) for f in (aligned, before))
+    for channel, pair in enumerate(zip(*pairs, strict=True)):
+        if torch.corrcoef(torch.stack(pair))[0, 1] < 0.999:
             raise Wrong(f"channel {channel} is no longer the student's: shift and scale it only")
+    return "every channel has the teacher's mean and deviation, and is still the student's map"
 
 
 RACE = pd.DataFrame({"seed": [0, 0, 1, 1, 0, 0, 1, 1, 2, 2], "step": [100, 200] * 5})

@@ -43,7 +43,8 @@ def read_weights(path: str | os.PathLike[str], *, upcast: bool = True) -> dict[s
     file that is missing, damaged, no checkpoint, or that asks for code to be run.
     """
     path = _existing(path)
-    weights = _read_safetensors(path) if _is_safetensors(path) else _read_state_dict(path)
+    is_safe = path.suffix.lower() == _SAFETENSORS
+    weights = _read_safetensors(path) if is_safe else _read_state_dict(path)
     narrow = ("torch.float16", "torch.bfloat16") if upcast else ()
     return {n: t.float() if str(t.dtype) in narrow else t for n, t in weights.items()}
 
@@ -79,7 +80,7 @@ def load_from_local(filename: str | os.PathLike[str], map_location: Any = None) 
     ``meta`` data, decoded where they are JSON. Raises ``LabError`` as ``read_weights`` does.
     """
     path = _existing(Path(filename).expanduser())
-    if _is_safetensors(path):
+    if path.suffix.lower() == _SAFETENSORS:
         return {"state_dict": read_weights(path), "meta": _safetensors_meta(path)}
     checkpoint = _restricted_load(path, map_location)
     if not isinstance(checkpoint, dict):
@@ -93,10 +94,6 @@ def load_from_local(filename: str | os.PathLike[str], map_location: Any = None) 
     if isinstance(meta := checkpoint.get("meta"), dict):
         meta.pop("config", None)  # mmengine would run this text as a config file when it resumes
     return checkpoint
-
-
-def _is_safetensors(path: Path) -> bool:
-    return path.suffix.lower() == _SAFETENSORS
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:

@@ -108,7 +108,7 @@ def test_the_workers_of_a_folder_are_known_by_their_words(tmp_path):
 
 FOLLOWS = """
 import os, signal, sys, time
-from crosskd_lab.runs.launch import process
+from crosskd_lab.runs import processes as process
 process.GRACE = 0.4
 if sys.argv[2] == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

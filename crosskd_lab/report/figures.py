@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..errors import LabError
 from ..files import write_whole
@@ -101,9 +104,14 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
 def render(figure: Figure, kind: str) -> bytes:
     """A figure as the bytes of a "png" or "svg" file, the same bytes each time."""
     buffer = io.BytesIO()
-    metadata = {"Date": None} if kind == "svg" else None
+    if kind == "png":  # savefig would draw it twice, the first time for its layout alone
+        figure.set_dpi(DPI)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        Image.fromarray(np.asarray(canvas.buffer_rgba())).save(buffer, "png", dpi=(DPI, DPI))
+        return buffer.getvalue()
     with mpl.rc_context({"svg.hashsalt": "crosskd-lab"}):
-        figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata={"Date": None})
     return buffer.getvalue()
 
 

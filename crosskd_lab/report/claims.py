@@ -12,7 +12,7 @@ from ..configs import TEACHERS
 from ..errors import LabError
 from ..files import read_json
 from .results import compare_rows, measured_runs
-from .stats import STRAY, need, paired, summarise
+from .stats import STRAY, differences, half_width, need, summarise
 from .sweep_spec import RECORDED
 
 FEWEST = 3
@@ -304,11 +304,11 @@ def compare_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0) -> pd.Da
         reached = rows.dropna(subset=[statistic])
         means = reached.groupby("method")[statistic].mean()
         for other in [name for name in others if name in means and OURS in means]:
-            found = paired(reached, OURS, other, on="image", value=statistic)
-            sure = abs(found.difference) > found.half_width  # False for NaN: one image
-            sign = (1 if found.difference > 0 else -1) if sure else 0
-            row = (statistic, other, found.n, means[OURS], means[other])
-            table.append((*row, found.difference, found.half_width, VERDICTS[sign]))
+            found = differences(reached, OURS, other, on="image", value=statistic)
+            difference, half = found.mean(), half_width(found)
+            sign = int(np.sign(difference)) if abs(difference) > half else 0  # NaN: one image
+            row = (statistic, other, len(found), means[OURS], means[other])
+            table.append((*row, difference, half, VERDICTS[sign]))
     columns = ["statistic", "other", "n", "crosskd", "theirs", "difference", "half_width"]
     return pd.DataFrame(table, columns=[*columns, "verdict"])
 

@@ -73,7 +73,16 @@ def summarise(frame: pd.DataFrame, by: str | list[str], value: str = "AP") -> pd
 def paired(
     frame: pd.DataFrame, method: str, baseline: str, on: str = "seed", value: str = "AP"
 ) -> Paired:
-    """Compares two methods run by run, over the seeds that both have.
+    """Compares two methods run by run; see :func:`differences`."""
+    found = differences(frame, method, baseline, on, value)
+    mean, half = float(found.mean()), half_width(found)
+    return Paired(len(found), mean, half, _t_test(found), _sign_flip_test(found))
+
+
+def differences(
+    frame: pd.DataFrame, method: str, baseline: str, on: str = "seed", value: str = "AP"
+) -> np.ndarray:
+    """``value`` of a method minus that of another, ``(n,)``: one for each seed that both have.
 
     LabError where a method has a seed twice, none is common, or rows come from several sources.
     """
@@ -86,9 +95,7 @@ def paired(
     both = values.reindex(columns=[method, baseline]).dropna()
     if both.empty:
         raise LabError(f"{method} and {baseline} have no {on} in common: run both with the same")
-    difference = (both[method] - both[baseline]).to_numpy()
-    mean, half = float(difference.mean()), half_width(difference)
-    return Paired(len(difference), mean, half, _t_test(difference), _sign_flip_test(difference))
+    return (both[method] - both[baseline]).to_numpy()
 
 
 def difference_to_baseline(

@@ -226,6 +226,9 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
     cfg.visualizer = visualizer(cfg)
     cfg.experiment_name = Path(folder).name or "run"
     cfg.default_hooks.checkpoint.backend_args = dict(backend=WHOLE)
+    cfg.default_hooks.setdefault("runtime_info", dict(type="RunInfo"))
+    if torch.cuda.is_available():  # copies from other memory wait for the step before
+        cfg.train_dataloader.setdefault("pin_memory", True)
     try:
         with quiet(), redirect_stdout(io.StringIO()):  # pycocotools chatters
             runner = _Runner.from_cfg(cfg)
@@ -241,7 +244,7 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
         for metric in runner.val_loop.evaluator.metrics:
             # where processes put their parts together; else it would be the folder we stand in
             metric.collect_dir = str(Path(folder) / "collected")
-    settle(bare(runner.model))
+    settle(bare(runner.model)).data_preprocessor._non_blocking = True
     _choose_form(bare(runner.model), cfg)
     for handler in runner.logger.handlers:
         if not isinstance(handler, logging.FileHandler):

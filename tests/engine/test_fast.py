@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 import warnings
+from contextlib import nullcontext
 from itertools import product
 
 import pytest
 import torch
 from mmengine.config import Config
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.engine.fast import quicken
-from crosskd_lab.engine.train import takes_fast
+from crosskd_lab.engine.train import build_runner, prepare_engine, takes_fast
 from crosskd_lab.errors import LabError
 from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.methods.pkd import PKD
@@ -84,6 +85,33 @@ def test_no_step_waits(tiny_detector, batch, name, precision):
             torch.nn.utils.clip_grad_norm_(model.parameters(), 35)
             optimiser.step()
             optimiser.zero_grad()
+
+
+def test_no_step_of_a_run_waits_but_those_that_are_written_down(tiny, tmp_path, monkeypatch):
+    prepare_engine()
+    cfg = tiny({"fast": True, "schedule.steps": 6, "schedule.validate_every": 6})
+    cfg.custom_hooks = [dict(type="LossGuard", every=3), dict(type="RunMetrics", every=3)]
+    runner = build_runner(cfg, tmp_path / "run")
+    step, prepare = runner.train_loop.run_iter, runner.model.data_preprocessor.forward
+    read = []
+
+    def prepare_on_the_host(*args):  # it compares the images' sizes, which are there
+        with _disable_current_modes():
+            return prepare(*args)
+
+    def watched(batch):
+        late = runner.iter in (1, 3, 4)  # the first fills the caches
+        known = runner.message_hub.log_scalars.get("train/loss")
+        read.append(0 if known is None else len(known.data[0]))
+        with NoWaiting() if late else nullcontext():
+            step(batch)
+
+    monkeypatch.setattr(runner.model.data_preprocessor, "forward", prepare_on_the_host)
+    monkeypatch.setattr(runner.train_loop, "run_iter", watched)
+    runner.train()
+    assert read == [0, 0, 0, 3, 3, 3]
+    for name in ("loss", "loss_crosskd_cls", "grad_norm"):
+        assert len(runner.message_hub.get_scalar(f"train/{name}").data[0]) == 6
 
 
 def test_the_reference_does_wait(tiny_detector, batch):

@@ -27,7 +27,8 @@ class Student(nn.Module):
 def runner(folder: Any, **entries: Any) -> Any:
     rates = SimpleNamespace(get_lr=lambda: {"lr": [0.02]})
     known = {"iter": 6, "rank": 0, "work_dir": str(folder), "_resume": False}
-    known |= {"model": Student(), "train_loop": SimpleNamespace()}
+    known |= {"model": Student(), "train_loop": SimpleNamespace(), "said": []}
+    known["message_hub"] = SimpleNamespace(update_scalar=lambda *row: known["said"].append(row))
     return SimpleNamespace(**{**known, "optim_wrapper": rates, **entries})
 
 
@@ -48,6 +49,34 @@ def test_the_guard_lets_finite_losses_and_statistics_pass(tmp_path):
     LossGuard().after_train_iter(runner(tmp_path), 6, None, losses(loss=1e30, score=float("nan")))
     with pytest.raises(LabError, match="^step 7: loss is nan; "):
         LossGuard().after_train_iter(runner(tmp_path), 6, None, losses(loss=float("nan"), x=1.0))
+
+
+def test_numbers_are_read_late_and_none_is_lost(tmp_path):
+    guard, run = LossGuard(every=10), runner(tmp_path)
+    run.optim_wrapper.grad_name = "grad_norm"
+    run.optim_wrapper.clip_func = lambda value: torch.tensor(value)
+    guard.before_train(run)
+
+    def step(number: int, loss: float) -> None:
+        run.iter = number - 1
+        assert run.optim_wrapper.clip_func(number / 2) is None  # mmengine would read a norm
+        guard.after_train_iter(run, 0, None, losses(loss=loss))
+
+    step(7, 0.7)
+    step(8, 0.8)
+    assert not run.said
+    guard.before_save_checkpoint(run, {"state_dict": {}})
+    known = [(name, round(value, 6)) for name, value in run.said]
+    assert known == [
+        *(("train/loss", 0.7), ("train/grad_norm", 3.5)),
+        *(("train/loss", 0.8), ("train/grad_norm", 4.0)),
+    ]
+    step(9, float("nan"))
+    with pytest.raises(LabError, match="^step 9: loss is nan; "):
+        step(10, 1.0)
+    run.model.logged = True
+    step(11, 1.1)
+    assert run.said[-1] == ("train/grad_norm", 5.5)
 
 
 def test_the_guard_keeps_broken_weights_out_of_checkpoints(tmp_path):

@@ -11,6 +11,7 @@ import torch
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.engine.fast import FastForm, quicken
 from crosskd_lab.engine.targets import pad_objects
+from crosskd_lab.engine.train import build_runner, prepare_engine
 from crosskd_lab.heads import adapter_of
 from crosskd_lab.hot import compile_hot
 from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
@@ -120,5 +121,23 @@ def test_no_step_waits_for_the_gpu(tiny_detector, case_batch, name, precision):
             torch.nn.utils.clip_grad_norm_(model.parameters(), 35)
             optimiser.step()
             optimiser.zero_grad()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_no_step_of_a_run_waits_but_those_that_are_written_down(tiny, tmp_path, monkeypatch):
+    prepare_engine()
+    cfg = tiny({"schedule.steps": 8, "schedule.validate_every": 8})
+    cfg.custom_hooks = [dict(type="LossGuard", every=4), dict(type="RunMetrics", every=4)]
+    runner = build_runner(cfg, tmp_path / "run")
+    step = runner.train_loop.run_iter
+
+    def watched(batch):
+        torch.cuda.set_sync_debug_mode("error" if runner.iter in (4, 5, 6) else "default")
+        step(batch)
+
+    monkeypatch.setattr(runner.train_loop, "run_iter", watched)
+    try:
+        runner.train()
     finally:
         torch.cuda.set_sync_debug_mode("default")

@@ -201,6 +201,11 @@ def train(
         except Exception as error:
             record_fault(folder, error)
             raise
+        finally:  # mmengine keeps it open, and writes into it whatever is initialised later
+            for handler in runner.logger.handlers[:]:
+                if isinstance(handler, logging.FileHandler):
+                    runner.logger.removeHandler(handler)
+                    handler.close()
         results = _last_validation(folder)
         if is_main_process():
             finish_record(folder, "done", results=results)

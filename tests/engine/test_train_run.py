@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import logging.config
 import os
 import signal
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from crosskd_lab.configs import read_config
 from crosskd_lab.engine.config import load_experiment
@@ -231,6 +234,15 @@ def test_training_says_nothing_of_its_own(tiny, tmp_path, capfd):
     assert files == {"config.py", "record.json", "metrics.jsonl", "iter_2.pth", "last_checkpoint"}
     assert list((tmp_path / "run").glob("*/*.log"))
     assert Config.fromfile(tmp_path / "run" / "config.py").randomness.seed == 3
+
+
+def test_a_runs_log_is_closed_with_it(tiny, tmp_path):
+    """Jupyter's applications close every log that is open; mmengine would write into it later."""
+    train(tiny({"schedule.steps": 2}), tmp_path / "run")
+    handlers = MMLogger.get_current_instance().handlers
+    assert not [handler for handler in handlers if isinstance(handler, logging.FileHandler)]
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+    build_detector(read_config("pocket/gfl_r18_w16").model).init_weights()
 
 
 def test_a_run_says_its_form_and_precision(tiny, tmp_path):

@@ -71,6 +71,14 @@ def both_regimes():
     return pd.concat(tables).set_index(["regime", "student"])
 
 
+@pytest.mark.parametrize("sweep", ["yolox"])
+def test_the_page_on_yolo_has_the_recorded_rows(sweep):
+    text = (ROOT / "docs" / "yolo.md").read_text(encoding="utf-8")
+    kept = sweep_table(measured_rows(measured_runs(sweep)))
+    for row in kept[["row", "AP", "to none", "to KD"]].itertuples(index=False):
+        assert f"| {' | '.join(row)} |" in text
+
+
 def test_both_regimes_are_those_of_the_records():
     lines = [line[2:-2].split(" | ") for line in TEXT.splitlines() if line.startswith("| ")]
     said = [cells for cells in lines if cells[0] in REGIMES]

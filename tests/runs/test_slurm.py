@@ -12,6 +12,7 @@ import submitit
 
 from crosskd_lab.engine.record import finish_record, read_metrics, read_record, start_record
 from crosskd_lab.errors import LabError
+from crosskd_lab.report.sweep_spec import read_sweep
 from crosskd_lab.runs import slurm
 from crosskd_lab.runs.launch import launch, prepare
 from crosskd_lab.runs.processes import LaunchPlan, Run
@@ -225,7 +226,8 @@ def test_measuring_everything_begins_with_its_plan():
     done = subprocess.run([script, "--minutes", "0"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert re.fullmatch(r"table4_slow +15 runs, +\d+ not recorded yet", lines[0])
+    runs = len(list(read_sweep("table4_slow").plan()))
+    assert re.fullmatch(rf"table4_slow +{runs} runs, +\d+ not recorded yet", lines[0])
     assert lines[-1] == "The minutes are over; the same command goes on."
     wrong = subprocess.run([script, "--hours", "1"], capture_output=True, text=True)
     assert wrong.returncode == 2 and wrong.stderr.startswith("unknown option --hours")

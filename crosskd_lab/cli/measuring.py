@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
@@ -23,9 +23,6 @@ from .options import (
     Wide,
 )
 from .show import print_table, write_csv
-
-if TYPE_CHECKING:
-    pass
 
 
 def eval(
@@ -77,14 +74,15 @@ def results(
     baseline, the same student without a teacher. A * marks stale records: today's code no longer
     gives their first losses.
     """
-    from ..files import write_whole
-    from ..report.figures import race_figure, render
-    from ..report.page import results_page
     from ..report.results import measured_curves
     from ..report.results import results as compared
     from ..report.stats import points
 
     if page is not None:
+        from ..files import write_whole
+        from ..report.figures import race_figure, render
+        from ..report.page import results_page
+
         write_whole(page, results_page())
         figure = page.with_name("results.svg")
         drawn = race_figure(measured_curves("regime"), title="Students of one teacher, slow regime")

@@ -6,7 +6,7 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -19,9 +19,6 @@ from ..runs.recipes import detectors
 from ..runs.recipes import methods as known_methods
 from .options import Csv, Data, RunFolder, Settings, SkipBad, Tensorboard, Wide, parse_settings
 from .show import print_table, write_csv
-
-if TYPE_CHECKING:
-    pass
 
 
 def train(

@@ -47,7 +47,7 @@ def verdict(check: Callable[..., str]) -> Callable[..., str]:
                     f"Not yet: your function raised {name} in line {lines[-1]} of its cell: {error}"
                 )
             return f"Not yet: {what} raised {name}: {error}"
-        if "JPY_SESSION_NAME" in os.environ:  # Jupyter's, of a kernel that a page or test has not
+        if os.environ.get("JPY_SESSION_NAME"):  # Jupyter's, of a kernel that a page or test has not
             try:
                 days = solved(SOLVED)
                 days.setdefault(check.__name__, time.strftime("%Y-%m-%d"))

@@ -223,8 +223,7 @@ def results(
     not say) with ``mean`` and the 95 % interval's ``half_width``; ``difference`` to the own
     baseline with its ``difference_half_width`` and two p-values, paired t-test and sign flips; of
     recorded rows ``steps``, mean ``train_seconds`` and ``stale``, in words, where the code of today
-    begins
-    otherwise.
+    begins otherwise.
     """
     if metric not in AP_COLUMNS:
         raise LabError(f"there is no metric {metric!r}: choose one of {', '.join(AP_COLUMNS)}")

@@ -78,7 +78,11 @@ def test_no_answer_of_the_labs_own_chapters_is_left():
 
 def test_hand_ins_are_executed_and_judged(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    chapter(tmp_path / "ada", "print(f'Right: {6 * 7} at {scale}')")
+    monkeypatch.setenv("JPY_SESSION_NAME", "instructor.ipynb")  # whose progress is not theirs
+    chapter(
+        tmp_path / "ada",
+        "import os\nprint(f'Right: {6 * 7} at {scale}', os.environ['JPY_SESSION_NAME'])",
+    )
     chapter(tmp_path / "bob", "print('Right: this')\nprint('Not yet: the mean is 3, not 2')")
     chapter(tmp_path / "cyd", "undefined_name")
     chapter(tmp_path / "dan", "pass")
@@ -88,7 +92,7 @@ def test_hand_ins_are_executed_and_judged(tmp_path, capsys, monkeypatch):
         main(["workshop", "collect", *map(str, folders), "--csv", str(table)])
     assert not ended.value.code
     assert [line.split(",", 2)[2] for line in table.read_text().splitlines()[1:]] == [
-        "right,42 at smoke",
+        "right,42 at smoke ",
         'not yet,"the mean is 3, not 2"',
         "no answer,NameError: name 'undefined_name' is not defined",
         "no answer,the cell prints no verdict: it ends with its check",

@@ -79,6 +79,18 @@ def test_the_page_on_yolo_has_the_recorded_rows(sweep):
         assert f"| {' | '.join(row)} |" in text
 
 
+def test_the_page_on_yolo_has_the_recorded_conflict():
+    text = " ".join((ROOT / "docs" / "yolo.md").read_text(encoding="utf-8").split())
+    for folder, teacher, said in (
+        ("figure3_yolox", "yolox_r18_w32", "at {} locations a positive"),
+        ("figure3", "gfl_r18_w32", "GFL's pair has {} there"),
+    ):
+        kept = pd.read_csv(ROOT / "data" / "recorded" / folder / "conflict.csv")
+        kept = kept[(kept["teacher"] == teacher) & (kept["by"] == "all")]
+        (ratio,) = kept.loc[(kept["threshold"] - 0.5).abs() < 1e-9, "ratio"]
+        assert said.format(f"{ratio:.2f}") in text
+
+
 def test_both_regimes_are_those_of_the_records():
     lines = [line[2:-2].split(" | ") for line in TEXT.splitlines() if line.startswith("| ")]
     said = [cells for cells in lines if cells[0] in REGIMES]

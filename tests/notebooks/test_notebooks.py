@@ -167,6 +167,18 @@ def welcome(cells):
     assert library == yours and library[-1] == "38.7", "untouched: the same student"
 
 
+def test_the_map_tells_exercises_solved_from_checks_that_start_right(monkeypatch):
+    """Notebook 02's own distance is right as it stands; its exercise, the gain, is not."""
+    (cell,) = (c for c in kept("00_welcome").cells if c.metadata.get("tags") == ["map"])
+    days = {"check_distance": "2020-01-01", "check_align": "2020-01-02"}
+    monkeypatch.setattr("crosskd_lab.notebook.judge.solved", lambda: days)
+    told: dict = {}
+    exec(cell.source, told)
+    rows = told["lines"][2:]
+    assert [row.endswith("| 2020-01-02 |") for row in rows] == [k == 1 for k in range(len(rows))]
+    assert "2020-01-01" not in "".join(rows)
+
+
 def one_feature(cells):
     assert picture(tagged(cells, "diagram")).width == 1280
     (sizes,) = shown(tagged(cells, "sizes"), "text/html")

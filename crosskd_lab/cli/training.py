@@ -195,11 +195,12 @@ def sweep(
 ) -> None:
     """Run what a sweep declares and has no record of yet; a record a run goes to data/recorded.
 
-    Seed by seed, so that a sweep which is cut short leaves whole seeds. The same command again
-    goes on where it was. To re-make a recorded row from scratch, name other folders:
-    --only ROW --seeds 0 --recorded again --runs again. With --check, the first steps of each
-    recorded row are made again with its first seed (or --seeds), and confirmed.json beside the
-    records says how they compared: where they differ, tables show the row as stale.
+    Seed by seed, so that a sweep which is cut short leaves whole seeds; four rows of a seed share
+    batches and the teacher's look at them. The same command again goes on where it was. To re-make
+    a recorded row from scratch, name other folders: --only ROW --seeds 0 --recorded again
+    --runs again. With --check, the first steps of each recorded row are made again with its first
+    seed (or --seeds), and confirmed.json beside the records says how they compared: where they
+    differ, tables show the row as stale.
     """
     from tqdm.auto import tqdm
 
@@ -231,7 +232,7 @@ def sweep(
         told: dict[Any, int] = {}
 
         def listen(row: Any, seed: int, metrics: dict[str, Any]) -> None:
-            bar.set_description(f"{row.name}-s{seed}")
+            bar.set_description(f"seed {seed}, {row.name}")
             bar.update(metrics["step"] - told.get((row.name, seed), 0))
             told[row.name, seed] = metrics["step"]
 

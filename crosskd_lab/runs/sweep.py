@@ -4,10 +4,11 @@ import json
 import math
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +24,7 @@ from ..engine.config import load_experiment
 from ..engine.evaluate import evaluate, find_saved
 from ..engine.provenance import code_version, machine, now, origin
 from ..engine.record import find_runs, read_metrics, read_record
+from ..engine.together import train_together
 from ..engine.train import build_runner, methods_of, prepare_engine, train
 from ..errors import LabError
 from ..files import PROJECT, Busy, append_line, open_folder, write_whole
@@ -43,6 +45,8 @@ from ..report.sweep_spec import (
 from .race import race_scenes
 
 Listener = Callable[[Row, int, dict[str, Any]], None]
+AT_ONCE = 4
+"""So many rows of a seed train in one loop: more would be long without a record."""
 
 
 def scenes_of(sweep: Sweep) -> tuple[Path, Path]:
@@ -71,7 +75,9 @@ def run_sweep(
 ) -> list[dict[str, Any]]:
     """Run what is not done yet; a run that fails is recorded as failed, and the next one begins.
 
-    ``only`` names rows, ``seeds`` replace the sweep's own. Run folders go to
+    Rows of a seed train side by side, as a race's students do: a batch is loaded once, and seen
+    once by a teacher that several have. Where one of them fails, they go on one by one. ``only``
+    names rows, ``seeds`` replace the sweep's own. Run folders go to
     ``<runs>/<sweep>/<row>-s<seed>``, an interrupted one is resumed; ``<sweep>.jsonl`` in
     ``recorded`` gets a line a run. ``data`` are sets to train on (train and val) and to report on
     (test) instead of synthetic ones; ``listener`` is called with row, seed and each row of metrics.
@@ -79,26 +85,66 @@ def run_sweep(
     The lines that this call added. LabError for a row that is not declared, or a folder with a run
     that was superseded. Busy for a row that another process is running.
     """
-    todo = to_do(sweep, only, seeds, recorded)
-    if not todo:
+    if not to_do(sweep, only, seeds, recorded):
         return []
     old = {(line["key"], line["seed"]): line.get("superseded") for line in read_lines(recorded)}
     for place in (runs, recorded):
         open_folder(place)
     prepare_engine()
     sets = data or scenes_of(sweep)
-    lines = []
-    for row, seed in todo:
-        if not to_do(sweep, [row.name], [seed], recorded):
-            continue  # another process has run it meanwhile
-        folder = Path(runs) / sweep.name / f"{row.name}-s{seed}"
-        entry = old.get((row.key, seed))
-        if entry and find_runs(folder) and read_record(folder)["created"] < entry["before"]:
-            raise LabError(f"{folder} holds the superseded run: delete it, or say --runs elsewhere")
-        line = run_row(sweep, row, seed, folder, sets, listener)
-        append_line(Path(recorded) / f"{sweep.name}.jsonl", line)
-        lines.append(line)
+    lines: list[dict[str, Any]] = []
+    for group in _groups(to_do(sweep, only, seeds, recorded)):
+        names, seed = [row.name for row, _ in group], group[0][1]
+        todo = to_do(sweep, names, [seed], recorded)  # others have been run meanwhile
+        jobs = []
+        for row, _ in todo:
+            folder = Path(runs) / sweep.name / f"{row.name}-s{seed}"
+            entry = old.get((row.key, seed))
+            if entry and find_runs(folder) and read_record(folder)["created"] < entry["before"]:
+                raise LabError(
+                    f"{folder} holds the superseded run: delete it, or say --runs elsewhere"
+                )
+            tell = [partial(listener, row, seed)] if listener else []
+            jobs.append(partial(_job, sweep, row, seed, folder, sets[0], tell))
+        if len(jobs) > 1:
+            try:
+                train_together([job() for job in jobs])
+            except Busy:  # the one that runs it will record it
+                raise
+            except Exception:  # whose it was shows when each is trained alone
+                pass
+        for (row, _), job in zip(todo, jobs, strict=True):
+            line = run_row(sweep, row, seed, job, sets[1])
+            if len(jobs) > 1:
+                line["shared"] = True  # its seconds are not its own
+            append_line(Path(recorded) / f"{sweep.name}.jsonl", line)
+            lines.append(line)
     return lines
+
+
+def _groups(todo: Sequence[tuple[Row, int]]) -> Iterator[list[tuple[Row, int]]]:
+    """What trains at once: up to ``AT_ONCE`` rows of a seed."""
+    for _, same in groupby(todo, key=lambda job: job[1]):
+        rows = list(same)
+        yield from (rows[k : k + AT_ONCE] for k in range(0, len(rows), AT_ONCE))
+
+
+def _job(
+    sweep: Sweep, row: Row, seed: int, folder: Path, data: Path, tell: Sequence[Any]
+) -> dict[str, Any]:
+    """A row's arguments of ``train``; LabError for a config that cannot be read."""
+    return {
+        "cfg": load_experiment(row.config, row.settings, data, seed),
+        "folder": folder,
+        "resume": (folder / "record.json").exists(),
+        "command": _words(sweep, row, seed),
+        "listeners": tell,
+        "extra": {"sweep": sweep.name},
+    }
+
+
+def _words(sweep: Sweep, row: Row, seed: int) -> list[str]:
+    return ["crosskd-lab", "sweep", sweep.name, "--only", row.name, "--seeds", str(seed)]
 
 
 def run_side_by_side(
@@ -136,31 +182,23 @@ def to_do(
 
 
 def run_row(
-    sweep: Sweep,
-    row: Row,
-    seed: int,
-    folder: Path,
-    sets: tuple[Path, Path],
-    listener: Listener | None = None,
+    sweep: Sweep, row: Row, seed: int, job: Callable[[], dict[str, Any]], test: Path
 ) -> dict[str, Any]:
-    """Train one row with one seed, measure it once on the test split, and say how it went."""
+    """Train what is left of a ``job``, measure it once on the test split, and say how it went."""
     line: dict[str, Any] = {"row": row.name, "key": row.key, "table": sweep.table}
     line |= {"config": row.config, "settings": dict(row.settings), "seed": seed}
-    words = ["crosskd-lab", "sweep", sweep.name, "--only", row.name, "--seeds", str(seed)]
-    line |= origin() | {"command": words}
-    began = time.perf_counter()
+    line |= origin() | {"command": _words(sweep, row, seed)}
     try:
-        cfg = load_experiment(row.config, row.settings, sets[0], seed)
-        tell = [lambda told: listener(row, seed, told)] if listener else []
-        again = (folder / "record.json").exists()
-        train(cfg, folder, again, words, tell, {"sweep": sweep.name})
-        found = _results(row, cfg, folder, sets[1])
+        todo = job()
+        folder = todo["folder"]
+        if not todo["resume"] or read_record(folder)["status"] != "done":
+            train(**todo)
+        found = _results(row, todo["cfg"], folder, test)
     except Busy:  # the one that runs it will record it
         raise
     except Exception as error:
         reason = str(error).strip() or type(error).__name__
         return line | {"status": "failed", "reason": reason.splitlines()[0]}
-    line |= {"wall_seconds": round(time.perf_counter() - began, 2), "resumed": again}
     return line | found | {"status": "done", "reason": None}
 
 
@@ -184,6 +222,7 @@ def _results(row: Row, cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in student.parameters()),
         "method": record["methods"],
         "config_hash": config_hash(cfg),
+        "resumed": bool(record["resumed"]),
         "commits": [record["git"], *(again["git"] for again in record["resumed"])],
         "data": {"train": record["data"]["checksum"], "test": data_checksum(test)},
         "teacher": record["teacher"],

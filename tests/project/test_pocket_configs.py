@@ -22,7 +22,7 @@ from crosskd_lab.pair import build_detector
 from crosskd_lab.stack.checkpoints import read_weights
 
 FAMILIES = {"gfl": "GFLHead", "atss": "ATSSHead", "retinanet": "RetinaHead", "fcos": "FCOSHead"}
-FAMILIES["yolox"] = "YOLOXHead"
+FAMILIES |= {"yolox": "YOLOXHead", "rtmdet": "RTMDetSepBNHead"}
 TINY = {
     "teacher.checkpoint": "random",
     "data.size": 64,
@@ -42,9 +42,20 @@ def test_detectors_share_all_but_the_head(family, width):
     assert (cfg.data, cfg.schedule) == (gfl.data, gfl.schedule)
     assert cfg.model.backbone.base_channels == width
     adapter = adapter_for(build_detector(cfg.model).bbox_head)
-    levels, depth = (3, 2) if family == "yolox" else (5, 4)
+    levels, depth = (3, 2) if family in ("yolox", "rtmdet") else (5, 4)
     assert adapter.strides == (8, 16, 32, 64, 128)[:levels] and adapter.depth == depth
     assert [adapter.channels(b, i) for b in ("cls", "reg") for i in (0, depth)] == [64] * 4
+
+
+@pytest.mark.parametrize(("size", "channels"), [("narrow", 32), ("middle", 48)])
+@pytest.mark.parametrize("family", ["yolox", "rtmdet"])
+def test_smaller_students_are_their_family_but_for_the_width(family, size, channels):
+    cfg, usual = (read_config(f"pocket/{family}_r18_w16{end}") for end in (f"_{size}", ""))
+    assert cfg.model.neck.pop("out_channels") == channels
+    assert usual.model.neck.pop("out_channels") == 64
+    for part in ("in_channels", "feat_channels"):
+        assert cfg.model.bbox_head.pop(part) == channels and usual.model.bbox_head.pop(part) == 64
+    assert cfg.to_dict() == usual.to_dict()
 
 
 @pytest.mark.parametrize(

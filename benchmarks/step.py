@@ -2,11 +2,12 @@
 
     python benchmarks/step.py --scale pocket|coco [--head gfl] [--batch N] [--precision fp32|bf16]
                               [--device cuda] [--steps 8] [--beside module:factory]
-                              [--rows student,reference,eager,fast]
+                              [--rows student,reference,eager,fast,fixed]
 
 Times forward, backward and SGD on one batch made in memory, random weights on both sides (nothing
 is downloaded). The stock student and the reference run under autocast in bf16; ``eager`` is the
-fast form with nothing compiled. ``--beside`` times another implementation in the same run:
+fast form with nothing compiled, ``fixed`` the fast form with shapes that never change, on a GPU one
+CUDA graph a step. ``--beside`` times another implementation in the same run:
 ``factory(batch, size, precision, device)`` returns a function of no arguments that does one step.
 Run it while nothing else runs. Ratios are to the first row. With ``--json`` the table is kept.
 """
@@ -34,6 +35,8 @@ from mmengine.structures import InstanceData
 from crosskd_lab.configs import RANDOM, read_config
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.engine.fast import quicken
+from crosskd_lab.engine.resident import FixedStep, ResidentSet
+from crosskd_lab.engine.targets import pad_objects
 from crosskd_lab.engine.train import prepare_engine
 from crosskd_lab.methods.crosskd import CrossKD
 
@@ -56,6 +59,7 @@ ROWS = {
     "reference": "reference CrossKD",
     "eager": "fast, eager",
     "fast": "fast CrossKD",
+    "fixed": "fixed shapes",
 }
 SIZES = {"pocket": (160, 160), "coco": (800, 1344)}
 OBJECTS = {"pocket": 4, "coco": 7}  # an image; COCO's mean
@@ -111,12 +115,26 @@ def stepper(
     if device == "cpu":
         model.to(memory_format=torch.channels_last)
     model = model.to(device).train()
-    fast = kind in (ROWS["fast"], ROWS["eager"])
+    fast = kind in (ROWS["fast"], ROWS["eager"], ROWS["fixed"])
     if fast:
-        quicken(model, given.precision, compiled=kind == ROWS["fast"])
+        quicken(model, given.precision, compiled=kind != ROWS["eager"])
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9, weight_decay=1e-4)
     mixed = given.precision == "bf16" and not fast
     context = torch.autocast(device, torch.bfloat16) if mixed else nullcontext()
+
+    if kind == ROWS["fixed"]:
+        images, samples = batch
+        objects = pad_objects([sample.gt_instances for sample in samples])
+        data = ResidentSet(images, objects.boxes, objects.labels, samples[0])
+        fixed = FixedStep(model, data, len(images), None)
+
+        def fixed_step() -> Any:
+            fixed.fill(images, objects.boxes, objects.labels)
+            losses = fixed.forward_and_backward()
+            optimiser.step()
+            return losses["loss"]
+
+        return fixed_step
 
     def step() -> Any:
         with context:
@@ -199,7 +217,9 @@ def main() -> None:
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--rows", default="student,reference,fast", help="which, in this order")
+    parser.add_argument(
+        "--rows", default="student,reference,fast,fixed", help="which, in this order"
+    )
     parser.add_argument("--beside", default=None, help="module:factory")
     parser.add_argument("--json", type=Path, default=None)
     parser.add_argument("--profile", type=Path, default=None, help="a file for GPU's profiles")

@@ -84,6 +84,7 @@ class Draws:
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.seed = seed
         self.order = lru_cache(maxsize=2)(self._order)
+        self.by_number = False  # whether the step looks its images up itself, see resident.py
 
     @property
     def metainfo(self) -> dict:
@@ -98,11 +99,15 @@ class Draws:
         return len(self.dataset)
 
     def __getitem__(self, draw: int) -> Any:
+        return {"draws": draw} if self.by_number else self.dataset[self.begin(draw)]
+
+    def begin(self, draw: int) -> int:
+        """The index of a draw's image; what is random from here on is the draw's own."""
         epoch, position = divmod(draw, len(self.dataset))
         own = np.random.SeedSequence([self.seed, draw]).generate_state(2)
         np.random.seed(own[0])  # noqa: NPY002  (mmdet's transforms draw from the global one)
         random.seed(int(own[1]))
-        return self.dataset[int(self.order(epoch)[position])]
+        return int(self.order(epoch)[position])
 
     def _order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))

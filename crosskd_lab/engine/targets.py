@@ -63,6 +63,9 @@ def valid_priors(head: HeadAdapter, levels: Levels, metas: list[dict]) -> Tensor
     """``(N, P)`` bool: whether a prior's cell holds a pixel of its image (not of the padding)."""
     cells = head.cells(levels)
     sizes = [meta["pad_shape"][1::-1] for meta in metas]  # width, height
+    if len(set(sizes)) == 1:  # nothing to tell the device
+        (width, height), x, y = sizes[0], *cells.unbind(-1)
+        return ((x < width) & (y < height)).expand(len(sizes), -1)
     on_gpu = cells.is_cuda
     edge = torch.tensor(sizes, pin_memory=on_gpu).to(cells.device, non_blocking=True)
     return (cells < edge[:, None]).all(-1)

@@ -97,6 +97,8 @@ class Turn:
         self.batch_key = "batch", seen
         runner.train_loop.turn = self
         pair = getattr(bare(runner.model), "pair", None)
+        if "train_step" in vars(bare(runner.model)):
+            return  # its step is recorded with the teacher in it
         if pair is None or not isinstance(pair.teacher_head, HeadAdapter):
             return  # what teachers of RoIs and queries see depends on the student
         if pair.teacher_id["checkpoint"] == RANDOM:

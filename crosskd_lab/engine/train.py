@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import is_main_process
+from mmengine.dist import is_distributed, is_main_process
 from mmengine.registry import VISBACKENDS, WEIGHT_INITIALIZERS
 from mmengine.runner import Runner
 from torch import nn
@@ -47,6 +47,7 @@ from .hooks import (
     terminated_as_exit,
 )
 from .record import RECORD, finish_record, read_metrics, start_record
+from .resident import fix_shapes
 
 if TYPE_CHECKING:
     from .together import Turn
@@ -251,6 +252,8 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
             metric.collect_dir = str(Path(folder) / "collected")
     settle(bare(runner.model)).data_preprocessor._non_blocking = True
     _choose_form(bare(runner.model), cfg)
+    if torch.cuda.is_available() and not is_distributed():
+        fix_shapes(runner)
     for handler in runner.logger.handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.setLevel(logging.ERROR)

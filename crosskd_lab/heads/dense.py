@@ -423,8 +423,8 @@ class HeadAdapter(HeadFamily):
     @of_sizes
     def stride_of_priors(self, levels: Levels) -> Tensor:
         """The stride in pixels at every prior, ``(P,)``."""
-        steps = torch.tensor(self.strides, dtype=torch.float32, device=levels[0].device)
-        return steps.repeat_interleave(torch.tensor(self.counts(levels), device=steps.device))
+        each, device = zip(self.counts(levels), self.strides, strict=True), levels[0].device
+        return torch.cat([torch.full((n,), float(stride), device=device) for n, stride in each])
 
     def counts(self, levels: Levels) -> list[int]:
         """Number of priors of each level, for one image."""

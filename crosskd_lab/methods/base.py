@@ -19,6 +19,9 @@ class Method(nn.Module):
     """
 
     families: ClassVar[tuple[str, ...]] = ("dense",)
+    fixed_shapes: ClassVar[bool] = False
+    """Whether its losses leave ``taps.gt_instances`` and ``taps.ignored`` alone and wait for no
+    number: then a GPU can record the step once and play it again. Each class says so for itself."""
 
     def attach(self, student: HeadAdapter, teacher: HeadAdapter) -> None:
         """Called once, when both detectors are built: check that they fit, create trained parts.

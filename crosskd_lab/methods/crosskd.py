@@ -160,6 +160,7 @@ class CrossKD(PredictionTerms):
     """
 
     name = "crosskd"
+    fixed_shapes = True
 
     def __init__(
         self,
@@ -257,6 +258,7 @@ class PredictionMimicking(PredictionTerms):
     """
 
     name = "kd"
+    fixed_shapes = True
 
     def attach(self, student: HeadAdapter, teacher: HeadAdapter) -> None:
         """Raise LabError if the heads score other classes, or RoI heads code boxes differently."""

@@ -36,6 +36,8 @@ class FitNets(Method):
         levels: Pyramid levels of the adapter.
     """
 
+    fixed_shapes = True
+
     def __init__(
         self, weight: float = 2.0, channels: tuple[int, int] | None = None, levels: int = 5
     ) -> None:

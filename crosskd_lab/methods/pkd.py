@@ -37,6 +37,7 @@ class PKD(Method):
     """
 
     families = ("dense", "roi", "decoder")
+    fixed_shapes = True
 
     def __init__(
         self, weight: float | None = None, where: str | tuple[str, ...] = "neck", i: int = 3

@@ -41,6 +41,8 @@ class SKD(Method):
         sigma: Its deviation in cells.
     """
 
+    fixed_shapes = True
+
     def __init__(
         self,
         weight: float = 4.0,

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from crosskd_lab.distiller import Distiller
+from crosskd_lab.engine import resident
+from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.fast import FastForm, quicken
 from crosskd_lab.engine.targets import pad_objects
 from crosskd_lab.engine.train import build_runner, prepare_engine
@@ -141,3 +143,22 @@ def test_no_step_of_a_run_waits_but_those_that_are_written_down(tiny, tmp_path, 
         runner.train()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_recorded_step_is_the_one_kernel_by_kernel(scenes_dir, tmp_path, monkeypatch):
+    """Twelve steps, the first three before the recording; the second run never records."""
+    prepare_engine()
+    small = {"data.size": 96, "schedule.steps": 12, "schedule.batch": 4, "schedule.warmup": 2}
+    small |= {"schedule.validate_every": 6, "teacher.checkpoint": "random"}
+    found = {}
+    for name, warm in (("recorded", 3), ("by kernel", 10**9)):
+        monkeypatch.setattr(resident, "WARM", warm)
+        runner = build_runner(
+            load_experiment("pocket/crosskd", small, scenes_dir, 3), tmp_path / name
+        )
+        runner.train()
+        assert (runner.model.train_step.graph is not None) == (name == "recorded")
+        found[name] = runner.message_hub.log_scalars["train/loss"].data[0]
+    assert len(found["recorded"]) == 12
+    assert found["recorded"][:5] == pytest.approx(found["by kernel"][:5], rel=1e-3)
+    assert found["recorded"] == pytest.approx(found["by kernel"], rel=0.1)

@@ -1,0 +1,244 @@
+"""A step whose shapes never change: the set on the device, and on a GPU one CUDA graph a step.
+
+At pocket scale a step is thousands of tiny kernels, and launching them takes longer than running
+them. Where all images have one size, the set is put on the device once, normalised; boxes are
+padded to the largest count of an image; a draw is a row of it, flipped where its bit says so. Then
+forward and backward are the same kernels at every step: a GPU records them once and plays them
+again, the CPU runs them, which is how they are tested. The numbers are those of the fast form.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.optim import OptimWrapper
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from .draws import Draws
+from .fast import FastForm, ddod_losses
+from .targets import pad_objects
+
+FLIP = "RandomFlip"
+PIPELINE = ["LoadImageFromFile", "LoadAnnotations", "Resize", FLIP, "PackDetInputs"]
+SHARE = 0.25  # of a GPU's memory for a set
+WARM = 3  # steps before the recording, in which kernels are chosen and caches filled
+
+
+@dataclass(frozen=True)
+class ResidentSet:
+    """Every image of a set as the model takes it, on the model's device.
+
+    ``images`` ``(M, 3, H, W)`` normalised; ``boxes`` ``(M, G, 4)`` xyxy in pixels, zeros beyond an
+    image's own; ``labels`` ``(M, G)``, -1 there; ``sample`` has what images of this size share.
+    """
+
+    images: Tensor
+    boxes: Tensor
+    labels: Tensor
+    sample: Any
+
+    def take(self, at: Tensor, flipped: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Images, boxes and labels ``(N, 3, H, W)``, ``(N, G, 4)``, ``(N, G)`` at rows ``(N,)``.
+
+        ``flipped`` ``(N,)`` says which are mirrored.
+        """
+        images, boxes, labels = (kept[at] for kept in (self.images, self.boxes, self.labels))
+        left, top, right, bottom = boxes.unbind(-1)
+        width = images.size(-1)
+        mirrored = torch.stack([width - right, top, width - left, bottom], -1)
+        now = flipped[:, None, None]
+        boxes = torch.where(now & (labels >= 0)[..., None], mirrored, boxes)
+        return torch.where(now[..., None], images.flip(-1), images), boxes, labels
+
+
+class FixedStep:
+    """What ``model.train_step`` does for N numbers of draws; see the module."""
+
+    def __init__(self, model: Any, data: ResidentSet, batch: int, draws: Draws | None) -> None:
+        self.model, self.data, self.draws = model, data, draws
+        kept = data.images, data.boxes, data.labels
+        self.images, self.boxes, self.labels = (k.new_zeros(batch, *k.shape[1:]) for k in kept)
+        self.samples = [data.sample.clone() for _ in range(batch)]
+        for sample, boxes, labels in zip(self.samples, self.boxes, self.labels, strict=True):
+            sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
+        self.graph: Any = None
+        self.steps = 0 if self.images.is_cuda else -1  # before the recording; -1: there is none
+        self.learning = any(p.requires_grad for p in model.methods.parameters())
+
+    def __call__(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One step of the optimiser; the losses by name."""
+        self.fill(*self.data.take(*self._drawn(data["draws"])))
+        losses = self.forward_and_backward()
+        optim_wrapper.step()
+        return losses
+
+    def fill(self, images: Tensor, boxes: Tensor, labels: Tensor) -> None:
+        """Put a batch where the step reads it."""
+        self.images.copy_(images)
+        self.boxes.copy_(boxes)
+        self.labels.copy_(labels)
+
+    def forward_and_backward(self) -> dict[str, Tensor]:
+        """Losses by name, and gradients in the model's weights."""
+        if not self.images.is_cuda:
+            return self._run()
+        measured = self.learning and self.model.logged  # then methods look at more than losses
+        if self.graph is None and not measured and self.steps >= WARM and self._ready:
+            self._record()
+        if self.graph is None or measured:
+            return self._beside()
+        for weight, gradient in self.gradients:
+            weight.grad = gradient
+        self.graph.replay()
+        return dict(zip(self.names, self.values.clone().unbind(), strict=True))
+
+    def _drawn(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Which image each draw is, and whether it is flipped, by the draw's own random numbers."""
+        assert self.draws is not None
+        (flip,) = (t for t in self.draws.dataset.pipeline.transforms if type(t).__name__ == FLIP)
+        drawn = [(self.draws.begin(n), flip._choose_direction() is not None) for n in numbers]
+        told = torch.tensor(drawn, pin_memory=self.images.is_cuda)  # (N, 2)
+        at, flipped = told.to(self.images.device, non_blocking=True).unbind(1)
+        return at, flipped.bool()
+
+    @property
+    def _ready(self) -> bool:
+        """Whether the teacher has been looked at, which reads a number."""
+        return self.model._teacher_checked or not len(self.model.methods)
+
+    def _run(self) -> dict[str, Tensor]:
+        self.model.zero_grad(set_to_none=True)
+        total, losses = self.model.parse_losses(self.model.loss(self.images, self.samples))
+        total.backward()
+        return losses
+
+    def _beside(self) -> dict[str, Tensor]:
+        """Kernel by kernel, on a stream of its own, as what is recorded later will be."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            losses = self._run()
+        torch.cuda.current_stream().wait_stream(stream)
+        self.steps += self.steps >= 0
+        return losses
+
+    def _record(self) -> None:
+        """Record forward and backward; where that fails, one line says so and none is tried."""
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                losses = self._run()
+                self.values = torch.stack([value.detach() for value in losses.values()])
+        except RuntimeError as error:
+            self.steps = -1
+            reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+            warnings.warn(f"the step runs kernel by kernel, no graph of it: {reason}", stacklevel=2)
+            return
+        self.names, self.graph = list(losses), graph
+        weights = [p for p in self.model.parameters() if p.grad is not None]
+        self.gradients = [(weight, weight.grad) for weight in weights]
+        pair = self.model.pair
+        self.kept = dict(pair.student_head._kept), dict(pair.teacher_head._kept)  # what it reads
+
+
+def read_set(dataset: Any, prepare: Any) -> ResidentSet:
+    """A set read through its own pipeline without the flip, and the model's own preparation."""
+    still = [one for one in dataset.pipeline.transforms if type(one).__name__ != FLIP]
+    images, truths = [], []
+    for start in range(0, len(dataset), 64):
+        batch = []
+        for number in range(start, min(start + 64, len(dataset))):
+            sample = dataset.get_data_info(number)
+            for transform in still:
+                sample = transform(sample)
+            batch.append(sample)
+        ready = prepare(pseudo_collate(batch), True)
+        images.append(ready["inputs"])
+        truths += [sample.gt_instances for sample in ready["data_samples"]]
+    objects = pad_objects(truths)
+    return ResidentSet(torch.cat(images), objects.boxes, objects.labels, ready["data_samples"][0])
+
+
+def fix_shapes(runner: Any) -> str | None:
+    """Give a built run steps of fixed shapes, and keep what it validates on; or say why not."""
+    model, loader, prepare = runner.model, runner.train_dataloader, runner.model.data_preprocessor
+    if reason := why_not_fixed(model, loader, runner.optim_wrapper):
+        return reason
+    device = next(model.parameters()).device
+    data = resident_set(loader.dataset.dataset, prepare, device)
+    if isinstance(data, str):
+        return data
+    model.train_step = FixedStep(model, data, loader.batch_size, loader.dataset)
+    loader.dataset.by_number = True
+    if runner.val_dataloader is not None and not runner.val_dataloader.num_workers:
+        dataset = runner.val_dataloader.dataset
+        dataset.prepare_data = _once(dataset.prepare_data, device)
+    return None
+
+
+def why_not_fixed(model: Any, loader: Any, optim_wrapper: Any) -> str | None:
+    """Why a run's steps are not of fixed shapes, before any image is read; None if they may be."""
+    pair = getattr(model, "pair", None)
+    form = None if pair is None else pair.student_head.fast
+    if not isinstance(form, FastForm) or form.losses is ddod_losses:
+        return "its head has no form that never looks at single objects"
+    if pair.teacher_head.class_order is not None:  # a list, brought from the host at each step
+        return "its teacher has the classes in another order"
+    for kind in map(type, model.methods):
+        if not vars(kind).get("fixed_shapes"):  # not inherited: a subclass may look at more
+            return f"{kind.__name__} looks at the objects of each image"
+    if type(optim_wrapper) is not OptimWrapper or optim_wrapper._accumulative_counts != 1:
+        return "its optimiser does not step once a batch"
+    pipeline = getattr(getattr(loader.dataset, "dataset", None), "pipeline", None)
+    kinds = [type(one).__name__ for one in pipeline.transforms] if pipeline else []
+    if type(loader.dataset) is not Draws or kinds != PIPELINE or loader.num_workers:
+        return "its images are not those of the pocket scale's pipeline"
+    return None
+
+
+_sets: dict[Any, ResidentSet] = {}
+
+
+def resident_set(dataset: Any, prepare: Any, device: torch.device) -> ResidentSet | str:
+    """The set on a device, one of each kind for all runs; or in words why it does not fit there."""
+    infos = [dataset.get_data_info(number) for number in range(len(dataset))]
+    if len({(info["height"], info["width"]) for info in infos}) > 1:
+        return "its images are of several sizes"
+    if any(instance["ignore_flag"] for info in infos for instance in info["instances"]):
+        return "it has objects to leave out"
+    sides = [
+        side + -side % prepare.pad_size_divisor for side in dataset.pipeline.transforms[2].scale
+    ]
+    if device.type == "cuda":
+        size = len(infos) * 3 * 4 * sides[0] * sides[1]
+        if size > SHARE * torch.cuda.get_device_properties(device).total_memory:
+            return "it is too large for the device's memory"
+    files = dataset.ann_file, Path(dataset.ann_file).stat().st_mtime_ns, str(dataset.data_prefix)
+    key = (*files, repr(dataset.pipeline), repr(prepare.mean), repr(prepare.std), device)
+    if key not in _sets:
+        _sets.clear()
+        _sets[key] = read_set(dataset, prepare)
+    data = _sets[key]
+    if data.sample.img_shape != data.sample.pad_shape:  # a flipped image would lie elsewhere
+        return "its images are padded"
+    return data
+
+
+def _once(prepare: Callable[[int], Any], device: torch.device) -> Callable[[int], Any]:
+    """Each sample of a set that has nothing random, made once and kept on the device."""
+    kept: dict[int, Any] = {}
+
+    def sample(number: int) -> Any:
+        if number not in kept:
+            made = prepare(number)
+            kept[number] = {**made, "inputs": made["inputs"].to(device)}
+        return {**kept[number], "data_samples": kept[number]["data_samples"].clone()}
+
+    return sample

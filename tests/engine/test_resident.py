@@ -1,0 +1,184 @@
+"""A step of fixed shapes: a set on the device gives the loader's batches, and the same student."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from mmengine.structures import InstanceData
+from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from crosskd_lab.data.coco import find_split
+from crosskd_lab.engine.config import load_experiment
+from crosskd_lab.engine.record import read_metrics
+from crosskd_lab.engine.resident import FixedStep, fix_shapes, resident_set
+from crosskd_lab.engine.train import build_runner, prepare_engine
+from crosskd_lab.methods.crosskd import CrossKD
+
+from .test_fast import NoWaiting
+
+SMALL = {"data.size": 96, "schedule.steps": 4, "schedule.batch": 4, "schedule.warmup": 2}
+SMALL |= {"schedule.validate_every": 2, "teacher.checkpoint": "random", "fast": True}
+
+
+def built(name, scenes_dir, folder, **more):
+    prepare_engine()
+    cfg = load_experiment(f"pocket/{name}", SMALL | more, scenes_dir, 3)
+    return build_runner(cfg, folder)
+
+
+def test_draws_are_the_loaders_batches_to_the_bit(scenes_dir, tmp_path):
+    runner = built("crosskd", scenes_dir, tmp_path)
+    loader, prepare = runner.train_dataloader, runner.model.data_preprocessor
+    data = resident_set(loader.dataset.dataset, prepare, torch.device("cpu"))
+    step = FixedStep(runner.model, data, 4, loader.dataset)
+    seen = []
+    for number, batch in zip(range(4), loader, strict=False):
+        numbers = list(range(4 * number, 4 * number + 4))
+        at, flipped = step._drawn(numbers)
+        images, boxes, labels = data.take(at, flipped)
+        ready = prepare(batch, True)
+        assert images.equal(ready["inputs"])
+        for sample, flip, ours, theirs in zip(
+            ready["data_samples"], flipped, boxes, labels, strict=True
+        ):
+            seen.append(bool(flip))
+            count = len(sample.gt_instances)
+            assert sample.flip == bool(flip)
+            assert ours[:count].equal(sample.gt_instances.bboxes) and not ours[count:].any()
+            assert theirs[:count].equal(sample.gt_instances.labels) and (theirs[count:] == -1).all()
+            assert tuple(step.samples[0].pad_shape) == tuple(sample.pad_shape)
+    assert set(seen) == {False, True}
+
+
+@pytest.mark.parametrize("name", ["none", "crosskd", "crosskd_pkd", "skd"])
+def test_a_run_of_fixed_steps_is_the_fast_forms_run(scenes_dir, tmp_path, name):
+    kept = {}
+    for kind in ("usual", "fixed"):
+        runner = built(name, scenes_dir, tmp_path / kind)
+        if kind == "fixed":
+            assert fix_shapes(runner) is None
+        runner.train()
+        rows = read_metrics(tmp_path / kind).drop(columns="seconds_per_step", errors="ignore")
+        kept[kind] = runner.model.state_dict(), rows
+    (weights, rows), (theirs, others) = kept.values()
+    assert weights.keys() == theirs.keys()
+    for key, weight in weights.items():
+        assert theirs[key].equal(weight), key
+    assert rows["AP"].dropna().size == 2
+    assert rows.equals(others)
+
+
+class Looks(CrossKD):
+    """A method that says nothing of shapes."""
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "reason"),
+    [
+        ("fgd", {}, "FGD looks at the objects"),
+        ("crosskd", {"fast": False}, "its head has no form"),
+        ("yolox_crosskd", {}, "its head has no form"),
+        ("crosskd", {"optim_wrapper.accumulative_counts": 2}, "once a batch"),
+        ("crosskd", {"train_dataloader.num_workers": 1}, "pocket scale's pipeline"),
+        ("crosskd", {"data.size": 80}, "its images are padded"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*reference form")
+def test_what_has_no_fixed_step_trains_as_it_did(scenes_dir, tmp_path, name, settings, reason):
+    runner = built(name, scenes_dir, tmp_path, **settings)
+    assert reason in fix_shapes(runner)
+    assert "train_step" not in vars(runner.model)
+    dataset = runner.train_dataloader.dataset
+    assert not dataset.by_number and "inputs" in dataset[0]
+
+
+def test_a_subclass_says_for_itself_whether_its_shapes_are_fixed(scenes_dir, tmp_path):
+    runner = built("crosskd", scenes_dir, tmp_path)
+    runner.model.methods[0] = Looks()
+    assert "Looks looks at the objects" in fix_shapes(runner)
+    runner.model.pair.teacher_head.class_order = [1, 0]
+    assert "classes in another order" in fix_shapes(runner)
+
+
+def test_a_set_of_several_sizes_or_with_crowds_stays_on_the_disk(scenes_dir, tmp_path):
+    for name, reason in (("sizes", "of several sizes"), ("crowds", "objects to leave out")):
+        root = shutil.copytree(scenes_dir, tmp_path / name)
+        train = find_split(root, "train")
+        said = json.loads(train.annotations.read_text())
+        if name == "sizes":
+            image = said["images"][0]
+            image["width"] += 40
+            file = train.images / image["file_name"]
+            Image.open(file).resize((image["width"], image["height"])).save(file)
+        else:
+            said["annotations"][0]["iscrowd"] = 1
+        train.annotations.write_text(json.dumps(said))
+        assert reason in fix_shapes(built("none", root, tmp_path / f"{name} run"))
+
+
+def test_a_set_is_put_on_the_device_once(scenes_dir, tmp_path):
+    sets = [
+        fix_shapes(run) or run.model.train_step.data
+        for run in (built(name, scenes_dir, tmp_path / name) for name in ("none", "crosskd"))
+    ]
+    assert sets[0] is sets[1]
+    assert sets[0].images.dtype == torch.float32 and sets[0].images.shape[1:] == (3, 96, 96)
+
+
+def test_what_it_validates_on_is_read_once(scenes_dir, tmp_path, monkeypatch):
+    runner = built("none", scenes_dir, tmp_path)
+    dataset, read = runner.val_dataloader.dataset, []
+    prepare = dataset.prepare_data
+    monkeypatch.setattr(dataset, "prepare_data", lambda n: (read.append(n), prepare(n))[1])
+    assert fix_shapes(runner) is None
+    first, again = dataset[1], dataset[1]
+    assert read == [1] and first["inputs"] is again["inputs"]
+    first["data_samples"].pred_instances = InstanceData()
+    assert "pred_instances" not in dataset[1]["data_samples"]
+
+
+class NothingCrosses(TorchDispatchMode):
+    """Raises at the first operator that carries more than a number between host and device."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        tensors = [x for x in tree_leaves((args, kwargs, made)) if isinstance(x, torch.Tensor)]
+        if len({x.device.type for x in tensors if x.dim()}) > 1:
+            raise AssertionError(f"{func} carries numbers over")
+        return made
+
+
+METHODS = ("none", "kd", "crosskd", "crosskd_pkd", "fitnets")
+OTHERS = ("atss_crosskd", "retinanet_crosskd", "fcos_crosskd")
+
+
+@pytest.mark.parametrize("name", [*METHODS, "skd", *OTHERS])
+def test_no_fixed_step_waits_or_brings_anything_from_the_host(scenes_dir, tmp_path, name):
+    """What a GPU records must all be there; a device without memory stands for it."""
+    runner = built(name, scenes_dir, tmp_path)
+    assert fix_shapes(runner) is None
+    model = runner.model.train()
+    model.train_step.forward_and_backward()  # the first looks at the teacher, and fills caches
+    with NoWaiting():
+        model.train_step.forward_and_backward()
+    if name == "skd":  # it names its device to autocast, which knows no other than real ones
+        return
+    model.to("meta")
+    data = replace(model.train_step.data, **{k: v.to("meta") for k, v in tensors(model)})
+    step = FixedStep(model, data, 4, None)
+    step.forward_and_backward()
+    with NothingCrosses():
+        losses = step.forward_and_backward()
+    assert losses["loss"].is_meta
+    with NothingCrosses(), pytest.raises(AssertionError, match="over"):
+        torch.ones(2).to("meta")
+
+
+def tensors(model):
+    return [(k, v) for k, v in vars(model.train_step.data).items() if k != "sample"]

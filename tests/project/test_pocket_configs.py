@@ -59,7 +59,16 @@ def test_smaller_students_are_their_family_but_for_the_width(family, size, chann
 
 
 @pytest.mark.parametrize(
-    "name", ["atss_crosskd", "retinanet_crosskd", "fcos_crosskd", "yolox_crosskd", "yolox_kd"]
+    "name",
+    [
+        "atss_crosskd",
+        "retinanet_crosskd",
+        "fcos_crosskd",
+        "yolox_crosskd",
+        "yolox_kd",
+        "rtmdet_crosskd",
+        "rtmdet_kd",
+    ],
 )
 def test_an_experiment_of_each_family_trains(name, scenes_dir: Path, tmp_path: Path):
     cfg = load_experiment(f"pocket/{name}", TINY, scenes_dir)

@@ -198,7 +198,8 @@ def why_not_fixed(model: Any, loader: Any, optim_wrapper: Any) -> str | None:
         return "its optimiser does not step once a batch"
     pipeline = getattr(getattr(loader.dataset, "dataset", None), "pipeline", None)
     kinds = [type(one).__name__ for one in pipeline.transforms] if pipeline else []
-    if type(loader.dataset) is not Draws or kinds != PIPELINE or loader.num_workers:
+    usual = kinds == PIPELINE and pipeline.transforms[3].direction == "horizontal"
+    if type(loader.dataset) is not Draws or not usual or loader.num_workers:
         return "its images are not those of the pocket scale's pipeline"
     return None
 

@@ -74,6 +74,9 @@ def test_a_run_of_fixed_steps_is_the_fast_forms_run(scenes_dir, tmp_path, name):
     assert rows.equals(others)
 
 
+FLIP = "train_dataloader.dataset.dataset.pipeline.3"
+
+
 class Looks(CrossKD):
     """A method that says nothing of shapes."""
 
@@ -86,6 +89,7 @@ class Looks(CrossKD):
         ("yolox_crosskd", {}, "its head has no form"),
         ("crosskd", {"optim_wrapper.accumulative_counts": 2}, "once a batch"),
         ("crosskd", {"train_dataloader.num_workers": 1}, "pocket scale's pipeline"),
+        ("crosskd", {f"{FLIP}.direction": "vertical"}, "pocket scale's pipeline"),
         ("crosskd", {"data.size": 80}, "its images are padded"),
     ],
 )

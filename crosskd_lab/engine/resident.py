@@ -197,8 +197,9 @@ def why_not_fixed(model: Any, loader: Any, optim_wrapper: Any) -> str | None:
     if type(optim_wrapper) is not OptimWrapper or optim_wrapper._accumulative_counts != 1:
         return "its optimiser does not step once a batch"
     pipeline = getattr(getattr(loader.dataset, "dataset", None), "pipeline", None)
-    kinds = [type(one).__name__ for one in pipeline.transforms] if pipeline else []
-    usual = kinds == PIPELINE and pipeline.transforms[3].direction == "horizontal"
+    transforms = pipeline.transforms if pipeline else []
+    usual = [type(one).__name__ for one in transforms] == PIPELINE
+    usual = usual and transforms[3].direction == "horizontal"
     if type(loader.dataset) is not Draws or not usual or loader.num_workers:
         return "its images are not those of the pocket scale's pipeline"
     return None

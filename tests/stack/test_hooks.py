@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from crosskd_lab.stack.ext import StandInExt
-from crosskd_lab.stack.hooks import MmcvExtFinder, SeabornFinder, TorchvisionFinder, install
+from crosskd_lab.stack.hooks import (
+    MmcvExtFinder,
+    SeabornFinder,
+    SettledFinder,
+    TorchvisionFinder,
+    install,
+)
 
 
 def _python(code: str, *args: str) -> str:
@@ -29,7 +35,8 @@ def test_installing_again_changes_nothing() -> None:
     install()
     assert sys.meta_path == before
     kinds = [finder if isinstance(finder, type) else type(finder) for finder in before]
-    assert [kinds.count(k) for k in (MmcvExtFinder, SeabornFinder, TorchvisionFinder)] == [1] * 3
+    ours = (MmcvExtFinder, SeabornFinder, SettledFinder, TorchvisionFinder)
+    assert [kinds.count(k) for k in ours] == [1] * 4
     # A compiled mmcv._ext is a file, which PathFinder finds first.
     assert kinds.index(TorchvisionFinder) < kinds.index(PathFinder) < kinds.index(MmcvExtFinder)
 
@@ -47,6 +54,17 @@ def test_what_draws_is_loaded_when_something_is_drawn() -> None:
         "print(seaborn.__file__ == seaborn.__spec__.origin, bool(seaborn.__version__))\n"
     )
     assert said.splitlines() == ["set()", "True 3", "True True", "True True"]
+
+
+def test_what_is_imported_is_out_of_the_collectors_sight() -> None:
+    said = _python(
+        "import gc, crosskd_lab, torch\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 1000)\n"
+        "torch = gc.get_freeze_count()\n"
+        "import mmcv\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > torch)\n"
+    )
+    assert said.splitlines() == ["True True", "True True"]
 
 
 def test_a_compiled_extension_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -73,6 +91,7 @@ def test_other_modules_are_left_to_others() -> None:
     assert MmcvExtFinder().find_spec("mmcv._extra", None) is None
     assert TorchvisionFinder().find_spec("torchvision._meta_registrations", None) is None
     assert SeabornFinder().find_spec("seaborn.utils", None) is None
+    assert SettledFinder().find_spec("mmdet", None) is None
 
 
 def test_a_spawned_worker_has_the_ops_too(tmp_path: Path) -> None:

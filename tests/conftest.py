@@ -1,7 +1,5 @@
 """What all tests share: calm threads, a tiny scene set, and the real data where there is some."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import gc

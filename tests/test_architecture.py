@@ -1,14 +1,11 @@
 """The house rules, checked on the code itself: who imports whom, how long, how documented."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,12 +34,12 @@ DOCUMENTED = 0.95  # of the public classes, functions and methods
 LARGEST_TRACKED = 8 * 2**20  # bytes
 
 
-def room_of(module: Path) -> str:
+def room_of(module):
     """The room, ``heads`` for ``crosskd_lab/heads/gfl.py``, that a module belongs to."""
     return module.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def imported_rooms(module: Path) -> Iterator[str]:
+def imported_rooms(module):
     """The rooms that a module imports anywhere, inside its functions too."""
     here = ("crosskd_lab", *module.relative_to(PACKAGE).parts[:-1])
     for node in ast.walk(ast.parse(module.read_text())):
@@ -61,7 +58,7 @@ def imported_rooms(module: Path) -> Iterator[str]:
                 yield first if is_room(first) else "__init__"
 
 
-def is_room(name: str) -> bool:
+def is_room(name):
     return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file() if name else False
 
 
@@ -92,7 +89,7 @@ def test_the_picture_of_the_house_is_its_imports():
             r"^(?:door)? *[┌┤│└]? *(\w+) .*◄ (.*)$", (ROOT / "README.md").read_text(), re.MULTILINE
         )
     }
-    real: dict[str, set[str]] = {}
+    real = {}
     for module in MODULES:
         room, *imports = (
             name if (PACKAGE / name).is_dir() else "root"
@@ -102,10 +99,10 @@ def test_the_picture_of_the_house_is_its_imports():
     assert drawn == real
 
 
-def names_in(file: Path) -> set[str]:
+def names_in(file):
     """What a file defines at its top and one class down: ``f``, ``C``, ``C.f``, constants."""
-    found: set[str] = set()
-    waiting: list[tuple[str, ast.stmt]] = [("", n) for n in ast.parse(file.read_text()).body]
+    found = set()
+    waiting = [("", n) for n in ast.parse(file.read_text()).body]
     for prefix, node in waiting:
         if isinstance(node, ast.Assign):
             found |= {prefix + target.id for target in node.targets if isinstance(target, ast.Name)}
@@ -164,18 +161,18 @@ def test_the_door_loads_no_other_room():
     assert not set(done.stdout.split()) & set(LAB), done.stdout
 
 
-def dotted(module: Path) -> str:
+def dotted(module):
     """``crosskd_lab.heads.gfl`` for its file."""
     return ".".join(module.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+def functions(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
 
-def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, source: list[str]) -> int:
+def code_lines(function, source):
     """Lines from ``def`` to the end without docstring, comments and blank lines.
 
     The options of a verb are its help text, and do not count.
@@ -211,7 +208,7 @@ def test_files_and_functions_are_short():
     assert statistics.quantiles(lengths, n=10)[-1] <= P90_FUNCTION
 
 
-def public(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, bool]]:
+def public(body, prefix):
     """Name and 'has a docstring' of each public class, function and method in ``body``."""
     for node in body:
         is_class = isinstance(node, ast.ClassDef)
@@ -255,7 +252,7 @@ def test_every_module_has_its_test_file():
 
 
 @pytest.fixture(scope="module")
-def tracked() -> list[Path]:
+def tracked():
     """The files that git tracks and that are there."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:

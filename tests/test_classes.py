@@ -1,7 +1,5 @@
 """Names of classes: where they are found, and how two lists of them match."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from mmengine.config import Config

@@ -1,7 +1,5 @@
 """Names of configs and teachers become files, or one line says what there is."""
 
-from __future__ import annotations
-
 import os
 import random
 from pathlib import Path
@@ -82,7 +80,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-def anything(chance: random.Random, depth: int = 0) -> object:
+def anything(chance, depth=0):
     """A value as names, paths and settings may bring it."""
     kinds = ["text", "text", "text", "number", "none", "flag"]
     kind = chance.choice(kinds + ["list", "tuple", "dict", "dict"] * (depth < 3))

@@ -1,7 +1,5 @@
 """Whatever stands in it, an error is one line that a terminal can show."""
 
-from __future__ import annotations
-
 import pytest
 
 from crosskd_lab.errors import LabError

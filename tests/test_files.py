@@ -1,7 +1,5 @@
 """A file is written whole or not at all; a folder is written by one process at a time."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import hashlib

@@ -1,7 +1,5 @@
 """Hot functions: as written on a CPU; compiled on a GPU, or as written after one line."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

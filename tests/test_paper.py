@@ -1,7 +1,5 @@
 """Places in the paper lead to the code, and the code says it back."""
 
-from __future__ import annotations
-
 import inspect
 import sys
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """The paper's numbers against a second reading, typed from the paper apart from the files."""
 
-from __future__ import annotations
-
 import hashlib
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Detectors so small that every number can be counted by hand."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from mmdet.registry import MODELS

@@ -1,7 +1,5 @@
 """Assigners asked alone give what they give within the loss."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import pytest

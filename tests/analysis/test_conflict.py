@@ -1,7 +1,5 @@
 """Conflict on 2 x 2 locations: what is positive and what the teacher says is known by hand."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import pytest

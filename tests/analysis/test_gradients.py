@@ -1,7 +1,5 @@
 """Gradients against derivatives taken by hand; concentration against sums done by hand."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np

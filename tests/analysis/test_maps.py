@@ -1,7 +1,5 @@
 """Locations land where they are on the image, for anchors and points, one prior or several."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import torch

@@ -1,7 +1,5 @@
 """A loss reaches the layers that it was computed through, and no others."""
 
-from __future__ import annotations
-
 import types
 
 import pytest

@@ -1,7 +1,5 @@
 """Histograms of discrepancy give what direct counting gives, in one piece or in many."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

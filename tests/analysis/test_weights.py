@@ -1,7 +1,5 @@
 """A method's weights on an image: by hand, and against the gradient that they make."""
 
-from __future__ import annotations
-
 import types
 
 import pytest

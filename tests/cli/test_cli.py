@@ -1,7 +1,5 @@
 """The command line as a user meets it: quick help, lazy verbs, mistakes in one line."""
 
-from __future__ import annotations
-
 import errno
 import os
 import re
@@ -16,7 +14,7 @@ from crosskd_lab import __version__, cli
 from crosskd_lab.errors import LabError
 
 
-def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+def run(capsys, *args):
     """Exit code, stdout and stderr of ``crosskd-lab`` called with ``args`` in this process."""
     with pytest.raises(SystemExit) as ended:
         cli.main(args)
@@ -25,7 +23,7 @@ def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
 
 
 @pytest.fixture
-def add_verb(monkeypatch: pytest.MonkeyPatch):
+def add_verb(monkeypatch):
     """A function that adds a verb called ``name`` whose module holds ``members``."""
 
     def add(name: str, **members: object) -> None:
@@ -134,7 +132,7 @@ def test_the_verb_of_contributing_works(add_verb, capsys):
     text = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n((?:(?!```).)*def depth.*?)```", text, re.DOTALL)
     assert sum(bool(line.strip()) for line in code.splitlines()) <= 20
-    made: dict = {}
+    made = {}
     exec(code, made)
     add_verb("depth", depth=made["depth"])
     assert run(capsys, "depth", "pocket/gfl_r18_w16")[:2] == (0, "4\n")

@@ -1,7 +1,5 @@
 """``crosskd-lab conflict`` and ``gradients`` as a user meets them."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 

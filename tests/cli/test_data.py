@@ -1,12 +1,9 @@
 """The verbs of ``crosskd-lab data`` as a user meets them."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -15,14 +12,14 @@ from crosskd_lab import cli
 from crosskd_lab.data.scene_sets import data_checksum
 
 
-def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[object, str, str]:
+def run(capsys, *args):
     with pytest.raises(SystemExit) as ended:
         cli.main(["data", *map(str, args)])
     captured = capsys.readouterr()
     return ended.value.code or 0, captured.out, captured.err
 
 
-def test_scenes_are_written_and_summed_up(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+def test_scenes_are_written_and_summed_up(capsys, tmp_path):
     flags = ["--size", 32, "--train", 5, "--val", 3, "--seed", 1, "--out", tmp_path / "s"]
     code, out, _ = run(capsys, "scenes", *flags)
     said = f"5 train, 3 val images of 32 x 32 pixels, data checksum {data_checksum(tmp_path / 's')}"
@@ -30,13 +27,13 @@ def test_scenes_are_written_and_summed_up(capsys: pytest.CaptureFixture[str], tm
     assert Image.open(tmp_path / "s/val/000002.png").size == (32, 32)
 
 
-def test_foreign_files_are_one_line_and_exit_1(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+def test_foreign_files_are_one_line_and_exit_1(capsys, tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     code, _, err = run(capsys, "scenes", "--out", tmp_path)
     assert code == 1 and err.count("\n") == 1 and "thesis.tex" in err
 
 
-def test_a_picture_is_drawn(capsys: pytest.CaptureFixture[str], scenes_dir: Path, tmp_path: Path):
+def test_a_picture_is_drawn(capsys, scenes_dir, tmp_path):
     picture = tmp_path / "look.png"
     code, out, _ = run(capsys, "draw", scenes_dir, "--count", 4, "--out", picture)
     assert (code, Image.open(picture).size[0]) == (0, 658)
@@ -45,16 +42,12 @@ def test_a_picture_is_drawn(capsys: pytest.CaptureFixture[str], scenes_dir: Path
 
 
 @pytest.mark.parametrize("name", ["look.jpg", "no/look.png", "."])
-def test_a_picture_needs_a_good_name(
-    capsys: pytest.CaptureFixture[str], scenes_dir: Path, tmp_path: Path, name: str
-):
+def test_a_picture_needs_a_good_name(capsys, scenes_dir, tmp_path, name):
     code, _, err = run(capsys, "draw", scenes_dir, "--out", tmp_path / name)
     assert code == 1 and "is no name for the picture" in err
 
 
-def test_check_names_the_first_bad_record_or_lists_all(
-    capsys: pytest.CaptureFixture[str], scenes_dir: Path, tmp_path: Path
-):
+def test_check_names_the_first_bad_record_or_lists_all(capsys, scenes_dir, tmp_path):
     code, out, _ = run(capsys, "check", scenes_dir)
     assert code == 0 and out.splitlines()[1].startswith("val: 8 images, ")
     document = json.loads((scenes_dir / "annotations/val.json").read_text())
@@ -74,7 +67,7 @@ def test_check_names_the_first_bad_record_or_lists_all(
 
 
 def test_a_training_set_without_boxes_is_an_error_that_a_validation_set_is_not(
-    capsys: pytest.CaptureFixture[str], scenes_dir: Path, tmp_path: Path
+    capsys, scenes_dir, tmp_path
 ):
     copy = shutil.copytree(scenes_dir, tmp_path / "copy")
     for split, ends in (("val", 0), ("train", 1)):
@@ -87,7 +80,7 @@ def test_a_training_set_without_boxes_is_an_error_that_a_validation_set_is_not(
 
 
 @pytest.mark.parametrize("verb", [[], ["scenes"], ["draw"], ["check"]])
-def test_help_is_quick_and_needs_no_numpy(verb: list[str]):
+def test_help_is_quick_and_needs_no_numpy(verb):
     code = (
         "import sys\nfrom crosskd_lab.cli import main\n"
         f"try: main(['data', *{verb}, '--help'])\nexcept SystemExit as end: assert not end.code\n"

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 import crosskd_lab.engine.doctor
@@ -7,22 +5,20 @@ from crosskd_lab.cli import main
 from crosskd_lab.engine.doctor import Finding
 
 
-def _run(capsys: pytest.CaptureFixture[str], *found: Finding) -> tuple[int, str]:
+def _run(capsys, *found):
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
         patch.setattr(crosskd_lab.engine.doctor, "findings", lambda: iter(found))
         main(["doctor"])
     return ended.value.code or 0, capsys.readouterr().out
 
 
-def test_all_well_exits_with_zero(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_well_exits_with_zero(capsys):
     code, out = _run(capsys, Finding("torch", True, "2.13.0"))
     assert code == 0
     assert out.splitlines()[0].split() == ["OK", "torch", "2.13.0"]
 
 
-def test_a_fail_says_what_to_do_in_its_line_and_exits_with_one(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_fail_says_what_to_do_in_its_line_and_exits_with_one(capsys):
     long = "a detail [with brackets] " + "of many words " * 20
     code, out = _run(
         capsys, Finding("disk", False, long, "free [some] space"), Finding("torch", True, "2.13.0")

@@ -1,9 +1,6 @@
 """``crosskd-lab eval``, ``export`` and ``teacher`` as a user meets them."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +9,7 @@ from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.train import train
 
 
-def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[object, str, str]:
+def run(capsys, *args):
     with pytest.raises(SystemExit) as ended:
         cli.main([*map(str, args)])
     captured = capsys.readouterr()
@@ -20,7 +17,7 @@ def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[object, str,
 
 
 @pytest.fixture(scope="module")
-def trained(scenes_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(scenes_dir, tmp_path_factory):
     """A run of one step."""
     settings = {"data.size": 64, "schedule.steps": 1, "schedule.batch": 2}
     folder = tmp_path_factory.mktemp("runs") / "run"

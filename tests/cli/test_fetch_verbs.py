@@ -1,7 +1,5 @@
 """``teachers get``, ``teachers list`` and ``data coco`` as a user meets them."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

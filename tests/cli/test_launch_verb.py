@@ -1,7 +1,5 @@
 """``crosskd-lab launch``: what its words become, and what Ctrl-C does to who waits."""
 
-from __future__ import annotations
-
 import types
 from pathlib import Path
 

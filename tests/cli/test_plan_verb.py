@@ -1,7 +1,5 @@
 """``plan`` and what ``recipes`` makes of it, as a user reads them."""
 
-from __future__ import annotations
-
 import json
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """``crosskd-lab race`` says what can be named, and refuses other names in one line."""
 
-from __future__ import annotations
-
 import pytest
 
 from crosskd_lab import cli

@@ -1,7 +1,5 @@
 """``crosskd-lab results`` as a user meets it."""
 
-from __future__ import annotations
-
 import re
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Tables in a terminal: whole columns, as many as fit, and what is left out is named."""
 
-from __future__ import annotations
-
 import pytest
 
 from crosskd_lab.cli.show import print_table

@@ -1,7 +1,5 @@
 """``crosskd-lab sweep`` says what is done, what is wrong, and starts what is missing."""
 
-from __future__ import annotations
-
 import subprocess
 
 import pytest

@@ -1,14 +1,10 @@
 """``crosskd-lab train`` on people's own data: what it makes of it, and what it refuses."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +21,7 @@ QUICK = ["data.size=64", "schedule.steps=2", "schedule.batch=2", "schedule.valid
 SETS = [word for pair in QUICK for word in ("--set", pair)]
 
 
-def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[object, str, str]:
+def run(capsys, *args):
     """Exit code, stdout and stderr of ``crosskd-lab train``."""
     with pytest.raises(SystemExit) as ended:
         cli.main(["train", *map(str, args)])
@@ -34,7 +30,7 @@ def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[object, str,
 
 
 @pytest.fixture
-def pets(tmp_path: Path) -> Path:
+def pets(tmp_path):
     """A set of 4 training and 2 validation JPEGs of several sizes, with two classes."""
     root, rng = tmp_path / "pets", np.random.default_rng(0)
     (root / "annotations").mkdir(parents=True)
@@ -75,7 +71,7 @@ def test_classes_come_from_the_annotation_file(capsys, pets, tmp_path):
     assert record["data"]["path"] == str(pets)
 
 
-def change(pets: Path, **entries: Any) -> None:
+def change(pets, **entries):
     """Change the second training box, or with ``image=...`` the second image."""
     file = pets / "annotations" / "train.json"
     document = json.loads(file.read_text())
@@ -84,7 +80,7 @@ def change(pets: Path, **entries: Any) -> None:
     file.write_text(json.dumps(document))
 
 
-def cut(file: Path, keep: int) -> None:
+def cut(file, keep):
     file.write_bytes(file.read_bytes()[:keep])
 
 
@@ -157,7 +153,7 @@ def test_settings_are_literals_or_text():
         parse_settings(["=1"])
 
 
-def command(*words: object) -> subprocess.CompletedProcess[str]:
+def command(*words):
     """``crosskd-lab`` as a user's shell runs it."""
     code = "import sys; from crosskd_lab.cli import main; sys.argv[0] = 'crosskd-lab'; main()"
     line = [sys.executable, "-c", code, *map(str, words)]

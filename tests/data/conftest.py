@@ -1,7 +1,5 @@
 """A tiny sound COCO-format set to break in one place at a time."""
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Callable

@@ -1,9 +1,6 @@
 """The report, what is put right in passing, and real sets."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +9,7 @@ from crosskd_lab.data.coco import find_splits, read_classes
 from crosskd_lab.errors import LabError
 
 
-def spoil_three(tiny) -> None:
+def spoil_three(tiny):
     tiny.image("b.png").unlink()
     tiny.document["annotations"][0]["category_id"] = 4
     tiny.document["annotations"][1]["bbox"] = [5, 6, 0, 8]
@@ -51,7 +48,7 @@ def test_a_set_with_no_good_image_is_no_set(tiny):
         check(tiny.root, "val", skip_bad=True)
 
 
-def test_a_sound_set_is_used_as_it_is(tiny, tmp_path: Path):
+def test_a_sound_set_is_used_as_it_is(tiny, tmp_path):
     split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
     assert split.annotations == tiny.annotations and not report.problems
     assert not (tmp_path / "cache").exists()
@@ -72,7 +69,7 @@ def test_a_sound_set_is_used_as_it_is(tiny, tmp_path: Path):
         ({"iscrowd": "0"}, {"iscrowd": 0}),
     ],
 )
-def test_what_can_be_put_right_is(tiny, tmp_path: Path, change: dict, expected: dict):
+def test_what_can_be_put_right_is(tiny, tmp_path, change, expected):
     tiny.document["annotations"][1].update(change)
     tiny.save()
     split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
@@ -87,7 +84,7 @@ def test_what_can_be_put_right_is(tiny, tmp_path: Path, change: dict, expected: 
 
 
 @pytest.mark.parametrize("change", [{"ignore": 1}, {"ignore": "1"}, {"iscrowd": "1"}])
-def test_what_is_to_be_ignored_is_a_crowd_for_all(tiny, tmp_path: Path, change: dict):
+def test_what_is_to_be_ignored_is_a_crowd_for_all(tiny, tmp_path, change):
     tiny.document["annotations"][1].update(change)
     tiny.save()
     split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
@@ -96,7 +93,7 @@ def test_what_is_to_be_ignored_is_a_crowd_for_all(tiny, tmp_path: Path, change: 
     assert (report.boxes_kept, report.boxes_seen, report.repaired) == (3, 1, 1)
 
 
-def test_a_mark_that_says_no_is_left_as_it_is(tiny, tmp_path: Path):
+def test_a_mark_that_says_no_is_left_as_it_is(tiny, tmp_path):
     tiny.document["annotations"][1]["ignore"] = 0
     tiny.save()
     split, _ = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
@@ -104,7 +101,7 @@ def test_a_mark_that_says_no_is_left_as_it_is(tiny, tmp_path: Path):
 
 
 @pytest.mark.parametrize("number", [0, -1, 5, 2**63, 10**399, None, "2", [2]])
-def test_annotations_are_numbered_anew_where_a_number_is_no_good(tiny, tmp_path: Path, number):
+def test_annotations_are_numbered_anew_where_a_number_is_no_good(tiny, tmp_path, number):
     tiny.document["annotations"][1]["id"] = number
     tiny.save()
     split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
@@ -113,7 +110,7 @@ def test_annotations_are_numbered_anew_where_a_number_is_no_good(tiny, tmp_path:
     assert [box["bbox"] for box in right] == [box["bbox"] for box in tiny.document["annotations"]]
 
 
-def test_images_are_numbered_anew_where_a_number_is_too_large(tiny, tmp_path: Path):
+def test_images_are_numbered_anew_where_a_number_is_too_large(tiny, tmp_path):
     tiny.document["images"][1]["id"] = tiny.document["annotations"][2]["image_id"] = 2**64 - 1
     tiny.save()
     split, _ = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
@@ -122,7 +119,7 @@ def test_images_are_numbered_anew_where_a_number_is_too_large(tiny, tmp_path: Pa
     assert [box["image_id"] for box in right["annotations"]] == [1, 1, 2]
 
 
-def test_images_told_by_texts_are_numbered(tiny, tmp_path: Path):
+def test_images_told_by_texts_are_numbered(tiny, tmp_path):
     names = {1: "000001", 2: "b", 9: "000003"}
     for image in tiny.document["images"]:
         image["id"] = names[image["id"]]
@@ -136,7 +133,7 @@ def test_images_told_by_texts_are_numbered(tiny, tmp_path: Path):
     assert report.repaired == 6 and not report.problems
 
 
-def test_images_without_a_size_have_that_of_their_files(tiny, tmp_path: Path):
+def test_images_without_a_size_have_that_of_their_files(tiny, tmp_path):
     sizes = [(image.pop("width"), image.pop("height")) for image in tiny.document["images"]]
     tiny.save()
     split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
@@ -145,7 +142,7 @@ def test_images_without_a_size_have_that_of_their_files(tiny, tmp_path: Path):
     assert report.repaired == 3 and not report.problems
 
 
-def test_images_put_right_in_place_change_no_file_that_a_run_reads(tiny, tmp_path: Path):
+def test_images_put_right_in_place_change_no_file_that_a_run_reads(tiny, tmp_path):
     """Equal annotations, other images: what a run was trained and measured on stays as it was."""
     image = tiny.root / "images" / tiny.document["images"][0]["file_name"]
     whole = image.read_bytes()
@@ -165,7 +162,7 @@ def test_images_put_right_in_place_change_no_file_that_a_run_reads(tiny, tmp_pat
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "utf-8"])
-def test_any_encoding_of_json_ends_as_plain_text(tiny, tmp_path: Path, encoding: str):
+def test_any_encoding_of_json_ends_as_plain_text(tiny, tmp_path, encoding):
     tiny.document["categories"][0]["name"] = "cão"
     tiny.annotations.write_text(json.dumps(tiny.document, ensure_ascii=False), encoding)
     split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
@@ -173,7 +170,7 @@ def test_any_encoding_of_json_ends_as_plain_text(tiny, tmp_path: Path, encoding:
     assert json.loads(split.annotations.read_text("ascii")) == tiny.document
 
 
-def test_missing_area_and_crowd_mark_are_filled_in_and_other_keys_stay(tiny, tmp_path: Path):
+def test_missing_area_and_crowd_mark_are_filled_in_and_other_keys_stay(tiny, tmp_path):
     box = {"id": 2, "image_id": 1, "category_id": 5, "bbox": [5, 6, 7, 8], "note": "mine"}
     tiny.document["annotations"][1] = box
     tiny.document["info"] = {"year": 2026}
@@ -185,7 +182,7 @@ def test_missing_area_and_crowd_mark_are_filled_in_and_other_keys_stay(tiny, tmp
     assert document["info"] == {"year": 2026}
 
 
-def test_categories_are_put_in_the_order_of_their_ids(tiny, tmp_path: Path):
+def test_categories_are_put_in_the_order_of_their_ids(tiny, tmp_path):
     tiny.document["categories"].reverse()
     tiny.save()
     split, report = clean(tiny.root, "val", tmp_path / "cache")
@@ -194,7 +191,7 @@ def test_categories_are_put_in_the_order_of_their_ids(tiny, tmp_path: Path):
     assert report.repaired == 2 and document["annotations"] == tiny.document["annotations"]
 
 
-def test_our_scenes_are_sound(scenes_dir: Path):
+def test_our_scenes_are_sound(scenes_dir):
     assert [split.name for split in find_splits(scenes_dir)] == ["train", "val"]
     for split, count in (("train", 24), ("val", 8)):
         report = check(scenes_dir, split)
@@ -208,7 +205,7 @@ def test_our_scenes_are_sound(scenes_dir: Path):
         ("coco-free", ["train", "val"], 80),
     ],
 )
-def test_real_sets_are_found_and_checked(real_data: Path, name: str, splits: list[str], classes):
+def test_real_sets_are_found_and_checked(real_data, name, splits, classes):
     found = find_splits(real_data / name)
     assert [split.name for split in found] == splits
     for split in found:

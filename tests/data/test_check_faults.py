@@ -1,12 +1,8 @@
 """Every kind of bad record: named with file and record, or left out and counted."""
 
-from __future__ import annotations
-
 import json
 import math
 import os
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -15,27 +11,27 @@ from crosskd_lab.data.check import check, clean
 from crosskd_lab.errors import LabError
 
 
-def cut(path: Path, keep: int) -> None:
+def cut(path, keep):
     path.write_bytes(path.read_bytes()[:keep])
 
 
-def cut_half(path: Path) -> None:
+def cut_half(path):
     cut(path, path.stat().st_size // 2)
 
 
-def edit(part: str, index: int, **change: object) -> Callable[..., None]:
+def edit(part, index, **change):
     return lambda tiny: tiny.document[part][index].update(change)
 
 
-def drop(part: str, index: int, key: str) -> Callable[..., object]:
+def drop(part, index, key):
     return lambda tiny: tiny.document[part][index].pop(key)
 
 
-def put(part: str, record: object) -> Callable[..., None]:
+def put(part, record):
     return lambda tiny: tiny.document[part].append(record)
 
 
-def box(bbox: object, **change: object) -> dict[str, object]:
+def box(bbox, **change):
     return {"id": 77, "image_id": 1, "category_id": 3, "bbox": bbox, "area": 4, **change}
 
 
@@ -243,7 +239,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_bad_record_is_named_in_one_line(tiny, case: str):
+def test_a_bad_record_is_named_in_one_line(tiny, case):
     spoil, (_, words), _ = CASES[case]
     spoil(tiny)
     tiny.save()
@@ -255,7 +251,7 @@ def test_a_bad_record_is_named_in_one_line(tiny, case: str):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_bad_record_is_left_out_and_reported(tiny, case: str, tmp_path: Path):
+def test_a_bad_record_is_left_out_and_reported(tiny, case, tmp_path):
     spoil, (kind, _), kept = CASES[case]
     spoil(tiny)
     tiny.save()

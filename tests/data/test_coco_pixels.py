@@ -1,9 +1,5 @@
 """What can be trained on is decoded as the loader does; what cannot is said."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -31,18 +27,18 @@ GOOD = {
 }
 
 
-def assert_as_loaded(path: Path) -> None:
+def assert_as_loaded(path):
     loaded = LoadImageFromFile().transform({"img_path": str(path)})["img"]
     assert np.array_equal(read_pixels(path), loaded[..., ::-1])
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_pixels_are_those_that_the_loader_has(name: str, tmp_path: Path):
+def test_pixels_are_those_that_the_loader_has(name, tmp_path):
     Image.fromarray(RGB).convert(GOOD[name]).save(tmp_path / name)
     assert_as_loaded(tmp_path / name)
 
 
-def test_the_first_picture_of_an_animation_counts(tmp_path: Path):
+def test_the_first_picture_of_an_animation_counts(tmp_path):
     frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert_as_loaded(tmp_path / "a.gif")
@@ -50,7 +46,7 @@ def test_the_first_picture_of_an_animation_counts(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["png", "tif"])
-def test_sixteen_bits_keep_their_upper_eight(kind: str, tmp_path: Path):
+def test_sixteen_bits_keep_their_upper_eight(kind, tmp_path):
     path = tmp_path / f"deep.{kind}"
     cv2.imwrite(str(path), RGB[..., ::-1].astype(np.uint16) * 256 + 99)
     assert_as_loaded(path)
@@ -59,7 +55,7 @@ def test_sixteen_bits_keep_their_upper_eight(kind: str, tmp_path: Path):
 
 @pytest.mark.parametrize("turn", range(2, 9))
 @pytest.mark.parametrize("kind", ["jpg", "png"])
-def test_a_turned_photo_is_upright(kind: str, turn: int, tmp_path: Path):
+def test_a_turned_photo_is_upright(kind, turn, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = turn
     path = tmp_path / f"turned.{kind}"
@@ -69,7 +65,7 @@ def test_a_turned_photo_is_upright(kind: str, turn: int, tmp_path: Path):
 
 
 @pytest.mark.parametrize("turn", range(2, 9))
-def test_what_the_loader_does_not_turn_is_refused(turn: int, tmp_path: Path, monkeypatch):
+def test_what_the_loader_does_not_turn_is_refused(turn, tmp_path, monkeypatch):
     exif = Image.Exif()
     exif[0x0112] = turn
     path = tmp_path / "turned.jpg"
@@ -83,14 +79,14 @@ def test_what_the_loader_does_not_turn_is_refused(turn: int, tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("name, mode", [("a.tga", "RGB"), ("a.pcx", "RGB"), ("float.tif", "F")])
-def test_what_the_loader_cannot_decode_is_refused(name: str, mode: str, tmp_path: Path):
+def test_what_the_loader_cannot_decode_is_refused(name, mode, tmp_path):
     Image.fromarray(RGB).convert("L" if mode == "F" else "RGB").convert(mode).save(tmp_path / name)
     with pytest.raises(LabError, match=f"{name} cannot be decoded by OpenCV.*PNG or JPEG"):
         read_pixels(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png"])
-def test_a_file_cut_short_is_refused(name: str, tmp_path: Path):
+def test_a_file_cut_short_is_refused(name, tmp_path):
     path = tmp_path / name
     Image.fromarray(RGB).save(path)
     path.write_bytes(path.read_bytes()[:-100])

@@ -1,7 +1,5 @@
 """Finding splits in the usual layouts, and annotation files that are wrong as a whole."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from crosskd_lab.data.coco import (
 from crosskd_lab.errors import LabError
 
 
-def make(root: Path, annotations: str, images: str) -> None:
+def make(root, annotations, images):
     (root / images).mkdir(parents=True)
     (root / annotations).parent.mkdir(parents=True, exist_ok=True)
     (root / annotations).write_text("{}")
@@ -32,7 +30,7 @@ def make(root: Path, annotations: str, images: str) -> None:
         ("annotations/val.json", "images"),
     ],
 )
-def test_each_layout_is_found(annotations: str, images: str, tmp_path: Path):
+def test_each_layout_is_found(annotations, images, tmp_path):
     make(tmp_path, annotations, images)
     split = find_split(tmp_path, "val")
     assert split.name == "val"
@@ -40,7 +38,7 @@ def test_each_layout_is_found(annotations: str, images: str, tmp_path: Path):
     assert split.images == tmp_path / images
 
 
-def test_what_is_not_found_is_listed(tmp_path: Path):
+def test_what_is_not_found_is_listed(tmp_path):
     make(tmp_path, "annotations/train.json", "images")
     with pytest.raises(LabError) as error:
         find_split(tmp_path, "val")
@@ -50,7 +48,7 @@ def test_what_is_not_found_is_listed(tmp_path: Path):
         find_split(tmp_path / "nowhere", "val")
 
 
-def test_all_splits_there_are(tmp_path: Path):
+def test_all_splits_there_are(tmp_path):
     make(tmp_path, "annotations/train.json", "train")
     make(tmp_path, "annotations/test.json", "test")
     assert [split.name for split in find_splits(tmp_path)] == ["train", "test"]
@@ -95,7 +93,7 @@ def test_classes_come_in_order_of_category_id(tiny):
         ({"categories": [{"id": 1, "name": " "}]}, r'categories\[0\] has no proper "name"'),
     ],
 )
-def test_a_file_wrong_as_a_whole_is_named(tiny, text: str | bytes | dict, words: str):
+def test_a_file_wrong_as_a_whole_is_named(tiny, text, words):
     if isinstance(text, dict):
         text = json.dumps({**tiny.document, **text})
     tiny.annotations.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -104,13 +102,13 @@ def test_a_file_wrong_as_a_whole_is_named(tiny, text: str | bytes | dict, words:
     assert str(tiny.annotations) in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_missing_file_is_named(tmp_path: Path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(LabError, match=r"gone.json cannot be read \(No such file"):
         read_classes(tmp_path / "gone.json")
 
 
 @pytest.mark.parametrize("inside", ["images", "annotations", "images/deeper"])
-def test_nothing_is_written_inside_the_set(tiny, inside: str):
+def test_nothing_is_written_inside_the_set(tiny, inside):
     before = tiny.tree()
     with pytest.raises(LabError, match="is inside the data set"):
         write_document(find_split(tiny.root, "val"), tiny.root / inside, "val", tiny.document)

@@ -1,7 +1,5 @@
 """Hostile and damaged zip files."""
 
-from __future__ import annotations
-
 import stat
 import zipfile
 

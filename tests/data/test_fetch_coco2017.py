@@ -1,7 +1,5 @@
 """COCO 2017 in little: three zip files from a server or a folder."""
 
-from __future__ import annotations
-
 import dataclasses
 import io
 import json

@@ -1,7 +1,5 @@
 """Public teachers: the table against MMDetection's own, and what is fetched by it."""
 
-from __future__ import annotations
-
 import hashlib
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from pathlib import Path

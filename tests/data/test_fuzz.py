@@ -1,7 +1,5 @@
 """Five hundred ways to spoil a set: check and loader agree, or one line names file and record."""
 
-from __future__ import annotations
-
 import copy
 import gc
 import io
@@ -9,7 +7,6 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -20,8 +17,8 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 from pycocotools.coco import COCO
 
-from crosskd_lab.data.check import Report, check, clean
-from crosskd_lab.data.coco import Split, read_classes
+from crosskd_lab.data.check import check, clean
+from crosskd_lab.data.coco import read_classes
 from crosskd_lab.engine.metrics import average_precision
 from crosskd_lab.engine.schedule import split_dataset
 from crosskd_lab.engine.train import prepare_engine
@@ -37,7 +34,7 @@ RUBBISH: list[Any] = [
 ]
 
 
-def places(node: Any) -> Iterator[tuple[Any, Any]]:
+def places(node):
     """Every container in a document with each key or index that it has."""
     for key in list(node) if isinstance(node, dict) else range(len(node)):
         yield node, key
@@ -45,7 +42,7 @@ def places(node: Any) -> Iterator[tuple[Any, Any]]:
             yield from places(node[key])
 
 
-def spoil_document(document: dict[str, Any], chance: random.Random) -> None:
+def spoil_document(document, chance):
     """Change one place of the parsed annotation file."""
     node, key = chance.choice(list(places(document)))
     how = chance.randrange(8)
@@ -66,7 +63,7 @@ def spoil_document(document: dict[str, Any], chance: random.Random) -> None:
         node[key] = chance.choice(RUBBISH)
 
 
-def spoil_bytes(raw: bytes, chance: random.Random) -> bytes:
+def spoil_bytes(raw, chance):
     """A file cut, flipped, filled or in another encoding."""
     at, how = chance.randrange(len(raw)), chance.randrange(6)
     if how == 0:
@@ -81,7 +78,7 @@ def spoil_bytes(raw: bytes, chance: random.Random) -> bytes:
     return text.encode(chance.choice(["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "utf-8"]))
 
 
-def spoil_image(path: Path, chance: random.Random) -> None:
+def spoil_image(path, chance):
     """The file replaced by another kind of image, by no image or by no file."""
     how, picture = chance.randrange(12), Image.open(io.BytesIO(path.read_bytes())).convert("RGB")
     if how <= 2:
@@ -114,7 +111,7 @@ def spoil_image(path: Path, chance: random.Random) -> None:
         )()
 
 
-def spoil(tiny: Any, seed: int) -> None:
+def spoil(tiny, seed):
     """The mutation of a seed: of the document, of the file's bytes or of an image."""
     chance = random.Random(seed)
     kind = chance.randrange(10)
@@ -128,7 +125,7 @@ def spoil(tiny: Any, seed: int) -> None:
         spoil_image(tiny.image(chance.choice(["a.jpg", "b.png", "none.jpg"])), chance)
 
 
-def loaded(split: Split, train: bool) -> Any:
+def loaded(split, train):
     """The split as a training or an evaluation loads it."""
     place = {"annotations": str(split.annotations), "images": str(split.images)}
     data = {"size": 32, "classes": read_classes(split.annotations), "val": place}
@@ -136,7 +133,7 @@ def loaded(split: Split, train: bool) -> Any:
         return DATASETS.build(split_dataset(data, "val", train))
 
 
-def assert_loads(split: Split, report: Report) -> None:
+def assert_loads(split, report):
     """The loaders have what the report says, and a perfect detector finds all of it."""
     held = loaded(split, train=False)
     assert len(held) == report.images_kept
@@ -166,7 +163,7 @@ def assert_loads(split: Split, report: Report) -> None:
     assert average_precision(truth, found)["AP"] == pytest.approx(100)
 
 
-def outcome(tiny: Any, cache: Path) -> str:
+def outcome(tiny, cache):
     """How check and loader end on a spoilt set, in two or three words."""
     try:
         strict = check(tiny.root, "val")
@@ -190,9 +187,9 @@ def outcome(tiny: Any, cache: Path) -> str:
     return "right as given" if split.annotations == tiny.annotations else "put right"
 
 
-def test_every_mutation_ends_right_or_in_one_line(make_tiny, tmp_path: Path, capsys):
+def test_every_mutation_ends_right_or_in_one_line(make_tiny, tmp_path, capsys):
     prepare_engine()
-    ends: Counter[str] = Counter()
+    ends = Counter()
 
     def hang(*_: object) -> None:
         raise AssertionError("it hangs")
@@ -222,7 +219,7 @@ def test_every_mutation_ends_right_or_in_one_line(make_tiny, tmp_path: Path, cap
 @pytest.mark.parametrize(
     "name", ["ABSOLUTE", "../images/a.jpg", "./a.jpg", "a.jpg/", "odd://a.jpg", "é\u202f 猫.jpg"]
 )
-def test_any_name_that_stands_for_a_file_is_loaded(tiny, name: str, tmp_path: Path):
+def test_any_name_that_stands_for_a_file_is_loaded(tiny, name, tmp_path):
     prepare_engine()
     name = str(tiny.image("a.jpg")) if name == "ABSOLUTE" else name
     held = Path(os.path.normpath(tiny.image(name)))

@@ -1,9 +1,5 @@
 """Choices that nest, samples with the right boxes, and a contact sheet that shows them."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,23 +8,23 @@ from crosskd_lab.data.samples import PALETTE, TILE, draw_samples, sample
 from crosskd_lab.errors import LabError
 
 
-def chosen(root: Path, count: int, seed: int) -> set[int]:
+def chosen(root, count, seed):
     """Numbers of the images that are sampled: scenes are numbered from 0."""
     return {int(one.path.stem) for one in sample(root, "train", count, seed)}
 
 
-def test_fewer_images_of_a_seed_are_a_part_of_more(scenes_dir: Path):
+def test_fewer_images_of_a_seed_are_a_part_of_more(scenes_dir):
     small, large = (chosen(scenes_dir, count, 1) for count in (5, 11))
     assert (len(small), len(large)) == (5, 11) and small < large
 
 
-def test_seeds_choose_differently_and_for_ever_alike(scenes_dir: Path):
+def test_seeds_choose_differently_and_for_ever_alike(scenes_dir):
     assert chosen(scenes_dir, 4, 0) == {3, 5, 13, 16}
     assert chosen(scenes_dir, 4, 1) == {0, 15, 19, 23}
 
 
 @pytest.mark.parametrize("count", [0, 4])
-def test_a_count_out_of_range_is_named(tiny, count: int):
+def test_a_count_out_of_range_is_named(tiny, count):
     with pytest.raises(LabError, match=rf"{count} images were asked for; .*give 1 to 3"):
         sample(tiny.root, "val", count)
 
@@ -65,7 +61,7 @@ def test_the_sheet_shows_each_box_where_it_is(tiny):
     assert np.abs(middle.astype(int) - 90).max() <= 3
 
 
-def test_sheets_have_room_for_all_and_the_same_seed_the_same_pixels(scenes_dir: Path):
+def test_sheets_have_room_for_all_and_the_same_seed_the_same_pixels(scenes_dir):
     sheet = draw_samples(scenes_dir, "val", 5, seed=2)
     assert sheet.shape == (2 * (TILE + 20 + 6) + 6, 3 * (TILE + 6) + 6, 3)
     assert np.array_equal(sheet, draw_samples(scenes_dir, "val", 5, seed=2))
@@ -80,7 +76,7 @@ def test_an_undecodable_image_is_named(tiny):
 
 
 @pytest.mark.parametrize("name", ["bccd", "coco-free"])
-def test_real_sets_can_be_drawn(real_data: Path, name: str):
+def test_real_sets_can_be_drawn(real_data, name):
     sheet = draw_samples(real_data / name, "val", 4)
     drawn = {tuple(colour) for colour in sheet.reshape(-1, 3)} & set(PALETTE)
     assert drawn and sheet.shape[1] == 2 * (TILE + 6) + 6

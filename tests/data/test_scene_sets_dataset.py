@@ -1,7 +1,5 @@
 """Writing the set: the same bytes however it is made, whole after any stop, never over others."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -21,13 +19,13 @@ from crosskd_lab.errors import LabError
 SMALL = {"size": 32, "train": 40, "val": 6, "seed": 3}
 
 
-def tree(folder: Path) -> dict[str, bytes]:
+def tree(folder):
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def whole(tmp_path_factory):
     """The files of a set made by one process in one go."""
     return tree(
         write_scenes(tmp_path_factory.mktemp("scenes") / "new" / "set", processes=1, **SMALL)
@@ -35,7 +33,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def copy(whole: dict[str, bytes], tmp_path: Path) -> Path:
+def copy(whole, tmp_path):
     for name, content in whole.items():
         path = tmp_path / "set" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +41,7 @@ def copy(whole: dict[str, bytes], tmp_path: Path) -> Path:
     return tmp_path / "set"
 
 
-def test_layout_and_coco_document(whole: dict[str, bytes]):
+def test_layout_and_coco_document(whole):
     images = [f"train/{k:06d}.png" for k in range(40)] + [f"val/{k:06d}.png" for k in range(6)]
     other = ["annotations/train.json", "annotations/val.json", "manifest.json"]
     assert sorted(whole) == sorted([*images, *other, "train.jsonl", "val.jsonl"])
@@ -61,16 +59,16 @@ def test_layout_and_coco_document(whole: dict[str, bytes]):
     assert list(of_five[0]) == ["id", "image_id", "category_id", "bbox", "area", "iscrowd"]
 
 
-def test_images_hold_the_scene(copy: Path):
+def test_images_hold_the_scene(copy):
     scene = draw_scene(generator(3, "train", 7), 32)
     assert np.array_equal(np.asarray(Image.open(copy / "train/000007.png")), scene.image)
 
 
-def test_two_processes_write_the_same_bytes(whole: dict[str, bytes], tmp_path: Path):
+def test_two_processes_write_the_same_bytes(whole, tmp_path):
     assert tree(write_scenes(tmp_path, processes=2, **SMALL)) == whole
 
 
-def test_damage_is_found_and_mended_and_good_images_are_kept(copy: Path, whole: dict[str, bytes]):
+def test_damage_is_found_and_mended_and_good_images_are_kept(copy, whole):
     assert verify_scenes(copy) == []
     (copy / "train/000003.png").unlink()
     cut = copy / "train/000005.png"
@@ -87,22 +85,20 @@ def test_damage_is_found_and_mended_and_good_images_are_kept(copy: Path, whole: 
 
 
 @pytest.mark.parametrize("damage", ["", '{"file": "train/0000', "\x00"])
-def test_a_listing_that_was_changed_vouches_for_nothing(
-    damage: str, copy: Path, whole: dict[str, bytes]
-):
+def test_a_listing_that_was_changed_vouches_for_nothing(damage, copy, whole):
     (copy / "train.jsonl").write_text(damage)
     write_scenes(copy, processes=1, **SMALL)
     assert tree(copy) == whole
 
 
-def test_a_box_forged_in_the_listing_does_not_survive(copy: Path, whole: dict[str, bytes]):
+def test_a_box_forged_in_the_listing_does_not_survive(copy, whole):
     listing = copy / "train.jsonl"
     listing.write_text(listing.read_text().replace('"labels":[', '"labels":[0,', 1))
     write_scenes(copy, processes=1, **SMALL)
     assert tree(copy) == whole
 
 
-def running(group: int) -> list[str]:
+def running(group):
     """Processes of a group that are not zombies."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -116,7 +112,7 @@ def running(group: int) -> list[str]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see processes")
-def test_a_kill_leaves_no_process_and_the_same_command_completes(tmp_path: Path):
+def test_a_kill_leaves_no_process_and_the_same_command_completes(tmp_path):
     out = tmp_path / "set"
     code = f"write_scenes({str(out)!r}, size=64, train=600, val=0, processes=2)"
     script = tmp_path / "make.py"
@@ -146,7 +142,7 @@ def test_a_kill_leaves_no_process_and_the_same_command_completes(tmp_path: Path)
     assert np.array_equal(np.asarray(Image.open(out / "train/000599.png")), reference)
 
 
-def fill(folder: Path, name: str, content: str) -> None:
+def fill(folder, name, content):
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(content)
 
@@ -161,7 +157,7 @@ def fill(folder: Path, name: str, content: str) -> None:
         ("manifest.json", "no json"),
     ],
 )
-def test_foreign_files_are_refused_and_left_alone(name: str, content: str, tmp_path: Path):
+def test_foreign_files_are_refused_and_left_alone(name, content, tmp_path):
     fill(tmp_path, name, content)
     before = tree(tmp_path)
     with pytest.raises(LabError, match=f"holds {name.split('/')[0]}, .*give a new or empty folder"):
@@ -170,22 +166,20 @@ def test_foreign_files_are_refused_and_left_alone(name: str, content: str, tmp_p
 
 
 @pytest.mark.parametrize("change", [{"size": 64}, {"seed": 4}, {"train": 41}, {"test": 2}])
-def test_other_scenes_are_refused_and_left_alone(
-    change: dict[str, int], copy: Path, whole: dict[str, bytes]
-):
+def test_other_scenes_are_refused_and_left_alone(change, copy, whole):
     with pytest.raises(LabError, match="holds other scenes .*size 32, seed 3, train 40, val 6"):
         write_scenes(copy, processes=1, **{**SMALL, **change})
     assert tree(copy) == whole
 
 
-def test_a_file_is_no_folder(tmp_path: Path):
+def test_a_file_is_no_folder(tmp_path):
     fill(tmp_path, "out", "mine")
     with pytest.raises(LabError, match="out cannot be written .a file is where a folder is meant"):
         write_scenes(tmp_path / "out", processes=1, **SMALL)
     assert (tmp_path / "out").read_text() == "mine"
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
     fill(tmp_path, "file", "mine")
     with pytest.raises(LabError, match=r"file/set.* cannot be written \(a file is where a folder"):
         write_scenes(tmp_path / "file" / "set", processes=1, **SMALL)
@@ -201,7 +195,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
         ({"processes": 0}, "0 processes"),
     ],
 )
-def test_parameters_out_of_range_write_nothing(wrong: dict[str, int], words: str, tmp_path: Path):
+def test_parameters_out_of_range_write_nothing(wrong, words, tmp_path):
     with pytest.raises(LabError, match=words):
         write_scenes(tmp_path / "out", **{**SMALL, **wrong})
     assert not (tmp_path / "out").exists()

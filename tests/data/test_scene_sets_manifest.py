@@ -1,9 +1,6 @@
 """Checksums that name data."""
 
-from __future__ import annotations
-
 import hashlib
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +8,7 @@ from crosskd_lab.data.scene_sets import data_checksum, verify_scenes
 from crosskd_lab.errors import LabError
 
 
-def test_data_checksum_is_of_names_and_contents_of_annotation_files(tmp_path: Path):
+def test_data_checksum_is_of_names_and_contents_of_annotation_files(tmp_path):
     folder = tmp_path / "annotations"
     folder.mkdir()
     (folder / "val.json").write_bytes(b"b")
@@ -26,12 +23,12 @@ def test_data_checksum_is_of_names_and_contents_of_annotation_files(tmp_path: Pa
     assert data_checksum(tmp_path) != first
 
 
-def test_a_folder_without_annotations_has_no_checksum(tmp_path: Path):
+def test_a_folder_without_annotations_has_no_checksum(tmp_path):
     with pytest.raises(LabError, match="no annotations/"):
         data_checksum(tmp_path)
 
 
-def test_only_our_scenes_can_be_verified(tmp_path: Path):
+def test_only_our_scenes_can_be_verified(tmp_path):
     (tmp_path / "manifest.json").write_text('{"parameters": {"generator": "another"}}')
     with pytest.raises(LabError, match=r"no manifest.json of `data scenes`"):
         verify_scenes(tmp_path)

@@ -1,7 +1,5 @@
 """Several processes: results in order, and one line where a process dies."""
 
-from __future__ import annotations
-
 import os
 
 import pytest
@@ -10,11 +8,11 @@ from crosskd_lab.data.scene_sets import ordered_map
 from crosskd_lab.errors import LabError
 
 
-def square_and_process(number: int) -> tuple[int, int]:
+def square_and_process(number):
     return number * number, os.getpid()
 
 
-def die(number: int) -> int:
+def die(number):
     if number == 20:
         os._exit(9)
     return number
@@ -27,7 +25,7 @@ def test_order_is_kept_and_work_is_shared_out():
 
 
 @pytest.mark.parametrize("items, processes", [(64, 1), (20, 8), (0, 2)])
-def test_one_process_or_little_work_stays_here(items: int, processes: int):
+def test_one_process_or_little_work_stays_here(items, processes):
     results = list(ordered_map(square_and_process, range(items), processes))
     assert results == [(n * n, os.getpid()) for n in range(items)]
 

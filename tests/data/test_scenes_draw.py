@@ -1,7 +1,5 @@
 """Scenes: the same bytes for ever, and boxes that fit what can be seen."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np
@@ -12,7 +10,6 @@ from crosskd_lab.data.scenes import (
     CLASSES,
     UNIT,
     Look,
-    Scene,
     crops,
     draw_scene,
     generator,
@@ -32,13 +29,13 @@ SCENES = {
 }
 
 
-def digest(*arrays: np.ndarray) -> str:
+def digest(*arrays):
     joined = b"".join(np.ascontiguousarray(a).astype("<i8").tobytes() for a in arrays)
     return hashlib.sha256(joined).hexdigest()[:16]
 
 
 @pytest.mark.parametrize("stream, index, size", SCENES)
-def test_a_seed_means_the_same_bytes(stream: str, index: int, size: int):
+def test_a_seed_means_the_same_bytes(stream, index, size):
     scene = draw_scene(generator(0, stream, index), size)
     found = digest(scene.image, scene.boxes, scene.labels, scene.areas)
     assert found == SCENES[stream, index, size]
@@ -52,12 +49,12 @@ def test_crops_are_the_same_bytes_and_carry_their_label():
 
 
 @pytest.mark.parametrize("other", [(1, "train", 0), (0, "val", 0), (0, "train", 1)])
-def test_seed_split_and_index_each_give_another_scene(other: tuple[int, str, int]):
+def test_seed_split_and_index_each_give_another_scene(other):
     first = draw_scene(generator(0, "train", 0), 64).image
     assert not np.array_equal(first, draw_scene(generator(*other), 64).image)
 
 
-def flat_scenes() -> list[tuple[Scene, list[np.ndarray]]]:
+def flat_scenes():
     """Flat scenes and their large plain colours, the most frequent (the ground) first."""
     scenes = []
     for index in range(120):
@@ -68,7 +65,7 @@ def flat_scenes() -> list[tuple[Scene, list[np.ndarray]]]:
     return scenes
 
 
-def tight(mask: np.ndarray) -> list[int]:
+def tight(mask):
     y, x = np.nonzero(mask)
     return [x.min(), y.min(), x.max() + 1 - x.min(), y.max() + 1 - y.min()]
 
@@ -90,12 +87,12 @@ def test_the_box_of_a_lone_shape_is_tight_around_its_pixels():
     assert checked >= 5
 
 
-def rectangle(left: int, top: int, right: int, bottom: int) -> list[np.ndarray]:
+def rectangle(left, top, right, bottom):
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
     return [np.array(corners, dtype=np.int64) * UNIT]
 
 
-def test_boxes_fit_what_other_shapes_leave_visible(monkeypatch: pytest.MonkeyPatch):
+def test_boxes_fit_what_other_shapes_leave_visible(monkeypatch):
     outlines = [
         (4, rectangle(10, 10, 40, 40)),  # its right third goes under the next
         (2, rectangle(30, 0, 60, 60)),
@@ -133,7 +130,7 @@ def test_scenes_are_as_hard_as_they_say():
     assert len(share) == len(CLASSES) and share.min() > 0.06
 
 
-def test_a_single_shape_is_whole(monkeypatch: pytest.MonkeyPatch):
+def test_a_single_shape_is_whole(monkeypatch):
     placed = []
     monkeypatch.setattr(draw, "place", lambda *a: placed.append(place(*a)) or placed[-1])
     for image, label in crops(50, 64):
@@ -143,7 +140,7 @@ def test_a_single_shape_is_whole(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("size", [0, 31, 2049])
-def test_a_size_out_of_range_is_named(size: int):
+def test_a_size_out_of_range_is_named(size):
     with pytest.raises(LabError, match=f"size {size} .*32 to 2048"):
         draw_scene(generator(0, "train", 0), size)
     with pytest.raises(LabError, match=f"size {size}"):

@@ -1,7 +1,5 @@
 """Filling of outlines against exact rational arithmetic, and tables that no libm can change."""
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 
@@ -23,7 +21,7 @@ from crosskd_lab.data.scenes import (
 )
 
 
-def inside(rings: list[np.ndarray], x: int, y: int) -> bool:
+def inside(rings, x, y):
     """Even-odd rule by a ray to the left, in exact fractions."""
     odd = False
     for ring in rings:
@@ -33,7 +31,7 @@ def inside(rings: list[np.ndarray], x: int, y: int) -> bool:
     return odd
 
 
-def samples_inside(rings: list[np.ndarray], row: int, column: int) -> int:
+def samples_inside(rings, row, column):
     offsets = range(UNIT // 8, UNIT, UNIT // 4)
     return sum(
         inside(rings, column * UNIT + dx, row * UNIT + dy) for dy in offsets for dx in offsets
@@ -57,7 +55,7 @@ def test_coverage_of_a_window_is_that_part_of_the_whole():
     assert whole.sum() == whole[rows, columns].sum()
 
 
-def lens(a: float, b: float, distance: float) -> float:
+def lens(a, b, distance):
     """Area that discs of radius a and b have in common."""
     total = 0.0
     for own, other in ((a, b), (b, a)):
@@ -81,7 +79,7 @@ def lens(a: float, b: float, distance: float) -> float:
         ("arrow", 1.1 * 0.7 + 0.9 * 1.6 / 2),
     ],
 )
-def test_area_of_each_outline_is_that_of_the_figure(name: str, share: float):
+def test_area_of_each_outline_is_that_of_the_figure(name, share):
     radius = 40
     rings = place(OUTLINES[name], (50 * UNIT, 50 * UNIT), radius * UNIT, 256, 137)
     area = coverage(rings, (slice(0, 100), slice(0, 100))).sum() / 16

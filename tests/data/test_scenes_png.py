@@ -1,7 +1,5 @@
 """PNG files: other people's readers read them, and no compressor has a say in their bytes."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 
@@ -14,7 +12,7 @@ from crosskd_lab.data.scenes import encode_png
 
 
 @pytest.mark.parametrize("height, width", [(1, 1), (5, 7), (160, 160), (145, 151)])
-def test_two_readers_give_back_the_pixels(height: int, width: int):
+def test_two_readers_give_back_the_pixels(height, width):
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     data = encode_png(image)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), image)

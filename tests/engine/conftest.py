@@ -1,7 +1,5 @@
 """Random ground truth of every awkward kind, and random predictions for it, head by head."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

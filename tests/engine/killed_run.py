@@ -5,8 +5,6 @@ first validation is summed up (its checkpoint is written, its row is not), ``end
 child resumes what the one before has left. Children are forked before torch has any thread.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

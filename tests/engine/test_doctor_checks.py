@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import shutil
 import sys
 from collections.abc import Callable
@@ -17,11 +15,11 @@ from crosskd_lab.stack.checkpoints import save_weights
 CHECKS = {check.name: check for check in checks.CHECKS}
 
 
-def look(name: str) -> Finding:
+def look(name):
     return CHECKS[name].finding()
 
 
-def test_every_check_has_a_remedy() -> None:
+def test_every_check_has_a_remedy():
     assert all(check.remedy for check in checks.CHECKS)
 
 
@@ -29,9 +27,7 @@ def test_every_check_has_a_remedy() -> None:
     ("version", "ok"),
     [((3, 9, 19), False), ((3, 10, 0), True), ((3, 12, 9), True), ((3, 13, 0), False)],
 )
-def test_python_from_3_10_to_3_12(
-    version: tuple[int, ...], ok: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_python_from_3_10_to_3_12(version, ok, monkeypatch):
     monkeypatch.setattr(sys, "version_info", version)
     finding = look("python")
     assert finding.ok == ok
@@ -49,9 +45,7 @@ def test_python_from_3_10_to_3_12(
         ("1", "ACTIVE", False),
     ],
 )
-def test_thread_settings(
-    number: str | None, policy: str | None, ok: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_thread_settings(number, policy, ok, monkeypatch):
     for word, value in (("NUM_THREADS", number), ("WAIT_POLICY", policy)):
         monkeypatch.delenv(f"OMP_{word}", raising=False)
         if value is not None:
@@ -62,9 +56,7 @@ def test_thread_settings(
     assert culprit in finding.detail
 
 
-def test_disk_space_is_that_of_the_working_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_disk_space_is_that_of_the_working_folder(tmp_path, monkeypatch):
     asked = []
 
     def usage(free: float) -> Callable[[Path], SimpleNamespace]:
@@ -79,7 +71,7 @@ def test_disk_space_is_that_of_the_working_folder(
     assert asked == [tmp_path, tmp_path]
 
 
-def test_a_wrong_op_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_op_is_caught(monkeypatch):
     import mmcv.ops
 
     def keeps_everything(boxes: Tensor, scores: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
@@ -97,7 +89,7 @@ def test_a_wrong_op_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not finding.ok and "roi_align gave [0.0, 0.0, 0.0, 0.0]" in finding.detail
 
 
-def test_a_detector_that_finds_nothing_finite_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_detector_that_finds_nothing_finite_is_caught(monkeypatch):
     from mmdet.registry import MODELS
 
     assert look("detector").ok
@@ -112,13 +104,13 @@ def test_a_detector_that_finds_nothing_finite_is_caught(monkeypatch: pytest.Monk
     assert not look("detector").ok
 
 
-def test_a_package_that_does_not_import_is_a_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_does_not_import_is_a_fail(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision", None)
     finding = look("torchvision ops")
     assert not finding.ok and finding.detail.startswith("ModuleNotFoundError")
 
 
-def test_teachers_are_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_teachers_are_read_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(checks, "TEACHERS", tmp_path / "teachers")
     assert "none shipped" in look("teachers").detail
     file = tmp_path / "teachers" / "pocket" / "gfl.safetensors"

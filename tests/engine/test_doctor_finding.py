@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import warnings
 
 import pytest
@@ -8,11 +6,11 @@ from crosskd_lab.engine.doctor import Check, Finding
 from crosskd_lab.errors import LabError
 
 
-def _raise(error: Exception) -> str:
+def _raise(error):
     raise error
 
 
-def test_a_look_that_returns_is_ok_and_needs_no_remedy() -> None:
+def test_a_look_that_returns_is_ok_and_needs_no_remedy():
     assert Check("disk", lambda: "82 GB free", "free some").finding() == Finding(
         "disk", True, "82 GB free", ""
     )
@@ -29,12 +27,12 @@ def test_a_look_that_returns_is_ok_and_needs_no_remedy() -> None:
         (RuntimeError(), "RuntimeError: "),
     ],
 )
-def test_a_look_that_raises_is_a_fail_in_one_line(error: Exception, detail: str) -> None:
+def test_a_look_that_raises_is_a_fail_in_one_line(error, detail):
     finding = Check("disk", lambda: _raise(error), "free some").finding()
     assert finding == Finding("disk", False, detail, "free some")
 
 
-def test_warnings_of_stock_wheels_are_not_the_users_concern() -> None:
+def test_warnings_of_stock_wheels_are_not_the_users_concern():
     def look() -> str:
         warnings.warn("old", DeprecationWarning, stacklevel=1)
         return "fine"

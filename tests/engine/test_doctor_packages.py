@@ -1,8 +1,4 @@
-from __future__ import annotations
-
-from collections.abc import Callable
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +7,7 @@ from crosskd_lab.engine.doctor import Finding
 
 
 @pytest.fixture
-def judge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict[str, Finding]]:
+def judge(monkeypatch, tmp_path):
     """Findings by name for requirements, installed versions and the text of a lock."""
 
     def judge(wanted: list[str], installed: dict[str, str], lock: str = "") -> dict[str, Finding]:
@@ -29,7 +25,7 @@ def judge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict
     return judge
 
 
-def test_missing_and_wrong_versions_fail_with_a_command(judge) -> None:
+def test_missing_and_wrong_versions_fail_with_a_command(judge):
     found = judge(["torch>=2.6", "mmdet==3.3.*", "numpy>=1.26"], {"torch": "2.5.1", "numpy": "2.0"})
     assert not found["torch"].ok and ">=2.6 is needed" in found["torch"].detail
     assert "pip install 'torch>=2.6'" in found["torch"].remedy
@@ -38,7 +34,7 @@ def test_missing_and_wrong_versions_fail_with_a_command(judge) -> None:
     assert found["numpy"] == Finding("numpy", True, "2.0", "")
 
 
-def test_a_version_beside_the_lock_is_told_but_no_fail(judge) -> None:
+def test_a_version_beside_the_lock_is_told_but_no_fail(judge):
     lock = (
         "# exact pins\n"
         "Faster_Coco.Eval==1.8.0\n"
@@ -54,14 +50,14 @@ def test_a_version_beside_the_lock_is_told_but_no_fail(judge) -> None:
     assert "1.16.0" in found["scipy"].detail and "1.17.1" in found["scipy"].detail
 
 
-def test_a_compiled_mmcv_or_headless_opencv_serves_as_well(judge) -> None:
+def test_a_compiled_mmcv_or_headless_opencv_serves_as_well(judge):
     wanted = ["mmcv-lite>=2.1,<2.2", "opencv-python>=4.9"]
     found = judge(wanted, {"mmcv": "2.1.0", "opencv-python-headless": "4.10.0"})
     assert found["mmcv"].ok and found["opencv-python-headless"].ok
     assert not judge(wanted, {"mmcv": "2.2.0"})["mmcv"].ok
 
 
-def test_the_labs_extra_is_needed_and_no_other(judge) -> None:
+def test_the_labs_extra_is_needed_and_no_other(judge):
     wanted = ['papermill>=2; extra == "lab"', 'ruff>=9; extra == "dev"', "rich"]
     found = judge(wanted, {"rich": "15.0", "ruff": "1.0"})
     assert set(found) == {"rich", "papermill"} and not found["papermill"].ok
@@ -69,7 +65,7 @@ def test_the_labs_extra_is_needed_and_no_other(judge) -> None:
     assert judge(wanted, {"rich": "15.0", "papermill": "2.0"})["papermill"].ok
 
 
-def test_a_folder_that_was_never_installed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_was_never_installed_says_so(monkeypatch):
     def nothing(name: str) -> None:
         raise metadata.PackageNotFoundError(name)
 

@@ -1,11 +1,8 @@
 """Draws: what image and augmentation training sees at a step depends on nothing but its number."""
 
-from __future__ import annotations
-
 import json
 import random
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,7 +33,7 @@ class Noisy:
         return index, float(np.random.rand()), random.random()  # noqa: NPY002
 
 
-def sampler(monkeypatch: pytest.MonkeyPatch, rank: int, world: int, start: int = 0) -> DrawSampler:
+def sampler(monkeypatch, rank, world, start=0):
     """A sampler as process ``rank`` of ``world`` builds it."""
     monkeypatch.setattr(draws, "get_dist_info", lambda: (rank, world))
     made = DrawSampler(Noisy())
@@ -44,7 +41,7 @@ def sampler(monkeypatch: pytest.MonkeyPatch, rank: int, world: int, start: int =
     return made
 
 
-def first(numbers: Any, count: int) -> list[int]:
+def first(numbers, count):
     return list(islice(iter(numbers), count))
 
 
@@ -99,7 +96,7 @@ def test_workers_change_nothing(monkeypatch):
     assert batches(2) == alone
 
 
-def written(folder: Path, boxes: list[tuple[int, int]], names: dict[int, str]) -> str:
+def written(folder, boxes, names):
     """An annotation file of two images; a box is (category id, iscrowd), all on image 1."""
     image = {"width": 20, "height": 20}
     document = {
@@ -115,9 +112,9 @@ def written(folder: Path, boxes: list[tuple[int, int]], names: dict[int, str]) -
     return str(folder / "set.json")
 
 
-def named_set(file: str, classes: tuple[str, ...], train: bool = False) -> NamedSet:
+def named_set(file, classes, train=False):
     rule = dict(filter_empty_gt=True) if train else None
-    settings: Any = dict(filter_cfg=rule, test_mode=not train, pipeline=[])
+    settings = dict(filter_cfg=rule, test_mode=not train, pipeline=[])
     names = dict(classes=classes)
     return NamedSet(ann_file=file, data_prefix=dict(img=""), metainfo=names, **settings)
 

@@ -1,11 +1,7 @@
 """AP of saved detectors: the same number as in training, for anything that names a detector."""
 
-from __future__ import annotations
-
 import json
 import shutil
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -21,7 +17,7 @@ from crosskd_lab.stack.checkpoints import read_weights, save_weights
 
 
 @pytest.fixture(scope="module")
-def run(scenes_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def run(scenes_dir, tmp_path_factory):
     """A student distilled for some steps, and the results that its training has measured."""
     settings = {"teacher.checkpoint": "random", "data.size": 96, "schedule.lr": 0.05}
     steps = {"schedule.steps": 30, "schedule.batch": 4, "schedule.warmup": 5}

@@ -1,9 +1,5 @@
 """Exported detectors open in stock mmdet and detect there what they detect here."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -18,7 +14,7 @@ from crosskd_lab.stack.checkpoints import load_from_local, read_weights
 
 
 @pytest.fixture(scope="module")
-def run(scenes_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(scenes_dir, tmp_path_factory):
     """A distilled student of two steps."""
     settings = {"teacher.checkpoint": "random", "data.size": 64, "schedule.steps": 2}
     cfg = load_experiment("pocket/crosskd", {**settings, "schedule.batch": 2}, scenes_dir)

@@ -1,7 +1,5 @@
 """The fast step: the reference's losses, no stop on the way, and a warning where there is none."""
 
-from __future__ import annotations
-
 import copy
 import warnings
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """Dense losses are the head's own, in value and in gradient."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from mmengine.config import ConfigDict

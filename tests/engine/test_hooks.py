@@ -1,9 +1,6 @@
 """Hooks: the guard of losses and weights, methods' parts beside the student, rows of metrics."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
@@ -24,7 +21,7 @@ class Student(nn.Module):
         self.pair = SimpleNamespace(teacher_id={"checkpoint": "t.pth", "sha256": teacher})
 
 
-def runner(folder: Any, **entries: Any) -> Any:
+def runner(folder, **entries):
     rates = SimpleNamespace(get_lr=lambda: {"lr": [0.02]})
     known = {"iter": 6, "rank": 0, "work_dir": str(folder), "_resume": False}
     known |= {"model": Student(), "train_loop": SimpleNamespace(), "said": []}
@@ -32,7 +29,7 @@ def runner(folder: Any, **entries: Any) -> Any:
     return SimpleNamespace(**{**known, "optim_wrapper": rates, **entries})
 
 
-def losses(**values: float) -> dict[str, torch.Tensor]:
+def losses(**values):
     return {name: torch.tensor(value) for name, value in values.items()}
 
 
@@ -107,7 +104,7 @@ def test_a_bare_student_starts_a_run_with_methods_but_a_misfit_does_not(tmp_path
 
 
 def test_a_run_is_resumed_with_its_own_teacher_only(tmp_path):
-    checkpoint: dict[str, Any] = {"state_dict": dict(Student().state_dict())}
+    checkpoint = {"state_dict": dict(Student().state_dict())}
     MethodState().before_save_checkpoint(runner(tmp_path), checkpoint)
     other = {"model": Student("b" * 64)}
     with pytest.raises(LabError, match="another file"):

@@ -1,7 +1,5 @@
 """Whose fault an end was, and who may write it down."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Checkpoints: whole or not there, the newest found by its number."""
 
-from __future__ import annotations
-
 import os
 
 import pytest

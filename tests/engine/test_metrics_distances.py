@@ -1,7 +1,5 @@
 """Fig. 6's distances are added to a validation's metrics, where there is a teacher."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +12,7 @@ from crosskd_lab.heads import adapter_for
 
 
 def test_a_detector_alone_gets_none():
-    metrics: dict[str, float] = {}
+    metrics = {}
     Distances().after_val_epoch(SimpleNamespace(model=torch.nn.Linear(1, 1)), metrics)
     assert metrics == {}
 
@@ -24,7 +22,7 @@ def test_they_are_those_of_the_models_own_scores(tiny, tmp_path):
     runner = build_runner(tiny(), tmp_path / "run")
     model = runner.model.eval()
     dataset = runner.val_loop.dataloader.dataset
-    metrics: dict[str, float] = {}
+    metrics = {}
     hook = Distances(images=3)
     hook.after_val_epoch(runner, metrics)
     count = sum(len(batch["data_samples"]) for batch in hook._distances.batches)
@@ -76,7 +74,7 @@ def test_the_student_is_listened_to_and_not_run_again(tiny, tmp_path):
     prepare_engine()
     runner = build_runner(tiny(), tmp_path / "run")
     (hook,) = [hook for hook in runner.hooks if isinstance(hook, Distances)]
-    runs: list[int] = []
+    runs = []
     backbone = runner.model.eval().backbone
     counted = backbone.register_forward_hook(lambda *_: runs.append(1))
     heard = runner.val_loop.run()
@@ -84,7 +82,7 @@ def test_the_student_is_listened_to_and_not_run_again(tiny, tmp_path):
     assert len(runs) == len(runner.val_loop.dataloader), "once a batch, for the validation itself"
     assert not runner.model.bbox_head._forward_hooks, "nobody listens any longer"
 
-    walked: dict[str, float] = {}
+    walked = {}
     fresh = Distances(hook.images)
     fresh.after_val_epoch(runner, walked)
     assert set(walked) == {"l1_teacher", "l1_truth", "l1_truth_positive", "l1_truth_background"}

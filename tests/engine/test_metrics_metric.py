@@ -1,10 +1,7 @@
 """AP: against hand-computed cases and against pycocotools used directly."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +15,7 @@ from crosskd_lab.engine.metrics import NAMES, BoxAP, average_precision
 CLASSES = ("dog", "cat")  # in the order of ids 5 and 3: not the file's
 
 
-def truth(path: Path, boxes: list[tuple[int, int, list[float]]]) -> str:
+def truth(path, boxes):
     """An annotation file with two 100-pixel images and boxes of (image, category, xywh)."""
     annotations = [
         {"id": i, "image_id": image, "category_id": category, "bbox": box}
@@ -33,7 +30,7 @@ def truth(path: Path, boxes: list[tuple[int, int, list[float]]]) -> str:
     return str(path)
 
 
-def measure(file: str, found: dict[int, list[tuple[str, list[float], float]]]) -> dict[str, float]:
+def measure(file, found):
     """BoxAP of (class name, xyxy, score) by image."""
     metric = BoxAP(file, areas=(20, 40))
     metric.dataset_meta = {"classes": CLASSES}
@@ -97,8 +94,8 @@ def test_a_loose_box_counts_up_to_its_iou(tmp_path):
 
 def test_as_pycocotools_says(tmp_path):
     rng = np.random.default_rng(0)
-    boxes: list[Any] = []
-    found: dict[int, list[Any]] = {1: [], 2: []}
+    boxes = []
+    found = {1: [], 2: []}
     for _ in range(30):
         image, category = int(rng.integers(1, 3)), int(rng.choice([3, 5]))
         x, y, w, h = (float(v) for v in rng.integers([0, 0, 8, 8], [40, 40, 60, 60]))

@@ -1,7 +1,5 @@
 """The fast step on a GPU: the CPU's numbers, and no stop anywhere in it."""
 
-from __future__ import annotations
-
 import copy
 from itertools import product
 

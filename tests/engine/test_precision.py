@@ -1,7 +1,5 @@
 """bf16 on the way, float32 at both ends; a teacher without BatchNorm that says the same."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

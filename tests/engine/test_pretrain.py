@@ -1,7 +1,5 @@
 """The side task: a backbone learns to name single shapes and is saved with its record."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 
@@ -17,7 +15,7 @@ from crosskd_lab.stack.checkpoints import read_weights
 
 
 @pytest.fixture(autouse=True)
-def engine() -> None:
+def engine():
     prepare_engine()
 
 

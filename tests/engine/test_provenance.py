@@ -1,7 +1,5 @@
 """What a record says of code, packages and machine."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from importlib import metadata

@@ -1,7 +1,5 @@
 """A run is a folder whose record can be cited, compared and resumed."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Rows of metrics survive kills and resumes."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Settings on a config: each is applied, or refused by name with what to say instead."""
 
-from __future__ import annotations
-
 import pytest
 from mmengine.config import Config
 

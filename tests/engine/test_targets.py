@@ -1,7 +1,5 @@
 """Targets of a whole batch are those that stock makes image by image."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,10 +1,7 @@
 """Shipped teachers: what their record promises holds on scenes drawn now."""
 
-from __future__ import annotations
-
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
@@ -52,7 +49,7 @@ class TestShipped:
 
 
 @pytest.fixture(scope="module")
-def run(scenes_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(scenes_dir, tmp_path_factory):
     """A detector trained for some steps on 96-pixel scenes."""
     steps = {"schedule.steps": 20, "schedule.batch": 4, "schedule.warmup": 5, "schedule.lr": 0.05}
     cfg = load_experiment("pocket/gfl_r18_w16", {"data.size": 96, **steps}, scenes_dir)
@@ -62,7 +59,7 @@ def run(scenes_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shipped_once(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shipped_once(run, tmp_path_factory):
     """A folder of teachers with one called "tiny"; read it only."""
     folder = tmp_path_factory.mktemp("shipped") / "teachers"
     ship(run, "tiny", sets=2, images=8, folder=folder)
@@ -70,7 +67,7 @@ def shipped_once(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shipped(shipped_once: Path, tmp_path: Path) -> Path:
+def shipped(shipped_once, tmp_path):
     """A copy of it."""
     return shutil.copytree(shipped_once, tmp_path / "teachers")
 

@@ -1,7 +1,5 @@
 """benchmarks/term_gradients.py: the terms add up, and looking does not disturb the training."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

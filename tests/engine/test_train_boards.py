@@ -1,7 +1,5 @@
 """Numbers sent elsewhere by mmengine's own backends: nowhere unless asked, and then all of them."""
 
-from __future__ import annotations
-
 from importlib.machinery import ModuleSpec
 
 import pytest
@@ -31,12 +29,12 @@ class Eavesdropper(BaseVisBackend):
         HEARD.extend((name, float(value), step) for name, value in scalar_dict.items())
 
 
-def every_step(cfg: Config) -> Config:
+def every_step(cfg):
     cfg.default_hooks.logger = dict(type="LoggerHook", interval=1)
     return cfg
 
 
-def smoothed(rows: list[dict]) -> dict[int, float]:
+def smoothed(rows):
     """mmengine sends the mean of the last steps."""
     first, second = (row["loss"] for row in rows if row["kind"] == "train")
     return {1: first, 2: (first + second) / 2}

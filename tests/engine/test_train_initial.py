@@ -1,7 +1,5 @@
 """A pretrained backbone is loaded whole or refused."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

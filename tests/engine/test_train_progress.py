@@ -1,7 +1,5 @@
 """The bar: where a run is, how long it will take, its latest loss and AP."""
 
-from __future__ import annotations
-
 import re
 
 from crosskd_lab.engine.train import StepBar

@@ -1,7 +1,5 @@
 """Runs: killed and resumed to the bit, stopped, blown up, recorded, re-trained, silent."""
 
-from __future__ import annotations
-
 import logging
 import logging.config
 import os
@@ -28,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 TRAINABLE = [dict(type="crosskd_lab.methods.CrossKD", i=3), dict(type="toy_methods.Adapted")]
 
 
-def same(a: Any, b: Any) -> bool:
+def same(a, b):
     """Bit equality of nested dicts, lists and tensors."""
     if isinstance(a, torch.Tensor):
         return torch.equal(a, b)
@@ -104,7 +102,7 @@ def test_a_stopped_run_says_so_and_goes_on(tiny, tmp_path, as_at_a_terminal, sto
     assert read_record(tmp_path / "run")["status"] == "stopped"
     assert signal.getsignal(signal.SIGTERM) is before
     assert last_checkpoint(tmp_path / "run") == tmp_path / "run" / "iter_2.pth"
-    heard: list[dict[str, Any]] = []
+    heard = []
     results = train(tiny(), tmp_path / "run", resume=True, listeners=[heard.append])
     assert [row["step"] for row in heard] == [3, 4, 4]  # from the checkpoint on, not from the start
     record = read_record(tmp_path / "run")

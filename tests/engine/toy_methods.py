@@ -1,7 +1,5 @@
 """Methods that only tests need; configs name them as ``toy_methods.Adapted``."""
 
-from __future__ import annotations
-
 import torch
 from mmengine.dist import get_rank
 from torch import Tensor, nn

@@ -1,14 +1,11 @@
 """Checkpoints that were cut, whose headers were changed, or that bring code along."""
 
-from __future__ import annotations
-
 import io
 import os
 import pickle
 import random
 import zipfile
 from collections import OrderedDict
-from pathlib import Path
 
 import pytest
 import torch
@@ -36,7 +33,7 @@ def saved(request, net, tmp_path):
     return path
 
 
-def refused_or_right(net: torch.nn.Module, path: Path) -> bool:
+def refused_or_right(net, path):
     """Whether a file is refused in one line; if it is not, its weights are those that were saved.
 
     A byte may be of no weight: a date in a zip file's header, a blank at the end of JSON.
@@ -52,7 +49,7 @@ def refused_or_right(net: torch.nn.Module, path: Path) -> bool:
     return False
 
 
-def damaged(saved: Path, count: int, net: torch.nn.Module) -> None:
+def damaged(saved, count, net):
     whole = saved.read_bytes()
     zipped = saved.suffix == ".pth"
     # the directory of the one, which comes last, and the table of the other, which comes first

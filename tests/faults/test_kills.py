@@ -1,13 +1,10 @@
 """Killed at any moment, twice at a time, without room: what comes of it is equal to the bit."""
 
-from __future__ import annotations
-
 import json
 import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +31,7 @@ QUICK: Many = {
 COUNTS = {"train": 20, "race": 7, "sweep": 7, "scenes in two": 10}
 
 
-def drawn(kind: str) -> list[list[Any]]:
+def drawn(kind):
     """One to three kills a run, at moments that the kind alone decides; twins, and a full disk."""
     chance = random.Random(kind)
     kills = [[chance.random() for _ in range(1 + n % 3)] for n in range(COUNTS[kind])]
@@ -42,7 +39,7 @@ def drawn(kind: str) -> list[list[Any]]:
 
 
 @pytest.fixture
-def suffer(scenes_dir: Path, tmp_path: Path) -> Callable[[Many], None]:
+def suffer(scenes_dir, tmp_path):
     """Run every kind undisturbed and as told, and compare."""
     data = tmp_path / "data"
     data.symlink_to(scenes_dir)
@@ -71,7 +68,7 @@ def suffer(scenes_dir: Path, tmp_path: Path) -> Callable[[Many], None]:
     return run
 
 
-def check_ends(job: dict[str, Any], ends: list[int], said: str) -> None:
+def check_ends(job, ends, said):
     """Kills killed, a full disk gave one line, of twins one worked; the last came to its end."""
     assert ends[-1] == 0 and 2 not in ends, (job, ends, said)
     if job["deaths"] == ["twins"]:
@@ -84,7 +81,7 @@ def check_ends(job: dict[str, Any], ends: list[int], said: str) -> None:
         assert set(ends[:-1]) <= {-9, 0} and (not ends[:-1] or ends[0] == -9), (job, ends, said)
 
 
-def compare(kind: str, ours: Path, theirs: Path) -> None:
+def compare(kind, ours, theirs):
     """Equal to the bit, but for what tells of time and place."""
     if kind.startswith("scenes"):
         files = sorted(path.relative_to(theirs) for path in theirs.rglob("*") if path.is_file())
@@ -109,7 +106,7 @@ def compare(kind: str, ours: Path, theirs: Path) -> None:
             assert all(mine[key] == other[key] for key in ("row", "AP", "val", "curve", "begin"))
 
 
-def same_run(ours: Path, theirs: Path) -> None:
+def same_run(ours, theirs):
     """The last checkpoint, every row of metrics, and the results."""
     last = last_checkpoint(theirs).name
     mine, other = load_from_local(ours / last), load_from_local(theirs / last)
@@ -125,7 +122,7 @@ def same_run(ours: Path, theirs: Path) -> None:
     assert [record["status"] for record in records] == ["done", "done"]
 
 
-def same(a: Any, b: Any) -> bool:
+def same(a, b):
     """Bit equality of nested dicts, lists and tensors."""
     if isinstance(a, torch.Tensor):
         return torch.equal(a, b)

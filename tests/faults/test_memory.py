@@ -1,7 +1,5 @@
 """A training takes no more memory after many steps than after some."""
 
-from __future__ import annotations
-
 import psutil
 import pytest
 
@@ -15,7 +13,7 @@ def test_memory_is_flat(scenes_dir, tmp_path):
     settings = {"teacher.checkpoint": "random", "data.size": 64, "schedule.batch": 2}
     settings |= {"schedule.steps": 600, "schedule.warmup": 1, "schedule.validate_every": 50}
     cfg = load_experiment("pocket/crosskd", settings, scenes_dir, 0)
-    taken: list[int] = []
+    taken = []
     me = psutil.Process()
     train(cfg, tmp_path / "run", listeners=[lambda row: taken.append(me.memory_info().rss)])
     first, last = taken[len(taken) // 4 : len(taken) // 2], taken[-len(taken) // 4 :]

@@ -8,8 +8,6 @@ operation inside the folder is a moment, so a kill meets every state in which fi
 Children are forked before torch has any thread, and the library is imported once.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import resource

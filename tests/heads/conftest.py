@@ -1,7 +1,5 @@
 """Small detectors of every family, random but not trivial: one scene pair, seconds to run."""
 
-from __future__ import annotations
-
 import copy
 import functools
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The recipe of docs/add_your_head.md, followed to the letter with a toy head."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -54,7 +52,7 @@ def my_head(monkeypatch):
     ADAPTERS.update(known)
 
 
-def recipe() -> str:
+def recipe():
     (block,) = re.findall(r"```python\n(.*?)```", RECIPE.read_text(), re.DOTALL)
     return block
 

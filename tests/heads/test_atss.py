@@ -1,7 +1,5 @@
 """ATSS's terms worked out by hand, centerness among them."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,9 +1,6 @@
 """Backbones of other families and sizes (Tab. 8): heads meet at the neck, so any pair will do."""
 
-from __future__ import annotations
-
 import copy
-from typing import Any
 
 import pytest
 import torch
@@ -19,7 +16,7 @@ RETINANET = {
 }
 
 
-def retinanet(backbone: str, seed: int) -> Any:
+def retinanet(backbone, seed):
     """A RetinaNet whose backbone is whole and whose neck and head have 16 channels."""
     from crosskd_lab.configs import read_config
 

@@ -1,7 +1,5 @@
 """What targets and taps say of themselves, by hand."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -11,7 +9,7 @@ from crosskd_lab.heads.base import HeadTaps, Predictions, Targets
 
 
 @pytest.fixture
-def targets() -> Targets:
+def targets():
     """Four priors on two levels: a corner, a middle, one outside its box, and background."""
     return Targets(
         labels=torch.tensor([[1, 0, 0, 2]]),

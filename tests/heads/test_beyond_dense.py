@@ -1,15 +1,11 @@
 """RoI heads and decoders tested as dense heads are: empty, bf16, two processes, stock's keys."""
 
-from __future__ import annotations
-
 import copy
-from typing import Any
 
 import pytest
 import torch
 
 from crosskd_lab.distiller import Distiller
-from crosskd_lab.methods.base import Method
 from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.methods.decoder_crosskd import DecoderCrossKD, DecoderMimicking
 from crosskd_lab.methods.rpn_crosskd import RPNCrossKD
@@ -22,7 +18,7 @@ ALL_SAMPLED = {  # no sampler draws: one process and two take the same boxes
 }
 
 
-def methods_of(kind: str, delivered: str = "memory") -> list[Method]:
+def methods_of(kind, delivered="memory"):
     """All that serve the kind of head and may stand side by side."""
     if kind == ROI:
         return [CrossKD(), PredictionMimicking(), RPNCrossKD()]
@@ -39,7 +35,7 @@ def distiller(request, beyond_dense):
     return Distiller(pair=pair, methods=methods_of(kind, delivered))
 
 
-def learnt(distiller: Distiller) -> list[torch.Tensor]:
+def learnt(distiller):
     return [p.grad for p in distiller.parameters() if p.grad is not None]
 
 
@@ -123,7 +119,7 @@ def test_two_processes_are_what_one_can_compute(beyond_dense, make_batch, in_hal
     images, samples = make_batch([[[8, 8, 30, 40], [20, 20, 60, 60]], [[2, 4, 34, 50]]])
     for sample in samples:
         sample.gt_instances.bboxes = sample.gt_instances.bboxes.double()
-    jobs: list[dict[str, Any]] = []
+    jobs = []
     for kind, delivered in CASES:
         changes = ALL_SAMPLED if kind == ROI else {}
         student, teacher = (beyond_dense(kind, seed, **changes).double() for seed in (0, 1))
@@ -146,16 +142,16 @@ def test_two_processes_are_what_one_can_compute(beyond_dense, make_batch, in_hal
         assert (ours - theirs).norm() <= 1e-5 * ours.norm(), kind
 
 
-def of_the_whole(kind: str, name: str) -> bool:
+def of_the_whole(kind, name):
     """Whether a term counts places of all processes."""
     return "rpn" in name if kind == ROI else name.endswith("_cls")
 
 
-def in_one(job: dict[str, Any], kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def in_one(job, kind):
     """Terms and gradients as one process computes them, from the whole batch and its halves."""
     distiller = Distiller(pair=Pair(job["student"], job["teacher"]), methods=job["methods"])
     distiller.double().zero_grad()
-    terms: dict[str, torch.Tensor] = {}
+    terms = {}
     for share, whole in ((slice(0, 2), True), (slice(0, 1), False), (slice(1, 2), False)):
         losses = distiller.loss(job["images"][share], job["samples"][share])
         mine = {n: v for n, v in losses.items() if "kd" in n and of_the_whole(kind, n) is whole}

@@ -1,7 +1,5 @@
 """DDOD beside ATSS: another assigner's targets, and an IoU instead of a centerness."""
 
-from __future__ import annotations
-
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.heads import adapter_for
 from crosskd_lab.heads.ddod import DDODAdapter

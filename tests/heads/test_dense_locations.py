@@ -1,7 +1,5 @@
 """Strides, priors and centres of points and anchors, and the order of flat tensors."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """What holds for every dense head at every layer, alone and as one of a pair."""
 
-from __future__ import annotations
-
 import copy
 import itertools
 import re
@@ -33,11 +31,11 @@ each_layer = pytest.mark.parametrize(
 each_pair = pytest.mark.parametrize(("student", "teacher"), list(itertools.product(FOUR, FOUR)))
 
 
-def same(ours: tuple, theirs: tuple) -> bool:
+def same(ours, theirs):
     return len(ours) == len(theirs) and all(map(torch.equal, ours, theirs))
 
 
-def apart(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
+def apart(ours, theirs):
     """Largest difference of coordinates between every two boxes, in pixels."""
     return (ours[:, None] - theirs[None]).abs().amax(-1)
 
@@ -139,7 +137,7 @@ def test_decoded_boxes_are_those_that_stock_evaluation_finds(detector, batch, fa
         assert apart(instances.bboxes, decoded).min(1).values.max() < 1e-2
 
 
-def assert_a_copy_says_the_same(adapter, neck, i: int, exponents: bool) -> None:
+def assert_a_copy_says_the_same(adapter, neck, i, exponents):
     """To 1e-5 of 1 or a map's largest value: alignment has an epsilon, which exp() magnifies."""
     with torch.no_grad():
         taps = adapter.forward_towers(neck)
@@ -175,12 +173,12 @@ def test_towers_of_another_depth_are_walked_and_crossed(detector, batch, family,
         cross_head(adapter, {}, {}, depth + 1)
 
 
-def reached(student: torch.nn.Module) -> set[str]:
+def reached(student):
     """Names of the parameters that have a gradient other than zero."""
     return {n for n, p in student.named_parameters() if p.grad is not None and p.grad.any()}
 
 
-def layer_of(name: str) -> int | None:
+def layer_of(name):
     """The index of the hidden conv that a parameter belongs to; None for those of no tower."""
     towers = r"bbox_head\.(?:multi_level_)?(?:cls|reg|inter)_convs"
     found = re.match(towers + r"\.(?:\d+\.)*?(\d+)\.\D", name)

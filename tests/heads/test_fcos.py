@@ -1,7 +1,5 @@
 """FCOS's units, targets and terms worked out by hand."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,14 +1,12 @@
 """The label of a score that means overlap is the overlap."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 
 from crosskd_lab.heads import adapter_for
 
 
-def iou(a: torch.Tensor, b: torch.Tensor) -> float:
+def iou(a, b):
     low, high = torch.maximum(a[:2], b[:2]), torch.minimum(a[2:], b[2:])
     inner = float((high - low).clamp(min=0).prod())
     return inner / (float((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod()) - inner)

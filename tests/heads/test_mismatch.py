@@ -1,7 +1,5 @@
 """Heads that do not fit: an error that says both numbers and the remedy, and the remedy works."""
 
-from __future__ import annotations
-
 import copy
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """A bf16 step: every loss finite, and near that of float32."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

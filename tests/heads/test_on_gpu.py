@@ -1,7 +1,5 @@
 """Every head's step on a GPU, in its reference form: the CPU's numbers."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

@@ -1,7 +1,5 @@
 """PAA's second assignment, and what it needs."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """RetinaNet's targets, and its terms worked out by hand: nine anchors, ignored ones, local N."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Deltas from anchors become boxes in pixels."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """One anchor a location between heads that number or code their boxes differently."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -135,7 +133,7 @@ def test_terms_between_spaces_by_hand(detector, batch):
     )
 
 
-def giou(a: list[float], b: list[float]) -> float:
+def giou(a, b):
     both = 1.0
     hull = 1.0
     for low, high in ((0, 2), (1, 3)):

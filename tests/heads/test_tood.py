@@ -1,7 +1,5 @@
 """TOOD's one tower of which all layers are read, its probabilities and its two assigners."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -7,11 +7,8 @@ averages the count of positives over processes for all heads here but RetinaNet,
 be compared. Weights and images are in float64, which leaves the arithmetic to be seen.
 """
 
-from __future__ import annotations
-
 import runpy
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -51,7 +48,7 @@ def test_two_halves_are_one_whole(detector, batch, in_halves):
         compare(job, half, f"{student} from {teacher}")
 
 
-def compare(job: dict[str, Any], half: dict[str, Any], case: str) -> None:
+def compare(job, half, case):
     """Check that one process's losses and gradients are those of two."""
     pair = Pair(by_image(job["student"]), job["teacher"])
     torch.manual_seed(0)  # of what the methods learn

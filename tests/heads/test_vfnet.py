@@ -1,7 +1,5 @@
 """VFNet's two boxes, and the branch that needs the other."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

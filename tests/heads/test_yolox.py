@@ -1,7 +1,5 @@
 """YOLOX's layers, score and targets; what it shares with no other head."""
 
-from __future__ import annotations
-
 import math
 import re
 from pathlib import Path
@@ -178,7 +176,7 @@ def test_depthwise_towers_are_told(detector):
 def test_the_page_says_what_can_be_done(detector, batch):
     """Its methods distil, its experiments take its settings, its tests are there."""
     text = PAGE.read_text(encoding="utf-8")
-    said: dict = {}
+    said = {}
     (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(block, said)
     pair = Pair(detector("yolox", seed=1), detector("yolox", seed=2, channels=12))

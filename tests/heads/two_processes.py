@@ -6,8 +6,6 @@ this process's. OUT gets, for each, the losses, averaged over processes, and the
 made of both halves.
 """
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

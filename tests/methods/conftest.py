@@ -1,7 +1,5 @@
 """An oracle of the methods' losses in plain torch: own alignment, convs, formulas and order."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import types

@@ -1,7 +1,5 @@
 """Trainable parts: identities at first, and clear about what they were made for."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """HEAD's assistant: a trained copy of the teacher's head on the student's neck."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -21,7 +21,7 @@ def test_a_combination_is_the_sum_of_its_methods(make_pair, batch, losses_of):
     pair = make_pair()
     pair.student.eval()
     together = losses_of(pair, batch, *(kind() for kind in THREE.values()))
-    apart: dict = {}
+    apart = {}
     for kind in THREE.values():
         apart.update(losses_of(pair, batch, kind()))
     assert {k: v.item() for k, v in together.items()} == {k: v.item() for k, v in apart.items()}
@@ -123,7 +123,7 @@ def test_the_method_of_contributing_works(make_pair, batch, losses_of):
     text = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?class NeckL2.*?)```", text, re.DOTALL)
     assert sum(bool(line.strip()) for line in code.splitlines()) <= 20
-    made: dict = {}
+    made = {}
     exec(code, made)
     pair = make_pair()
     pair.student.eval()

@@ -1,7 +1,5 @@
 """DeFeat by hand: LD's dense form and the original's normaliser."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

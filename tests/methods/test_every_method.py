@@ -1,12 +1,9 @@
 """What every method of Table 5 owes: on every head family, in half precision, without objects."""
 
-from __future__ import annotations
-
 import inspect
 from copy import deepcopy
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
-from typing import Any
 
 import pytest
 import torch
@@ -18,7 +15,6 @@ from crosskd_lab.errors import LabError
 from crosskd_lab.heads import ADAPTERS
 from crosskd_lab.losses import pearson_distance
 from crosskd_lab.methods import METHODS
-from crosskd_lab.methods.base import Method
 from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.methods.decoder_crosskd import DecoderCrossKD, DecoderMimicking
 from crosskd_lab.methods.ld import LD
@@ -41,25 +37,25 @@ CASES = [
 
 
 @cache
-def entry(name: str) -> Any:
+def entry(name):
     """The method's in its pocket config."""
     (only,) = read_config(f"pocket/{name}").methods
     return only
 
 
-def pocket(name: str) -> Method:
+def pocket(name):
     """The method as its pocket config has it."""
     torch.manual_seed(0)
     return build_method(deepcopy(entry(name)))
 
 
-def total(losses: dict[str, torch.Tensor]) -> torch.Tensor:
+def total(losses):
     assert losses and all(name.startswith("loss_") for name in losses)
     assert all(value.dim() == 0 for value in losses.values())
     return torch.stack(list(losses.values())).sum()
 
 
-def cast(value: Any, dtype: torch.dtype) -> Any:
+def cast(value, dtype):
     """Every floating tensor of (nested) taps in another precision."""
     if isinstance(value, torch.Tensor):
         return value.to(dtype)
@@ -138,13 +134,13 @@ def test_levels_of_one_pixel_and_one_image(tapped, name):
     assert [m.shape for m in method.region_map(taps)[-2:]] == [(1, 1, 1), (1, 1, 1)]
 
 
-def attached(method: Method, pair: Any) -> Method:
+def attached(method, pair):
     torch.manual_seed(0)
     method.attach(pair.student_head, pair.teacher_head)
     return method
 
 
-def pkd_of_twice_the_values(taps: Any) -> float:
+def pkd_of_twice_the_values(taps):
     """PKD divides by unbiased deviations, so that a level of n values has (n - 1) / n in it."""
     whole = 0.0
     for student, teacher in zip(taps.student.neck, taps.teacher.neck, strict=True):
@@ -164,7 +160,7 @@ def test_the_same_images_twice_give_the_same_loss(tapped, make_batch, head, name
     pair, taps = tapped(head)
     inputs, samples = make_batch([TWO_BOXES, []], seed=1)
     doubled, _ = collect(pair, inputs.repeat(2, 1, 1, 1), samples + deepcopy(samples))
-    method: Any = attached(pocket(name), pair)
+    method = attached(pocket(name), pair)
     if (head, name) == ("GFLHead", "assistant_head"):
         method.assistant.gfl_cls.bias.data += 5  # mmdet divides by the scores' sum, by 1 at least
     once, twice = method.losses(taps), method.losses(doubled)
@@ -217,7 +213,7 @@ def test_classes_that_no_one_scores_change_nothing(tapped, make_batch, name):
     )
 
 
-def with_silent_classes(detector: Any, count: int) -> Any:
+def with_silent_classes(detector, count):
     """A copy of a GFL that knows more classes and scores them all at nothing."""
     detector = deepcopy(detector)
     head, narrow = detector.bbox_head, detector.bbox_head.gfl_cls

@@ -1,7 +1,5 @@
 """Fine-grained imitation by hand."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

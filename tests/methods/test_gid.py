@@ -1,7 +1,5 @@
 """GID by hand: who disagrees, what is chosen, what is compared."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -14,7 +12,7 @@ from crosskd_lab.methods.gid import GID, disagreement
 OURS, THEIRS = torch.zeros(1, 1, 4), torch.ones(1, 1, 4)
 
 
-def logits(*scores: float) -> torch.Tensor:
+def logits(*scores):
     return torch.tensor(scores).logit().reshape(1, 1, -1)
 
 

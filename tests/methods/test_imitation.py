@@ -1,7 +1,5 @@
 """Masked errors and the regions that a batch's targets give."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Inside GT Box by hand."""
 
-from __future__ import annotations
-
 import torch
 from pytest import approx
 

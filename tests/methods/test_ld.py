@@ -1,7 +1,5 @@
 """LD by hand, with two bins in place of seventeen."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Main Region by hand."""
 
-from __future__ import annotations
-
 import torch
 
 from crosskd_lab.methods.main_region import MainRegion

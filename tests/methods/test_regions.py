@@ -1,7 +1,5 @@
 """Regions against hand-computed boxes and LD's own figures."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 
@@ -20,7 +18,7 @@ from crosskd_lab.methods.regions import (
 NO_BOX = torch.zeros(0, 4)
 
 
-def grid(side: int, stride: int, size: int) -> torch.Tensor:
+def grid(side, stride, size):
     """Square priors of ``size`` pixels centred on multiples of the stride."""
     at = stride * torch.arange(side).float()
     y, x = torch.meshgrid(at, at, indexing="ij")

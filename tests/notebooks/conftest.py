@@ -1,7 +1,5 @@
 """Each notebook is executed once, whichever of several test processes comes first."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import time

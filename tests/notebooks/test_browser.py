@@ -1,7 +1,5 @@
 """Notebooks in a real browser: all cells of one run, and sliders turn pictures by keyboard."""
 
-from __future__ import annotations
-
 import io
 import os
 import secrets
@@ -63,7 +61,7 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def chromium() -> str:
+def chromium():
     """The system's Chromium."""
     names = ("chromium", "chromium-browser", "google-chrome")
     found = os.environ.get("CROSSKD_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
@@ -115,7 +113,7 @@ def lab(tmp_path_factory):
         server.wait(30)
 
 
-def wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = 60) -> None:
+def wait_for(url, server, log, seconds=60):
     """Return when the server answers."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and server.poll() is None:
@@ -217,7 +215,7 @@ def test_a_watched_run_is_stopped_by_its_button_and_a_dead_kernel_shows(browser,
     page.close()
 
 
-def run_all(page) -> None:
+def run_all(page):
     """Run all cells from the menu, once the kernel is there."""
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
     # Before that, JupyterLab would ask which to start, or run nothing.
@@ -226,7 +224,7 @@ def run_all(page) -> None:
     page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
 
 
-def png(colour: tuple[int, int, int]) -> bytes:
+def png(colour):
     out = io.BytesIO()
     Image.new("RGB", (600, 200), colour).save(out, "PNG")
     return out.getvalue()

@@ -1,7 +1,5 @@
 """How much of the method stands in the chapters' own cells, counted; printed for all of them."""
 
-from __future__ import annotations
-
 import ast
 import re
 from itertools import groupby

@@ -1,7 +1,5 @@
 """Every notebook keeps the house's rules, runs without a click, and shows what it promises."""
 
-from __future__ import annotations
-
 import base64
 import io
 import re
@@ -95,7 +93,7 @@ class TestRules:
 def test_the_folded_solution_is_right(name, judge, function):
     text = "\n".join(cell.source for cell in kept(name).cells if cell.cell_type == "markdown")
     folded = re.search(r"<details>\n<summary>Solution</summary>.*?```python\n(.*?)```", text, re.S)
-    names: dict = {}
+    names = {}
     exec(folded.group(1), names)  # our own notebook's code
     assert judge(names[function]).startswith("Right")
 
@@ -172,7 +170,7 @@ def test_the_map_tells_exercises_solved_from_checks_that_start_right(monkeypatch
     (cell,) = (c for c in kept("00_welcome").cells if c.metadata.get("tags") == ["map"])
     days = {"check_distance": "2020-01-01", "check_align": "2020-01-02"}
     monkeypatch.setattr("crosskd_lab.notebook.judge.solved", lambda: days)
-    told: dict = {}
+    told = {}
     exec(cell.source, told)
     rows = told["lines"][2:]
     assert [row.endswith("| 2020-01-02 |") for row in rows] == [k == 1 for k in range(len(rows))]
@@ -655,7 +653,7 @@ def fine_print(cells):
 def switches():
     """Notebook 14's table of switches: row of the sweep and settings, by name."""
     (cell,) = tagged(code_cells(kept("14_the_fine_print")), "switches")
-    names: dict = {}
+    names = {}
     exec(cell.source, names)  # our own notebook's code
     return names["SWITCHES"]
 

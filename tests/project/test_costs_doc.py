@@ -1,7 +1,5 @@
 """docs/costs.md against the two files of costs, and its arithmetic against a recount."""
 
-from __future__ import annotations
-
 import importlib
 import re
 from pathlib import Path

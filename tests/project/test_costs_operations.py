@@ -1,7 +1,5 @@
 """benchmarks/operations.py: counts against counting by hand."""
 
-from __future__ import annotations
-
 import importlib
 from pathlib import Path
 

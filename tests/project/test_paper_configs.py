@@ -1,7 +1,5 @@
 """The paper's recipes: each reads, pairs and steps; numbers against what the authors published."""
 
-from __future__ import annotations
-
 import gc
 
 import pandas as pd

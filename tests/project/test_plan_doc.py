@@ -1,7 +1,5 @@
 """docs/plan.md says what the model assumes, and shows the measurement that is shipped."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 from pathlib import Path

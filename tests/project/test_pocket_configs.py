@@ -1,12 +1,7 @@
 """The shipped pocket configs: each builds, trains a step, and says the same when read again."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -70,7 +65,7 @@ def test_smaller_students_are_their_family_but_for_the_width(family, size, chann
         "rtmdet_kd",
     ],
 )
-def test_an_experiment_of_each_family_trains(name, scenes_dir: Path, tmp_path: Path):
+def test_an_experiment_of_each_family_trains(name, scenes_dir, tmp_path):
     cfg = load_experiment(f"pocket/{name}", TINY, scenes_dir)
     results = train(cfg, tmp_path / "run")
     assert 0 <= results["AP"] <= 100
@@ -91,7 +86,7 @@ class _Stop(Hook):
         raise StopIteration
 
 
-def started(name: str, scenes: Path, folder: Path, settings: Mapping[str, Any]) -> Any:
+def started(name, scenes, folder, settings):
     """The model with which the engine's own start of an experiment takes its first step."""
     prepare_engine()
     cfg = load_experiment(name, settings, scenes, seed=4)
@@ -102,7 +97,7 @@ def started(name: str, scenes: Path, folder: Path, settings: Mapping[str, Any]) 
     return runner.model
 
 
-def bits(weights: Mapping[str, torch.Tensor]) -> dict[str, str]:
+def bits(weights):
     """A hash of every tensor by name."""
     return {k: sha256(w.contiguous().numpy().tobytes()).hexdigest() for k, w in weights.items()}
 
@@ -113,7 +108,7 @@ DETECTORS = [f"pocket/{name}" for name in POCKET if name not in METHODS]
 
 
 @pytest.mark.parametrize("name", [*DETECTORS, "other_backbones/retinanet_mv2"])
-def test_a_shipped_backbone_starts_as_its_file_has_it(name, scenes_dir: Path, tmp_path: Path):
+def test_a_shipped_backbone_starts_as_its_file_has_it(name, scenes_dir, tmp_path):
     settings = {k: v for k, v in TINY.items() if not k.startswith("teacher")}
     backbone = started(name, scenes_dir, tmp_path / "run", settings).backbone
     kept = bits(read_weights(backbone.init_cfg["checkpoint"]))
@@ -121,7 +116,7 @@ def test_a_shipped_backbone_starts_as_its_file_has_it(name, scenes_dir: Path, tm
     assert bits({k: w for k, w in backbone.state_dict().items() if k in kept}) == kept
 
 
-def start_of(name: str, scenes: Path, settings: Mapping[str, Any]) -> dict[str, str]:
+def start_of(name, scenes, settings):
     """Hashes of the weights that an experiment starts from, those of its methods apart."""
     cfg = load_experiment(name, {**TINY, **settings}, scenes)
     torch.manual_seed(4)
@@ -132,20 +127,20 @@ def start_of(name: str, scenes: Path, settings: Mapping[str, Any]) -> dict[str, 
 
 
 @cache
-def plain_start(student: str, teacher: str, scenes: Path) -> dict[str, str]:
+def plain_start(student, teacher, scenes):
     """The same of a student without methods whose teacher only stands by."""
     return start_of("pocket/none", scenes, {"student": student, "teacher.config": teacher})
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_starts_from_the_plain_students_weights(name, scenes_dir: Path):
+def test_every_method_starts_from_the_plain_students_weights(name, scenes_dir):
     prepare_engine()
     said = POCKET[name]
     plain = plain_start(said.student, said.teacher.config, scenes_dir)
     assert start_of(f"pocket/{name}", scenes_dir, {}) == plain
 
 
-def test_a_deformable_student_trains_as_the_recipe_says(scenes_dir: Path, tmp_path: Path):
+def test_a_deformable_student_trains_as_the_recipe_says(scenes_dir, tmp_path):
     prepare_engine()
     cfg = load_experiment("pocket/deformable_kd", TINY, scenes_dir)
     runner = build_runner(cfg, tmp_path / "run")

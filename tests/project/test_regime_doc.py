@@ -1,7 +1,5 @@
 """docs/regime.md says what the records say."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

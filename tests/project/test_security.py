@@ -1,7 +1,5 @@
 """Files from elsewhere run nothing, and JupyterLab opens to nobody else."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

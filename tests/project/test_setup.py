@@ -1,7 +1,5 @@
 """The set-up as a newcomer meets it: pins that agree with each other and make targets that work."""
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 import os
@@ -27,9 +25,9 @@ PYTHONS = ["3.10", "3.11", "3.12"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def pins(python: str) -> dict[str, str]:
+def pins(python):
     """Package to version, as requirements.lock has them for one Python."""
-    found: dict[str, str] = {}
+    found = {}
     for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):
             continue
@@ -44,7 +42,7 @@ def pins(python: str) -> dict[str, str]:
     return found
 
 
-def direct(extra: str = "dev") -> list[Requirement]:
+def direct(extra="dev"):
     """What pyproject.toml asks for by name: the core and all that an extra takes in."""
     extras = PROJECT["optional-dependencies"]
     asked, waiting = list(map(Requirement, PROJECT["dependencies"])), [extra] if extra else []
@@ -69,7 +67,7 @@ def test_lock_lies_within_the_ranges(python):
 
 
 def test_what_the_package_imports_is_asked_for():
-    imported: set[str] = set()
+    imported = set()
     for module in (ROOT / "crosskd_lab").rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -98,13 +96,13 @@ def test_conda_environment_repeats_the_lock():
     assert given == {name: locked[name] for name in names}
 
 
-def reached(requirements: list[Requirement]) -> dict[str, str]:
+def reached(requirements):
     """Installed package to version for ``requirements`` and all that these need in turn.
 
     What torch needs for CUDA is left out: torch pins it itself. So is the local part of a
     version: the CPU build of torch calls itself 2.13.0+cpu.
     """
-    found: dict[str, str] = {}
+    found = {}
     waiting, seen = list(requirements), set()
     while waiting:
         asked = waiting.pop()
@@ -176,7 +174,7 @@ print([name for name, value in log.items() if 0 < float(value) < float('inf')])
 """
 
 
-def blocked() -> str:
+def blocked():
     """Code that hides all that the extras bring and the core does not, as if not installed."""
     core = reached(direct(""))
     extra = reached(direct()).keys() - core.keys()
@@ -186,7 +184,7 @@ def blocked() -> str:
     return BLOCKED.format(names=names)
 
 
-def alone(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def alone(code, folder):
     """Run code in an interpreter of its own that has only what the core asks for."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", blocked() + code]
@@ -207,7 +205,7 @@ def test_without_extras_the_command_line_names_the_one_it_needs(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
-def workshop(folder: Path, **programs: str) -> dict[str, str]:
+def workshop(folder, **programs):
     """Copy what make needs into ``folder``; an environment whose PATH has ``programs`` first."""
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
@@ -220,7 +218,7 @@ def workshop(folder: Path, **programs: str) -> dict[str, str]:
     return {**outside, "PATH": f"{tools}:/usr/bin:/bin"}  # as if no make ran these tests
 
 
-def make(folder: Path, env: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
+def make(folder, env, *args):
     if not shutil.which("make"):
         pytest.skip("make is not installed")
     return subprocess.run(["make", *args], cwd=folder, env=env, capture_output=True, text=True)

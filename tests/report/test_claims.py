@@ -1,7 +1,5 @@
 """Verdicts follow from intervals, and from nothing else."""
 
-from __future__ import annotations
-
 import json
 import math
 

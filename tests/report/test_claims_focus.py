@@ -1,7 +1,5 @@
 """What is said of focus follows from numbers that were set by hand."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

@@ -1,7 +1,5 @@
 """Figures of methods show the numbers they were given."""
 
-from __future__ import annotations
-
 import matplotlib as mpl
 import numpy as np
 import pandas as pd

@@ -1,7 +1,5 @@
 """Differences and costs are drawn where they are, and what is missing says so."""
 
-from __future__ import annotations
-
 import itertools
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """A method keeps its look, and figures are written whole."""
 
-from __future__ import annotations
-
 import io
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The scatter shows the pairs that it was given, with their intervals."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

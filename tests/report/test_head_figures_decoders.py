@@ -1,7 +1,5 @@
 """Arrows start and end where the delivery says."""
 
-from __future__ import annotations
-
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch

@@ -1,7 +1,5 @@
 """The four panels of a method."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

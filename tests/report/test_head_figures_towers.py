@@ -1,7 +1,5 @@
 """The delivery is drawn where it happens: from which layer, into which, past what."""
 
-from __future__ import annotations
-
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch

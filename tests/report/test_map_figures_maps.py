@@ -1,7 +1,5 @@
 """Maps over images: scale, outlines in pixels, no ticks."""
 
-from __future__ import annotations
-
 import matplotlib as mpl
 import numpy as np
 import pytest

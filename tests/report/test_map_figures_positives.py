@@ -1,7 +1,5 @@
 """Every positive location is drawn once, in its place, and counted."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

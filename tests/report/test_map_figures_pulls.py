@@ -1,7 +1,5 @@
 """Fig. 5 shows the energy it was given and means with intervals over images."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

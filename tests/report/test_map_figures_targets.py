@@ -1,7 +1,5 @@
 """Fig. 2 and 3 show the numbers they were given and circle the conflicts there are."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """The page of results says what the records say; tests/cli holds the one in docs against it."""
 
-from __future__ import annotations
-
 import json
 import math
 

@@ -1,7 +1,5 @@
 """Which part makes two methods differ, on numbers that can be added up by hand."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

@@ -1,7 +1,5 @@
 """The paragraph on a race says what the frame holds, whichever way it turned out."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

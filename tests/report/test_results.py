@@ -1,7 +1,5 @@
 """Paper, recorded and yours in one table, each row against its own baseline."""
 
-from __future__ import annotations
-
 import json
 import math
 

@@ -1,7 +1,5 @@
 """Recorded rows: what is there, what is missing, what no longer repeats; all by hand."""
 
-from __future__ import annotations
-
 import json
 import math
 

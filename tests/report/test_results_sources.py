@@ -1,7 +1,5 @@
 """Frames say where their numbers come from."""
 
-from __future__ import annotations
-
 import math
 import subprocess
 import sys

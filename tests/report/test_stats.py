@@ -1,7 +1,5 @@
 """Means, intervals and paired tests against hand-computed values."""
 
-from __future__ import annotations
-
 import math
 
 import pandas as pd

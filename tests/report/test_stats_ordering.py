@@ -1,7 +1,5 @@
 """Rank correlations that can be counted by hand, and what may be said of them."""
 
-from __future__ import annotations
-
 import math
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Declared sweeps: every row of every one can be built, and a record finds its row again."""
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os

@@ -1,7 +1,5 @@
 """A measured step with round numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A pair held against a set: stopped and resumed, it counts what one go would have counted."""
 
-from __future__ import annotations
-
 import json
 import shutil
 

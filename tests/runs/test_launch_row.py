@@ -1,7 +1,5 @@
 """A row made again runs its sweep's own command; what is shown is what is started."""
 
-from __future__ import annotations
-
 import sys
 
 import pytest

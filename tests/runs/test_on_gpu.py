@@ -1,7 +1,5 @@
 """``launch --gpus 1``: a run on the GPU, killed in the middle and resumed to its end."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 

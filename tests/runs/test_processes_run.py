@@ -3,8 +3,6 @@
 Few and full: every start costs the import of the detector library.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -26,7 +24,7 @@ from crosskd_lab.runs.processes import LOG, LaunchPlan, Run
 PATIENCE = 200  # seconds
 
 
-def until(what, patience: float = PATIENCE) -> None:
+def until(what, patience=PATIENCE):
     """Wait for a condition to come true."""
     deadline = time.monotonic() + patience
     while not what():
@@ -34,17 +32,17 @@ def until(what, patience: float = PATIENCE) -> None:
         time.sleep(0.1)
 
 
-def family(run: Run) -> list[psutil.Process]:
+def family(run):
     said = json.loads((run.folder / "process.json").read_text())
     leader = psutil.Process(said["pid"])
     return [leader, *leader.children(recursive=True)]
 
 
-def nobody_left(processes: list[psutil.Process]) -> bool:
+def nobody_left(processes):
     return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
 
 
-def no_half_files(folder: Path) -> bool:
+def no_half_files(folder):
     return not list(folder.rglob("*.part"))
 
 

@@ -1,7 +1,5 @@
 """The race at a scale that says nothing about methods: that it runs, resumes, refuses and tells."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import shutil

@@ -1,7 +1,5 @@
 """What can be named is what lies in the folders."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

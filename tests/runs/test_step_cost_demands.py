@@ -1,7 +1,5 @@
 """What recipes ask for, read from their configs."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Memory counted to the byte."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

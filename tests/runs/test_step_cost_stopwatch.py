@@ -1,7 +1,5 @@
 """A step measured: nothing is downloaded, all of it is timed, memory is counted to the byte."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import replace
 

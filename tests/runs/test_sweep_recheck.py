@@ -1,7 +1,5 @@
 """The small recorded sweep made again: code and record agree, and a change would be seen."""
 
-from __future__ import annotations
-
 import json
 import math
 

@@ -1,11 +1,8 @@
-from __future__ import annotations
-
 import json
 import os
 import pickle
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +26,7 @@ class Call:
 
 
 @pytest.fixture
-def weights() -> dict[str, torch.Tensor]:
+def weights():
     return {
         "conv.weight": torch.tensor([[0.1, -2.0], [3.5, 1e-3]]),
         "bn.num_batches_tracked": torch.tensor(70000),
@@ -37,7 +34,7 @@ def weights() -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture
-def run_checkpoint(weights: dict[str, torch.Tensor]) -> dict[str, Any]:
+def run_checkpoint(weights):
     """What mmengine's runner writes: weights, log histories, NumPy numbers and arrays."""
     history = HistoryBuffer()
     history.update(2.0)
@@ -51,9 +48,7 @@ def run_checkpoint(weights: dict[str, torch.Tensor]) -> dict[str, Any]:
     }
 
 
-def test_half_precision_is_saved_and_read_as_float32(
-    weights: dict[str, torch.Tensor], tmp_path: Path
-) -> None:
+def test_half_precision_is_saved_and_read_as_float32(weights, tmp_path):
     path = tmp_path / "new" / "teacher.safetensors"
     save_weights(weights, path)
     read = read_weights(path)
@@ -65,21 +60,19 @@ def test_half_precision_is_saved_and_read_as_float32(
     assert [file.name for file in path.parent.iterdir()] == ["teacher.safetensors"]
 
 
-def test_full_precision_is_kept_on_request(
-    weights: dict[str, torch.Tensor], tmp_path: Path
-) -> None:
+def test_full_precision_is_kept_on_request(weights, tmp_path):
     save_weights(weights, tmp_path / "w.safetensors", half=False)
     read = read_weights(tmp_path / "w.safetensors")
     assert torch.equal(read["conv.weight"], weights["conv.weight"])
 
 
-def test_weights_that_share_memory_or_are_views_are_saved(tmp_path: Path) -> None:
+def test_weights_that_share_memory_or_are_views_are_saved(tmp_path):
     tied = torch.arange(6.0).reshape(2, 3)
     save_weights({"a": tied, "b": tied, "c": tied.T}, tmp_path / "w.safetensors", half=False)
     assert read_weights(tmp_path / "w.safetensors")["c"].tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
-def test_a_weight_too_large_for_float16_is_refused_and_nothing_written(tmp_path: Path) -> None:
+def test_a_weight_too_large_for_float16_is_refused_and_nothing_written(tmp_path):
     path = tmp_path / "w.safetensors"
     with pytest.raises(LabError, match=r"'running_var'.*half=False"):
         save_weights({"running_var": torch.tensor([1e5])}, path)
@@ -88,14 +81,12 @@ def test_a_weight_too_large_for_float16_is_refused_and_nothing_written(tmp_path:
     assert load_file(path)["bound"].tolist() == [float("inf")]
 
 
-def test_another_suffix_is_refused(tmp_path: Path) -> None:
+def test_another_suffix_is_refused(tmp_path):
     with pytest.raises(LabError, match=r"w\.pth.*\.safetensors"):
         save_weights({"a": torch.ones(1)}, tmp_path / "w.pth")
 
 
-def test_read_weights_takes_the_state_dict_of_a_run(
-    run_checkpoint: dict[str, Any], weights: dict[str, torch.Tensor], tmp_path: Path
-) -> None:
+def test_read_weights_takes_the_state_dict_of_a_run(run_checkpoint, weights, tmp_path):
     torch.save(run_checkpoint, tmp_path / "run.pth")
     torch.save({"w": torch.ones(2, dtype=torch.bfloat16)}, tmp_path / "bare.pth")
     read = read_weights(tmp_path / "run.pth")
@@ -106,9 +97,7 @@ def test_read_weights_takes_the_state_dict_of_a_run(
     assert read_weights(tmp_path / "other.pth").keys() == weights.keys()
 
 
-def test_a_run_resumes_from_its_own_checkpoint(
-    run_checkpoint: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_run_resumes_from_its_own_checkpoint(run_checkpoint, tmp_path):
     torch.save(run_checkpoint, tmp_path / "run.pth")
     read = load_from_local(tmp_path / "run.pth", map_location="cpu")
     history = read["message_hub"]["log_scalars"]["loss"]
@@ -119,31 +108,29 @@ def test_a_run_resumes_from_its_own_checkpoint(
     assert read["optimizer"]["state"][0]["momentum_buffer"].tolist() == [1, 1]
 
 
-def test_a_config_inside_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+def test_a_config_inside_a_checkpoint_is_not_run(tmp_path):
     meta = {"epoch": 1, "iter": 2, "config": f"open({str(tmp_path / 'ran')!r}, 'w')"}
     torch.save({"state_dict": {"w": torch.ones(1)}, "meta": meta}, tmp_path / "run.pth")
     assert load_from_local(tmp_path / "run.pth")["meta"] == {"epoch": 1, "iter": 2}
 
 
-def test_safetensors_come_as_a_checkpoint(weights: dict[str, torch.Tensor], tmp_path: Path) -> None:
+def test_safetensors_come_as_a_checkpoint(weights, tmp_path):
     save_weights(weights, tmp_path / "w.safetensors", classes=["cat", "dog"])
     read = load_from_local(str(tmp_path / "w.safetensors"), map_location="cpu")
     assert read["meta"] == {"format": "pt", "classes": ["cat", "dog"]}
     assert read["state_dict"]["conv.weight"].dtype == torch.float32
 
 
-def _zipped(bomb: object, path: Path) -> None:
+def _zipped(bomb, path):
     torch.save({"state_dict": {"w": bomb}}, path)
 
 
-def _bare(bomb: object, path: Path) -> None:
+def _bare(bomb, path):
     path.write_bytes(pickle.dumps(bomb, protocol=2))
 
 
 @pytest.mark.parametrize("write", [_zipped, _bare])
-def test_a_pickle_that_asks_for_code_runs_nothing(
-    write: Callable[[object, Path], None], tmp_path: Path
-) -> None:
+def test_a_pickle_that_asks_for_code_runs_nothing(write, tmp_path):
     trace = tmp_path / "ran"
     for bomb in (Call(open, str(trace), "w"), Call(exec, f"open({str(trace)!r}, 'w')")):
         write(bomb, tmp_path / "bomb.pth")
@@ -157,7 +144,7 @@ def test_a_pickle_that_asks_for_code_runs_nothing(
     assert trace.exists()
 
 
-def test_getattr_reaches_only_the_statistics_of_a_log_history(tmp_path: Path) -> None:
+def test_getattr_reaches_only_the_statistics_of_a_log_history(tmp_path):
     for target in (
         (HistoryBuffer, "register_statistics"),
         (HistoryBuffer, "__init__"),
@@ -168,7 +155,7 @@ def test_getattr_reaches_only_the_statistics_of_a_log_history(tmp_path: Path) ->
             read_weights(tmp_path / "bomb.pth")
 
 
-def test_an_object_array_cannot_smuggle_a_call(tmp_path: Path) -> None:
+def test_an_object_array_cannot_smuggle_a_call(tmp_path):
     trace = tmp_path / "ran"
     array = np.array([Call(open, str(trace), "w")], dtype=object)
     torch.save({"w": array}, tmp_path / "bomb.pth")
@@ -178,7 +165,7 @@ def test_an_object_array_cannot_smuggle_a_call(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
-def test_missing_damaged_and_foreign_files_are_named(name: str, tmp_path: Path) -> None:
+def test_missing_damaged_and_foreign_files_are_named(name, tmp_path):
     path = tmp_path / name
     with pytest.raises(LabError, match="there is no file"):
         read_weights(path)
@@ -204,9 +191,7 @@ def test_missing_damaged_and_foreign_files_are_named(name: str, tmp_path: Path) 
         ({"epoch": 3}, "'epoch' is of type int, not a weight"),
     ],
 )
-def test_a_file_without_weights_says_what_it_holds(
-    content: object, complaint: str, tmp_path: Path
-) -> None:
+def test_a_file_without_weights_says_what_it_holds(content, complaint, tmp_path):
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(LabError, match=complaint):
         read_weights(tmp_path / "w.pth")
@@ -231,9 +216,7 @@ ONE = torch.ones(1)
     ids=str,
 )
 @pytest.mark.parametrize("holder", ["state_dict", "model", None])
-def test_what_cannot_be_a_weight_is_refused_by_its_key(
-    weight: torch.Tensor, complaint: str, holder: str | None, tmp_path: Path
-) -> None:
+def test_what_cannot_be_a_weight_is_refused_by_its_key(weight, complaint, holder, tmp_path):
     weights = {"good": ONE, "neck.bad": weight}
     torch.save({holder: weights} if holder else weights, tmp_path / "w.pth")
     with pytest.raises(LabError, match=rf"w\.pth: 'neck\.bad' is {complaint}"):
@@ -249,9 +232,7 @@ def test_what_cannot_be_a_weight_is_refused_by_its_key(
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.int64, torch.bool])
 @pytest.mark.parametrize("name", ["weight", "neck.bn.running_var"])
-def test_a_quantised_layer_is_refused_by_its_key(
-    name: str, dtype: torch.dtype, tmp_path: Path
-) -> None:
+def test_a_quantised_layer_is_refused_by_its_key(name, dtype, tmp_path):
     torch.save({"good": ONE, name: torch.ones(2, dtype=dtype)}, tmp_path / "w.pth")
     with pytest.raises(LabError, match=rf"w\.pth: '{name}' is of integers \({dtype}\)"):
         load_from_local(tmp_path / "w.pth", "cpu")
@@ -260,12 +241,12 @@ def test_a_quantised_layer_is_refused_by_its_key(
 @pytest.mark.parametrize(
     "dtype", [torch.float64, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool]
 )
-def test_types_that_weights_and_buffers_have_are_read(dtype: torch.dtype, tmp_path: Path) -> None:
+def test_types_that_weights_and_buffers_have_are_read(dtype, tmp_path):
     torch.save({"w": torch.ones(2, dtype=dtype)}, tmp_path / "w.pth")
     assert read_weights(tmp_path / "w.pth")["w"].tolist() == [1, 1]
 
 
-def test_a_small_file_that_unpacks_to_a_large_one_is_not_unpacked(tmp_path: Path) -> None:
+def test_a_small_file_that_unpacks_to_a_large_one_is_not_unpacked(tmp_path):
     torch.save({"w": torch.zeros(10**6)}, tmp_path / "w.pth")
     with (
         zipfile.ZipFile(tmp_path / "w.pth") as whole,
@@ -279,7 +260,7 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_not_unpacked(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
-def test_folders_pipes_links_and_impossible_names_are_told(name: str, tmp_path: Path) -> None:
+def test_folders_pipes_links_and_impossible_names_are_told(name, tmp_path):
     os.mkfifo(tmp_path / f"pipe.{name}")
     (tmp_path / f"folder.{name}").mkdir()
     (tmp_path / f"loop.{name}").symlink_to(tmp_path / f"loop.{name}")
@@ -292,7 +273,7 @@ def test_folders_pipes_links_and_impossible_names_are_told(name: str, tmp_path: 
             read_weights(tmp_path / f"{impossible}{name}")
 
 
-def header(entries: object) -> bytes:
+def header(entries):
     text = entries if isinstance(entries, bytes) else json.dumps(entries).encode()
     return len(text).to_bytes(8, "little") + text
 
@@ -314,14 +295,14 @@ def header(entries: object) -> bytes:
     ],
     ids=lambda content: str(content[8:60]),
 )
-def test_a_broken_safetensors_header_is_one_line(content: bytes, tmp_path: Path) -> None:
+def test_a_broken_safetensors_header_is_one_line(content, tmp_path):
     (tmp_path / "w.safetensors").write_bytes(content)
     with pytest.raises(LabError, match=r"w\.safetensors") as told:
         read_weights(tmp_path / "w.safetensors")
     assert str(told.value).isprintable()
 
 
-def test_a_key_that_is_no_text_is_told_by_its_type(tmp_path: Path) -> None:
+def test_a_key_that_is_no_text_is_told_by_its_type(tmp_path):
     torch.save({"state_dict": {5: 1, "w": ONE}}, tmp_path / "w.pth")
     with pytest.raises(LabError, match="a key of type int is of type int, not a weight"):
         read_weights(tmp_path / "w.pth")

@@ -1,7 +1,5 @@
 """Downloads from a server that truncates, stalls, corrupts and refuses."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import socket

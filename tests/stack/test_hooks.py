@@ -1,12 +1,7 @@
-from __future__ import annotations
-
 import importlib.util
 import subprocess
 import sys
 from importlib.machinery import PathFinder
-from pathlib import Path
-
-import pytest
 
 from crosskd_lab.stack.ext import StandInExt
 from crosskd_lab.stack.hooks import (
@@ -18,19 +13,19 @@ from crosskd_lab.stack.hooks import (
 )
 
 
-def _python(code: str, *args: str) -> str:
+def _python(code, *args):
     """What ``code`` prints in a fresh interpreter."""
     done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-def test_importing_the_package_imports_no_heavy_library() -> None:
+def test_importing_the_package_imports_no_heavy_library():
     heavy = "{'torch', 'torchvision', 'mmcv', 'mmdet', 'mmengine', 'numpy'}"
     assert _python(f"import sys, crosskd_lab; print({heavy} & set(sys.modules))") == "set()"
 
 
-def test_installing_again_changes_nothing() -> None:
+def test_installing_again_changes_nothing():
     before = list(sys.meta_path)
     install()
     assert sys.meta_path == before
@@ -41,7 +36,7 @@ def test_installing_again_changes_nothing() -> None:
     assert kinds.index(TorchvisionFinder) < kinds.index(PathFinder) < kinds.index(MmcvExtFinder)
 
 
-def test_what_draws_is_loaded_when_something_is_drawn() -> None:
+def test_what_draws_is_loaded_when_something_is_drawn():
     said = _python(
         "import sys, inspect, crosskd_lab.runs.worker, crosskd_lab.engine.train\n"
         "from mmdet.visualization import local_visualizer\n"
@@ -56,7 +51,7 @@ def test_what_draws_is_loaded_when_something_is_drawn() -> None:
     assert said.splitlines() == ["set()", "True 3", "True True", "True True"]
 
 
-def test_what_is_imported_is_out_of_the_collectors_sight() -> None:
+def test_what_is_imported_is_out_of_the_collectors_sight():
     said = _python(
         "import gc, crosskd_lab, torch\n"
         "print(gc.isenabled(), gc.get_freeze_count() > 1000)\n"
@@ -67,7 +62,7 @@ def test_what_is_imported_is_out_of_the_collectors_sight() -> None:
     assert said.splitlines() == ["True True", "True True"]
 
 
-def test_a_compiled_extension_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_compiled_extension_wins(monkeypatch, tmp_path):
     import mmcv
 
     (tmp_path / "_ext.py").write_text("")
@@ -78,7 +73,7 @@ def test_a_compiled_extension_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert not isinstance(spec.loader, MmcvExtFinder)
 
 
-def test_without_one_the_stand_in_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_one_the_stand_in_is_served(monkeypatch):
     import mmcv
 
     monkeypatch.delitem(sys.modules, "mmcv._ext", raising=False)
@@ -87,14 +82,14 @@ def test_without_one_the_stand_in_is_served(monkeypatch: pytest.MonkeyPatch) -> 
     assert isinstance(importlib.import_module("mmcv._ext"), StandInExt)
 
 
-def test_other_modules_are_left_to_others() -> None:
+def test_other_modules_are_left_to_others():
     assert MmcvExtFinder().find_spec("mmcv._extra", None) is None
     assert TorchvisionFinder().find_spec("torchvision._meta_registrations", None) is None
     assert SeabornFinder().find_spec("seaborn.utils", None) is None
     assert SettledFinder().find_spec("mmdet", None) is None
 
 
-def test_a_spawned_worker_has_the_ops_too(tmp_path: Path) -> None:
+def test_a_spawned_worker_has_the_ops_too(tmp_path):
     script = tmp_path / "spawn.py"
     script.write_text(
         "import multiprocessing\n"

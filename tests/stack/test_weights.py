@@ -1,10 +1,7 @@
 """By whatever name mmengine is asked for a checkpoint, it is read weights only."""
 
-from __future__ import annotations
-
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +24,7 @@ class Bomb:
         return Path.touch, (self.mark,)
 
 
-def saved(content: object, **how: Any) -> bytes:
+def saved(content, **how):
     memory = io.BytesIO()
     torch.save(content, memory, **how)
     return memory.getvalue()
@@ -38,7 +35,7 @@ ZOOS = ("torchvision", "modelzoo", "open-mmlab", "openmmlab", "mmcls")
 
 
 @pytest.fixture(autouse=True)
-def engine(site, tmp_path, monkeypatch) -> Iterator[None]:
+def engine(site, tmp_path, monkeypatch):
     """mmengine with our reader, empty caches, and a model named ``net`` in every zoo."""
     monkeypatch.setattr(theirs.CheckpointLoader, "_schemes", theirs.CheckpointLoader._schemes)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
@@ -52,11 +49,11 @@ def engine(site, tmp_path, monkeypatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def bomb(tmp_path) -> bytes:
+def bomb(tmp_path):
     return saved({"state_dict": {"weight": torch.ones(1)}, "meta": Bomb(tmp_path / "ran")})
 
 
-def read(name: str) -> float:
+def read(name):
     """What a layer gives for 3 after mmengine has loaded it."""
     layer = torch.nn.Linear(1, 1)
     load_checkpoint(layer, name, map_location="cpu", strict=True)

@@ -1,7 +1,5 @@
 """Runs each op test on the code in Python and, where it loads, on torchvision's kernels."""
 
-from __future__ import annotations
-
 import sys
 
 import pytest

@@ -1,17 +1,14 @@
-from __future__ import annotations
-
 import math
 from itertools import product
 
 import torch
 from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
-from torch import Tensor
 
 SHAPES = torch.tensor([[3, 4], [2, 2]])
 STARTS = torch.tensor([0, 12])
 
 
-def _inputs() -> tuple[Tensor, Tensor, Tensor]:
+def _inputs():
     """Value (B=2, 16, M=2, D=3), locations and weights for Q=2 queries of P=2 points."""
     generator = torch.Generator().manual_seed(0)
     value = torch.randn(2, 16, 2, 3, generator=generator, dtype=torch.double)
@@ -21,7 +18,7 @@ def _inputs() -> tuple[Tensor, Tensor, Tensor]:
     return value, locations, weights
 
 
-def _read(plane: Tensor, x: float, y: float) -> Tensor:
+def _read(plane, x, y):
     """Bilinear value `(D,)` of `(H, W, D)`; cell centres are at half-integers, zero outside."""
     height, width, depth = plane.shape
     column, row = x * width - 0.5, y * height - 0.5
@@ -34,7 +31,7 @@ def _read(plane: Tensor, x: float, y: float) -> Tensor:
     return total
 
 
-def test_attention_equals_the_definition_by_loops() -> None:
+def test_attention_equals_the_definition_by_loops():
     value, locations, weights = _inputs()
     output = MultiScaleDeformableAttnFunction.apply(value, SHAPES, STARTS, locations, weights, 64)
     expected = torch.zeros(2, 2, 2, 3, dtype=torch.double)
@@ -47,7 +44,7 @@ def test_attention_equals_the_definition_by_loops() -> None:
     torch.testing.assert_close(output, expected.flatten(2))
 
 
-def test_gradients_are_those_of_the_forward() -> None:
+def test_gradients_are_those_of_the_forward():
     inputs = [tensor.requires_grad_() for tensor in _inputs()]
     assert torch.autograd.gradcheck(
         lambda v, p, a: MultiScaleDeformableAttnFunction.apply(v, SHAPES, STARTS, p, a, 64), inputs

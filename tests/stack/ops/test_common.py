@@ -1,11 +1,9 @@
-from __future__ import annotations
-
 import torch
 
 from crosskd_lab.stack.ops.common import fill_gradients, torchvision_op
 
 
-def test_gradients_come_with_autograd_switched_off() -> None:
+def test_gradients_come_with_autograd_switched_off():
     x, y = torch.tensor([2.0, 3.0]), torch.tensor([5.0])
     gradients = [torch.zeros(2), torch.zeros(1)]
     with torch.no_grad():
@@ -16,7 +14,7 @@ def test_gradients_come_with_autograd_switched_off() -> None:
     assert not x.requires_grad
 
 
-def test_torchvision_kernels_are_used_exactly_where_they_load() -> None:
+def test_torchvision_kernels_are_used_exactly_where_they_load():
     from torchvision.extension import _has_ops
 
     op = torchvision_op("nms")

@@ -1,10 +1,7 @@
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F
 from mmcv.ops import deform_conv2d, modulated_deform_conv2d
-from torch import Tensor
 
 GEOMETRIES = [
     {"stride": 1, "padding": 1, "dilation": 1, "groups": 1},
@@ -12,12 +9,12 @@ GEOMETRIES = [
 ]
 
 
-def _random(*shape: int, seed: int = 0) -> Tensor:
+def _random(*shape, seed=0):
     generator = torch.Generator().manual_seed(seed + sum(shape))
     return torch.randn(shape, generator=generator, dtype=torch.double)
 
 
-def _shifted(x: Tensor, dy: int, dx: int) -> Tensor:
+def _shifted(x, dy, dx):
     """``x[..., y + dy, x + dx]``, zero outside."""
     reach = max(abs(dy), abs(dx))
     height, width = x.shape[-2:]
@@ -26,7 +23,7 @@ def _shifted(x: Tensor, dy: int, dx: int) -> Tensor:
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_without_offsets_it_is_a_convolution(kernels: str, geometry: dict) -> None:
+def test_without_offsets_it_is_a_convolution(kernels, geometry):
     x, weight = _random(2, 4, 7, 8), _random(6, 4 // geometry["groups"], 3, 3)
     expected = F.conv2d(x, weight, **geometry)
     offset = torch.zeros(2, 2 * 9, *expected.shape[-2:], dtype=x.dtype)
@@ -36,7 +33,7 @@ def test_without_offsets_it_is_a_convolution(kernels: str, geometry: dict) -> No
     torch.testing.assert_close(modulated, expected + bias[:, None, None])
 
 
-def test_each_kernel_cell_and_channel_group_moves_by_its_own_offset(kernels: str) -> None:
+def test_each_kernel_cell_and_channel_group_moves_by_its_own_offset(kernels):
     x, weight = _random(2, 4, 6, 7), _random(3, 4, 1, 2)
     # (dy, dx) of the left and the right kernel cell, for channels 0-1 and for channels 2-3.
     moves = [[(1, 0), (0, -2)], [(-1, 3), (2, 1)]]
@@ -51,14 +48,14 @@ def test_each_kernel_cell_and_channel_group_moves_by_its_own_offset(kernels: str
     torch.testing.assert_close(output, expected)
 
 
-def test_half_an_offset_reads_the_mean_of_two_cells(kernels: str) -> None:
+def test_half_an_offset_reads_the_mean_of_two_cells(kernels):
     x = torch.tensor([[[[1.0, 3.0, 11.0]]]])
     offset = torch.tensor([0.0, 0.5]).reshape(1, 2, 1, 1).expand(1, 2, 1, 3)
     output = deform_conv2d(x, offset, torch.ones(1, 1, 1, 1))
     assert output.flatten().tolist() == pytest.approx([2.0, 7.0, 5.5])  # zero beyond the border
 
 
-def test_mask_scales_what_each_cell_reads(kernels: str) -> None:
+def test_mask_scales_what_each_cell_reads(kernels):
     x, weight, bias = torch.tensor([[[[1.0, 10.0]]]]), torch.ones(1, 1, 1, 2), torch.tensor([5.0])
     offset, mask = torch.zeros(1, 4, 1, 1), torch.tensor([0.5, 0.25]).reshape(1, 2, 1, 1)
     assert modulated_deform_conv2d(x, offset, mask, weight, bias).item() == 5 + 0.5 + 2.5
@@ -67,7 +64,7 @@ def test_mask_scales_what_each_cell_reads(kernels: str) -> None:
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_gradients_are_those_of_the_forward(kernels: str, geometry: dict) -> None:
+def test_gradients_are_those_of_the_forward(kernels, geometry):
     x, weight = _random(1, 4, 4, 3), _random(2, 4 // geometry["groups"], 2, 2)
     size = F.conv2d(x, weight, **geometry).shape[-2:]
     offset, mask, bias = _random(1, 16, *size), _random(1, 8, *size), _random(2)

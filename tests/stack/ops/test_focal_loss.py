@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -11,7 +9,7 @@ TARGETS = torch.tensor([1, 3, -1])  # class 1, then background in both its spell
 GAMMA, ALPHA = 1.5, 0.3
 
 
-def _by_formula(logit: float, positive: bool) -> float:
+def _by_formula(logit, positive):
     """-α_t (1 - p_t)^γ log p_t, with α_t = 1 - α and p_t = 1 - p for a negative."""
     p = 1 / (1 + math.exp(-logit))
     p_t, alpha_t = (p, ALPHA) if positive else (1 - p, 1 - ALPHA)
@@ -24,14 +22,14 @@ EXPECTED = [
 ]
 
 
-def test_loss_is_the_formula() -> None:
+def test_loss_is_the_formula():
     loss = sigmoid_focal_loss(LOGITS, TARGETS, GAMMA, ALPHA, None, "none")
     assert loss.tolist() == [pytest.approx(row) for row in EXPECTED]
     mean = sigmoid_focal_loss(LOGITS, TARGETS, GAMMA, ALPHA, None, "mean")
     assert mean.item() == pytest.approx(sum(map(sum, EXPECTED)) / 3)  # over rows, not elements
 
 
-def test_class_weights_multiply_the_rows_of_their_targets() -> None:
+def test_class_weights_multiply_the_rows_of_their_targets():
     weight = torch.tensor([5.0, 7.0, 11.0], dtype=torch.double)
     loss = sigmoid_focal_loss(LOGITS, TARGETS, GAMMA, ALPHA, weight, "none")
     assert loss[0].tolist() == pytest.approx([7 * value for value in EXPECTED[0]])
@@ -39,7 +37,7 @@ def test_class_weights_multiply_the_rows_of_their_targets() -> None:
     assert loss[2].tolist() == pytest.approx(EXPECTED[2])
 
 
-def test_extreme_logits_stay_finite() -> None:
+def test_extreme_logits_stay_finite():
     logits = torch.tensor([[80.0, -80.0]], requires_grad=True)
     loss = sigmoid_focal_loss(logits, torch.tensor([1]), 2.0, 0.25, None, "none")
     # Two sure mistakes: -log p_t is 80 each, weighted 1 - α and α.
@@ -49,7 +47,7 @@ def test_extreme_logits_stay_finite() -> None:
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
-def test_gradient_is_that_of_the_forward(reduction: str) -> None:
+def test_gradient_is_that_of_the_forward(reduction):
     weight = torch.tensor([0.5, 2.0, 1.0], dtype=torch.double)
     if reduction == "none":  # mmcv's backward then takes one factor for all
         weight = None

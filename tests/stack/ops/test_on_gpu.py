@@ -1,9 +1,6 @@
 """The stand-in ops on a GPU: values and gradients of the CPU."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -14,21 +11,21 @@ from torch import Tensor
 pytestmark = pytest.mark.cuda
 
 
-def rand(*shape: int, seed: int = 0) -> Tensor:
+def rand(*shape, seed=0):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def focal(logits: Tensor) -> Tensor:
+def focal(logits):
     targets = torch.tensor([0, 2, 3, 1] * 4, device=logits.device)
     return sigmoid_focal_loss(4 * logits - 2, targets, 2.0, 0.25, None, "none")
 
 
-def pooled(feature: Tensor) -> Tensor:
+def pooled(feature):
     rois = torch.tensor([[0, 1.0, 2, 11, 13], [1, 0, 0, 30, 20]], device=feature.device)
     return roi_align(feature, rois, (7, 7), 0.5, 0, "avg", True)
 
 
-def deformed(kind: type) -> Callable[..., Tensor]:
+def deformed(kind):
     def run(x: Tensor, offset: Tensor, mask: Tensor) -> Tensor:
         torch.manual_seed(0)
         conv = kind(4, 6, 3, padding=1).to(x.device)
@@ -37,7 +34,7 @@ def deformed(kind: type) -> Callable[..., Tensor]:
     return run
 
 
-def attended(value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
+def attended(value, locations, weights):
     shapes = torch.tensor([[3, 4], [2, 2]], device=value.device)
     starts = torch.tensor([0, 12], device=value.device)
     at = 1.2 * locations - 0.1
@@ -54,9 +51,9 @@ OPS: dict[str, tuple[Callable[..., Tensor], list[tuple[int, ...]]]] = {
 
 
 @pytest.mark.parametrize("name", OPS)
-def test_values_and_gradients_are_the_cpus(name: str) -> None:
+def test_values_and_gradients_are_the_cpus(name):
     op, shapes = OPS[name]
-    found: list[list[Any]] = []
+    found = []
     for device in ("cpu", "cuda"):
         inputs = [rand(*s, seed=i).to(device).requires_grad_() for i, s in enumerate(shapes)]
         out = op(*inputs)
@@ -68,7 +65,7 @@ def test_values_and_gradients_are_the_cpus(name: str) -> None:
             torch.testing.assert_close(there.cpu(), here, rtol=1e-3, atol=1e-4)
 
 
-def test_nms_keeps_the_same_boxes() -> None:
+def test_nms_keeps_the_same_boxes():
     corner = 50 * rand(200, 2)
     boxes, scores = (
         torch.cat([corner, corner + 5 + 20 * rand(200, 2, seed=1)], 1),

@@ -1,19 +1,16 @@
-from __future__ import annotations
-
 import math
 from itertools import product
 
 import pytest
 import torch
 from mmcv.ops import roi_align
-from torch import Tensor
 
 from crosskd_lab.errors import LabError
 
 RAMP = torch.arange(16.0).reshape(1, 1, 4, 4)  # 4y + x: linear, so a bin's mean is its centre's
 
 
-def _bilinear(plane: Tensor, y: float, x: float) -> float:
+def _bilinear(plane, y, x):
     """Zero from one cell outside on, the border's value in between."""
     height, width = plane.shape
     if not (-1 <= y <= height and -1 <= x <= width):
@@ -27,14 +24,7 @@ def _bilinear(plane: Tensor, y: float, x: float) -> float:
     return total
 
 
-def _reference(
-    features: Tensor,
-    roi: list[float],
-    size: tuple[int, int],
-    scale: float,
-    ratio: int,
-    shift: float,
-) -> Tensor:
+def _reference(features, roi, size, scale, ratio, shift):
     image, x1, y1, x2, y2 = roi
     x1, y1, x2, y2 = (v * scale - shift for v in (x1, y1, x2, y2))
     bin_h, bin_w = (y2 - y1) / size[0], (x2 - x1) / size[1]
@@ -56,7 +46,7 @@ def _reference(
     return output
 
 
-def test_bins_of_a_ramp_hold_the_value_at_their_centres(kernels: str) -> None:
+def test_bins_of_a_ramp_hold_the_value_at_their_centres(kernels):
     rois = torch.tensor([[0.0, 0, 0, 4, 4]])
     # Pixel centres at half-integers: the bins' centres are (0.5, 2.5) in cells.
     aligned = roi_align(RAMP, rois, (2, 2), 1.0, 1, "avg", True)
@@ -66,7 +56,7 @@ def test_bins_of_a_ramp_hold_the_value_at_their_centres(kernels: str) -> None:
     assert legacy.flatten().tolist() == pytest.approx([5, 7, 13, 15])
 
 
-def test_scale_turns_image_units_into_cells(kernels: str) -> None:
+def test_scale_turns_image_units_into_cells(kernels):
     rois = torch.tensor([[0.0, 0, 0, 32, 32]])
     output = roi_align(RAMP, rois, (2, 2), 1 / 8, 0, "avg", True)
     assert output.flatten().tolist() == pytest.approx([2.5, 4.5, 10.5, 12.5])
@@ -74,7 +64,7 @@ def test_scale_turns_image_units_into_cells(kernels: str) -> None:
 
 @pytest.mark.parametrize("aligned", [True, False])
 @pytest.mark.parametrize("ratio", [0, 2])
-def test_any_rois_equal_the_definition_by_loops(kernels: str, ratio: int, aligned: bool) -> None:
+def test_any_rois_equal_the_definition_by_loops(kernels, ratio, aligned):
     features = torch.randn(2, 2, 5, 6, generator=torch.Generator().manual_seed(0))
     rois = torch.tensor(
         [
@@ -90,18 +80,18 @@ def test_any_rois_equal_the_definition_by_loops(kernels: str, ratio: int, aligne
         torch.testing.assert_close(pooled, expected, rtol=0, atol=2e-5)
 
 
-def test_no_rois_and_rois_without_area_give_zeros(kernels: str) -> None:
+def test_no_rois_and_rois_without_area_give_zeros(kernels):
     assert roi_align(RAMP, torch.zeros(0, 5), (2, 2)).shape == (0, 1, 2, 2)
     point = torch.tensor([[0.0, 2, 2, 2, 2]])
     assert roi_align(RAMP, point, (2, 2), 1.0, 0, "avg", True).abs().sum() == 0
 
 
-def test_gradient_is_that_of_the_forward(kernels: str) -> None:
+def test_gradient_is_that_of_the_forward(kernels):
     features = torch.randn(2, 1, 4, 5, dtype=torch.double, requires_grad=True)
     rois = torch.tensor([[0, 0.5, 0.5, 3, 3.5], [1, -1, 1, 4, 2.5]], dtype=torch.double)
     assert torch.autograd.gradcheck(lambda x: roi_align(x, rois, (2, 2), 1.0, 2), features)
 
 
-def test_max_pooling_is_refused_in_one_line() -> None:
+def test_max_pooling_is_refused_in_one_line():
     with pytest.raises(LabError, match=r"pool_mode='max'.*pool_mode='avg'"):
         roi_align(RAMP, torch.tensor([[0.0, 0, 0, 4, 4]]), (2, 2), 1.0, 1, "max", True)

@@ -19,7 +19,7 @@ from mmengine.config import Config
 from ..configs import innermost
 from ..engine.record import RECORD
 from ..errors import LabError
-from ..files import LAUNCH, PROJECT, holder, portable_path, sole_writer
+from ..files import LAUNCH, PROJECT, holder, portable_path, sole_writer, usable_cores
 from ..pair import build_detector
 from ..report.sweep_spec import read_sweep
 from ..stack.weights import load_checkpoint
@@ -232,7 +232,8 @@ def prepare(
     count GPUs (0: the CPU) and processes a machine, and machines; ``settings`` are dotted keys,
     ``data`` a COCO-format folder instead of the config's. ``restarts`` is how often processes are
     started again if one dies; ``slurm`` a partition, and ``ask`` more of SLURM in its words. With
-    ``dry_run`` nothing will start on this machine, which may lack the GPUs.
+    ``dry_run`` nothing will start on this machine, which may lack the GPUs. The processes share the
+    cores, or have as many threads each as ``OMP_NUM_THREADS`` says.
     """
     import torch
 
@@ -249,6 +250,9 @@ def prepare(
     if gpus and processes not in (None, gpus):
         raise LabError(f"one process a GPU: leave --processes out, or say --processes {gpus}")
     asked = slurm_asked(slurm, ask or {})
+    threads = max(1, usable_cores() // (processes or gpus or 1))
+    if "OMP_NUM_THREADS" in os.environ:
+        threads = torch.get_num_threads()
     if not slurm and nodes == 1 and not dry_run:  # else nothing starts on this machine
         check_gpus(gpus, torch.cuda.device_count())
     if port is not None:
@@ -273,7 +277,7 @@ def prepare(
         meeting=uuid4().hex[:12],
         restarts=restarts,
         steps=int(cfg.train_cfg.get("max_iters", 0)),
-        threads=asked.pop("cores", max(1, (os.cpu_count() or 1) // (processes or gpus or 1))),
+        threads=asked.pop("cores", threads),
         weights=addresses(cfg),
         slurm=asked,
     )

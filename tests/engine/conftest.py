@@ -207,18 +207,30 @@ TINY = {
 }
 
 
+def load_tiny(scenes: Path, settings: dict[str, Any] | None = None, seed: int = 3) -> Any:
+    """The completed config of a tiny experiment that logs every step."""
+    from crosskd_lab.engine.config import load_experiment
+
+    cfg = load_experiment("pocket/crosskd", {**TINY, **(settings or {})}, scenes, seed)
+    for hook in cfg.custom_hooks:
+        if hook["type"] == "RunMetrics":
+            hook["every"] = 1
+    return cfg
+
+
 @pytest.fixture
 def tiny(scenes_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """A function from settings to the completed config; it logs every step."""
     monkeypatch.syspath_prepend(str(HERE))  # so that configs find toy_methods
+    return partial(load_tiny, scenes_dir)
 
-    def load(settings: dict[str, Any] | None = None, seed: int = 3) -> Any:
-        from crosskd_lab.engine.config import load_experiment
 
-        cfg = load_experiment("pocket/crosskd", {**TINY, **(settings or {})}, scenes_dir, seed)
-        for hook in cfg.custom_hooks:
-            if hook["type"] == "RunMetrics":
-                hook["every"] = 1
-        return cfg
+@pytest.fixture(scope="session")
+def finished(
+    scenes_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, float]]:
+    """A run that is done, and its results; read it only."""
+    from crosskd_lab.engine.train import train
 
-    return load
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    return folder, train(load_tiny(scenes_dir), folder)

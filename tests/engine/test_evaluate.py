@@ -26,6 +26,13 @@ def run(scenes_dir, tmp_path_factory):
     return folder, train(cfg, folder)
 
 
+@pytest.fixture(scope="module")
+def expected(run):
+    """What that student scores on its validation images."""
+    folder, _ = run
+    return evaluate(folder / "config.py", folder / "iter_30.pth")
+
+
 def test_a_run_scores_what_its_training_measured(run, scenes_dir, capfd):
     folder, results = run
     found = find_saved(folder)
@@ -41,15 +48,14 @@ def test_a_run_scores_what_its_training_measured(run, scenes_dir, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_another_split_is_another_number_of_images(run, scenes_dir):
+def test_another_split_is_another_number_of_images(run, expected, scenes_dir):
     folder, _ = run
     trained_on = evaluate(folder / "config.py", folder / "iter_30.pth", scenes_dir, "train")
-    assert trained_on["AP"] != evaluate(folder / "config.py", folder / "iter_30.pth")["AP"]
+    assert trained_on["AP"] != expected["AP"]
 
 
-def test_classes_are_matched_by_name(run, scenes_dir, tmp_path):
+def test_classes_are_matched_by_name(run, expected, scenes_dir, tmp_path):
     folder, _ = run
-    expected = evaluate(folder / "config.py", folder / "iter_30.pth")
     other = shutil.copytree(scenes_dir, tmp_path / "other")
     file = other / "annotations" / "val.json"
     document = json.loads(file.read_text())
@@ -67,9 +73,8 @@ def test_classes_are_matched_by_name(run, scenes_dir, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".PTH", "", ".safetensors"])
-def test_a_files_own_names_decide_whatever_the_config_says(run, scenes_dir, tmp_path, suffix):
+def test_a_files_own_names_decide_whatever_the_config_says(run, expected, tmp_path, suffix):
     folder, _ = run
-    expected = evaluate(folder / "config.py", folder / "iter_30.pth")
     cfg = read_config(folder)
     names = list(cfg.data.classes)
     cfg.data.classes = names[::-1]

@@ -87,29 +87,24 @@ def as_at_a_terminal():
     signal.signal(signal.SIGHUP, closed)
 
 
-@pytest.mark.parametrize(
-    ("stop", "raised"),
-    [
-        (lambda: os.kill(os.getpid(), signal.SIGINT), KeyboardInterrupt),
-        (lambda: os.kill(os.getpid(), signal.SIGTERM), SystemExit),
-        (lambda: os.kill(os.getpid(), signal.SIGHUP), SystemExit),
-    ],
-)
-def test_a_stopped_run_says_so_and_goes_on(tiny, tmp_path, as_at_a_terminal, stop, raised):
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(raised):
-        train(tiny(), tmp_path / "run", listeners=[lambda row: row["step"] == 3 and stop()])
-    assert read_record(tmp_path / "run")["status"] == "stopped"
-    assert signal.getsignal(signal.SIGTERM) is before
-    assert last_checkpoint(tmp_path / "run") == tmp_path / "run" / "iter_2.pth"
+def test_a_stopped_run_says_so_and_goes_on(tiny, tmp_path, as_at_a_terminal):
+    run, before = tmp_path / "run", signal.getsignal(signal.SIGTERM)
+    stops = (signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)
+    for number, raised in (*stops, (signal.SIGHUP, SystemExit)):
+        stop = lambda row, number=number: row["step"] == 3 and os.kill(os.getpid(), number)  # noqa: E731
+        with pytest.raises(raised):
+            train(tiny(), run, resume=run.exists(), listeners=[stop])
+        assert read_record(run)["status"] == "stopped"
+        assert signal.getsignal(signal.SIGTERM) is before
+        assert last_checkpoint(run) == run / "iter_2.pth"
     heard = []
-    results = train(tiny(), tmp_path / "run", resume=True, listeners=[heard.append])
+    results = train(tiny(), run, resume=True, listeners=[heard.append])
     assert [row["step"] for row in heard] == [3, 4, 4]  # from the checkpoint on, not from the start
-    record = read_record(tmp_path / "run")
+    record = read_record(run)
     assert (record["status"], record["results"]) == ("done", results)
     assert {"AP", "AP50", "l1_teacher", "l1_truth"} <= results.keys()
     # once more when all is done: the results stay
-    assert train(tiny(), tmp_path / "run", resume=True) == results
+    assert train(tiny(), run, resume=True) == results
 
 
 def test_a_run_of_epochs_knows_its_steps(tiny, tmp_path):
@@ -167,9 +162,8 @@ def test_a_run_learns_from_one_teacher_only(tiny, tmp_path):
     assert read_record(tmp_path / "run")["status"] == "done"
 
 
-def test_a_run_teaches_by_its_folder_and_a_young_one_if_meant(tiny, tmp_path):
-    run = tmp_path / "run"
-    train(tiny(), run)
+def test_a_run_teaches_by_its_folder_and_a_young_one_if_meant(tiny, tmp_path, finished):
+    run, _ = finished
     teacher = {"teacher.checkpoint": str(run), "schedule.steps": 2}
     with pytest.raises(LabError, match="say --set teacher.young=True"):
         train(tiny(teacher), tmp_path / "refused")
@@ -182,20 +176,20 @@ def test_a_run_teaches_by_its_folder_and_a_young_one_if_meant(tiny, tmp_path):
         tiny({"teacher.checkpoint": str(tmp_path / "empty")})
 
 
-def test_the_recorded_config_trains_the_same_again_anywhere(tiny, tmp_path):
-    first = train(tiny(), tmp_path / "a" / "first")
-    again = load_experiment(tmp_path / "a" / "first")
-    assert train(again, tmp_path / "second") == first
-    folders = [tmp_path / "a" / "first", tmp_path / "second"]
+def test_the_recorded_config_trains_the_same_again_anywhere(tiny, tmp_path, finished):
+    first, results = finished
+    assert train(load_experiment(first), tmp_path / "second") == results
+    folders = [first, tmp_path / "second"]
     finals = [load_from_local(folder / "iter_4.pth")["state_dict"] for folder in folders]
     assert same(*finals)
     texts = [(folder / "config.py").read_text() for folder in folders]
     assert texts[0] == texts[1]
     records = [read_record(folder) for folder in folders]
     for record in records:
-        record.pop("created"), record.pop("finished")
+        for of_its_moment in ("created", "finished", "git"):
+            record.pop(of_its_moment)
     assert records[0] == records[1]
-    assert not any(str(tmp_path / "a") in str(value) for value in records[0].values())
+    assert not any(str(first.parent) in str(value) for value in records[0].values())
 
 
 def test_a_moved_run_still_resumes_and_so_does_an_older_one(tiny, tmp_path):
@@ -215,14 +209,14 @@ def test_a_moved_run_still_resumes_and_so_does_an_older_one(tiny, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_holds_one_run(tiny, tmp_path):
+def test_a_folder_holds_one_run(tiny, tmp_path, finished):
+    run, _ = finished
     with pytest.raises(LabError, match="holds no run to resume"):
         train(tiny(), tmp_path / "run", resume=True)
-    train(tiny({"schedule.steps": 1}), tmp_path / "run")
     with pytest.raises(LabError, match="holds a run already"):
-        train(tiny(), tmp_path / "run")
+        train(tiny(), run)
     with pytest.raises(LabError, match=r"schedule\.lr was 0\.\d+, now 0\.001"):
-        train(tiny({"schedule.lr": 0.001}), tmp_path / "run", resume=True)
+        train(tiny({"schedule.lr": 0.001}), run, resume=True)
 
 
 def test_training_says_nothing_of_its_own(tiny, tmp_path, capfd):
@@ -232,11 +226,7 @@ def test_training_says_nothing_of_its_own(tiny, tmp_path, capfd):
     assert files == {"config.py", "record.json", "metrics.jsonl", "iter_2.pth", "last_checkpoint"}
     assert list((tmp_path / "run").glob("*/*.log"))
     assert Config.fromfile(tmp_path / "run" / "config.py").randomness.seed == 3
-
-
-def test_a_runs_log_is_closed_with_it(tiny, tmp_path):
-    """Jupyter's applications close every log that is open; mmengine would write into it later."""
-    train(tiny({"schedule.steps": 2}), tmp_path / "run")
+    # its log is closed: Jupyter's applications close what is open, and mmengine would write on
     handlers = MMLogger.get_current_instance().handlers
     assert not [handler for handler in handlers if isinstance(handler, logging.FileHandler)]
     logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
@@ -244,7 +234,7 @@ def test_a_runs_log_is_closed_with_it(tiny, tmp_path):
 
 
 def test_a_run_says_its_form_and_precision(tiny, tmp_path):
-    two = {"schedule.steps": 2}
+    one = {"schedule.steps": 1}
     asked = {
         "usual": {},
         "fast": {"fast": True},
@@ -252,7 +242,7 @@ def test_a_run_says_its_form_and_precision(tiny, tmp_path):
         "reference": {"fast": False},
     }
     for name, settings in asked.items():
-        train(tiny({**two, **settings}), tmp_path / name)
+        train(tiny({**one, **settings}), tmp_path / name)
     said = {name: read_record(tmp_path / name)["extra"] for name in asked}
     assert {extra["student"] for extra in said.values()} == {"GFL"}
     assert {name: (extra["fast"], extra["precision"]) for name, extra in said.items()} == {
@@ -269,4 +259,4 @@ def test_a_run_says_its_form_and_precision(tiny, tmp_path):
     assert first["half"] == pytest.approx(first["reference"], rel=0.02)
     assert first["half"] != first["fast"]
     with pytest.raises(LabError, match="precision=bf16 is for .* fast=False"):
-        train(tiny({**two, "fast": False, "precision": "bf16"}), tmp_path / "none")
+        train(tiny({**one, "fast": False, "precision": "bf16"}), tmp_path / "none")

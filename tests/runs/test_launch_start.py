@@ -57,6 +57,15 @@ def test_the_plan_knows_the_length_of_the_run(small):
     assert (plan.steps, plan.processes, plan.gpus) == (6, 1, 0)
 
 
+def test_processes_share_the_cores_or_have_the_threads_that_were_said(small, monkeypatch):
+    monkeypatch.setattr(checks, "usable_cores", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [prepare(**small(6), processes=n).threads for n in (None, 2, 8)] == [6, 3, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    monkeypatch.setattr("torch.get_num_threads", lambda: 5)
+    assert prepare(**small(6), processes=2).threads == 5
+
+
 def test_several_machines_are_started_by_hand(small, capsys, tmp_path):
     """Every machine reads the plan from the shared folder; here nothing starts."""
     run = launch(**small(6, out=tmp_path / "my run"), processes=2, nodes=3)

@@ -80,8 +80,9 @@ def collect(folders: Sequence[str | Path], scale: str = "smoke") -> pd.DataFrame
     """Execute what learners handed in, a folder each, and read the judges' answers.
 
     A cell that fails stops no other. What is executed is the learners' code: do it where that may
-    do no harm. One row an exercise: learner, chapter, verdict ("right", "not yet", "no answer") and
-    said, the judge's words or the error of the cell. LabError for a folder without notebooks.
+    do no harm. One row an exercise: learner, chapter, verdict ("right", "not yet", "no answer"; "no
+    exercise" for a chapter without) and said, the judge's words or the error of the cell. LabError
+    for a folder without notebooks.
     """
     rows = []
     for folder in map(Path, folders):
@@ -103,12 +104,15 @@ def _judged(cover: Cover, scale: str) -> list[tuple[str, str]]:
         extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
     )
     stopped = ""
-    try:
-        client.execute(env={**os.environ, "JPY_SESSION_NAME": ""})  # nobody's own progress
+    try:  # cell by cell: `execute` takes Ctrl-C for itself, and goes on
+        with client.setup_kernel(env={**os.environ, "JPY_SESSION_NAME": ""}):  # nobody's progress
+            for index, cell in enumerate(notebook.cells):
+                client.execute_cell(cell, index)
     except (CellTimeoutError, DeadKernelError) as error:
         stopped = str(error).strip().splitlines()[0]
     cells = [c for c in notebook.cells if EXERCISE in c.metadata.get("tags", [])]
-    return [_verdict(cell, stopped) for cell in cells]
+    none = [("no exercise", stopped or f"no cell has the tag {EXERCISE}")]
+    return [_verdict(cell, stopped) for cell in cells] or none
 
 
 def _verdict(cell: Any, stopped: str) -> tuple[str, str]:

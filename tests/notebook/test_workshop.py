@@ -86,7 +86,11 @@ def test_hand_ins_are_executed_and_judged(tmp_path, capsys, monkeypatch):
     chapter(tmp_path / "bob", "print('Right: this')\nprint('Not yet: the mean is 3, not 2')")
     chapter(tmp_path / "cyd", "undefined_name")
     chapter(tmp_path / "dan", "pass")
-    folders = [tmp_path / name for name in ("ada", "bob", "cyd", "dan")]
+    chapter(tmp_path / "eve", "import os\nos._exit(1)")
+    cut = nbformat.read(chapter(tmp_path / "fay", "pass") / "01_one.ipynb", as_version=4)
+    cut.cells = [cell for cell in cut.cells if "exercise" not in cell.metadata.get("tags", [])]
+    nbformat.write(cut, tmp_path / "fay" / "01_one.ipynb")
+    folders = [tmp_path / name for name in ("ada", "bob", "cyd", "dan", "eve", "fay")]
     table = tmp_path / "verdicts.csv"
     with pytest.raises(SystemExit) as ended:
         main(["workshop", "collect", *map(str, folders), "--csv", str(table)])
@@ -96,10 +100,19 @@ def test_hand_ins_are_executed_and_judged(tmp_path, capsys, monkeypatch):
         'not yet,"the mean is 3, not 2"',
         "no answer,NameError: name 'undefined_name' is not defined",
         "no answer,the cell prints no verdict: it ends with its check",
+        "no answer,Kernel died",
+        "no exercise,no cell has the tag exercise",
     ]
     told = capsys.readouterr().out
     assert "the mean is 3, not 2" in told
-    assert "ada: 1 right, bob: 0 right, cyd: 0 right, dan: 0 right" in told
+    assert "ada: 1 right, bob: 0 right" in told and "fay: 0 right" in told
+
+
+def test_ctrl_c_stops_the_judging(tmp_path):
+    press = "import os, signal, time\nos.kill(os.getppid(), signal.SIGINT)\ntime.sleep(30)"
+    chapter(tmp_path / "ada", press)
+    with pytest.raises(KeyboardInterrupt):
+        workshop.collect([tmp_path / "ada"])
 
 
 def test_wheels_are_those_of_the_lock_and_uv(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ operation inside the folder is a moment, so a kill meets every state in which fi
 Children are forked before torch has any thread, and the library is imported once.
 """
 
+import gc
 import json
 import os
 import resource
@@ -94,6 +95,7 @@ def main(file: str) -> None:
     prepare_engine()
     for needed in ("pandas", "torchvision"):  # once, here: each child would import them for itself
         import_module(needed)
+    gc.freeze()  # mmengine collects garbage for every set that it opens
     whole: dict[str, int] = {}
     for job in json.loads(Path(file).read_text()):
         tally, ends = Path(file).with_suffix(".tally"), []

@@ -1,10 +1,20 @@
-"""Masked errors and the regions that a batch's targets give."""
+"""Masked errors, normalisations by hand, and the regions that a batch's targets give."""
+
+import math
 
 import pytest
 import torch
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.methods.imitation import Imitation, around_positives, masked_error, positives
+from crosskd_lab.methods.imitation import (
+    Imitation,
+    around_positives,
+    channel_attention,
+    masked_error,
+    min_max,
+    positives,
+    spatial_attention,
+)
 
 STUDENT, TEACHER = torch.zeros(1, 2, 2, 2), torch.ones(1, 2, 2, 2)
 TEACHER[..., 0, 0] = 2  # the foreground cell
@@ -44,3 +54,32 @@ def test_the_valuable_region_skips_priors_outside_the_image(hand):
 def test_an_unknown_normaliser_is_refused():
     with pytest.raises(LabError, match="choose one of mean, sum, half_sum, half_mean"):
         Imitation(normaliser="max")
+
+
+def test_spatial_attention_by_hand():
+    feature = torch.tensor([0.0, -0.5 * math.log(3)]).reshape(1, 1, 1, 2)
+    assert spatial_attention(feature, 0.5).flatten().tolist() == pytest.approx([0.5, 1.5])
+
+
+def test_channel_attention_by_hand():
+    feature = torch.tensor([0.0, math.log(3)]).reshape(1, 2, 1, 1)
+    assert channel_attention(feature, 1.0).flatten().tolist() == pytest.approx([0.5, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        ("sample", [0, 1 / 3, 2 / 3, 1, 0, 0, 0, 0]),
+        ("channel", [0, 1, 0, 1, 0, 0, 0, 0]),
+        ("map", [0, 0.2, 0.4, 0.6, 1, 1, 1, 1]),
+    ],
+)
+def test_min_max_over_each_scope(scope, expected):
+    feature = torch.tensor([[[0.0, 1.0]], [[2.0, 3.0]]])
+    feature = torch.stack([feature, torch.full_like(feature, 5.0)])
+    assert min_max(feature, scope).flatten().tolist() == pytest.approx(expected)
+
+
+def test_min_max_refuses_an_unknown_scope():
+    with pytest.raises(LabError, match="choose one of sample, channel, map"):
+        min_max(torch.zeros(1, 1, 1, 1), "image")

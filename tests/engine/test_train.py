@@ -3,6 +3,7 @@
 import logging
 import logging.config
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,15 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from torch import nn
 
 from crosskd_lab.configs import read_config
 from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.hooks import last_checkpoint
 from crosskd_lab.engine.record import read_metrics, read_record
-from crosskd_lab.engine.train import prepare_engine, train
+from crosskd_lab.engine.train import StepBar, WholeBackbone, prepare_engine, train
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import sha256
+from crosskd_lab.files import PROJECT, sha256
 from crosskd_lab.pair import build_detector
 from crosskd_lab.stack.checkpoints import load_from_local, read_weights, save_weights
 
@@ -260,3 +262,60 @@ def test_a_run_says_its_form_and_precision(tiny, tmp_path):
     assert first["half"] != first["fast"]
     with pytest.raises(LabError, match="precision=bf16 is for .* fast=False"):
         train(tiny({**one, "fast": False, "precision": "bf16"}), tmp_path / "none")
+
+
+def test_all_weights_are_loaded(tmp_path):
+    weights = {"weight": torch.full((2, 3), 0.5), "bias": torch.tensor([1.0, -2.0])}
+    save_weights(weights, tmp_path / "w.safetensors")
+    layer = nn.Linear(3, 2)
+    WholeBackbone(str(tmp_path / "w.safetensors"))(layer)
+    assert torch.equal(layer.weight, weights["weight"]) and torch.equal(layer.bias, weights["bias"])
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ({"weight": torch.ones(2, 3)}, "has no weights for bias"),
+        ({"weight": torch.ones(2, 3), "bias": torch.ones(2), "fc": torch.ones(1)}, "lacks: fc"),
+        ({"weight": torch.ones(2, 4), "bias": torch.ones(2)}, "has other shapes for weight"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path, weights, said):
+    save_weights(weights, tmp_path / "w.safetensors")
+    layer = nn.Linear(3, 2)
+    before = layer.weight.clone()
+    with pytest.raises(LabError, match=said):
+        WholeBackbone(str(tmp_path / "w.safetensors"))(layer)
+    assert torch.equal(layer.weight, before)
+
+
+def test_relative_files_are_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "data/backbones/r18_w16.safetensors"
+    assert (
+        read_weights(WholeBackbone(name).checkpoint).keys() == read_weights(PROJECT / name).keys()
+    )
+    with pytest.raises(LabError, match="there is no file"):
+        WholeBackbone("data/backbones/none.safetensors")(nn.Linear(1, 1))
+
+
+def test_it_shows_step_time_left_loss_and_ap(capsys):
+    bar = StepBar(200, "student")
+    bar.bar.start_t -= 10  # as if it had run for ten seconds
+    bar({"step": 50, "kind": "train", "loss": 1.234})
+    bar({"step": 50, "kind": "val", "AP": 12.34})
+    assert bar.bar.n == 50
+    bar.bar.refresh()
+    bar.close()
+    shown = capsys.readouterr().err
+    assert "student" in shown and "50/200" in shown and "loss=1.23" in shown and "AP=12.3" in shown
+    assert re.search(r"\[00:10<00:(29|30|31),", shown)  # 150 steps at 5 a second
+
+
+def test_steps_of_an_earlier_sitting_are_not_this_ones_speed(capsys):
+    bar = StepBar(200, "student", begun=100)
+    bar.bar.start_t -= 10
+    bar({"step": 150, "kind": "train", "loss": 1.0})
+    bar.bar.refresh()
+    bar.close()
+    assert re.search(r"150/200 \[00:10<00:(09|10|11),", capsys.readouterr().err)

@@ -1,5 +1,6 @@
 """Writing the set: the same bytes however it is made, whole after any stop, never over others."""
 
+import hashlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crosskd_lab.data.scene_sets import verify_scenes, write_scenes
+from crosskd_lab.data.scene_sets import data_checksum, ordered_map, verify_scenes, write_scenes
 from crosskd_lab.data.scenes import CLASSES, draw_scene, generator
 from crosskd_lab.errors import LabError
 
@@ -207,3 +208,56 @@ def test_torch_and_opencv_are_not_imported():
         "assert not {'torch', 'cv2', 'pandas', 'mmdet'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ})
+
+
+def test_data_checksum_is_of_names_and_contents_of_annotation_files(tmp_path):
+    folder = tmp_path / "annotations"
+    folder.mkdir()
+    (folder / "val.json").write_bytes(b"b")
+    (folder / "train.json").write_bytes(b"a")
+    (tmp_path / "manifest.json").write_bytes(b"not counted")
+    # What `cd annotations && sha256sum *.json | sha256sum | cut -c1-16` prints.
+    a, b = hashlib.sha256(b"a").hexdigest(), hashlib.sha256(b"b").hexdigest()
+    lines = f"{a}  train.json\n{b}  val.json\n"
+    first = data_checksum(tmp_path)
+    assert first == hashlib.sha256(lines.encode()).hexdigest()[:16]
+    (folder / "val.json").rename(folder / "test.json")
+    assert data_checksum(tmp_path) != first
+
+
+def test_a_folder_without_annotations_has_no_checksum(tmp_path):
+    with pytest.raises(LabError, match="no annotations/"):
+        data_checksum(tmp_path)
+
+
+def test_only_our_scenes_can_be_verified(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"parameters": {"generator": "another"}}')
+    with pytest.raises(LabError, match=r"no manifest.json of `data scenes`"):
+        verify_scenes(tmp_path)
+
+
+def square_and_process(number):
+    return number * number, os.getpid()
+
+
+def die(number):
+    if number == 20:
+        os._exit(9)
+    return number
+
+
+def test_order_is_kept_and_work_is_shared_out():
+    results = list(ordered_map(square_and_process, range(64), 2))
+    assert [square for square, _ in results] == [n * n for n in range(64)]
+    assert os.getpid() not in {process for _, process in results}
+
+
+@pytest.mark.parametrize("items, processes", [(64, 1), (20, 8), (0, 2)])
+def test_one_process_or_little_work_stays_here(items, processes):
+    results = list(ordered_map(square_and_process, range(items), processes))
+    assert results == [(n * n, os.getpid()) for n in range(items)]
+
+
+def test_a_killed_worker_is_one_clear_line():
+    with pytest.raises(LabError, match="worker process was killed"):
+        list(ordered_map(die, range(64), 2))

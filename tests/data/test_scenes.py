@@ -1,18 +1,32 @@
-"""Scenes: the same bytes for ever, and boxes that fit what can be seen."""
+"""Scenes: the same bytes for ever, boxes that fit what can be seen, files that others read."""
 
 import hashlib
+import io
+import math
+from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from crosskd_lab.data import scenes as draw
 from crosskd_lab.data.scenes import (
     CLASSES,
+    ONE,
+    OUTLINES,
+    RADII,
+    RADIUS,
+    SINE,
+    TURN,
     UNIT,
     Look,
+    coverage,
     crops,
     draw_scene,
+    encode_png,
     generator,
+    pixel_window,
     place,
     single_shape,
 )
@@ -150,3 +164,117 @@ def test_a_size_out_of_range_is_named(size):
 def test_a_negative_seed_is_named():
     with pytest.raises(LabError, match="seed -1 is negative"):
         generator(-1, "train", 0)
+
+
+def inside(rings, x, y):
+    """Even-odd rule by a ray to the left, in exact fractions."""
+    odd = False
+    for ring in rings:
+        for (ax, ay), (bx, by) in zip(ring.tolist(), np.roll(ring, -1, 0).tolist(), strict=True):
+            if (ay <= y) != (by <= y):
+                odd ^= ax + Fraction((y - ay) * (bx - ax), by - ay) < x
+    return odd
+
+
+def samples_inside(rings, row, column):
+    offsets = range(UNIT // 8, UNIT, UNIT // 4)
+    return sum(
+        inside(rings, column * UNIT + dx, row * UNIT + dy) for dy in offsets for dx in offsets
+    )
+
+
+def test_coverage_counts_the_samples_inside_of_any_polygon():
+    rng = np.random.default_rng(0)
+    for corners in (3, 4, 7):
+        rings = [rng.integers(-3 * UNIT, 9 * UNIT, (corners, 2)) for _ in range(2)]
+        counted = coverage(rings, (slice(0, 6), slice(0, 7)))
+        expected = [[samples_inside(rings, r, c) for c in range(7)] for r in range(6)]
+        assert counted.tolist() == expected
+
+
+def test_coverage_of_a_window_is_that_part_of_the_whole():
+    rings = place(OUTLINES["star"], (6 * UNIT, 5 * UNIT), 4 * UNIT, 256, 100)
+    whole = coverage(rings, (slice(0, 12), slice(0, 12)))
+    rows, columns = pixel_window(rings, 12)
+    assert np.array_equal(coverage(rings, (rows, columns)), whole[rows, columns])
+    assert whole.sum() == whole[rows, columns].sum()
+
+
+def lens(a, b, distance):
+    """Area that discs of radius a and b have in common."""
+    total = 0.0
+    for own, other in ((a, b), (b, a)):
+        half = math.acos((distance**2 + own**2 - other**2) / (2 * distance * own))
+        total += own**2 * (half - math.sin(2 * half) / 2)
+    return total
+
+
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [
+        ("disc", math.pi),
+        ("ring", math.pi * (1 - 0.55**2)),
+        ("square", 2),
+        ("frame", 2 * (1 - 0.55**2)),
+        ("triangle", 3 * math.sqrt(3) / 4),
+        ("star", 10 * 0.42 * math.sin(math.pi / 5) / 2),
+        ("cross", 4 * (0.66 - 0.33**2)),
+        ("crescent", math.pi - lens(1, 0.85, 0.5)),
+        ("hexagon", 3 * math.sqrt(3) / 2),
+        ("arrow", 1.1 * 0.7 + 0.9 * 1.6 / 2),
+    ],
+)
+def test_area_of_each_outline_is_that_of_the_figure(name, share):
+    radius = 40
+    rings = place(OUTLINES[name], (50 * UNIT, 50 * UNIT), radius * UNIT, 256, 137)
+    area = coverage(rings, (slice(0, 100), slice(0, 100))).sum() / 16
+    assert area == pytest.approx(share * radius**2, rel=0.015)
+
+
+def test_classes_and_order_are_fixed():
+    names = "disc ring square frame triangle star cross crescent hexagon arrow"
+    assert " ".join(CLASSES) == names
+    assert max(np.abs(ring).max() for rings in OUTLINES.values() for ring in rings) <= RADIUS
+
+
+def test_no_table_entry_is_near_a_rounding_tie():
+    exact = [ONE * math.sin(2 * math.pi * k / TURN) for k in range(TURN)]
+    radii = [65536 * 0.04 * 7.5 ** (k / 255) for k in range(256)]
+    for value in exact + radii:
+        assert abs(abs(value) % 1 - 0.5) > 1e-4
+    assert [SINE[0], SINE[256], SINE[512], SINE[768]] == [0, ONE, 0, -ONE]
+    assert (RADII[0], RADII[255]) == (2621, 19661)  # 4 % and 30 % of 65536
+
+
+@pytest.mark.parametrize("height, width", [(1, 1), (5, 7), (160, 160), (145, 151)])
+def test_two_readers_give_back_the_pixels(height, width):
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    data = encode_png(image)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), image)
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert np.array_equal(bgr[:, :, ::-1], image)
+
+
+def test_blocks_of_exactly_the_largest_size():
+    image = np.zeros((65535 // 5, 1, 3), dtype=np.uint8)  # rows of 4 bytes; next to the limit
+    assert np.asarray(Image.open(io.BytesIO(encode_png(image)))).shape == image.shape
+    image = np.full((21845, 1, 3), 9, dtype=np.uint8)[: 65535 // 4 + 1]
+    assert (np.asarray(Image.open(io.BytesIO(encode_png(image)))) == 9).all()
+    full = np.full((257, 85, 3), 7, dtype=np.uint8)[:255]  # 255 rows of 256 bytes
+    assert (np.asarray(Image.open(io.BytesIO(encode_png(full)))) == 7).all()
+
+
+def test_a_black_pixel_is_these_bytes():
+    # Written out by hand from the PNG specification; the checksums are those of the standard.
+    data = encode_png(np.zeros((1, 1, 3), dtype=np.uint8))
+    assert data[:33].hex() == ("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de")
+    assert data[33:41].hex() == "0000000f49444154"
+    assert data[41:56].hex() == "7801010400fbff0000000000040001"
+    assert data[-12:].hex() == "0000000049454e44ae426082"
+
+
+def test_size_in_bytes_follows_from_the_pixels():
+    zero, noise = np.zeros((160, 160, 3), np.uint8), np.random.default_rng(0)
+    noisy = noise.integers(0, 256, (160, 160, 3), dtype=np.uint8)
+    assert len(encode_png(zero)) == len(encode_png(noisy)) == 160 * 481 + 2 * 5 + 2 + 4 + 57
+    assert hashlib.sha256(encode_png(zero)).digest() != hashlib.sha256(encode_png(noisy)).digest()

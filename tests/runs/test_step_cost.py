@@ -11,7 +11,7 @@ from crosskd_lab.engine.train import prepare_engine
 from crosskd_lab.errors import LabError
 from crosskd_lab.runs import forecast
 from crosskd_lab.runs import step_cost as stopwatch
-from crosskd_lab.runs.step_cost import planned_config
+from crosskd_lab.runs.step_cost import kept_bytes, planned_config, resident_bytes, state_bytes
 
 TINY = {"data.size": 64, "schedule.batch": 2}
 
@@ -120,3 +120,39 @@ def test_a_step_is_measured_once(scenes_dir, tmp_path, monkeypatch):
     replace(first, settings=longer).write()
     again = stopwatch.step_of("pocket/none", longer, scenes_dir)
     assert again.step == first.step and again.work.steps == 9, "the work is today's"
+
+
+class Product(nn.Module):
+    """Inputs times a weight of 1000 floats."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1000))
+        self.data_preprocessor = lambda batch, training: batch
+
+    def forward(self, inputs, mode):
+        return {"loss": inputs * self.weight}
+
+    def parse_losses(self, losses):
+        return losses["loss"].sum(), {}
+
+
+def test_what_a_forward_keeps_is_counted_once():
+    """The product keeps the inputs for the weight's gradient, and the weight for the inputs'."""
+    model, batch = Product(), {"inputs": torch.ones(1000)}
+    assert kept_bytes(model, batch, [model.weight]) == 4000
+    assert kept_bytes(model, batch, []) == 4000, "inputs that need no gradient: no weight"
+    batch["inputs"].requires_grad_()
+    assert kept_bytes(model, batch, []) == 8000
+    assert model.weight.grad is None
+
+
+def test_weights_gradients_and_the_optimisers_state_come_on_top():
+    from mmengine.optim import OptimWrapper
+
+    model, batch = Product(), {"inputs": torch.ones(1000)}
+    optimiser = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9))
+    assert resident_bytes(model, batch) == 12000, "kept inputs, weight, gradient"
+    assert state_bytes(optimiser) == 0, "no momentum yet"
+    optimiser.update_params(model(**batch, mode="loss")["loss"].sum())
+    assert state_bytes(optimiser) == 4000

@@ -1,0 +1,245 @@
+"""Damaged zip files, COCO 2017 in little, and public teachers by MMDetection's table."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import stat
+import zipfile
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
+from pathlib import Path
+
+import mmdet
+import pytest
+
+from crosskd_lab.configs import PUBLIC, local_file
+from crosskd_lab.data import fetch as coco2017
+from crosskd_lab.data import fetch as teachers
+from crosskd_lab.data.coco import find_split
+from crosskd_lab.data.fetch import extract, get_coco, get_teacher
+from crosskd_lab.errors import LabError
+from crosskd_lab.files import sole_writer
+
+
+def packed(path, members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, content in members:
+            archive.writestr(member, content)
+    return path
+
+
+def link(name):
+    info = zipfile.ZipInfo(name)
+    info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+def test_a_folder_is_unpacked_whole(tmp_path):
+    good = packed(tmp_path / "a.zip", [("set/1.txt", "one"), ("set/sub/2.txt", "two")])
+    folder = extract(good, tmp_path / "out", "set")
+    assert (folder / "sub/2.txt").read_text() == "two"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["set"]
+    with pytest.raises(LabError, match="exists: move it away"):
+        extract(good, tmp_path / "out", "set")
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "../evil.txt",
+        "set/../../evil.txt",
+        "/tmp/evil-of-crosskd.txt",
+        "set\\..\\..\\evil.txt",
+        "C:\\evil.txt",
+        "beside/evil.txt",
+        link("set/way_out"),
+    ],
+    ids=lambda member: getattr(member, "filename", member),
+)
+def test_nothing_is_unpacked_if_one_member_would_leave(tmp_path, hostile):
+    bad = packed(tmp_path / "a.zip", [("set/1.txt", "one"), (hostile, "/etc")])
+    with pytest.raises(LabError, match="is not safe: .* nothing was unpacked"):
+        extract(bad, tmp_path / "out", "set")
+    assert list((tmp_path / "out").iterdir()) == []
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.zip", "out"]
+
+
+def test_a_changed_byte_is_found_by_its_crc(tmp_path):
+    whole = packed(tmp_path / "a.zip", [("set/1.txt", "one" * 100)])
+    data = bytearray(whole.read_bytes())
+    data[data.index(b"oneone")] ^= 1
+    whole.write_bytes(data)
+    with pytest.raises(LabError, match="is damaged .*CRC"):
+        extract(whole, tmp_path / "out", "set")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>sign in</html>"])
+def test_what_is_no_zip_file_is_told(tmp_path, content):
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(LabError, match="is damaged"):
+        extract(tmp_path / "a.zip", tmp_path / "out", "set")
+    with pytest.raises(LabError, match="cannot be unpacked"):
+        extract(tmp_path / "none.zip", tmp_path / "out", "set")
+
+
+def test_more_than_is_known_of_the_set_is_not_unpacked(tmp_path):
+    bomb = tmp_path / "a.zip"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("set/zeros", bytes(5_000_000))
+    assert bomb.stat().st_size < 10_000
+    for known in ((), (4_999_999,)):
+        with pytest.raises(LabError, match="unpacks to 0.005 GB.* nothing was unpacked"):
+            extract(bomb, tmp_path / "out", "set", *known)
+    assert list((tmp_path / "out").iterdir()) == []
+    assert (extract(bomb, tmp_path / "out", "set", 5_000_000) / "zeros").stat().st_size == 5_000_000
+    crowd = packed(tmp_path / "b.zip", [(f"set/{number}", "") for number in range(1000)])
+    with pytest.raises(LabError, match="unpacks to 0.0041 GB"):  # a disk's block each
+        extract(crowd, tmp_path / "crowd", "set")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_flipped_byte_anywhere_is_one_line_or_harmless(tmp_path, method):
+    whole = packed(tmp_path / "whole.zip", [])
+    with zipfile.ZipFile(whole, "w", method) as archive:
+        archive.writestr("set/1.txt", "one two three " * 20)
+    data, refused = whole.read_bytes(), 0
+    for place in range(len(data)):
+        flipped = tmp_path / "flipped.zip"
+        flipped.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
+        try:
+            folder = extract(flipped, tmp_path / str(place), "set")
+        except LabError as error:
+            refused += 1
+            assert "\n" not in str(error)
+            assert list((tmp_path / str(place)).iterdir()) == []
+        else:
+            assert [path.read_text() for path in folder.iterdir()] == ["one two three " * 20]
+    assert refused > len(data) // 2
+
+
+@pytest.fixture
+def archives(monkeypatch):
+    """Path to content of the zip files, two photographs a split."""
+    small = {
+        split: dataclasses.replace(part, images=2, gigabytes=1e-6)
+        for split, part in coco2017.IMAGES.items()
+    }
+    monkeypatch.setattr(coco2017, "IMAGES", small)
+    few = dataclasses.replace(coco2017.ANNOTATIONS, gigabytes=1e-6)
+    monkeypatch.setattr(coco2017, "ANNOTATIONS", few)
+    document = json.dumps({"images": [{}], "annotations": [], "categories": []})
+    members = {"annotations": [f"instances_{split}2017.json" for split in small]}
+    members |= {f"{split}2017": ["1.jpg", "2.jpg"] for split in small}
+    found = {}
+    for part in [few, *small.values()]:
+        memory = io.BytesIO()
+        with zipfile.ZipFile(memory, "w") as archive:
+            for name in members[part.folder]:
+                archive.writestr(f"{part.folder}/{name}", document)
+        found[f"/{part.path}"] = memory.getvalue()
+    return found
+
+
+def test_a_split_is_fetched_unpacked_and_found(site, archives, tmp_path):
+    site.files = archives
+    site.faults["/zips/val2017.zip"] = ["truncate"]
+    root = get_coco(tmp_path / "coco", ["val"], mirror=f"{site.url}/")
+    assert sorted(p.name for p in root.iterdir()) == ["annotations", "val2017"]
+    assert find_split(root, "val").images == root / "val2017"
+    asked = len(site.asked)
+    get_coco(root, ["val"], mirror=site.url)
+    assert len(site.asked) == asked, "what is there is kept"
+    get_coco(root, mirror=site.url)
+    assert [path for path, _ in site.asked[asked:]] == ["/zips/train2017.zip"]
+
+
+def test_files_at_hand_are_used_and_stay(archives, tmp_path):
+    have = tmp_path / "have"
+    have.mkdir()
+    for path, content in archives.items():
+        (have / path.rsplit("/", 1)[1]).write_bytes(content)
+    root = get_coco(tmp_path / "coco", source=have)
+    assert len(list(root.glob("*/*.jpg"))) == 4 and len(list(have.iterdir())) == 3
+    (have / "val2017.zip").unlink()
+    with pytest.raises(LabError, match=r"lacks val2017\.zip: put them there"):
+        get_coco(tmp_path / "other", source=have)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_folder_that_lacks_photographs_is_told(archives, tmp_path):
+    (tmp_path / "val2017").mkdir()
+    (tmp_path / "val2017/1.jpg").touch()
+    with pytest.raises(LabError, match="has 1 photographs of 2: move it away"):
+        get_coco(tmp_path, ["val"])
+    with pytest.raises(LabError, match="no split 'test' here"):
+        get_coco(tmp_path, ["test"])
+
+
+def test_room_is_asked_for_before_anything_is_fetched(tmp_path, monkeypatch):
+    huge = dataclasses.replace(coco2017.ANNOTATIONS, gigabytes=1e9)
+    monkeypatch.setattr(coco2017, "ANNOTATIONS", huge)
+    with pytest.raises(LabError, match="COCO 2017 needs 2e.*GB"):
+        get_coco(tmp_path, ["val"], mirror="http://127.0.0.1:1")
+
+
+def test_every_address_is_one_of_mmdets_metafiles():
+    zoo = Path(mmdet.__file__).parent / ".mim/configs"
+    for url in PUBLIC.values():
+        family = url.removeprefix(teachers.ZOO).split("/")[1]
+        assert f"Weights: {url}\n" in (zoo / family / "metafile.yml").read_text()
+        assert teachers.digits(url) == url[-12:-4]
+
+
+@pytest.fixture
+def content(monkeypatch):
+    """The little file that stands for one teacher, under a name with its checksum."""
+    content = b"weights" * 1000
+    name = f"/gfl/x-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    monkeypatch.setitem(PUBLIC, "tiny", teachers.ZOO + name)
+    return content
+
+
+def test_a_teacher_is_fetched_and_checked(site, content, tmp_path):
+    path = PUBLIC["tiny"].removeprefix(teachers.ZOO)
+    site.files[path], site.faults[path] = content, ["truncate"]
+    got = get_teacher("tiny", tmp_path, mirror=site.url)
+    assert got == local_file("tiny", tmp_path) and got.read_bytes() == content
+    got.unlink()
+    site.faults[path] = ["corrupt"]
+    with pytest.raises(LabError, match="is damaged"):
+        get_teacher("tiny", tmp_path, mirror=site.url)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_at_hand_is_checked_and_copied(content, tmp_path):
+    have, keep = tmp_path / "have", tmp_path / "keep"
+    have.mkdir()
+    with pytest.raises(LabError, match="put it there, or leave out --from"):
+        get_teacher("tiny", keep, have)
+    given = have / local_file("tiny").name
+    given.write_bytes(content)
+    assert get_teacher("tiny", keep, have).read_bytes() == content and given.is_file()
+    given.write_bytes(b"other")
+    assert get_teacher("tiny", keep, have), "what is kept is good and needs no copy"
+    with pytest.raises(LabError, match="is damaged"):
+        get_teacher("tiny", tmp_path / "fresh", have)
+    assert not (tmp_path / "fresh").exists()
+
+
+def test_of_two_who_copy_a_file_one_waits(content, tmp_path):
+    (tmp_path / local_file("tiny").name).write_bytes(content)
+    keep = tmp_path / "keep"
+    with ThreadPoolExecutor(1) as pool, sole_writer(keep, local_file("tiny").name):
+        waiting = pool.submit(get_teacher, "tiny", keep, tmp_path)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.3)
+        assert not list(keep.glob("*.pth"))
+    assert waiting.result().read_bytes() == content
+
+
+def test_unknown_names_list_what_there_is():
+    with pytest.raises(LabError, match="choose from gfl_r101, "):
+        get_teacher("gfl_r1001")
+    with pytest.raises(LabError, match="names no checksum"):
+        teachers.digits("weights.pth")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-import random
 import re
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 from uuid import uuid4
 
@@ -97,17 +96,6 @@ def check_port(port: int) -> None:
             raise LabError(
                 f"port {port} is taken by another process: leave --port out, or choose another"
             ) from error
-
-
-def free_port() -> int:
-    """A port that nobody listens on here, below those that the system hands out by itself."""
-    ports = list(range(20000, 30000))
-    random.SystemRandom().shuffle(ports)
-    for port in ports:
-        with suppress(LabError):
-            check_port(port)
-            return port
-    raise LabError("no port from 20000 to 30000 is free: choose another with --port")
 
 
 def minutes(time: str) -> int:
@@ -273,7 +261,8 @@ def prepare(
         gpus=gpus,
         processes=processes or gpus or 1,
         nodes=nodes,
-        port=free_port() if port is None and nodes > 1 else port,
+        # where the head is another machine, to probe here tells nothing
+        port=SystemRandom().randrange(20000, 30000) if port is None and nodes > 1 else port,
         meeting=uuid4().hex[:12],
         restarts=restarts,
         steps=int(cfg.train_cfg.get("max_iters", 0)),

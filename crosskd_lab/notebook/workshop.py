@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -65,13 +66,13 @@ def pack(
 def fetch_wheels(out: str | Path) -> None:
     """Every wheel of the lock, and uv, for machines like this one: ``make demo WHEELS=...``.
 
-    LabError where pip cannot get one; its own words stand above.
+    As in set-up, torch comes without CUDA where there is no NVIDIA driver. LabError where pip
+    cannot get one; its own words stand above.
     """
-    uv = re.search(r'^UV = "(.+)"', (PROJECT / "scripts" / "set_up.py").read_text(), re.MULTILINE)
-    assert uv is not None
+    set_up = runpy.run_path(str(PROJECT / "scripts" / "set_up.py"))
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet"]
     command += ["--only-binary=:all:", "-d", str(open_folder(out))]
-    command += ["-r", str(PROJECT / "requirements.lock"), uv[1]]
+    command += [*set_up["cpu_torch"](), "-r", str(PROJECT / "requirements.lock"), set_up["UV"]]
     if subprocess.run(command).returncode:
         raise LabError(f"pip could not get every wheel into {out}: see above, and try again")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import nbformat
 import pytest
 
@@ -122,10 +125,15 @@ def test_wheels_are_those_of_the_lock_and_uv(tmp_path, monkeypatch):
         returncode = 0
 
     monkeypatch.setattr(workshop.subprocess, "run", lambda command: asked.append(command) or Done)
+    monkeypatch.setattr("shutil.which", lambda name: None)  # no NVIDIA driver
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: io.BytesIO())
     workshop.fetch_wheels(tmp_path / "wheels")
     (command,) = asked
     assert command[2:4] == ["pip", "download"] and "--only-binary=:all:" in command
     assert command[-1].startswith("uv==") and command[-2].endswith("requirements.lock")
+    if sys.platform != "darwin":
+        at = command.index("--extra-index-url")
+        assert command[at + 1].endswith("/whl/cpu"), "a room without GPUs takes no CUDA"
     Done.returncode = 1
     with pytest.raises(LabError, match="pip could not get every wheel"):
         workshop.fetch_wheels(tmp_path / "wheels")

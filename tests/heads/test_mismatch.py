@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from crosskd_lab.configs import read_config
 from crosskd_lab.cross_head import ConvAlign
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
 from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
-from crosskd_lab.pair import Pair
+from crosskd_lab.pair import Pair, build_detector
 from crosskd_lab.taps import collect
 
 
@@ -54,6 +55,19 @@ def test_a_wider_teacher_of_towers_by_level_teaches_at_every_layer(detector, bat
     assert all(torch.equal(v, before[n]) for n, v in pair.teacher.state_dict().items())
     student = {n: v for n, v in distiller.state_dict().items() if n not in learned}
     detector(family, seed=3).load_state_dict(student, strict=True)
+
+
+@pytest.mark.parametrize(
+    "sizes", ["yolox/yolox_{}_8xb8-300e_coco.py", "rtmdet/rtmdet_{}_8xb32-300e_coco.py"]
+)
+def test_mmdets_own_large_teaches_its_own_small(batch, sizes):
+    """Of public size, weights at random: 128 channels of s go through a conv to l's 256."""
+    small, large = (build_detector(read_config(f"mmdet::{sizes.format(s)}").model) for s in "sl")
+    pair = Pair(small, large)
+    learned = distil(pair, batch, CrossKD(align="conv")).methods[0].learned
+    assert all(learned[branch].conv.weight.shape == (256, 128, 1, 1) for branch in ("cls", "reg"))
+    first, second = (conv.conv.weight.grad for conv in pair.student_head.tower("cls", 0))
+    assert first.any() and second is None, "i = 1: f_1 comes of the first conv alone"
 
 
 def conv_that_learns(pair, batch, method):

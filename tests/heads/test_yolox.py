@@ -192,4 +192,4 @@ def test_the_page_says_what_can_be_done(detector, batch):
         replace(read_config(name), dict(setting.split("=") for setting in settings))
     tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py"))
     named = re.findall(r"`(test_\w+)`", text)
-    assert len(named) == 3 and all(f"def {name}(" in tests for name in named)
+    assert len(named) == 4 and all(f"def {name}(" in tests for name in named)

@@ -69,7 +69,7 @@ def both_regimes():
     return pd.concat(tables).set_index(["regime", "student"])
 
 
-@pytest.mark.parametrize("sweep", ["yolox", "yolox_narrow"])
+@pytest.mark.parametrize("sweep", ["yolox", "yolox_narrow", "yolox_middle", "rtmdet"])
 def test_the_page_on_yolo_has_the_recorded_rows(sweep):
     text = (ROOT / "docs" / "yolo.md").read_text(encoding="utf-8")
     kept = sweep_table(measured_rows(measured_runs(sweep)))

@@ -3,8 +3,8 @@
     python benchmarks/conflict.py [--teacher NAME] [--data DIR] [--batches 20] [--batch 8]
 
 Times the same preprocessed batches by turns: the teacher's network alone, its plain inference
-(network and detections), and conflict with a pocket student's assigner, counted into a tally. Run
-it while nothing else runs. The bar: counting takes <= 1.10 of plain inference.
+(network and detections), and conflict with a pocket student's assigner, counted into a histogram.
+Run it while nothing else runs. The bar: counting takes <= 1.10 of plain inference.
 
 Beside the teacher's network, counting pays for mmdet's assigner, which takes images one by one, and
 for nothing else of note: the student's network does not run, and no loss is computed.
@@ -21,7 +21,7 @@ from functools import partial
 import torch
 
 from crosskd_lab.conflict import ConflictHistogram, find_conflict
-from crosskd_lab.runs.dataset_analysis import Survey, open_survey
+from crosskd_lab.runs.dataset_analysis import Analysis, open_analysis
 
 
 def milliseconds(work: Callable[[], object]) -> float:
@@ -33,9 +33,9 @@ def milliseconds(work: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - began)
 
 
-def count(survey: Survey, tally: ConflictHistogram, batch: dict) -> None:
+def count(analysis: Analysis, histogram: ConflictHistogram, batch: dict) -> None:
     """Find a batch's conflict and count it."""
-    tally.add(find_conflict(survey.pair, **batch))
+    histogram.add(find_conflict(analysis.pair, **batch))
 
 
 def main() -> None:
@@ -47,16 +47,16 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=20)
     parser.add_argument("--batch", type=int, default=8)
     options = parser.parse_args()
-    survey = open_survey(options.teacher, options.student, options.data)
-    pair = survey.pair
-    tally = ConflictHistogram(pair.teacher_head.strides, survey.classes, survey.areas)
+    analysis = open_analysis(options.teacher, options.student, options.data)
+    pair = analysis.pair
+    histogram = ConflictHistogram(pair.teacher_head.strides, analysis.classes, analysis.areas)
     network, plain, counted = [], [], []
     last = (options.batches + 3) * options.batch  # three batches to warm up
     with torch.no_grad():
-        for batch in survey.batches(options.batch, last=last):
+        for batch in analysis.batches(options.batch, last=last):
             network.append(milliseconds(partial(pair.teacher, **batch, mode="tensor")))
             plain.append(milliseconds(partial(pair.teacher, **batch, mode="predict")))
-            counted.append(milliseconds(partial(count, survey, tally, batch)))
+            counted.append(milliseconds(partial(count, analysis, histogram, batch)))
     alone, whole, ours = (statistics.median(times[3:]) for times in (network, plain, counted))
     print(f"a batch of {options.batch}: network {alone:.1f} ms, plain inference {whole:.1f} ms,")
     print(f"conflict {ours:.1f} ms, {ours / whole:.2f} of plain inference,", end=" ")

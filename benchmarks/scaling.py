@@ -5,7 +5,7 @@
 Times a pocket recipe's step three times, each process with one thread and the same batch: one
 process alone; several side by side that do not talk; the same through gloo, as training does it.
 Bandwidth and latency of the all-reduce are measured on tensors alone and put into the model, so
-that nothing is fitted to the step that is foretold. With --out, the table in docs/plan.md is
+that nothing is fitted to the step that is predicted. With --out, the table in docs/plan.md is
 written from the file too. Run it while nothing else runs, with a core a process.
 """
 
@@ -111,7 +111,7 @@ def ask(world: int, given: argparse.Namespace) -> dict[str, Any]:
 
 
 def compare(given: argparse.Namespace) -> pd.DataFrame:
-    """Three rows: alone, beside each other, together; milliseconds measured and foretold."""
+    """Three rows: alone, beside each other, together; milliseconds measured and predicted."""
     n = given.processes
     said = ask(1, given) | ask(n, given)
     on_the_wire = max(said["whole"] - said["latency"], 1e-9)
@@ -148,7 +148,7 @@ def table(frame: pd.DataFrame) -> str:
     one, last = rows.loc["alone"], rows.loc["together"]
     half = f"{last['overlap']:g}"
 
-    def foretold(base: str) -> str:
+    def predicted(base: str) -> str:
         few, some, none = (last[f"{base}_{share}_ms"] for share in ("1", half, "0"))
         return f"{some:.0f} ({few:.0f} to {none:.0f})"
 
@@ -159,16 +159,16 @@ def table(frame: pd.DataFrame) -> str:
             f"one thread each; median of {one['steps']:.0f} steps on {one['cpu']} with "
             f"{one['cores']:.0f} cores, torch {one['torch']}, {one['date']}. The all-reduce of "
             f"{one['gradient_mb']:.1f} MB: {one['gb_s']:.2f} GB/s, {one['latency_ms']:.2f} ms a "
-            f"bucket. Foretold with {one['overlap']:.0%} hidden, and in brackets with all and with "
-            "none.",
+            f"bucket. Predicted with {one['overlap']:.0%} hidden, and in brackets with all and "
+            "with none.",
             "",
-            "| | ms a step, measured | foretold |",
+            "| | ms a step, measured | predicted |",
             "|---|---|---|",
             f"| one process | {one['measured_ms']:.0f} | |",
             f"| {n} that do not talk | {rows.loc['beside', 'measured_ms']:.0f} | "
             f"{one['measured_ms']:.0f}, as if alone |",
-            f"| {n} through gloo | {last['measured_ms']:.0f} | {foretold('alone')} from one |",
-            f"| | | {foretold('beside')} from {n} that do not talk |",
+            f"| {n} through gloo | {last['measured_ms']:.0f} | {predicted('alone')} from one |",
+            f"| | | {predicted('beside')} from {n} that do not talk |",
         )
     )
 

@@ -1,4 +1,4 @@
-"""Four kinds of teacher for the GFL student: pairs whose gain their conflict may foretell.
+"""Four kinds of teacher for the GFL student: pairs whose gain their conflict may predict.
 
 Table 7's rows and those of an FCOS teacher.
 """

@@ -33,7 +33,7 @@ VERBS = {
     "runs": "List what has been run, with method, seed, status and AP.",
     "train": "Train a detector, alone or with a teacher, into a run folder.",
     "recipes": "List the paper's rows that can be trained, with their AP and what they need.",
-    "plan": "Foretell hours, memory and cost of a recipe on 1 to 64 GPUs from one measured step.",
+    "plan": "Predict hours, memory and cost of a recipe on 1 to 64 GPUs from one measured step.",
     "launch": "Start a recipe on GPUs, CPU processes or a cluster; it outlives the terminal.",
     "results": "Show a table of the paper beside recorded runs and yours.",
     "eval": "Measure the AP of a run, a checkpoint or a shipped teacher.",

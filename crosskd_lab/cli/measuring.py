@@ -145,7 +145,7 @@ def conflict(
     from ..files import sole_writer, write_whole
     from ..report.figures import save
     from ..report.map_figures import conflict_figure
-    from ..runs.dataset_analysis import open_survey, survey_conflict
+    from ..runs.dataset_analysis import analyse_conflict, open_analysis
 
     if (boxes == "student") != (student_weights is not None):
         raise LabError("--boxes student and --student-weights belong together: give both or none")
@@ -156,18 +156,18 @@ def conflict(
     frames, identities = [], {}
     with sole_writer(out):
         for path, name in zip(teacher, names, strict=True):
-            survey = open_survey(
+            analysis = open_analysis(
                 path, student, data, split, teacher_config, student_weights, skip_bad
             )
-            tally = survey_conflict(survey, boxes, out / f"{name}.npz", batch)
-            frames.append(tally.frame().assign(teacher=name))
-            identities[name] = survey.identity | {"boxes": boxes, "images": tally.images}
+            histogram = analyse_conflict(analysis, boxes, out / f"{name}.npz", batch)
+            frames.append(histogram.frame().assign(teacher=name))
+            identities[name] = analysis.identity | {"boxes": boxes, "images": histogram.images}
         frame = pd.concat(frames)[["teacher", *frames[0].columns.drop("teacher")]]
         write_whole(out / "conflict.csv", frame.to_csv(index=False))
         made = origin() | {"student": student, "teachers": identities}
         write_whole(out / "made.json", json.dumps(made, indent=1))
         whom = "the teacher" if len(names) > 1 else names[0]
-        title = f"How often {whom} contradicts the assigner, {tally.images} images"
+        title = f"How often {whom} contradicts the assigner, {histogram.images} images"
         save(conflict_figure(frame, title=title), out / "conflict.png")
     for name in names:
         whole = frame[(frame["teacher"] == name) & (frame["by"] == "all")].set_index("threshold")
@@ -213,21 +213,23 @@ def gradients(
     from ..methods.pkd import PKD
     from ..report.figures import save
     from ..report.map_figures import concentration_figure, energy_figure
-    from ..runs.dataset_analysis import open_survey, survey_gradients
+    from ..runs.dataset_analysis import analyse_gradients, open_analysis
 
     places = [_feature(word) for word in place or ["neck", "cls:1", "cls:3"]]
-    survey = open_survey(teacher, student, data, split, teacher_config, student_weights, skip_bad)
+    analysis = open_analysis(
+        teacher, student, data, split, teacher_config, student_weights, skip_bad
+    )
     out = out or Path("runs") / "gradients" / Path(teacher).stem
     methods = {"CrossKD": CrossKD(), "KD": PredictionMimicking(), "PKD": PKD()}
     with sole_writer(out):
-        frame = survey_gradients(survey, methods, places, images, batch)
+        frame = analyse_gradients(analysis, methods, places, images, batch)
         write_whole(out / "gradients.csv", frame.to_csv(index=False))
-        made = origin() | {"student": student, "pair": survey.identity}
+        made = origin() | {"student": student, "pair": analysis.identity}
         write_whole(out / "made.json", json.dumps(made, indent=1))
         save(concentration_figure(frame), out / "concentration.png")
         where, i = places[0]
         title = f"Where each loss pulls at the student: {where}" + (f", i = {i}" if i else "")
-        view = gradient_view(survey.pair, next(survey.batches(1)), methods, where, i)
+        view = gradient_view(analysis.pair, next(analysis.batches(1)), methods, where, i)
         save(energy_figure(view.image, view.maps, view.boxes, title=title), out / "energy.png")
     print(f"{out / 'gradients.csv'}, {out / 'concentration.png'}, {out / 'energy.png'}")
 

@@ -51,7 +51,7 @@ def recipes(
     drop = ("images", "epochs", "gpu_hours", "student", "teacher")
     print_table(frame.to_dict("records"), RECIPE_COLUMNS, drop, wide)
     if devices := ", ".join(sorted(set(frame["measured_on"].dropna()))):
-        print(f"GPU-hours: foretold from one step on {devices}; see docs/plan.md.")
+        print(f"GPU-hours: predicted from one step on {devices}; see docs/plan.md.")
     if frame["gpu_hours"].isna().any():
         print("GPU-hours –: no step measured on a GPU yet; 'crosskd-lab plan RECIPE' does.")
     write_csv(frame, csv)
@@ -96,7 +96,7 @@ def plan(
     wide: Wide = False,
     figure: Annotated[Path | None, Option(help="Draw it: .png, and .svg beside.")] = None,
 ) -> None:
-    """Foretell a recipe on 1 to 64 GPUs from one step, measured here, and a stated model.
+    """Predict a recipe on 1 to 64 GPUs from one step, measured here, and a stated model.
 
     The first time, the step is measured on this machine's device, with random weights and images
     made in memory, and kept; nothing is downloaded. docs/plan.md says what is assumed.

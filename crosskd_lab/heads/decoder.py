@@ -83,7 +83,7 @@ class DecoderAdapter(HeadFamily):
     def student_step(
         self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str
     ) -> tuple[DecoderTaps, dict[str, Any], Targets]:
-        """Stock's own step, overheard."""
+        """Stock's own step, recorded."""
         with record_calls(self.head, "get_targets") as targets:
             taps, losses = self._listen(detector, inputs, data_samples, "loss")
         labels = torch.stack(targets[self.depth - 1][0])  # (N, Q)

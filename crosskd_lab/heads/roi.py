@@ -103,7 +103,7 @@ class RoIAdapter(HeadFamily):
     def student_step(
         self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str
     ) -> tuple[RoITaps, dict[str, Any], Targets]:
-        """Stock's own step, overheard: its proposals, its sampler, its losses."""
+        """Stock's own step, recorded: its proposals, its sampler, its losses."""
         with (
             record_calls(detector, "extract_feat") as necks,
             record_calls(detector.rpn_head, "get_targets") as proposed,

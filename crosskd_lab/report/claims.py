@@ -200,7 +200,7 @@ CLAIMS: dict[str, Claim] = {
 }
 """Every comparison that the paper's text makes and that recorded runs can judge, by a short name.
 
-Two more are judged by surveys: Fig. 3 (:func:`conflict_claim`) and Fig. 5
+Two more are judged by analyses: Fig. 3 (:func:`conflict_claim`) and Fig. 5
 (:mod:`crosskd_lab.report.claims`). Table 8's Swin-T and the supplement were not run here."""
 
 

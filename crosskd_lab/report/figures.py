@@ -289,7 +289,7 @@ def _said(row: dict) -> str:
 
 
 def prediction_figure(
-    points: pd.DataFrame, *, title: str = "Does conflict foretell the gain of CrossKD over KD?"
+    points: pd.DataFrame, *, title: str = "Does conflict predict the gain of CrossKD over KD?"
 ) -> Figure:
     """Mean gain over conflict ratio, a labelled point a pair, with 95 % intervals over seeds.
 

@@ -35,7 +35,7 @@ COCO_AREAS = 32, 96
 
 
 @dataclass(frozen=True)
-class Survey:
+class Analysis:
     """A pair in evaluation mode, mmdet's dataset with ground truth to hold it against, and both's
     ``identity``: what decides the results. ``areas`` are the sides, in pixels, of the squares that
     part small, medium and large boxes.
@@ -57,7 +57,7 @@ class Survey:
             yield self.pair.student.data_preprocessor(pseudo_collate(samples))
 
 
-def open_survey(
+def open_analysis(
     teacher: str,
     student: str,
     data: str | Path | None = None,
@@ -65,7 +65,7 @@ def open_survey(
     teacher_config: str | Path | None = None,
     student_weights: str | Path | None = None,
     skip_bad: bool = False,
-) -> Survey:
+) -> Analysis:
     """Build a pair and open a split for it.
 
     ``teacher`` is a shipped teacher's name, a run's folder, a checkpoint file of a
@@ -125,11 +125,11 @@ def open_survey(
         "size": said.get("size") or str(settings["pipeline"]),
     }
     areas = tuple(said.get("areas", (20, 40) if said else COCO_AREAS))
-    return Survey(pair, dataset, classes, areas, identity)
+    return Analysis(pair, dataset, classes, areas, identity)
 
 
-def survey_conflict(
-    survey: Survey,
+def analyse_conflict(
+    analysis: Analysis,
     boxes: str = "teacher",
     state: str | Path | None = None,
     batch: int = 8,
@@ -139,26 +139,30 @@ def survey_conflict(
 
     ``boxes`` says whose boxes quality labels come from: "teacher", "student" or "exact", see
     :mod:`crosskd_lab.conflict`. ``state`` is a file that keeps the counts, written after ``every``
-    images: a survey that was stopped goes on from there; one of another survey is a LabError.
+    images: an analysis that was stopped goes on from there; one of another analysis is a LabError.
     """
-    tally = ConflictHistogram(survey.pair.teacher_head.strides, survey.classes, survey.areas)
-    identity = json.dumps({**survey.identity, "boxes": boxes, "areas": survey.areas})
+    histogram = ConflictHistogram(
+        analysis.pair.teacher_head.strides, analysis.classes, analysis.areas
+    )
+    identity = json.dumps({**analysis.identity, "boxes": boxes, "areas": analysis.areas})
     if state is not None and Path(state).exists():
-        tally.load(state, identity)
-    first, total = tally.images, len(survey.dataset)
+        histogram.load(state, identity)
+    first, total = histogram.images, len(analysis.dataset)
     kept = first
     with _progress("conflict", total, first) as bar, quiet():
-        for found in survey.batches(batch, first):
-            tally.add(find_conflict(survey.pair, **found, boxes=boxes))
-            bar.update(tally.images - bar.n)
-            if state is not None and (tally.images - kept >= every or tally.images == total):
-                tally.save(state, identity)
-                kept = tally.images
-    return tally
+        for found in analysis.batches(batch, first):
+            histogram.add(find_conflict(analysis.pair, **found, boxes=boxes))
+            bar.update(histogram.images - bar.n)
+            if state is not None and (
+                histogram.images - kept >= every or histogram.images == total
+            ):
+                histogram.save(state, identity)
+                kept = histogram.images
+    return histogram
 
 
-def survey_gradients(
-    survey: Survey,
+def analyse_gradients(
+    analysis: Analysis,
     methods: Mapping[str, Method],
     places: Sequence[tuple[str, int]] = (("neck", 0),),
     images: int = 64,
@@ -169,14 +173,14 @@ def survey_gradients(
     ``methods`` by the names that the rows shall have, ``places`` as (where, i): ("neck", 0),
     ("cls", 3) ...; see :func:`crosskd_lab.gradients.measure_gradients`.
     """
-    with _progress("gradients", min(images, len(survey.dataset))) as bar:
+    with _progress("gradients", min(images, len(analysis.dataset))) as bar:
 
         def counted() -> Iterator[dict[str, Any]]:
-            for found in survey.batches(batch, last=images):
+            for found in analysis.batches(batch, last=images):
                 yield found
                 bar.update(len(found["data_samples"]))
 
-        return measure_gradients(survey.pair, counted(), methods, places)
+        return measure_gradients(analysis.pair, counted(), methods, places)
 
 
 @contextmanager

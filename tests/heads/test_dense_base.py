@@ -1,4 +1,4 @@
-"""The detection loss is the head's own; targets are overheard."""
+"""The detection loss is the head's own; targets are recorded."""
 
 from crosskd_lab.heads import adapter_for
 

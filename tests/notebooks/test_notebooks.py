@@ -295,7 +295,7 @@ def target_conflict(cells):
         assert picture(tagged(cells, tag)).width == 1280
     assert controls(tagged(cells, "groups"))
     assert picture(tagged(cells, "groups")).height > 6 * 300, "all levels and five of them"
-    said = printed(tagged(cells, "foretold"))
+    said = printed(tagged(cells, "predicted"))
     assert "Spearman" in said or "no order to judge" in said or "recorded yet" in said
     photographs(tagged(cells, "photographs"))
     assert "Not yet: " in printed(tagged(cells, "exercise"))
@@ -499,7 +499,7 @@ def for_real(cells):
     assert float(apart[0]) > 0.01 and float(apart[1]) < 1e-3, "|S| is averaged first"
     dry, started = printed(tagged(cells, "dry")), printed(tagged(cells, "launch"))
     alone, two = dry.split("and in two processes:")
-    assert "rate      0.02\n" in alone and started.startswith(alone.strip()), "as was foretold"
+    assert "rate      0.02\n" in alone and started.startswith(alone.strip()), "as was predicted"
     assert "2 x 2 = 4 images" in two and "ended by signal 9" in started
     for tag in ("watch", "resume"):
         assert controls(tagged(cells, tag)) and picture(tagged(cells, tag)).width > 600

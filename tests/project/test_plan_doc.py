@@ -51,7 +51,7 @@ def test_a_new_measurement_takes_the_place_of_the_old(scaling):
     assert scaling.put_into(text, "new") == text.replace("old", "new")
 
 
-def test_the_table_says_what_was_measured_and_foretold(scaling):
+def test_the_table_says_what_was_measured_and_predicted(scaling):
     frame = pd.DataFrame(
         [
             dict(case="alone", processes=1, measured_ms=100.4, images=4),

@@ -174,13 +174,13 @@ def test_both_measures_have_to_say_so():
     assert judge_focus(compare_focus(part)) == OPEN and judge_focus(compare_focus(frame())) == HELD
 
 
-def test_the_shipped_survey_bears_fig_5_out_at_the_neck():
-    survey = pd.read_csv(RECORDED / "figure5" / "gradients.csv")
-    compared = compare_focus(survey)
+def test_the_shipped_analysis_bears_fig_5_out_at_the_neck():
+    analysis = pd.read_csv(RECORDED / "figure5" / "gradients.csv")
+    compared = compare_focus(analysis)
     assert judge_focus(compared) == HELD, "Fig. 5 compares CrossKD with PKD"
     # Against mimicking, which the paper does not claim, the neck and f_3 answer differently.
     assert judge_focus(compared, "KD") == FAILED
-    assert judge_focus(compare_focus(survey, "cls", 3), "KD") == HELD
+    assert judge_focus(compare_focus(analysis, "cls", 3), "KD") == HELD
 
 
 def test_a_cosine_below_zero_is_called_conflict():

@@ -105,7 +105,7 @@ def test_nothing_recorded_says_how_to_record(tmp_path):
     assert page.count("not decided by these data") == page.count("| 0 seeds |\n")
 
 
-def test_conflict_ratios_keep_the_order_of_the_survey():
+def test_conflict_ratios_keep_the_order_of_the_analysis():
     rows = [(t, "all", th, r) for t, r in (("b", 0.5), ("a", 0.25)) for th in (0.3, 0.5, 0.7, 0.9)]
     frame = pd.DataFrame(rows, columns=["teacher", "by", "threshold", "ratio"])
     table = conflict_table(frame)

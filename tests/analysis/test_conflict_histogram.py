@@ -43,11 +43,11 @@ def at_random(count, images=1, seed=0):
     )
 
 
-def tallied(*batches):
-    tally = ConflictHistogram(STRIDES, CLASSES, AREAS)
+def counted(*batches):
+    histogram = ConflictHistogram(STRIDES, CLASSES, AREAS)
     for batch in batches:
-        tally.add(batch)
-    return tally
+        histogram.add(batch)
+    return histogram
 
 
 def part(conflict, images):
@@ -55,15 +55,15 @@ def part(conflict, images):
     return Conflict(*fields, conflict.counted[images], conflict.level)
 
 
-def rows(tally, threshold):
-    frame = tally.frame()
+def rows(histogram, threshold):
+    frame = histogram.frame()
     frame = frame[np.isclose(frame["threshold"], threshold)]
     return {(r.by, r.group): (r.conflicts, r.positives) for r in frame.itertuples()}
 
 
 def test_a_count_done_by_hand():
     """Discrepancies 0.75 (class b), 0.5 (a), 0.5 (c) and 0; above 0.4 there are three."""
-    found = rows(tallied(by_hand()), 0.4)
+    found = rows(counted(by_hand()), 0.4)
     assert found == {
         ("all", "all"): (3, 2),
         ("level", "stride 8"): (3, 2),
@@ -79,26 +79,26 @@ def test_a_count_done_by_hand():
 
 
 def test_the_threshold_itself_is_no_conflict():
-    tally = tallied(by_hand())
-    assert rows(tally, 0.5)["all", "all"] == (1, 2)
-    assert rows(tally, 0.49)["all", "all"] == (3, 2)
-    assert rows(tally, 0)["all", "all"] == (3, 2)  # a discrepancy of 0 is above no threshold
-    assert rows(tally, 1)["all", "all"] == (0, 2)
+    histogram = counted(by_hand())
+    assert rows(histogram, 0.5)["all", "all"] == (1, 2)
+    assert rows(histogram, 0.49)["all", "all"] == (3, 2)
+    assert rows(histogram, 0)["all", "all"] == (3, 2)  # a discrepancy of 0 is above no threshold
+    assert rows(histogram, 1)["all", "all"] == (0, 2)
 
 
 def test_ratios_are_conflicts_over_positives_and_nan_without():
-    frame = tallied(by_hand()).frame().set_index(["by", "group", "threshold"])["ratio"]
+    frame = counted(by_hand()).frame().set_index(["by", "group", "threshold"])["ratio"]
     assert frame["all", "all", 0.4] == 1.5
     assert np.isnan(frame["class", "c", 0.4])
 
 
 def test_curves_of_a_level_a_class_and_both_are_the_frames():
-    tally = tallied(at_random(400, images=5))
-    frame = tally.frame().set_index(["by", "group"])["ratio"]
-    assert np.array_equal(tally.curve(), frame["all", "all"])
-    assert np.array_equal(tally.curve(level=1), frame["level", "stride 16"])
-    assert np.array_equal(tally.curve(label=2), frame["class", "c"])
-    hand = tallied(by_hand())
+    histogram = counted(at_random(400, images=5))
+    frame = histogram.frame().set_index(["by", "group"])["ratio"]
+    assert np.array_equal(histogram.curve(), frame["all", "all"])
+    assert np.array_equal(histogram.curve(level=1), frame["level", "stride 16"])
+    assert np.array_equal(histogram.curve(label=2), frame["class", "c"])
+    hand = counted(by_hand())
     # On the finest level: class a has a positive and a conflict of 0.5, class c only a conflict.
     assert hand.curve(0, 0)[[49, 50]].tolist() == [1, 0]
     assert np.isnan(hand.curve(0, 2)).all() and np.isnan(hand.curve(1, 0)).all()
@@ -107,7 +107,7 @@ def test_curves_of_a_level_a_class_and_both_are_the_frames():
 def test_at_every_edge_it_equals_direct_counting():
     conflict = at_random(400, images=5)
     discrepancy = conflict.discrepancy[0].double()[conflict.counted].numpy()
-    all_ = tallied(conflict).frame().query("by == 'all'")
+    all_ = counted(conflict).frame().query("by == 'all'")
     direct = [int((discrepancy > threshold).sum()) for threshold in all_["threshold"]]
     assert all_["conflicts"].tolist() == direct
     assert len(direct) == 101
@@ -116,7 +116,7 @@ def test_at_every_edge_it_equals_direct_counting():
 
 @pytest.mark.parametrize("by", ["level", "size", "class"])
 def test_every_breakdown_adds_up_to_the_whole(by):
-    frame = tallied(at_random(400)).frame()
+    frame = counted(at_random(400)).frame()
     parts = frame[frame["by"] == by].groupby("threshold")["conflicts"].sum()
     whole = frame[frame["by"] == "all"].set_index("threshold")["conflicts"]
     assert parts.tolist() == whole.tolist()
@@ -124,35 +124,35 @@ def test_every_breakdown_adds_up_to_the_whole(by):
 
 def test_streaming_equals_one_shot():
     conflict = at_random(50, images=6)
-    streamed = tallied(*(part(conflict, slice(i, i + 2)) for i in (0, 2, 4)))
-    whole = tallied(conflict)
+    streamed = counted(*(part(conflict, slice(i, i + 2)) for i in (0, 2, 4)))
+    whole = counted(conflict)
     assert (streamed.counts == whole.counts).all()
     assert (streamed.positives == whole.positives).all()
     assert streamed.images == whole.images == 6
 
 
 def test_memory_does_not_grow_with_images():
-    tally = tallied(at_random(50))
-    before = tally.counts.nbytes, len(vars(tally))
+    histogram = counted(at_random(50))
+    before = histogram.counts.nbytes, len(vars(histogram))
     for seed in range(20):
-        tally.add(at_random(50, seed=seed))
-    assert (tally.counts.nbytes, len(vars(tally))) == before
+        histogram.add(at_random(50, seed=seed))
+    assert (histogram.counts.nbytes, len(vars(histogram))) == before
 
 
 def test_saved_and_taken_up_again(tmp_path):
     first, second = at_random(50, seed=1), at_random(50, seed=2)
-    tallied(first).save(tmp_path / "counts.npz", "this pair")
+    counted(first).save(tmp_path / "counts.npz", "this pair")
     resumed = ConflictHistogram(STRIDES, CLASSES, AREAS)
     resumed.load(tmp_path / "counts.npz", "this pair")
     resumed.add(second)
-    assert (resumed.counts == tallied(first, second).counts).all()
+    assert (resumed.counts == counted(first, second).counts).all()
     assert resumed.images == 2
     assert [p.name for p in tmp_path.iterdir()] == ["counts.npz"]
 
 
 def test_counts_of_something_else_are_refused(tmp_path):
     file = tmp_path / "counts.npz"
-    tallied(by_hand()).save(file, "this pair")
+    counted(by_hand()).save(file, "this pair")
     with pytest.raises(LabError, match="counts another pair"):
         ConflictHistogram(STRIDES, CLASSES, AREAS).load(file, "that pair")
     with pytest.raises(LabError, match="counts another pair"):

@@ -610,9 +610,11 @@ def what_held(cells):
 def test_what_notebook_13_explains_is_what_the_records_say():
     """Its prose names the verdicts of the shipped records: they must be those."""
     judged = judge_claims(compare_claims()).set_index("claim")["verdict"]
-    failed = {"the neck", "near the truth", "above the teachers"}
+    failed = {"the neck", "near the truth", "above the teachers", "adding KD back at length"}
     assert set(judged.index[judged == FAILED]) == failed and judged["every position"] == OPEN
     rows = compare_claims().set_index("comparison")
+    added = compare_claims().set_index("claim").loc["adding KD back at length", "difference"]
+    assert round(added, 1) == -2.5 and judged["one loss, as strong"] == OPEN
     assert (rows.loc[[f"crosskd_{i} above none" for i in range(1, 5)], "verdict"] == HELD).all()
     gained = rows.loc[[f"crosskd_{i} above none" for i in range(1, 5)], "difference"]
     assert (round(gained.min(), 1), round(gained.max(), 1)) == (5.6, 6.4)

@@ -28,7 +28,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1 	/p' Makefile
 
 demo: .venv/.ready ## set up, run the race of four students (minutes on two cores), show its page
-	@echo "The race of four students (some three minutes on two cores), then its page (a minute and a half)."
+	@echo "The race of four students (some three minutes on two cores), then its page (one minute)."
 	@$(BIN)/crosskd-lab race
 	@$(BIN)/crosskd-lab book 02 --open
 	@echo "Next: 'make lab' to take it apart, 'make book' for all chapters as pages, or more evidence:"

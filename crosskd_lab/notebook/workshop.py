@@ -13,6 +13,7 @@ import nbformat
 import pandas as pd
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from tqdm.auto import tqdm
 
 from ..errors import LabError
 from ..files import PROJECT, open_folder, write_whole
@@ -85,12 +86,14 @@ def collect(folders: Sequence[str | Path], scale: str = "smoke") -> pd.DataFrame
     exercise" for a chapter without) and said, the judge's words or the error of the cell. LabError
     for a folder without notebooks.
     """
-    rows = []
-    for folder in map(Path, folders):
-        for cover in covers(folder):
-            for verdict, said in _judged(cover, scale):
-                who = {"learner": folder.name, "chapter": cover.title}
-                rows.append({**who, "verdict": verdict, "said": said})
+    rows, handed = (
+        [],
+        [(folder, cover) for folder in map(Path, folders) for cover in covers(folder)],
+    )
+    for folder, cover in tqdm(handed, unit="chapter", disable=None):
+        for verdict, said in _judged(cover, scale):
+            who = {"learner": folder.name, "chapter": cover.title}
+            rows.append({**who, "verdict": verdict, "said": said})
     return pd.DataFrame(rows, columns=["learner", "chapter", "verdict", "said"])
 
 

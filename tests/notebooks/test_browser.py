@@ -259,6 +259,27 @@ def test_a_gallery_plays_on_a_page_without_kernel_and_network(browser, tmp_path,
     page.close()
 
 
+@pytest.mark.parametrize(
+    ("width", "room"), [(1600, True), (1280, True), (1024, True), (390, False)]
+)
+def test_the_list_of_chapters_stands_left_of_the_text_where_there_is_room(
+    browser, tmp_path, width, room
+):
+    style = (ROOT / "crosskd_lab" / "notebook" / "templates" / "book.css").read_text()
+    chapters = '<nav class="chapters"><ol><li><a href="#">What held and what did not</a></ol></nav>'
+    text = f"<!DOCTYPE html><style>{style}</style><body>{chapters}<main>{'word ' * 500}</main>"
+    (tmp_path / "page.html").write_text(text)
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto((tmp_path / "page.html").as_uri())
+    assert page.locator("nav.chapters").is_visible() == room
+    main = page.locator("main").bounding_box()
+    assert main["x"] + main["width"] <= width and main["width"] >= min(700, 0.9 * width)
+    if room:
+        beside = page.locator("nav.chapters").bounding_box()
+        assert beside["x"] >= 0 and beside["x"] + beside["width"] < main["x"]
+    page.close()
+
+
 def test_without_script_all_pictures_stand_in_a_row(browser, tmp_path):
     gallery = Frames({i: png((60 * i, 0, 0)) for i in range(3)}, "layer i")
     (tmp_path / "page.html").write_text(f"<!DOCTYPE html><body>{gallery.html()}</body>")

@@ -194,6 +194,8 @@ def why_not_fixed(model: Any, loader: Any, optim_wrapper: Any) -> str | None:
     for kind in map(type, model.methods):
         if not vars(kind).get("fixed_shapes"):  # not inherited: a subclass may look at more
             return f"{kind.__name__} looks at the objects of each image"
+    if model.data_preprocessor.batch_augments:
+        return "its batches are augmented as wholes"
     if type(optim_wrapper) is not OptimWrapper or optim_wrapper._accumulative_counts != 1:
         return "its optimiser does not step once a batch"
     pipeline = getattr(getattr(loader.dataset, "dataset", None), "pipeline", None)
@@ -223,7 +225,8 @@ def resident_set(dataset: Any, prepare: Any, device: torch.device) -> ResidentSe
         if size > SHARE * torch.cuda.get_device_properties(device).total_memory:
             return "it is too large for the device's memory"
     files = dataset.ann_file, Path(dataset.ann_file).stat().st_mtime_ns, str(dataset.data_prefix)
-    key = (*files, repr(dataset.pipeline), repr(prepare.mean), repr(prepare.std), device)
+    look = repr(prepare.mean), repr(prepare.std), prepare._channel_conversion
+    key = (*files, repr(dataset.pipeline), *look, prepare.pad_size_divisor, device)
     if key not in _sets:
         _sets.clear()
         _sets[key] = read_set(dataset, prepare)

@@ -86,10 +86,8 @@ def collect(folders: Sequence[str | Path], scale: str = "smoke") -> pd.DataFrame
     exercise" for a chapter without) and said, the judge's words or the error of the cell. LabError
     for a folder without notebooks.
     """
-    rows, handed = (
-        [],
-        [(folder, cover) for folder in map(Path, folders) for cover in covers(folder)],
-    )
+    handed = [(folder, cover) for folder in map(Path, folders) for cover in covers(folder)]
+    rows = []
     for folder, cover in tqdm(handed, unit="chapter", disable=None):
         for verdict, said in _judged(cover, scale):
             who = {"learner": folder.name, "chapter": cover.title}

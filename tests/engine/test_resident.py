@@ -106,6 +106,9 @@ def test_a_subclass_says_for_itself_whether_its_shapes_are_fixed(scenes_dir, tmp
     runner = built("crosskd", scenes_dir, tmp_path)
     runner.model.methods[0] = Looks()
     assert "Looks looks at the objects" in fix_shapes(runner)
+    runner.model.data_preprocessor.batch_augments = [lambda images, samples: (images, samples)]
+    runner.model.methods[0] = CrossKD()
+    assert "augmented as wholes" in fix_shapes(runner)
     runner.model.pair.teacher_head.class_order = [1, 0]
     assert "classes in another order" in fix_shapes(runner)
 
@@ -132,6 +135,10 @@ def test_a_set_is_put_on_the_device_once(scenes_dir, tmp_path):
         for run in (built(name, scenes_dir, tmp_path / name) for name in ("none", "crosskd"))
     ]
     assert sets[0] is sets[1]
+    runner = built("none", scenes_dir, tmp_path / "bgr")
+    runner.model.data_preprocessor._channel_conversion = False
+    assert fix_shapes(runner) is None
+    assert runner.model.train_step.data.images.allclose(sets[0].images) is False
     assert sets[0].images.dtype == torch.float32 and sets[0].images.shape[1:] == (3, 96, 96)
 
 

@@ -29,6 +29,7 @@ FLIP = "RandomFlip"
 PIPELINE = ["LoadImageFromFile", "LoadAnnotations", "Resize", FLIP, "PackDetInputs"]
 SHARE = 0.25  # of a GPU's memory for a set
 WARM = 3  # steps before the recording, in which kernels are chosen and caches filled
+AGREE = 1e-2  # of a tensor's norm: the same kernels may add in another order
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class FixedStep:
             return self._run()
         measured = self.learning and self.model.logged  # then methods look at more than losses
         if self.graph is None and not measured and self.steps >= WARM and self._ready:
-            self._record()
+            return self._record()
         if self.graph is None or measured:
             return self._beside()
         for weight, gradient in self.gradients:
@@ -129,23 +130,53 @@ class FixedStep:
         self.steps += self.steps >= 0
         return losses
 
-    def _record(self) -> None:
-        """Record forward and backward; where that fails, one line says so and none is tried."""
-        graph = torch.cuda.CUDAGraph()
+    def _record(self) -> dict[str, Tensor]:
+        """Kernel by kernel once more, between a recording and its first play: both must agree.
+
+        Where it cannot be recorded or does not agree, one line says so and none is tried again.
+        """
         try:
-            with torch.cuda.graph(graph):
-                losses = self._run()
-                self.values = torch.stack([value.detach() for value in losses.values()])
+            graph = self._recorded()
         except RuntimeError as error:
-            self.steps = -1
-            reason = (str(error).strip().splitlines() or ["no reason given"])[0]
-            warnings.warn(f"the step runs kernel by kernel, no graph of it: {reason}", stacklevel=2)
-            return
-        self.names, self.graph = list(losses), graph
+            return self._give_up((str(error).strip().splitlines() or ["no reason given"])[0])
+        buffers = list(self.model.buffers())
+        before = [buffer.clone() for buffer in buffers]
+        losses = self._beside()
+        after = [buffer.clone() for buffer in buffers]
+        run = [*losses.values(), *(weight.grad for weight, _ in self.gradients)]
+        torch._foreach_copy_(buffers, before)
+        graph.replay()
+        played = [*self.values.unbind(), *(gradient for _, gradient in self.gradients)]
+        if not (agree(played, run, 1e-3) and agree(buffers, after)):
+            torch._foreach_copy_(buffers, after)
+            return self._give_up("played back it gives other numbers", losses)
+        self.graph = graph
+        return losses
+
+    def _recorded(self) -> Any:
+        """The graph of a step, with the tensors that it writes and those that it reads."""
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            losses = self._run()
+            self.values = torch.stack([value.detach() for value in losses.values()])
+        self.names = list(losses)
         weights = [p for p in self.model.parameters() if p.grad is not None]
         self.gradients = [(weight, weight.grad) for weight in weights]
         pair = self.model.pair
-        self.kept = dict(pair.student_head._kept), dict(pair.teacher_head._kept)  # what it reads
+        self.kept = dict(pair.student_head._kept), dict(pair.teacher_head._kept)
+        return graph
+
+    def _give_up(self, reason: str, losses: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+        self.steps = -1
+        warnings.warn(f"the step runs kernel by kernel, no graph of it: {reason}", stacklevel=2)
+        return losses or self._beside()
+
+
+def agree(played: Sequence[Tensor], run: Sequence[Tensor], floor: float = 0.0) -> bool:
+    """Whether no tensor differs by more than AGREE of its norm and ``floor`` of all's together."""
+    norms = torch.stack([one.float().norm() for one in run])
+    apart = [(a.float() - b.float()).norm() for a, b in zip(played, run, strict=True)]
+    return bool((torch.stack(apart) <= AGREE * (norms + floor * norms.norm())).all())
 
 
 def read_set(dataset: Any, prepare: Any) -> ResidentSet:

@@ -193,3 +193,71 @@ def test_no_fixed_step_waits_or_brings_anything_from_the_host(scenes_dir, tmp_pa
 
 def tensors(model):
     return [(k, v) for k, v in vars(model.train_step.data).items() if k != "sample"]
+
+
+class Played:
+    """Stands for what a GPU recorded: it does the step again, with something wrong."""
+
+    def __init__(self, step, wrong):
+        self.step, self.wrong = step, wrong
+        step.names = list(step._run())
+        step.values = torch.full((len(step.names),), torch.nan)
+        weights = [w for w in step.model.parameters() if w.grad is not None]
+        step.gradients = [(w, torch.full_like(w, torch.nan)) for w in weights]
+
+    def replay(self):
+        step = self.step
+        kept = [weight.grad for weight, _ in step.gradients]
+        step.values.copy_(torch.stack([value.detach() for value in step._run().values()]))
+        for (weight, played), gradient in zip(step.gradients, kept, strict=True):
+            played.copy_(weight.grad)
+            weight.grad = gradient
+        if self.wrong == "a loss":
+            step.values[1] *= 1.1
+        elif self.wrong == "a gradient":
+            step.gradients[7][1].mul_(1.1)
+        elif self.wrong == "a statistic":
+            step.model.backbone.bn1.running_mean.mul_(1.1)
+
+
+@pytest.mark.parametrize("wrong", [None, "a loss", "a gradient", "a statistic", "all"])
+def test_a_recording_takes_the_kernels_place_where_its_numbers_are_theirs(
+    scenes_dir, tmp_path, monkeypatch, wrong
+):
+    steps = []
+    for name in ("recorded", "alone"):
+        runner = built("crosskd", scenes_dir, tmp_path / name)
+        assert fix_shapes(runner) is None
+        steps.append(runner.model.train().train_step)
+        steps[-1].fill(*steps[-1].data.take(torch.arange(4), torch.tensor([True, False] * 2)))
+        steps[-1]._run()
+    step, alone = steps
+    monkeypatch.setattr(step, "_beside", step._run)
+
+    def recorded():
+        if wrong == "all":
+            raise RuntimeError("\n operation not permitted\nmore")
+        before = {name: kept.clone() for name, kept in step.model.state_dict().items()}
+        played = Played(step, wrong)
+        step.model.load_state_dict(before)  # recording changes nothing
+        return played
+
+    monkeypatch.setattr(step, "_recorded", recorded)
+    if wrong is None:
+        losses = step._record()
+        assert step.graph is not None
+    else:
+        reason = "operation not permitted$" if wrong == "all" else "gives other numbers"
+        with pytest.warns(UserWarning, match=f"kernel by kernel, no graph of it: .*{reason}"):
+            losses = step._record()
+        assert step.graph is None and step.steps == -1
+    # the step was made once, by the kernels
+    truth = alone._run()
+    assert losses.keys() == truth.keys() and all(truth[k].equal(v) for k, v in losses.items())
+    for (name, weight), other in zip(
+        step.model.named_parameters(), alone.model.parameters(), strict=True
+    ):
+        assert (weight.grad is None) == (other.grad is None), name
+        assert weight.grad is None or weight.grad.equal(other.grad), name
+    for (name, kept), other in zip(step.model.named_buffers(), alone.model.buffers(), strict=True):
+        assert kept.equal(other), name

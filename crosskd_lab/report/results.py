@@ -146,9 +146,10 @@ def beside(name: str, kind: str, names: list[str]) -> str | None:
     the sweep's rows.
     """
     family = name.split("_")[0]
-    if kind == "kd" and family == "kd":
-        return None  # mimicking itself
-    candidates = [f"{family}_{kind}"] if family != "crosskd" else []  # "crosskd_kd" is no family
+    own = f"{family}_{kind}" if family != "crosskd" else ""  # "crosskd_kd" is no family
+    if name == own or kind == family == "kd":
+        return None  # it is that row itself
+    candidates = [own]
     candidates += [name.replace("crosskd", kind)]
     candidates += [kind] if kind == "none" or "_from_" not in name else []
     return next((c for c in candidates if c in names and c != name), None)

@@ -137,10 +137,15 @@ def test_before_anything_is_recorded_all_is_missing(tmp_path):
         ("crosskd_cls", "kd", "kd_cls"),
         ("crosskd", "kd", "kd"),
         ("crosskd_kd", "kd", "kd"),
+        ("crosskd_none", "none", "none"),
+        ("atss_none", "none", None),
+        ("atss_none", "kd", "atss_kd"),
+        ("atss_kd", "none", "atss_none"),
+        ("atss_kd", "kd", None),
     ],
 )
 def test_a_row_is_held_against_its_own_kind(name, kind, found):
     names = ["none", "kd", "crosskd", "crosskd_3", "kd_from_atss", "crosskd_from_atss"]
-    names += ["crosskd_kd", "kd_cls", "crosskd_cls"]
+    names += ["crosskd_kd", "crosskd_none", "kd_cls", "crosskd_cls", "atss_none", "atss_kd"]
     names = ["fcos_none", "fcos_crosskd"] if name.startswith("fcos") else names
     assert beside(name, kind, names) == found

@@ -38,7 +38,7 @@ for seed in "${seeds[@]}"; do
     for sweep in "${sweeps[@]}"; do
         left=$((end - $(date +%s)))
         [ "$left" -gt 0 ] || { echo "The minutes are over; the same command goes on."; exit 0; }
-        timeout --signal=INT "$left" "$python" -c "from crosskd_lab.cli import main; main()" \
+        timeout --foreground --signal=INT "$left" "$python" -c "from crosskd_lab.cli import main; main()" \
             sweep "${sweep}_slow" --seeds "$seed" --side-by-side "$together" || {
             code=$?
             [ "$code" -eq 124 ] || exit "$code"

@@ -12,7 +12,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -71,6 +70,7 @@ class FixedStep:
             sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
         self.graph: Any = None
         self.steps = 0 if self.images.is_cuda else -1  # before the recording; -1: there is none
+        self.stream = torch.cuda.Stream() if self.images.is_cuda else None
         self.learning = any(p.requires_grad for p in model.methods.parameters())
 
     def __call__(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
@@ -121,12 +121,12 @@ class FixedStep:
         return losses
 
     def _beside(self) -> dict[str, Tensor]:
-        """Kernel by kernel, on a stream of its own, as what is recorded later will be."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        """Kernel by kernel, on the stream of what is recorded later: each has memory of its own."""
+        assert self.stream is not None
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
             losses = self._run()
-        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.current_stream().wait_stream(self.stream)
         self.steps += self.steps >= 0
         return losses
 
@@ -155,10 +155,14 @@ class FixedStep:
 
     def _recorded(self) -> Any:
         """The graph of a step, with the tensors that it writes and those that it reads."""
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            losses = self._run()
-            self.values = torch.stack([value.detach() for value in losses.values()])
+        graph, here = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            with torch.cuda.graph(graph, stream=self.stream):
+                losses = self._run()
+                self.values = torch.stack([value.detach() for value in losses.values()])
+        except RuntimeError as error:
+            torch.cuda.set_stream(here)  # torch leaves the recording's behind
+            raise error.__context__ or error from None  # the first, not that of the end
         self.names = list(losses)
         weights = [p for p in self.model.parameters() if p.grad is not None]
         self.gradients = [(weight, weight.grad) for weight in weights]
@@ -208,9 +212,9 @@ def fix_shapes(runner: Any) -> str | None:
         return data
     model.train_step = FixedStep(model, data, loader.batch_size, loader.dataset)
     loader.dataset.by_number = True
-    if runner.val_dataloader is not None and not runner.val_dataloader.num_workers:
-        dataset = runner.val_dataloader.dataset
-        dataset.prepare_data = _once(dataset.prepare_data, device)
+    seen = runner.val_dataloader
+    if seen is not None and not seen.num_workers and not seen.pin_memory:
+        seen.dataset.prepare_data = _once(seen.dataset.prepare_data, device, len(seen.dataset))
     return None
 
 
@@ -232,7 +236,7 @@ def why_not_fixed(model: Any, loader: Any, optim_wrapper: Any) -> str | None:
     pipeline = getattr(getattr(loader.dataset, "dataset", None), "pipeline", None)
     transforms = pipeline.transforms if pipeline else []
     usual = [type(one).__name__ for one in transforms] == PIPELINE
-    usual = usual and transforms[3].direction == "horizontal"
+    usual = usual and transforms[2].scale and transforms[3].direction == "horizontal"
     if type(loader.dataset) is not Draws or not usual or loader.num_workers:
         return "its images are not those of the pocket scale's pipeline"
     return None
@@ -251,13 +255,10 @@ def resident_set(dataset: Any, prepare: Any, device: torch.device) -> ResidentSe
     sides = [
         side + -side % prepare.pad_size_divisor for side in dataset.pipeline.transforms[2].scale
     ]
-    if device.type == "cuda":
-        size = len(infos) * 3 * 4 * sides[0] * sides[1]
-        if size > SHARE * torch.cuda.get_device_properties(device).total_memory:
-            return "it is too large for the device's memory"
-    files = dataset.ann_file, Path(dataset.ann_file).stat().st_mtime_ns, str(dataset.data_prefix)
-    look = repr(prepare.mean), repr(prepare.std), prepare._channel_conversion
-    key = (*files, repr(dataset.pipeline), *look, prepare.pad_size_divisor, device)
+    if not _fits(len(infos) * 3 * 4 * sides[0] * sides[1], device):
+        return "it is too large for the device's memory"
+    look = [repr(getattr(prepare, name, None)) for name in ("mean", "std", "_channel_conversion")]
+    key = (repr(infos), repr(dataset.pipeline), *look, prepare.pad_size_divisor, device)
     if key not in _sets:
         _sets.clear()
         _sets[key] = read_set(dataset, prepare)
@@ -267,13 +268,22 @@ def resident_set(dataset: Any, prepare: Any, device: torch.device) -> ResidentSe
     return data
 
 
-def _once(prepare: Callable[[int], Any], device: torch.device) -> Callable[[int], Any]:
-    """Each sample of a set that has nothing random, made once and kept on the device."""
+def _fits(size: int, device: torch.device) -> bool:
+    """Whether so many bytes are no more than a set's share of the device's memory."""
+    if device.type != "cuda":
+        return True
+    return size <= SHARE * torch.cuda.get_device_properties(device).total_memory
+
+
+def _once(prepare: Callable[[int], Any], device: torch.device, count: int) -> Callable[[int], Any]:
+    """Each of ``count`` samples that have nothing random, made once and kept on the device."""
     kept: dict[int, Any] = {}
 
     def sample(number: int) -> Any:
         if number not in kept:
             made = prepare(number)
+            if not _fits(count * made["inputs"].nbytes, device):
+                return made
             kept[number] = {**made, "inputs": made["inputs"].to(device)}
         return {**kept[number], "data_samples": kept[number]["data_samples"].clone()}
 

@@ -94,17 +94,21 @@ class Turn:
     def join(self, runner: Any, cfg: Any) -> None:
         """Give a built run its turns, and the batches and teacher's tensors of runs like it."""
         seen = repr((cfg.train_dataloader, runner.seed))
-        self.batch_key = "batch", seen
+        fixed = "train_step" in vars(bare(runner.model))  # its batches are numbers of draws
+        self.batch_key = "batch", fixed, seen
         runner.train_loop.turn = self
         pair = getattr(bare(runner.model), "pair", None)
-        if "train_step" in vars(bare(runner.model)):
+        if fixed:
             return  # its step is recorded with the teacher in it
         if pair is None or not isinstance(pair.teacher_head, HeadAdapter):
             return  # what teachers of RoIs and queries see depends on the student
         if pair.teacher_id["checkpoint"] == RANDOM:
             return  # each has its own
-        student = cfg.model.student.get("data_preprocessor")
-        key = "teacher", seen, repr((cfg.model.teacher, cfg.model.get("tap"), student))
+        from .train import takes_fast
+
+        looks = cfg.model.teacher, cfg.model.get("tap"), cfg.model.student.get("data_preprocessor")
+        form = cfg.get("precision", "fp32"), takes_fast(cfg)
+        key = "teacher", seen, repr((*looks, *form))
         look = pair.teacher_step
 
         def teacher_step(*batch: Any) -> Any:

@@ -20,6 +20,7 @@ import papermill  # type: ignore[import-untyped]
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import MathTextParser
+from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 from nbconvert.filters import markdown2html
 from papermill.exceptions import PapermillExecutionError  # type: ignore[import-untyped]
@@ -289,10 +290,15 @@ def execute(cover: Cover, out: Path, parameters: dict[str, Any]) -> Chapter:
     try:
         try:
             run()
+        except DeadKernelError:
+            raise
         except RuntimeError:  # a kernel that did not start: two at once may pick the same ports
             run()
     except PapermillExecutionError as failed:
-        error = f"cell {failed.cell_index}: {failed.ename}: {failed.evalue.splitlines()[0]}"
+        said = " ".join(failed.evalue.splitlines()[:1])  # of a bare assertion nothing
+        error = f"cell {failed.cell_index}: {failed.ename}{said and f': {said}'}"
+    except DeadKernelError:
+        error = "its kernel died, for lack of memory perhaps"
     os.replace(draft, target)
     return Chapter(cover, time.monotonic() - began, error)
 

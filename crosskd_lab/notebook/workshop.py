@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from ..errors import LabError
 from ..files import PROJECT, open_folder, write_whole
-from .book import NOTEBOOKS, Cover, chosen, covers
+from .book import NOTEBOOKS, Cover, chosen, covers, read_cover
 
 ANSWER = re.compile(
     r"\n*<details>\s*<summary>(?:Solution|One answer|How to go about it|Answers|Hint)[^<]*"
@@ -83,15 +83,25 @@ def collect(folders: Sequence[str | Path], scale: str = "smoke") -> pd.DataFrame
 
     A cell that fails stops no other. What is executed is the learners' code: do it where that may
     do no harm. One row an exercise: learner, chapter, verdict ("right", "not yet", "no answer"; "no
-    exercise" for a chapter without) and said, the judge's words or the error of the cell. LabError
-    for a folder without notebooks.
+    exercise" for a chapter without, and for what cannot be read as one) and said, the judge's words
+    or the error of the cell. LabError where no folder has a notebook.
     """
-    handed = [(folder, cover) for folder in map(Path, folders) for cover in covers(folder)]
-    rows = []
-    for folder, cover in tqdm(handed, unit="chapter", disable=None):
-        for verdict, said in _judged(cover, scale):
-            who = {"learner": folder.name, "chapter": cover.title}
-            rows.append({**who, "verdict": verdict, "said": said})
+    found = [(folder, sorted(Path(folder).glob("*.ipynb"))) for folder in map(Path, folders)]
+    handed = [(folder, path) for folder, paths in found for path in paths]
+    if not handed:
+        raise LabError("no notebooks were handed in: give folders that have some")
+    rows = [
+        (folder.name, "", "no exercise", f"{folder} holds no notebooks")
+        for folder, paths in found
+        if not paths
+    ]
+    for folder, path in tqdm(handed, unit="chapter", disable=None):
+        try:
+            cover = read_cover(path)
+        except LabError as error:  # one learner's stray file stops nobody else's judging
+            rows.append((folder.name, path.stem, "no exercise", str(error)))
+            continue
+        rows += [(folder.name, cover.title, *verdict) for verdict in _judged(cover, scale)]
     return pd.DataFrame(rows, columns=["learner", "chapter", "verdict", "said"])
 
 

@@ -96,8 +96,12 @@ def _difference(finals: pd.DataFrame) -> str:
             f"One seed: a difference of {size:.1f} AP ({one} {side} {other}) here is an "
             "observation, not a result."
         )
-    shown = size > found.half_width
-    verdict = "excludes zero" if shown else "includes zero, so no difference is shown"
+    verdict = "excludes zero"
+    if size <= found.half_width:
+        verdict = "includes zero, so no difference is shown"
+    elif size <= STRAY:  # as for a claim, no interval counts as shorter
+        verdict = f"excludes zero, but whole runs made again end up to {STRAY} apart"
+        verdict += ", so no difference is shown"
     return (
         f"Over {found.n} common seeds {one} ends {points(size, found.half_width)} AP {side} "
         f"{other}: the interval {verdict} (paired t-test p = {found.p_t:.2g}; flipping signs "
@@ -205,17 +209,19 @@ def compare_parts(metrics: pd.DataFrame, one: str = "KD", other: str = "CrossKD"
 
     A row a part of `WHERE`, columns of ``metrics``: ``where``, the mean of each method under its
     name, ``n`` seeds, ``difference`` of one minus other with its ``half_width`` of 95 % (NaN for
-    one seed); the last two rows add up to the first. LabError where a part was not measured.
+    one seed); the last two rows add up to the first. LabError where a part or a method was not
+    measured.
     """
     need(metrics, *WHERE)
     finals = final_rows(metrics)
     if finals[[*WHERE]].isna().any(axis=None):
         raise LabError("the parts of L1(p^s, p^gt) were not measured: run these students again")
+    found = {value: paired(finals, one, other, value=value) for value in WHERE}
     means = finals.groupby("method")[[*WHERE]].mean()
     rows = []
     for value, where in WHERE.items():
         row = {"where": where, **{name: means.loc[name, value] for name in (one, other)}}
-        rows.append(row | paired(finals, one, other, value=value)._asdict())
+        rows.append(row | found[value]._asdict())
     return pd.DataFrame(rows).drop(columns=["p_t", "p_sign_flip"])
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from ..engine.provenance import code_version, machine, now, origin
 from ..engine.record import find_runs, read_metrics, read_record
 from ..engine.together import train_together
 from ..engine.train import build_runner, methods_of, prepare_engine, train
-from ..errors import LabError
+from ..errors import LabError, tell_once
 from ..files import PROJECT, Busy, append_line, open_folder, write_whole
 from ..pair import build_detector
 from ..paper import AP_COLUMNS
@@ -47,6 +48,8 @@ from .race import race_scenes
 Listener = Callable[[Row, int, dict[str, Any]], None]
 AT_ONCE = 4
 """So many rows of a seed train in one loop: more would be long without a record."""
+BESIDE = "CROSSKD_BESIDE_OTHERS"
+"""Set for a process beside which others train."""
 
 
 def scenes_of(sweep: Sweep) -> tuple[Path, Path]:
@@ -108,15 +111,15 @@ def run_sweep(
             jobs.append(partial(_job, sweep, row, seed, folder, sets[0], tell))
         if len(jobs) > 1:
             try:
-                train_together([job() for job in jobs])
+                left = [said for job in jobs if not _is_done(said := job(shared=True))]
+                if len(left) > 1:
+                    train_together(left)
             except Busy:  # the one that runs it will record it
                 raise
-            except Exception:  # whose it was shows when each is trained alone
-                pass
+            except Exception as error:  # whose it was shows when each is trained alone
+                tell_once(f"{sweep.name}, seed {seed}: its rows go on one by one: {error}")
         for (row, _), job in zip(todo, jobs, strict=True):
             line = run_row(sweep, row, seed, job, sets[1])
-            if len(jobs) > 1:
-                line["shared"] = True  # its seconds are not its own
             append_line(Path(recorded) / f"{sweep.name}.jsonl", line)
             lines.append(line)
     return lines
@@ -130,17 +133,34 @@ def _groups(todo: Sequence[tuple[Row, int]]) -> Iterator[list[tuple[Row, int]]]:
 
 
 def _job(
-    sweep: Sweep, row: Row, seed: int, folder: Path, data: Path, tell: Sequence[Any]
+    sweep: Sweep,
+    row: Row,
+    seed: int,
+    folder: Path,
+    data: Path,
+    tell: Sequence[Any],
+    shared: bool = False,
 ) -> dict[str, Any]:
-    """A row's arguments of ``train``; LabError for a config that cannot be read."""
+    """A row's arguments of ``train``; LabError for a config that cannot be read.
+
+    ``shared``: others train beside it, so that its seconds will not be its own.
+    """
+    extra: dict[str, Any] = {"sweep": sweep.name}
+    if shared or BESIDE in os.environ:
+        extra["shared"] = True
     return {
         "cfg": load_experiment(row.config, row.settings, data, seed),
         "folder": folder,
         "resume": (folder / "record.json").exists(),
         "command": _words(sweep, row, seed),
         "listeners": tell,
-        "extra": {"sweep": sweep.name},
+        "extra": extra,
     }
+
+
+def _is_done(job: Mapping[str, Any]) -> bool:
+    """Whether a job's run has come to its end, and has only to be measured."""
+    return job["resume"] and read_record(job["folder"])["status"] == "done"
 
 
 def _words(sweep: Sweep, row: Row, seed: int) -> list[str]:
@@ -165,11 +185,19 @@ def run_side_by_side(
         row, seed = job
         words = ["sweep", file, "--only", row.name, "--seeds", str(seed), *options]
         command = [sys.executable, "-c", "from crosskd_lab.cli import main; main()", *words]
-        nowhere = subprocess.DEVNULL
-        return subprocess.run(command, check=False, stdout=nowhere, stderr=nowhere).returncode
+        nowhere, env = subprocess.DEVNULL, os.environ | {BESIDE: "1"}
+        with subprocess.Popen(command, stdout=nowhere, stderr=nowhere, env=env) as process:
+            working.append(process)
+            return process.wait()
 
+    working: list[subprocess.Popen] = []
     with ThreadPoolExecutor(workers) as pool:
-        return list(tqdm(pool.map(one, plan), total=len(plan), unit="run", desc=sweep.name))
+        try:
+            return list(tqdm(pool.map(one, plan), total=len(plan), unit="run", desc=sweep.name))
+        except BaseException:  # Ctrl-C may reach this process alone
+            for process in working:
+                process.terminate()
+            raise
 
 
 def to_do(
@@ -190,10 +218,9 @@ def run_row(
     line |= origin() | {"command": _words(sweep, row, seed)}
     try:
         todo = job()
-        folder = todo["folder"]
-        if not todo["resume"] or read_record(folder)["status"] != "done":
+        if not _is_done(todo):
             train(**todo)
-        found = _results(row, todo["cfg"], folder, test)
+        found = _results(row, todo["cfg"], todo["folder"], test)
     except Busy:  # the one that runs it will record it
         raise
     except Exception as error:
@@ -219,6 +246,7 @@ def _results(row: Row, cfg: Config, folder: Path, test: Path) -> dict[str, Any]:
         "own": own_shares(metrics),
         "steps": int(cfg.schedule.steps),
         **times(metrics),
+        **({"shared": True} if record["extra"].get("shared") else {}),  # so are its seconds
         "parameters": sum(p.numel() for p in student.parameters()),
         "method": record["methods"],
         "config_hash": config_hash(cfg),

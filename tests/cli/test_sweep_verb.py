@@ -42,11 +42,13 @@ def test_what_is_recorded_is_not_run(capsys, tmp_path):
 def test_side_by_side_starts_a_process_a_run(capsys, tmp_path, monkeypatch):
     started = []
 
+    popen = subprocess.Popen
+
     def start(command, **_):
         started.append(command)
-        return subprocess.CompletedProcess(command, int("kd" in command))
+        return popen(["true" if "crosskd" in command else "false"])
 
-    monkeypatch.setattr("crosskd_lab.runs.sweep.subprocess.run", start)
+    monkeypatch.setattr("crosskd_lab.runs.sweep.subprocess.Popen", start)
     monkeypatch.setattr("crosskd_lab.runs.sweep.scenes_of", lambda sweep: None)
     code, said, _ = run(capsys, "smoke", "--side-by-side", 2, "--recorded", tmp_path)
     assert code == 0 and "2 runs over, 1 of them broken off" in said

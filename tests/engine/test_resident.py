@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from crosskd_lab.data.coco import find_split
+from crosskd_lab.engine import resident
 from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.record import read_metrics
 from crosskd_lab.engine.resident import FixedStep, fix_shapes, resident_set
@@ -75,6 +76,7 @@ def test_a_run_of_fixed_steps_is_the_fast_forms_run(scenes_dir, tmp_path, name):
 
 
 FLIP = "train_dataloader.dataset.dataset.pipeline.3"
+RESIZE = "train_dataloader.dataset.dataset.pipeline.2"
 
 
 class Looks(CrossKD):
@@ -90,6 +92,7 @@ class Looks(CrossKD):
         ("crosskd", {"optim_wrapper.accumulative_counts": 2}, "once a batch"),
         ("crosskd", {"train_dataloader.num_workers": 1}, "pocket scale's pipeline"),
         ("crosskd", {f"{FLIP}.direction": "vertical"}, "pocket scale's pipeline"),
+        ("crosskd", {RESIZE: {"type": "Resize", "scale_factor": 1.0}}, "pocket scale's pipeline"),
         ("crosskd", {"data.size": 80}, "its images are padded"),
     ],
 )
@@ -142,6 +145,42 @@ def test_a_set_is_put_on_the_device_once(scenes_dir, tmp_path):
     assert sets[0].images.dtype == torch.float32 and sets[0].images.shape[1:] == (3, 96, 96)
 
 
+DATASET = "train_dataloader.dataset.dataset"
+
+
+def test_sets_of_unlike_images_are_two(scenes_dir, tmp_path):
+    """The same files, of which one run takes six, and one those without an object, too."""
+    root = shutil.copytree(scenes_dir, tmp_path / "set")
+    train = find_split(root, "train")
+    said = json.loads(train.annotations.read_text())
+    bare = said["images"][0]["id"]
+    said["annotations"] = [one for one in said["annotations"] if one["image_id"] != bare]
+    train.annotations.write_text(json.dumps(said))
+    every = len(said["images"])
+    kinds = [({}, every - 1), ({"indices": 6}, 6), ({"filter_cfg.filter_empty_gt": False}, every)]
+    for settings, count in kinds:
+        settings = {f"{DATASET}.{name}": value for name, value in settings.items()}
+        runner = built("none", root, tmp_path / str(count), **settings)
+        assert fix_shapes(runner) is None
+        dataset, step = runner.train_dataloader.dataset.dataset, runner.model.train_step
+        assert len(dataset) == len(step.data.images) == count
+        still = [t for t in dataset.pipeline.transforms if type(t).__name__ != "RandomFlip"]
+        sample = dataset.get_data_info(1)
+        for transform in still:
+            sample = transform(sample)
+        ready = runner.model.data_preprocessor({k: [v] for k, v in sample.items()}, True)
+        assert step.data.images[1].equal(ready["inputs"][0])
+
+
+def test_an_image_that_nobody_normalises_is_kept_as_it_is(scenes_dir, tmp_path):
+    runner = built("none", scenes_dir, tmp_path)
+    prepare = runner.model.data_preprocessor
+    del prepare.mean, prepare.std
+    prepare._enable_normalize = False
+    assert fix_shapes(runner) is None
+    assert runner.model.train_step.data.images.max() > 100
+
+
 def test_what_it_validates_on_is_read_once(scenes_dir, tmp_path, monkeypatch):
     runner = built("none", scenes_dir, tmp_path)
     dataset, read = runner.val_dataloader.dataset, []
@@ -152,6 +191,12 @@ def test_what_it_validates_on_is_read_once(scenes_dir, tmp_path, monkeypatch):
     assert read == [1] and first["inputs"] is again["inputs"]
     first["data_samples"].pred_instances = InstanceData()
     assert "pred_instances" not in dataset[1]["data_samples"]
+    monkeypatch.setattr(resident, "_fits", lambda size, device: size != 250 * 3 * 96 * 96)
+    sample = resident._once(prepare, torch.device("cpu"), 250)
+    assert sample(1)["inputs"] is not sample(1)["inputs"], "a set too large is not kept"
+    runner = built("none", scenes_dir, tmp_path / "pinned", **{"val_dataloader.pin_memory": True})
+    assert fix_shapes(runner) is None
+    assert "prepare_data" not in vars(runner.val_dataloader.dataset), "what is pinned stays here"
 
 
 class NothingCrosses(TorchDispatchMode):

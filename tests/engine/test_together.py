@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from crosskd_lab.engine import together
+from crosskd_lab.engine import train as engine
 from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.record import read_metrics, read_record
+from crosskd_lab.engine.resident import fix_shapes
 from crosskd_lab.engine.together import Together, train_together
 from crosskd_lab.engine.train import prepare_engine, train
 from crosskd_lab.errors import LabError
@@ -85,6 +87,39 @@ def test_each_student_is_what_it_is_alone(alone, tmp_path, scenes_dir, monkeypat
         same(alone / name, tmp_path / name)
         assert found["AP"] == rows(alone / name)["AP"].iloc[-1]
     assert looks.count(True) == 4, "a batch is seen once by the teacher of three students"
+
+
+def test_a_teacher_in_another_precision_is_another_teacher(alone, tmp_path, scenes_dir):
+    (half,) = plan(tmp_path / "alone", scenes_dir, ["kd"], precision="bf16")
+    train(**half)
+    runs = plan(tmp_path, scenes_dir, ["kd"])
+    runs += plan(tmp_path / "half", scenes_dir, ["kd"], precision="bf16")
+    train_together(runs)
+    same(alone / "kd", tmp_path / "kd")
+    same(tmp_path / "alone" / "kd", tmp_path / "half" / "kd")
+
+
+def test_fixed_steps_and_usual_ones_go_side_by_side(tmp_path, scenes_dir, monkeypatch):
+    """On a GPU CrossKD's step has fixed shapes, FGD's has not: they have batches of two kinds."""
+    build = engine.build_runner
+
+    def fixed(cfg, folder, **more):
+        runner = build(cfg, folder, **more)
+        fixed.found.append(fix_shapes(runner))
+        return runner
+
+    fixed.found = []
+    for name in ("alone", "together"):
+        runs = plan(tmp_path / name, scenes_dir, ("crosskd", "fgd"), fast=True)
+        if name == "alone":
+            for run in runs:
+                train(**run)
+        else:
+            monkeypatch.setattr(engine, "build_runner", fixed)
+            train_together(runs)
+    assert fixed.found == [None, "FGD looks at the objects of each image"]
+    for name in ("crosskd", "fgd"):
+        same(tmp_path / "alone" / name, tmp_path / "together" / name)
 
 
 def test_students_stop_and_go_on_together_from_unlike_steps(alone, tmp_path, scenes_dir):

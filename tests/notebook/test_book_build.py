@@ -77,6 +77,22 @@ def test_a_failure_names_cell_and_error_and_stops_no_other(book):
     assert "no such" in page(book, "01_two.html")
 
 
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("assert 1 == 2", "cell 4: AssertionError"),
+        ("import os\nos._exit(1)", "its kernel died, for lack of memory perhaps"),
+    ],
+)
+def test_a_bare_assertion_and_a_dead_kernel_stop_no_other(tmp_path, code, error):
+    write(tmp_path, "00_one.ipynb", "One", code)
+    write(tmp_path, "01_two.ipynb", "Two", "print(6 * 7)")
+    one, two = build_book(tmp_path / "out", "smoke", tmp_path)
+    assert (one.error, two.error) == (error, None)
+    assert error in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert not list((tmp_path / "out").glob(".*.part.ipynb"))
+
+
 def test_progress_is_told_chapter_by_chapter_and_the_contents_grow(book):
     expected = [("00_one.html", 1, 3, 2), ("01_two.html", 2, 3, 1), ("02_three.html", 3, 3, 0)]
     assert book[2] == expected

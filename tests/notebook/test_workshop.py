@@ -6,6 +6,7 @@ import io
 import sys
 
 import nbformat
+import pandas as pd
 import pytest
 
 from crosskd_lab.cli import main
@@ -93,14 +94,23 @@ def test_hand_ins_are_executed_and_judged(tmp_path, capsys, monkeypatch):
     cut = nbformat.read(chapter(tmp_path / "fay", "pass") / "01_one.ipynb", as_version=4)
     cut.cells = [cell for cell in cut.cells if "exercise" not in cell.metadata.get("tags", [])]
     nbformat.write(cut, tmp_path / "fay" / "01_one.ipynb")
-    folders = [tmp_path / name for name in ("ada", "bob", "cyd", "dan", "eve", "fay")]
+    nbformat.write(nbformat.v4.new_notebook(), tmp_path / "fay" / "Untitled.ipynb")
+    (tmp_path / "gus.zip").write_text("no folder")
+    names = ("ada", "bob", "cyd", "dan", "eve", "fay", "gus.zip")
+    folders = [tmp_path / name for name in names]
     table = tmp_path / "verdicts.csv"
     with pytest.raises(SystemExit) as ended:
         main(["workshop", "collect", *map(str, folders), "--csv", str(table)])
     assert not ended.value.code
-    assert [line.split(",", 2)[2] for line in table.read_text().splitlines()[1:]] == [
+    rows = pd.read_csv(table).fillna("").set_index("learner")
+    (nothing, stray) = rows.loc["gus.zip"], rows.loc["fay"].iloc[-1]
+    assert (nothing["verdict"], stray["chapter"]) == ("no exercise", "Untitled")
+    assert nothing["said"].endswith("gus.zip holds no notebooks")
+    assert "the first cell must be Markdown" in stray["said"]
+    judged = rows.drop(index="gus.zip")[lambda rows: rows["chapter"] != "Untitled"]
+    assert [",".join(row) for row in judged[["verdict", "said"]].to_numpy()] == [
         "right,42 at smoke ",
-        'not yet,"the mean is 3, not 2"',
+        "not yet,the mean is 3, not 2",
         "no answer,NameError: name 'undefined_name' is not defined",
         "no answer,the cell prints no verdict: it ends with its check",
         "no answer,Kernel died",

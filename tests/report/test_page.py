@@ -165,6 +165,8 @@ def test_runs_without_parts_are_refused():
         compare_parts(parts_of([((1, 2), (1, 2))]).drop(columns="l1_truth_positive"))
     with pytest.raises(LabError, match="run these students again"):
         compare_parts(parts_of([((1, 2), (1, 2))]).assign(l1_truth_positive=float("nan")))
+    with pytest.raises(LabError, match="no seed in common"):
+        compare_parts(parts_of([((1, 2), (1, 2))]).query("method == 'CrossKD'"))
 
 
 def race(ap, l1_teacher=None, l1_truth=None, steps=(100, 200)):
@@ -257,6 +259,13 @@ def test_several_seeds_that_show_none():
     assert "CrossKD ends 0.3 ± 3.8 AP above KD" in text
     assert "the interval includes zero, so no difference is shown" in text
     assert "; 1 of 3 seeds have that order." in text
+
+
+def test_an_interval_that_agrees_by_luck_shows_no_difference():
+    # Differences 0.4, 0.5, 0.6: 0.5 ± 0.25, less than what whole runs made again differ by.
+    text = report_paragraph(race({"KD": [10.0] * 3, "CrossKD": [10.4, 10.5, 10.6]}))
+    assert "CrossKD ends 0.5 ± <0.6 AP above KD" in text
+    assert "end up to 0.6 apart, so no difference is shown" in text
 
 
 def test_single_seeds_that_disagree_with_the_mean_are_counted():

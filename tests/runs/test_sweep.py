@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,6 +129,63 @@ def test_rows_of_a_seed_train_in_one_loop_and_end_as_each_would_alone(
     for line, alone in zip(lines, swept[1][::2], strict=False):  # none and crosskd
         assert line["row"] == alone["row"]
         assert line["curve"] == alone["curve"] and line["AP"] == alone["AP"]
+
+
+def test_a_run_that_trained_beside_others_is_told_so_whenever_it_is_recorded(
+    sets, tmp_path, monkeypatch
+):
+    """Ctrl-C comes when the first line is written; the second run is over, and only measured."""
+    pair = replace(SWEEP, rows=ROWS[::2])
+    places = dict(runs=tmp_path / "runs", recorded=tmp_path / "recorded", data=sets)
+    write = sweep.append_line
+
+    def once(path, line):
+        write(path, line)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep, "append_line", once)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(pair, seeds=[0], **places)
+    monkeypatch.setattr(sweep, "append_line", write)
+    monkeypatch.setattr(sweep, "train_together", lambda jobs: pytest.fail("both are over"))
+    (line,) = run_sweep(pair, seeds=[0], **places)
+    lines = read_lines(tmp_path / "recorded")
+    assert [said["shared"] for said in lines] == [True, True] and line["row"] == "crosskd"
+    assert not line["resumed"]
+    (tmp_path / "recorded" / "tiny.jsonl").unlink()
+    assert len(run_sweep(pair, seeds=[0], **places)) == 2, "neither is trained again"
+
+
+def test_why_rows_go_on_one_by_one_is_said(swept, sets, tmp_path, capsys):
+    places = dict(runs=tmp_path / "runs", recorded=tmp_path / "recorded", data=sets)
+    lines = run_sweep(SWEEP, ["none", "bad"], [1], **places)
+    assert [line["status"] for line in lines] == ["done", "failed"]
+    told = capsys.readouterr().err
+    assert "crosskd-lab: tiny, seed 1: its rows go on one by one: " in told and "i = 9" in told
+
+
+def test_an_interrupt_stops_what_runs_side_by_side(tmp_path, monkeypatch):
+    stopped, real = [], subprocess.Popen
+
+    def start(command, env, **_):
+        assert env[sweep.BESIDE]
+        process = real([sys.executable, "-c", "import time; time.sleep(60)"])
+        end = process.terminate
+        process.terminate = lambda: (stopped.append(command), end())
+        if "crosskd" in command:
+            os.kill(os.getpid(), signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(sweep.subprocess, "Popen", start)
+    monkeypatch.setattr(sweep, "scenes_of", lambda sweep: None)
+    plan = [(row, 0) for row in ROWS[::2]]
+    began, before = time.monotonic(), signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            sweep.run_side_by_side(SWEEP, "tiny", plan, 2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(stopped) == 2 and time.monotonic() - began < 30
 
 
 def test_a_superseded_row_is_run_anew_and_its_old_run_is_not_resumed(swept, sets, tmp_path):

@@ -17,6 +17,9 @@ while [ $# -gt 0 ]; do
 done
 python=.venv/bin/python
 [ -x "$python" ] || python=python3
+for number in "$minutes" "$together"; do
+    [[ $number =~ ^[0-9]+([.][0-9]+)?$ ]] || { echo "a number, please, not '$number'" >&2; exit 2; }
+done
 end=$(awk -v now="$(date +%s)" -v minutes="$minutes" 'BEGIN {print int(now + 60 * minutes)}')
 
 "$python" - "${sweeps[@]}" <<'PLAN'

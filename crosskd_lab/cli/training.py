@@ -215,13 +215,18 @@ def sweep(
         raise LabError(f"--seeds takes numbers such as 0,1,2; got {seeds!r}") from None
     names = only or []
     if check:
+        name = ""
         for name, seed, apart in replay(declared, names, chosen, place):
             verdict = "agrees" if apart <= CLOSE else "DIFFERS: the row is stale"
             print(f"{name}-s{seed}: {verdict} (losses differ by {apart:.2g} of their size)")
+        if not name:
+            print(f"{declared.name}: no such run is recorded with its first losses in {place}")
         return
     plan = to_do(declared, names, chosen, place)
     whole = len(declared.plan(names, chosen))
     print(f"{declared.title}\n{whole} runs, {whole - len(plan)} of them recorded; {place}")
+    if not plan:
+        return
     if side_by_side > 1:
         options = ["--recorded", str(place), "--runs", str(runs)]
         codes = run_side_by_side(declared, file, plan, side_by_side, options)

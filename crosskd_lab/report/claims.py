@@ -313,12 +313,21 @@ def compare_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0) -> pd.Da
     return pd.DataFrame(table, columns=[*columns, "verdict"])
 
 
-def tell_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0) -> str:
+def by_student(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Several students' frames as one for :func:`compare_focus`, whose images are students.
+
+    Each row is a student's mean over its images, so that intervals are over students.
+    """
+    means = [frame.groupby(["where", "i", "loss"], as_index=False).mean() for frame in frames]
+    return pd.concat([mean.assign(image=student) for student, mean in enumerate(means)])
+
+
+def tell_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0, over: str = "images") -> str:
     """The comparison in words (Markdown), from the numbers alone."""
     table, rows = compare_focus(frame, where, i), _at(frame, where, i)
     place = "the neck" if where == "neck" else f"$f_{i}$ of the {where} tower"
     area = rows["area"].mean() if "area" in rows else float("nan")
-    lines = [f"At {place}, over {rows['image'].nunique()} images (boxes cover {area:.0%} of it):\n"]
+    lines = [f"At {place}, over {rows['image'].nunique()} {over} (boxes cover {area:.0%} of it):\n"]
     for row in table.itertuples():
         lines.append(
             f"- {WORDS[row.statistic]}: CrossKD {row.crosskd:.2f}, {row.other} {row.theirs:.2f}, "

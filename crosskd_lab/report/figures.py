@@ -288,41 +288,38 @@ def _said(row: dict) -> str:
     return f"{row['comparison']}\n{numbers} (n = {row['n']})"
 
 
-def prediction_figure(
-    points: pd.DataFrame, *, title: str = "Does conflict predict the gain of CrossKD over KD?"
-) -> Figure:
-    """Mean gain over conflict ratio, a labelled point a pair, with 95 % intervals over seeds.
+def prediction_figure(points: pd.DataFrame, *, of: str = "CrossKD over KD") -> Figure:
+    """Mean gain over conflict ratio, a point a pair, with 95 % intervals over seeds.
 
-    ``points`` is ``pair, ratio, n, gain, half_width`` as ``by_pair`` gives them; a pair with one
-    seed has no interval and is drawn hollow. LabError where there is none.
+    ``of`` says in words whose gain it is; ``points`` is ``pair, ratio, n, gain, half_width`` as
+    ``by_pair`` gives them; a pair with one seed has no interval and is drawn hollow. LabError where
+    there is none.
     """
     need(points, "pair", "ratio", "n", "gain", "half_width")
     if points.empty:
         raise LabError("no pair has both a conflict ratio and a gain: there is nothing to draw")
-    figure, (ax,) = sheet(title, 4.6, width=9.0)
-    middle = (points["ratio"].min() + points["ratio"].max()) / 2
-    for row in points.itertuples():
-        single = row.n < 2
+    figure, (ax,) = sheet(f"Does conflict predict the gain of {of}?", 4.6, width=9.0)
+    looks = styles(points["pair"])
+    for row in points.sort_values("ratio").itertuples():
+        look, single = looks[row.pair], row.n < 2
         ax.errorbar(
             row.ratio,
             row.gain,
             yerr=None if single else row.half_width,
-            fmt="D",
-            color="#0072B2",
+            fmt=look.marker,
+            color=look.colour,
             ecolor="black",
             barsabove=True,  # a short interval is not hidden behind its marker
-            markerfacecolor="white" if single else "#0072B2",
+            markerfacecolor="white" if single else look.colour,
             markersize=9,
             capsize=5,
+            label=f"{row.pair}, {row.n} seed{'' if single else 's'}",
         )
-        label = f"{row.pair}, {row.n} seed{'' if single else 's'}"
-        side, away = ("right", -10) if row.ratio > middle else ("left", 10)  # towards the middle
-        place, offset = (row.ratio, row.gain), (away, 4)
-        ax.annotate(label, place, offset, textcoords="offset points", ha=side, fontsize=11)
+    figure.legend(loc="outside right center", fontsize=11, title="in the order of their ratios")
     ax.axhline(0, color="black", linestyle=":")
-    ax.margins(x=0.3, y=0.15)
+    ax.margins(x=0.1, y=0.15)
     ax.set_xlabel("conflicts per positive location, before training")
-    ax.set_ylabel("AP of CrossKD - AP of KD, points")
+    ax.set_ylabel(f"gain of {of}, AP points")
     return figure
 
 

@@ -7,7 +7,16 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import LabError
-from .claims import CLAIMS, FAILED, HELD, compare_claims, compare_focus, judge_claims, judge_focus
+from .claims import (
+    CLAIMS,
+    FAILED,
+    HELD,
+    by_student,
+    compare_claims,
+    compare_focus,
+    judge_claims,
+    judge_focus,
+)
 from .results import measured_rows, measured_runs, paper_table, whole_again
 from .stats import STRAY, need, paired, points, summarise
 from .sweep_spec import RECORDED, read_lines, read_sweep, sweeps
@@ -291,6 +300,7 @@ differences has its interval above zero. Did not hold: one has it below. Noteboo
 differences. Fig. 3 is a count on one set, Fig. 5 rests on the images of one student.
 """
 CONTRADICTS = "A RetinaNet teacher contradicts the student's assigner more than GFL and ATSS do"
+SLOW_STUDENTS = "figure5_slow_*/gradients.csv"
 FOCUSED = "CrossKD's gradient at the student's features is more focused than that of PKD"
 REPEATED = """## Whole runs made again
 
@@ -344,6 +354,7 @@ def claims_table(recorded: str | Path = RECORDED) -> pd.DataFrame:
     judged = judge_claims(compare_claims(CLAIMS, recorded))
     table = judged[["says", "where", "verdict"]].assign(over=judged["seeds"].map("{} seeds".format))
     figure3, figure5 = Path(recorded) / "figure3", Path(recorded) / "figure5" / "gradients.csv"
+    students = [pd.read_csv(path) for path in sorted(Path(recorded).glob(SLOW_STUDENTS))]
     if figure3.is_dir():
         ratios = conflict_table(pd.read_csv(figure3 / "conflict.csv")).set_index("teacher")
         least = float(ratios.loc["retinanet_r18_w32", TOLD[0.5]])
@@ -353,6 +364,10 @@ def claims_table(recorded: str | Path = RECORDED) -> pd.DataFrame:
     if figure5.is_file():
         compared = compare_focus(pd.read_csv(figure5))
         row = [FOCUSED, "Fig. 5, Sec. 4.2", judge_focus(compared), f"{compared['n'].min()} images"]
+        table.loc[len(table)] = row
+    if students:
+        verdict = judge_focus(compare_focus(by_student(students)))
+        row = [FOCUSED, "Fig. 5, in the slow regime", verdict, f"{len(students)} students"]
         table.loc[len(table)] = row
     return table
 

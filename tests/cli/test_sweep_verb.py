@@ -33,10 +33,11 @@ def test_a_mistake_is_one_line(capsys, tmp_path, args, said):
 def test_what_is_recorded_is_not_run(capsys, tmp_path):
     for row in read_sweep("smoke").rows:
         append_line(tmp_path / "x.jsonl", {"key": row.key, "seed": 0, "status": "done"})
-    code, said, _ = run(capsys, "smoke", "--recorded", tmp_path)
-    assert code == 0 and f"2 runs, 2 of them recorded; {tmp_path}" in said
+    code, said, told = run(capsys, "smoke", "--recorded", tmp_path)
+    assert code == 0 and f"2 runs, 2 of them recorded; {tmp_path}" in said and "step" not in told
     code, said, _ = run(capsys, "smoke", "--recorded", tmp_path, "--check")
-    assert code == 0 and "agrees" not in said, "a record without losses cannot be checked"
+    assert code == 0, "a record without losses cannot be checked"
+    assert said == f"smoke: no such run is recorded with its first losses in {tmp_path}\n"
 
 
 def test_side_by_side_starts_a_process_a_run(capsys, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from crosskd_lab.report.claims import (
     HELD,
     OPEN,
     TEACHERS,
+    by_student,
     compare_claims,
     compare_focus,
     conflict_claim,
@@ -181,6 +182,18 @@ def test_the_shipped_analysis_bears_fig_5_out_at_the_neck():
     # Against mimicking, which the paper does not claim, the neck and f_3 answer differently.
     assert judge_focus(compared, "KD") == FAILED
     assert judge_focus(compare_focus(analysis, "cls", 3), "KD") == HELD
+
+
+def test_intervals_over_students_are_of_their_means():
+    """Of CrossKD 0.615 and 0.715, of PKD 0.2 and 0.2: 0.415 and 0.515, t(0.975, 1) = 12.7062."""
+    second = frame()
+    second.loc[second["loss"] == "CrossKD", ["inside", "gini"]] += 0.1
+    row = compare_focus(by_student([frame(), second])).set_index(["statistic", "other"])
+    row = row.loc["inside", "PKD"]
+    assert (row["n"], row["difference"]) == (2, pytest.approx(0.465))
+    assert row["half_width"] == pytest.approx(12.7062 * 0.1 / math.sqrt(2) / math.sqrt(2), rel=1e-4)
+    told = tell_focus(by_student([frame(), second]), over="students")
+    assert "At the neck, over 2 students (boxes cover 25% of it)" in told
 
 
 def test_a_cosine_below_zero_is_called_conflict():

@@ -220,16 +220,19 @@ POINTS = pd.DataFrame(
 )
 
 
-def test_a_labelled_point_a_pair():
-    (ax,) = prediction_figure(POINTS).axes
-    labels = {text.get_text(): text.xy for text in ax.texts}
-    assert labels == {"gfl from atss, 3 seeds": (0.4, 1.5), "gfl from gfl, 1 seed": (0.2, -1.0)}
-    assert [text.get_ha() for text in ax.texts] == ["right", "left"], "labels stay inside"
-    seeds, single = ax.containers
+def test_a_point_a_pair_named_in_the_order_of_ratios():
+    figure = prediction_figure(POINTS)
+    (ax,), (legend,) = figure.axes, figure.legends
+    named = [text.get_text() for text in legend.get_texts()]
+    assert named == ["gfl from gfl, 1 seed", "gfl from atss, 3 seeds"]
+    single, seeds = ax.containers
+    assert (single.lines[0].get_xdata(), single.lines[0].get_ydata()) == (0.2, -1.0)
     (bar,) = seeds.lines[2][0].get_segments()
     assert bar.tolist() == [[0.4, 1.0], [0.4, 2.0]]
     assert not single.lines[2], "one seed has no interval"
     assert single.lines[0].get_markerfacecolor() == "white"
+    looks = {(c.lines[0].get_color(), c.lines[0].get_marker()) for c in ax.containers}
+    assert len(looks) == 2, "pairs look unlike each other"
 
 
 def test_a_prediction_without_points_is_said():

@@ -18,6 +18,7 @@ from crosskd_lab.report.stats import (
     points,
     summarise,
     tell_ordering,
+    visible_order,
 )
 
 # Quantiles 0.975 of Student's t with 1 and 2 degrees of freedom, from a printed table.
@@ -205,7 +206,23 @@ def test_five_pairs_can_be_told_from_chance_and_the_direction_is_said():
     falling = rising.assign(gain=-rising["gain"])
     assert "gained less" in tell_ordering(find_ordering(falling))
     mixed = frame(a=(1, [3.0]), b=(2, [1.0]), c=(3, [5.0]), d=(4, [2.0]), e=(5, [4.0]))
-    assert "no prediction is shown" in tell_ordering(find_ordering(mixed))
+    said = tell_ordering(find_ordering(mixed))
+    assert "no prediction is shown" in said and "a true order of next to 1 eight times" in said
+
+
+@pytest.mark.parametrize("n", [16, 30])
+def test_what_so_many_pairs_can_see_is_what_fishers_z_says(n):
+    """Of atanh(rho), near normal with variance 1.06 / (n - 3): 1.96 + 0.84 of its deviations."""
+    told = math.tanh((1.96 + 0.8416) * math.sqrt(1.06 / (n - 3)))
+    assert visible_order(n) == pytest.approx(told, abs=0.03)
+    frame_of = frame(**{f"p{k}": (k, [(k * 7) % n + 0.0]) for k in range(n)})
+    assert f"a true order of {visible_order(n):.2f} or more" in tell_ordering(
+        find_ordering(frame_of)
+    )
+
+
+def test_few_pairs_see_only_what_is_all_but_perfect():
+    assert math.isnan(visible_order(4)) and visible_order(7) > 0.9
 
 
 def test_noise_between_seeds_widens_the_interval():

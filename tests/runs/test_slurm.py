@@ -231,3 +231,5 @@ def test_measuring_everything_begins_with_its_plan():
     assert lines[-1] == "The minutes are over; the same command goes on."
     wrong = subprocess.run([script, "--hours", "1"], capture_output=True, text=True)
     assert wrong.returncode == 2 and wrong.stderr.startswith("unknown option --hours")
+    wrong = subprocess.run([script, "--minutes", "ten"], capture_output=True, text=True)
+    assert (wrong.returncode, wrong.stderr) == (2, "a number, please, not 'ten'\n")

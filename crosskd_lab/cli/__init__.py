@@ -62,8 +62,9 @@ def main(args: Sequence[str] | None = None) -> None:
             2 for wrong usage, 130 after Ctrl-C, else the verb's own code.
     """
     args = sys.argv[1:] if args is None else list(args)
-    # mmengine's import of it is why setuptools < 81 is pinned; the user can do nothing about it.
-    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    # Of mmengine's (why setuptools < 81 is pinned) and mmdet's own calls: nothing for users to do.
+    for known in ("pkg_resources is", "torch.meshgrid: in", "DeprecationWarning: `num_anchors`"):
+        warnings.filterwarnings("ignore", message=known)
     # Before torch is imported: threads that wait spin for a moment and then let others work.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     codecs.register_error("plain", _plain)

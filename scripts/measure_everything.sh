@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Every declared sweep in the slow regime (docs/regime.md), seed by seed, as far as the minutes reach:
+# Every declared sweep in the slow regime and the long one (docs/regime.md), seed by seed, as far as
+# the minutes reach:
 #   scripts/measure_everything.sh [--minutes 10] [--side-by-side 1]
 # The plan comes first. What the time cuts off is resumed by the same command; each run that comes to
 # its end is a line in data/recorded. Without .venv it takes python3 and the packages that it has.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-sweeps=(table4 table1 table2 table7 table5 table3 table6 table8 fine_print beyond)
+sweeps=(table4_slow table1_slow table2_slow table7_slow table5_slow table3_slow table6_slow
+    table8_slow fine_print_slow beyond_slow long)
 seeds=(0 1 2) minutes=10 together=1
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -30,7 +32,7 @@ from crosskd_lab.runs.sweep import to_do
 
 left = {}
 for name in sys.argv[1:]:
-    sweep = read_sweep(f"{name}_slow")
+    sweep = read_sweep(name)
     for row, seed in to_do(sweep):
         left.setdefault((row.key, seed), (seed, sweep.name, row.name))
     print(f"{sweep.name:<16} {len(sweep.plan()):>3} runs, {len(to_do(sweep)):>3} not recorded yet")
@@ -42,7 +44,7 @@ for seed in "${seeds[@]}"; do
         left=$((end - $(date +%s)))
         [ "$left" -gt 0 ] || { echo "The minutes are over; the same command goes on."; exit 0; }
         timeout --foreground --signal=INT "$left" "$python" -c "from crosskd_lab.cli import main; main()" \
-            sweep "${sweep}_slow" --seeds "$seed" --side-by-side "$together" || {
+            sweep "$sweep" --seeds "$seed" --side-by-side "$together" || {
             code=$?
             [ "$code" -eq 124 ] || exit "$code"
         }

@@ -4,7 +4,6 @@
 """
 
 regime = "long"
-seeds = (0, 1)
 rows = {
     "none": ("pocket/none", {}),
     "kd": ("pocket/kd", {}),

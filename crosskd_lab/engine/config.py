@@ -59,7 +59,8 @@ def load_experiment(
     """
     cfg, settings = read_config(name), dict(settings or {})
     check_read(settings)  # before any data is
-    if (cfg.get("train_cfg") or {}).get("type") == "DrawLoop":
+    complete = (cfg.get("model") or {}).get("type") == "Distiller"
+    if complete or (cfg.get("train_cfg") or {}).get("type") == "DrawLoop":
         return _once_more(cfg, settings, data, seed)
     if data is not None and "data.root" in settings:
         raise LabError("--data and --set data.root name two sets: give one of them")
@@ -152,11 +153,12 @@ def _once_more(
         raise LabError(
             f"{cfg.filename} has its data in it: name the experiment's own config for other data"
         )
-    before = engine_settings(cfg.data, cfg.schedule, cfg.randomness.seed)
+    own = "schedule" in cfg  # else mmdet's
+    before = engine_settings(cfg.data, cfg.schedule, cfg.randomness.seed) if own else {}
     replace(cfg, settings)
     if seed is not None:
         cfg.randomness = dict(seed=seed)
-    engine = engine_settings(cfg.data, cfg.schedule, cfg.randomness.seed)
+    engine = engine_settings(cfg.data, cfg.schedule, cfg.randomness.seed) if own else {}
     cfg.merge_from_dict(changed(before, engine))
     _finish(cfg, settings, engine)
     return cfg

@@ -192,10 +192,18 @@ def stock_config(cfg: Config, names: Sequence[str] | None) -> Config:
     model: dict[str, Any] = cfg.copy().model
     model["backbone"].pop("init_cfg", None)  # the weights are in the file
     stock: dict[str, Any] = dict(default_scope="mmdet", model=model)
-    if names and "data" in cfg:
+    if names:
         stock["metainfo"] = dict(classes=tuple(names))
-        place = {"annotations": "", "images": ""}
-        data = {"size": cfg.data.size, "classes": names, "val": place}
-        dataset = split_dataset(data, "val", train=False) | {"type": "CocoDataset"}
+    dataset: dict[str, Any] | None = None
+    if "data" in cfg:
+        size, place = cfg.data.size, {"annotations": "", "images": ""}
+        data = {"size": size, "classes": names or cfg.data.classes, "val": place}
+        dataset = split_dataset(data, "val", train=False)
+    elif "val_dataloader" in cfg:  # of mmdet's own schedule
+        dataset = {"ann_file": "", "data_prefix": dict(img=""), "test_mode": True}
+        dataset["metainfo"] = stock.get("metainfo")
+        dataset["pipeline"] = innermost(cfg.val_dataloader.dataset).pipeline
+    if dataset is not None:
+        dataset["type"] = "CocoDataset"
         stock["test_dataloader"] = dict(batch_size=1, dataset=dataset)
     return Config(stock)

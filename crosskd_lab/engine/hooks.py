@@ -227,12 +227,14 @@ class MethodState(Hook):
     They travel beside the state dict, not in it, with the id of the teacher they learnt from.
     """
 
+    priority = "BELOW_NORMAL"  # after mmengine's EMAHook, which swaps a student and its average
+
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Move ``methods.*`` out of the student's state dict."""
-        weights = checkpoint["state_dict"]
-        own = [key for key in weights if key.startswith("methods.")]
+        weights, average = checkpoint["state_dict"], checkpoint.get("ema_state_dict", {})
+        own = {key: weights.pop(key) for key in [*weights] if key.startswith("methods.")}
         checkpoint["distillation"] = {
-            "methods": {key: weights.pop(key) for key in own},
+            "methods": {key: average.pop(f"module.{key}", own[key]) for key in own},
             "teacher": _teacher_id(runner.model),
         }
 

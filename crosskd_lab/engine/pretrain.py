@@ -18,7 +18,7 @@ from ..configs import read_config
 from ..data.scenes import CLASSES, crops
 from ..files import sha256, sole_writer
 from ..stack.checkpoints import save_weights
-from .record import finish_record, start_record
+from .record import RECORD, finish_record, start_record
 
 CROP = 80
 
@@ -57,6 +57,8 @@ def pretrain(
     model_cfg = read_config(config).model
     out, record = Path(out), Path(out).with_suffix("")
     with sole_writer(record):
+        if not out.exists():  # of an attempt that was broken off: it cannot be resumed
+            (record / RECORD).unlink(missing_ok=True)
         start_record(
             record,
             command=command or [],

@@ -78,7 +78,7 @@ def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: 
             _delete_=True,
             type="OptimWrapper",
             optimizer=dict(optimizer, lr=number(schedule, "schedule.lr")),
-            clip_grad=dict(max_norm=number(schedule, "schedule.clip", 35), norm_type=2),
+            clip_grad=dict(max_norm=_clip(schedule), norm_type=2),
             paramwise_cfg=dict(custom_keys=shares) if shares else None,
         ),
         param_scheduler=_rates(steps, warmup),
@@ -125,6 +125,12 @@ def whole(numbers: Mapping[str, Any], name: str, least: int = 1, most: int = MOS
     if not plain or not least <= value <= most or value != int(value):
         raise LabError(f"{name} is {_shown(value)}: give a whole number from {least} to {most:,}")
     return int(value)
+
+
+def _clip(schedule: Mapping[str, Any]) -> float:
+    if not (clip := number(schedule, "schedule.clip", 35)):
+        raise LabError(f"schedule.clip is 0, which no gradient passes: give {MOST} for no clip")
+    return clip
 
 
 def _shares(schedule: Mapping[str, Any]) -> dict[str, dict]:

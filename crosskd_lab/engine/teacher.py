@@ -65,6 +65,8 @@ def _ship(run: str | Path, name: str, sets: int, images: int, folder: Path) -> d
         raise LabError(f"{target} is there already: choose another --name or remove it")
     found = find_saved(run)
     cfg = detector_of(read_config(found.config))
+    if "data" not in cfg:
+        raise LabError(f"{run} was trained on mmdet's own schedule: only pocket runs are shipped")
     data = {"root": record["data"]["path"], "size": cfg.data.size, "classes": [*cfg.data.classes]}
     # what it is built, fed and trained with, without its machine's folders
     cfg = Config(

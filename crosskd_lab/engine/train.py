@@ -251,7 +251,7 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
             # where processes put their parts together; else it would be the folder we stand in
             metric.collect_dir = str(Path(folder) / "collected")
     settle(bare(runner.model)).data_preprocessor._non_blocking = True
-    _choose_form(bare(runner.model), cfg)
+    choose_form(bare(runner.model), cfg)
     if torch.cuda.is_available() and not is_distributed():
         fix_shapes(runner)
     for handler in runner.logger.handlers:
@@ -272,7 +272,7 @@ def takes_fast(cfg: Config) -> bool:
     return said
 
 
-def _choose_form(model: Any, cfg: Config) -> None:
+def choose_form(model: Any, cfg: Config) -> None:
     """The fast form of the step on a GPU, or as the config says by ``fast``; and its precision.
 
     On a CPU stock's own step is the default: rounding grows with every step, and recorded rows were

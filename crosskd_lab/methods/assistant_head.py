@@ -65,6 +65,7 @@ class AssistantHead(Method):
             )
         self.assistant = deepcopy(teacher.head).requires_grad_(True).train()
         self.reader = adapter_for(self.assistant)
+        self.reader.class_order = teacher.class_order
         for branch in BRANCHES:
             channels = teacher.channels(branch, teacher.depth)
             conv = nn.Conv2d(channels, channels, 1)

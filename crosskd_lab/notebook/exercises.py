@@ -311,7 +311,7 @@ def check_best(best: Callable[[Tensor, Tensor, Tensor], Any]) -> str:
 def check_resume(goes_on_from: Callable[[int, int, int], Any]) -> str:
     """Whether ``goes_on_from(killed, every, broken)`` is the step of the last whole checkpoint.
 
-    Killed at that step, saved every so many, the newest ``broken`` checkpoints cut short.
+    Killed at that step, saved every so many, the last two kept, the newest ``broken`` cut short.
     """
     for given, right in {
         (250, 100, 0): 200,
@@ -320,9 +320,12 @@ def check_resume(goes_on_from: Callable[[int, int, int], Any]) -> str:
         (250, 100, 1): 100,
         (250, 100, 2): 0,
         (90, 100, 1): 0,
+        (450, 100, 1): 300,
+        (450, 100, 2): 0,
     }.items():
         case = f"killed at {given[0]}, saved every {given[1]}, {given[2]} broken: it"
         never = [([-given[1]], "never below 0, which is the start")]
+        never += [([200], "only the last two checkpoints are kept")] if given[2] == 2 else []
         expect(goes_on_from, given, [right], case, never, "count whole checkpoints")
     return "from the last checkpoint that is whole, and from the start where there is none"
 

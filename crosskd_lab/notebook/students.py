@@ -20,10 +20,11 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from ..configs import teachers
-from ..data.scene_sets import write_scenes
+from ..data.scene_sets import data_checksum, write_scenes
 from ..distiller import Distiller
 from ..engine.config import load_experiment
 from ..engine.evaluate import find_saved
+from ..engine.record import read_record
 from ..engine.train import prepare_engine, quiet
 from ..errors import LabError, one_of
 from ..files import PROJECT
@@ -148,7 +149,9 @@ def train_student(
     wanted = effort(scale)
     name = method if isinstance(method, str) else type(method).__name__
     model, cfg = begin(method, scale, data, teacher, seed, student)
-    origin = _from_race(model, Path(race) / f"{name}-s0") if race and data is None else None
+    origin = None
+    if race and data is None:
+        origin = _from_race(model, Path(race) / f"{name}-s0", Path(cfg.data.root))
     if origin is None:
         _train(model, cfg, steps or wanted.steps, name)
         origin = f"{steps or wanted.steps} steps of {wanted.batch} images, just now"
@@ -231,19 +234,26 @@ def _train(model: Distiller, cfg: Config, steps: int, name: str) -> None:
             print(f"{name}: step {step} of {steps}, loss {loss:.2f}", flush=True)
 
 
-def _from_race(model: Distiller, folder: Path) -> str | None:
+def _from_race(model: Distiller, folder: Path, scenes: Path) -> str | None:
     """Load the last checkpoint of a finished race's run; None where there is none that fits.
 
-    Of a race that still runs nothing is taken: its students would have trained unequally long.
+    It fits if the race had this teacher, and the race's own scenes or these. Of a race that still
+    runs nothing is taken: its students would have trained unequally long.
     """
     if not (folder.parent / TABLE).is_file() or not (folder / "record.json").is_file():
         return None
     kept = sorted(folder.glob("iter_*.pth"), key=lambda path: int(path.stem[5:]))
     if not kept:
         return None
+    ours = [place for place in (scenes, PROJECT / "data" / "race_scenes") if place.is_dir()]
     try:
+        said, teacher = read_record(folder), model.pair.teacher_id["sha256"] or "random"
+        if said["teacher"]["sha256"] != teacher:
+            return None
+        if said["data"]["checksum"] not in map(data_checksum, ours):
+            return None
         load_in_full(model, kept[-1])
-    except LabError:  # a race of another student
+    except LabError:  # a race of another student, or a record that is none
         return None
     return f"your race, run {folder.name}, {kept[-1].stem[5:]} steps"
 

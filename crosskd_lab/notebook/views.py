@@ -46,8 +46,12 @@ def delivery_of(pair: Pair, method: CrossKD) -> Delivery:
 @torch.no_grad()
 def _say(head: HeadAdapter) -> Predictions:
     """What the predictors say of empty 2 by 2 maps."""
+    device = next(head.head.parameters()).device
     maps = {
-        branch: tuple(torch.zeros(1, head.channels(branch, head.depth), 2, 2) for _ in head.strides)
+        branch: tuple(
+            torch.zeros(1, head.channels(branch, head.depth), 2, 2, device=device)
+            for _ in head.strides
+        )
         for branch in BRANCHES
     }
     return head.predict(maps)

@@ -22,6 +22,7 @@ from ..classes import match_classes, trained_classes
 from ..configs import RANDOM, detector_of, read_config, set_classes
 from ..conflict import ConflictHistogram, find_conflict
 from ..engine.evaluate import Saved, find_saved, split_settings
+from ..engine.metrics import LOADS
 from ..engine.train import prepare_engine, quiet, settle
 from ..errors import LabError
 from ..files import sha256
@@ -29,8 +30,6 @@ from ..gradients import measure_gradients
 from ..methods.base import Method
 from ..pair import Pair, build_pair, load_in_full
 
-LOADS = {"LoadImageFromFile": 0, "LoadAnnotations": 1}
-"""What comes first in a pipeline whose boxes go where its pixels go."""
 COCO_AREAS = 32, 96
 
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 from mmengine.config import Config
 
 from ..configs import innermost
+from ..distiller import build_method
 from ..engine.record import RECORD
 from ..errors import LabError
 from ..files import LAUNCH, PROJECT, holder, portable_path, sole_writer, usable_cores
@@ -251,6 +252,7 @@ def prepare(
         check_data(cfg)
         loggers(cfg)
         student = build_detector(cfg.model.get("student", cfg.model))
+        _ = [build_method(method) for method in cfg.model.get("methods", ())]  # or they refuse
     check_space(folder, sum(p.numel() for p in student.parameters()))
     return LaunchPlan(
         config=config,

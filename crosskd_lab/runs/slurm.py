@@ -118,11 +118,13 @@ def submitted(folder: str | Path) -> str | None:
 
 
 def queued(job: str) -> bool | None:
-    """Whether SLURM still has a job, waiting or running; None where this machine cannot ask."""
+    """Whether SLURM still has a job, waiting or running; None where that cannot be asked."""
     if not shutil.which("squeue"):
         return None
     asked = ["squeue", "--noheader", "--jobs", job, "--format", "%T"]
     said = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if said.returncode and "Invalid job id" not in said.stderr:
+        return None  # its controller does not answer
     return bool(said.stdout.strip())  # a job that is over is unknown to it, or not listed
 
 

@@ -24,7 +24,7 @@ from tqdm import trange
 from ..configs import RANDOM, innermost, read_config, scorers
 from ..engine.config import load_experiment
 from ..engine.provenance import machine, now
-from ..engine.train import prepare_engine, quiet, settle
+from ..engine.train import choose_form, prepare_engine, quiet, settle
 from ..errors import LabError
 from .forecast import COCO_IMAGES, Measurement, Work, newest
 
@@ -117,7 +117,7 @@ def step_of(
     """
     kept = newest(recipe, settings, device_name()) if steps is None else None
     if kept is not None:
-        if data is None:
+        if data is None and not kept.work.images:  # steps are its schedule's
             return kept
         return replace(kept, work=find_work(planned_config(recipe, settings, data)))
     measured = measure(recipe, settings, data, TIMED_STEPS if steps is None else steps)
@@ -159,6 +159,7 @@ def measure(
         facts |= dict(step=given, backward=None, memory=float("nan"), memory_is="unknown")
         return Measurement(**facts, device="elsewhere", gpu=True, steps=0)
     settle(model).train()
+    choose_form(model, cfg)
     height, width = facts["size"]
     batch = made_up_batch(work.batch, height, width, class_count(cfg))
     with quiet(), DefaultScope.overwrite_default_scope("mmdet"):

@@ -129,5 +129,5 @@ def gpu_use() -> str:
         text=True,
         check=False,
     )
-    rows = [line.split(", ") for line in said.stdout.splitlines()]
+    rows = [] if said.returncode else [line.split(", ") for line in said.stdout.splitlines()]
     return "   ".join(f"GPU {i}: {use} %, {used} of {of} MB" for i, use, used, of in rows)

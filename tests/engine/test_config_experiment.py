@@ -105,6 +105,16 @@ def test_a_runs_config_loads_again_and_equals(completed, tmp_path):
         load_experiment(tmp_path, data="elsewhere")
 
 
+def test_so_does_that_of_a_run_on_mmdets_own_schedule(scenes_dir, tmp_path):
+    known = load_experiment("paper/table1_i3", {"teacher.checkpoint": "random"}, scenes_dir)
+    (tmp_path / "config.py").write_text(known.pretty_text, encoding="utf-8")
+    assert load_experiment(tmp_path).to_dict() == known.to_dict()
+    other = load_experiment(tmp_path, {"optim_wrapper.optimizer.lr": 0.5}, seed=3)
+    assert other.optim_wrapper.optimizer.lr == 0.5 and other.randomness.seed == 3
+    with pytest.raises(LabError, match="has its data in it"):
+        load_experiment(tmp_path, data="elsewhere")
+
+
 def test_a_teacher_of_other_classes_is_refused_and_the_same_are_matched(scenes_dir, completed):
     with pytest.raises(LabError, match="only the teacher has dragon:"):
         load_experiment("pocket/crosskd", {**RANDOM, "teacher.classes": ["dragon"]}, scenes_dir)

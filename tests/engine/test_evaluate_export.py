@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from crosskd_lab.configs import read_config
+from crosskd_lab.configs import config_text, read_config
 from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.evaluate import export
 from crosskd_lab.engine.train import train
@@ -34,6 +34,23 @@ def test_stock_mmdet_opens_it(run, scenes_dir, tmp_path):
     assert tuple(detector.dataset_meta["classes"])[:2] == ("disc", "ring")
     found = inference_detector(detector, str(scenes_dir / "val" / "000000.png"))
     assert found.pred_instances.bboxes.shape[1] == 4
+
+
+def test_stock_mmdet_opens_one_of_mmdets_own_schedule(scenes_dir, tmp_path):
+    """It finds the classes, and how an image is prepared."""
+    from mmdet.apis import init_detector
+    from mmdet.utils import get_test_pipeline_cfg
+
+    cfg = load_experiment("paper/table1_none", {"teacher.checkpoint": "random"}, scenes_dir)
+    (tmp_path / "config.py").write_text(config_text(cfg))
+    detector = build_detector(cfg.model.student)
+    meta = {"dataset_meta": {"classes": tuple(cfg.model.classes)}}
+    torch.save({"meta": meta, "state_dict": detector.state_dict()}, tmp_path / "w.pth")
+    checkpoint, config = export(tmp_path / "w.pth", tmp_path / "out.pth", tmp_path / "config.py")
+    opened = init_detector(str(config), str(checkpoint), device="cpu")
+    assert opened.dataset_meta["classes"] == tuple(cfg.model.classes)
+    steps = [step["type"] for step in get_test_pipeline_cfg(opened.cfg)]
+    assert steps == [step["type"] for step in cfg.val_dataloader.dataset.pipeline]
 
 
 def test_a_failed_export_leaves_nothing(run, tmp_path, monkeypatch):

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.fileio import get_file_backend
+from mmengine.hooks import EMAHook
+from mmengine.runner import get_priority
 from torch import nn
 
 from crosskd_lab.engine import hooks as endings
@@ -108,6 +110,30 @@ def test_parts_of_methods_leave_the_student_and_come_back(tmp_path):
     assert list(checkpoint["state_dict"]) == ["neck.weight"]
     MethodState().after_load_checkpoint(runner(tmp_path, _resume=True), checkpoint)
     assert sorted(checkpoint["state_dict"]) == ["methods.0.weight", "neck.weight"]
+
+
+def test_beside_an_average_of_the_weights_they_come_back_too(tmp_path):
+    """mmengine's EMAHook saves the average as the student, and swaps the two when it resumes."""
+    run, average = runner(tmp_path), EMAHook()
+    assert get_priority(average.priority) < get_priority(MethodState.priority)
+    run.model.neck.weight.data.fill_(1.0)
+    run.model.methods[0].weight.data.fill_(2.0)
+    average.before_run(run)
+    average.ema_model.module.neck.weight.data.fill_(10.0)
+    average.ema_model.module.methods[0].weight.data.fill_(20.0)
+    checkpoint = {"state_dict": dict(run.model.state_dict())}
+    for hook in (average, MethodState()):
+        hook.before_save_checkpoint(run, checkpoint)
+    assert {key: value.mean() for key, value in checkpoint["state_dict"].items()} == {
+        "neck.weight": 10.0  # the student that is kept
+    }
+    again, average = runner(tmp_path, _resume=True), EMAHook()
+    average.before_run(again)
+    for hook in (average, MethodState()):
+        hook.after_load_checkpoint(again, checkpoint)
+    found = {key: value.mean() for key, value in checkpoint["state_dict"].items()}
+    assert found == {"neck.weight": 1.0, "methods.0.weight": 2.0}
+    assert average.ema_model.module.neck.weight.item() == 10.0
 
 
 def test_a_bare_student_starts_a_run_with_methods_but_a_misfit_does_not(tmp_path):

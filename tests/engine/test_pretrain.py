@@ -32,6 +32,26 @@ def test_a_pretrained_backbone_is_saved_with_its_record(tmp_path, monkeypatch):
     assert torch.equal(backbone.state_dict()["layer4.1.conv2.weight"], saved)
 
 
+def test_an_attempt_that_was_broken_off_is_begun_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CROP", 32)
+    words = dict(count=16, held_out=16, epochs=1, batch=16)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(module, "_fit", raises(KeyboardInterrupt))
+        pretrain("pocket/gfl_r18_w16", tmp_path / "w.safetensors", **words)
+    assert read_record(tmp_path / "w")["status"] == "running"
+    pretrain("pocket/gfl_r18_w16", tmp_path / "w.safetensors", **words)
+    assert read_record(tmp_path / "w")["status"] == "done"
+    with pytest.raises(LabError, match="holds a run already"):
+        pretrain("pocket/gfl_r18_w16", tmp_path / "w.safetensors", **words)
+
+
+def raises(error):
+    def function(*_):
+        raise error
+
+    return function
+
+
 def test_of_two_who_pretrain_at_once_one_is_told(tmp_path):
     with sole_writer(tmp_path / "w16"), pytest.raises(LabError, match="being written by"):
         pretrain("pocket/gfl_r18_w16", tmp_path / "w16.safetensors", count=8)

@@ -59,6 +59,11 @@ def test_numbers_that_make_no_sense_are_named(name, value):
         settings(**{name: value})
 
 
+def test_a_clip_that_no_gradient_passes_is_refused():
+    with pytest.raises(LabError, match="schedule.clip is 0, which no gradient passes: give 10"):
+        settings(clip=0)
+
+
 @pytest.mark.parametrize("name", ["steps", "batch", "validate_every"])
 @pytest.mark.parametrize("value", [0, 0.5, 2.5])
 def test_counts_begin_at_one_and_are_whole(name, value):

@@ -134,6 +134,12 @@ def test_only_finished_runs_and_free_names_are_shipped(run, shipped, tmp_path):
     with pytest.raises(LabError, match="is stopped, not done"):
         ship(half_done, "other", sets=2, images=4, folder=shipped)
     assert not (shipped / "other").exists()
+    foreign = shutil.copytree(run, tmp_path / "foreign")
+    cfg = read_config(foreign / "config.py")
+    cfg.pop("data")
+    (foreign / "config.py").write_text(cfg.pretty_text)
+    with pytest.raises(LabError, match="on mmdet's own schedule: only pocket runs are shipped"):
+        ship(foreign, "other", sets=2, images=4, folder=shipped)
     for name in ("../x", "a/b", "", ".", ".x"):
         with pytest.raises(LabError, match="is no teacher's name"):
             ship(run, name, sets=2, images=4, folder=shipped)

@@ -9,6 +9,7 @@ from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
 from crosskd_lab.heads.base import BRANCHES
 from crosskd_lab.methods.assistant_head import AssistantHead
+from crosskd_lab.pair import Pair
 
 FAMILIES = ("GFLHead", "RetinaHead", "FCOSHead", "ATSSHead")
 
@@ -17,6 +18,18 @@ def attached(pair, **given):
     method = AssistantHead(**given)
     method.attach(pair.student_head, pair.teacher_head)
     return method
+
+
+def test_the_assistant_begins_with_the_teachers_classes_in_the_students_order(make_detector):
+    names = ("disc", "ring", "star")
+    pair = Pair(make_detector(0), make_detector(0), classes=(names, names[::-1]))
+    with torch.no_grad():
+        pair.teacher.bbox_head.gfl_cls.bias.copy_(torch.arange(3.0))
+    reader = attached(pair).reader
+    neck = [torch.zeros(1, 16, 2, 2) for _ in reader.strides]
+    for head in (reader, pair.teacher_head):
+        scores = head.forward_towers(neck).predictions.cls[0]
+        assert scores.mean((0, 2, 3)).diff().sign().tolist() == [-1, -1], "from last to first"
 
 
 @pytest.mark.parametrize("head", FAMILIES)

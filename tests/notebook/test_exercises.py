@@ -416,7 +416,7 @@ def test_the_judge_of_the_best_class(best, said):
 
 
 def whole_ones(killed, every, broken):
-    return max(0, (killed // every - broken) * every)
+    return 0 if broken >= min(killed // every, 2) else (killed // every - broken) * every
 
 
 @pytest.mark.parametrize(
@@ -426,6 +426,7 @@ def whole_ones(killed, every, broken):
         (lambda *given: torch.tensor(whole_ones(*given)), "Right: "),
         (lambda killed, every, broken: killed, "0 broken: it gives 250, not 200"),
         (lambda killed, every, broken: (killed // every - broken) * every, "never below 0"),
+        (lambda k, e, broken: max(0, (k // e - broken) * e), "only the last two"),
         (lambda *given: None, "return one number, not NoneType"),
     ],
 )

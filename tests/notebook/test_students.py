@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from crosskd_lab.data.scene_sets import data_checksum
 from crosskd_lab.engine.record import finish_record, start_record
 from crosskd_lab.errors import LabError
 from crosskd_lab.maps import pixels
@@ -57,11 +58,12 @@ def test_a_runs_folder_stands_for_its_last_weights(tmp_path):
         checkpoint_of(str(tmp_path))
 
 
-def finished_race(folder, weights, finished=True):
+def finished_race(folder, weights, scenes, finished=True, teacher="random"):
     """A race's folder with one run whose last checkpoint holds ``weights``."""
     run = folder / "none-s0"
-    data = {"path": "scenes", "checksum": "0"}
-    start_record(run, command=[], config="", seed=0, data=data, teacher=None, methods=None)
+    data = {"path": "scenes", "checksum": data_checksum(scenes)}
+    taught = {"name": "t", "sha256": teacher}
+    start_record(run, command=[], config="", seed=0, data=data, teacher=taught, methods=None)
     for step, kept in ((5, {}), (12, weights)):
         torch.save({"state_dict": kept}, run / f"iter_{step}.pth")
     finish_record(run, "done", results={})
@@ -89,25 +91,39 @@ def scenes_of_the_lab(monkeypatch, tiny_scenes):
 
 
 @pytest.mark.usefixtures("scenes_of_the_lab")
-def test_a_finished_race_lends_its_student(student, tmp_path):
+def test_a_finished_race_lends_its_student(student, tmp_path, tiny_scenes):
     weights = {k: v.clone() for k, v in student.pair.student.state_dict().items()}
     weights["bbox_head.gfl_cls.bias"] = torch.arange(10.0)
-    finished_race(tmp_path, weights)
+    finished_race(tmp_path, weights, tiny_scenes)
     lent = train_student("none", "smoke", teacher="random", race=tmp_path)
     assert lent.origin == "your race, run none-s0, 12 steps"
     assert lent.pair.student.bbox_head.gfl_cls.bias.tolist() == list(range(10))
 
 
 @pytest.mark.usefixtures("scenes_of_the_lab")
-def test_a_race_of_another_student_is_left_alone(tmp_path):
-    finished_race(tmp_path, {"neck.weight": torch.ones(1)})
+def test_a_race_of_another_student_is_left_alone(tmp_path, tiny_scenes):
+    finished_race(tmp_path, {"neck.weight": torch.ones(1)}, tiny_scenes)
     trained = train_student("none", "smoke", teacher="random", race=tmp_path)
     assert trained.origin.endswith("just now")
 
 
 @pytest.mark.usefixtures("scenes_of_the_lab")
-def test_a_race_that_still_runs_is_left_alone(student, tmp_path):
-    finished_race(tmp_path, dict(student.pair.student.state_dict()), finished=False)
+@pytest.mark.parametrize("other", ["teacher", "scenes"])
+def test_a_race_of_another_teacher_or_other_scenes_is_left_alone(
+    student, tmp_path, tiny_scenes, scenes_dir, other
+):
+    weights = dict(student.pair.student.state_dict())
+    scenes = scenes_dir if other == "scenes" else tiny_scenes
+    teacher = "0" * 64 if other == "teacher" else "random"
+    finished_race(tmp_path, weights, scenes, teacher=teacher)
+    trained = train_student("none", "smoke", teacher="random", race=tmp_path)
+    assert trained.origin.endswith("just now")
+
+
+@pytest.mark.usefixtures("scenes_of_the_lab")
+def test_a_race_that_still_runs_is_left_alone(student, tmp_path, tiny_scenes):
+    weights = dict(student.pair.student.state_dict())
+    finished_race(tmp_path, weights, tiny_scenes, finished=False)
     trained = train_student("none", "smoke", teacher="random", race=tmp_path)
     assert trained.origin.endswith("just now")
 

@@ -25,6 +25,12 @@ def test_every_layer_is_read_from_its_module(pair):
     assert [tuple(layer) for layer in plain.layers] == [("3×3", 16, "ReLU")] * 4
 
 
+def test_a_head_on_another_device_is_read_there(make_detector):
+    pair = Pair(make_detector(0), make_detector(1))
+    pair.teacher.bbox_head.to("meta")
+    assert head_view(pair.teacher_head, "large").towers["cls"].says == "3 classes"
+
+
 def test_the_learned_adapter_is_shown_as_it_is(pair):
     method = CrossKD(i=3, align="conv")
     method.attach(pair.student_head, pair.teacher_head)

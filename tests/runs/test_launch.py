@@ -18,6 +18,13 @@ from crosskd_lab.runs.launch import AGAIN, RowRun, launch, prepare
 from crosskd_lab.runs.processes import PLAN, WORKER, LaunchPlan
 
 
+def test_a_setting_that_a_method_does_not_have_is_refused_before_anything_starts(small):
+    words = small(6)
+    words["settings"] = {**words["settings"], "methods.0.layer": 0}
+    with pytest.raises(LabError, match="CrossKD.*unexpected keyword argument 'layer'"):
+        launch(**words)
+
+
 def test_a_dry_run_says_what_it_would_do(small, capsys, tmp_path):
     assert launch(**small(6), processes=2, dry_run=True) is None
     said = capsys.readouterr().out

@@ -55,6 +55,11 @@ def test_a_job_is_asked_after_where_it_runs(cluster):
     assert run.status == "starting"
     begin(folder)
     assert run.status == "running"
+    squeue = queue.parent / "bin" / "squeue"
+    said = squeue.read_text()
+    squeue.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2; exit 1\n")
+    assert slurm.queued("4242") is None and run.status == "running", "not known is not over"
+    squeue.write_text(said)
     queue.unlink()
     assert run.status == "interrupted", "its job is gone, and left no word"
     finish_record(folder, "stopped", reason="interrupted")

@@ -11,7 +11,13 @@ from crosskd_lab.engine.train import prepare_engine
 from crosskd_lab.errors import LabError
 from crosskd_lab.runs import forecast
 from crosskd_lab.runs import step_cost as stopwatch
-from crosskd_lab.runs.step_cost import kept_bytes, planned_config, resident_bytes, state_bytes
+from crosskd_lab.runs.step_cost import (
+    find_work,
+    kept_bytes,
+    planned_config,
+    resident_bytes,
+    state_bytes,
+)
 
 TINY = {"data.size": 64, "schedule.batch": 2}
 
@@ -120,6 +126,26 @@ def test_a_step_is_measured_once(scenes_dir, tmp_path, monkeypatch):
     replace(first, settings=longer).write()
     again = stopwatch.step_of("pocket/none", longer, scenes_dir)
     assert again.step == first.step and again.work.steps == 9, "the work is today's"
+
+
+def test_images_are_those_of_the_data_that_are_named_now(scenes_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(forecast, "STEPS", tmp_path)
+    known = find_work(planned_config("paper/table1_none", {}, scenes_dir))
+    facts = dict(
+        recipe="paper/table1_none", work=known, settings={}, device=stopwatch.device_name()
+    )
+    kept = dict(gradient=1, size=(1, 1), threads=1, torch="", date="2026", step=1.0, backward=0.5)
+    memory = dict(memory=1.0, memory_is="kept", gpu=False, steps=1)
+    stopwatch.Measurement(**facts, **kept, **memory).write()
+    assert stopwatch.step_of("paper/table1_none", {}, scenes_dir).work.images == known.images < 100
+    assert stopwatch.step_of("paper/table1_none", {}).work.images == stopwatch.COCO_IMAGES
+
+
+def test_a_plan_times_the_form_of_the_step_that_would_train(scenes_dir, monkeypatch):
+    forms = []
+    monkeypatch.setattr(stopwatch, "choose_form", lambda model, cfg: forms.append(cfg.precision))
+    stopwatch.measure("pocket/crosskd", {**TINY, "precision": "bf16"}, scenes_dir, 1)
+    assert forms == ["bf16"]
 
 
 class Product(nn.Module):

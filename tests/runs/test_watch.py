@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.runs.watch import Watch, describe
+from crosskd_lab.runs.watch import Watch, describe, gpu_use
 
 
 class Pretend:
@@ -98,6 +98,21 @@ def test_where_no_widget_runs_there_is_a_picture():
     shown = watch._repr_mimebundle_()
     watch._thread.join(20)  # a picture that is drawn while Python ends aborts it
     assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= set(shown)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("echo NVIDIA-SMI has failed because it could not reach the driver; exit 9", ""),
+        ("echo 0, 35, 1200, 81559", "GPU 0: 35 %, 1200 of 81559 MB"),
+    ],
+)
+def test_what_the_gpus_do_is_said_where_they_answer(tmp_path, monkeypatch, body, said):
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert gpu_use() == said
 
 
 def test_one_line_says_it():

@@ -46,9 +46,9 @@ def portable_path(path: str | Path) -> str:
 
 
 def here_or_in_project(path: str | Path) -> Path:
-    """A path as it is where something is there, else below the project's folder."""
-    path = Path(path)
-    return path if path.exists() or path.is_absolute() else PROJECT / path
+    """A path as it is, or below the project's folder where something is there alone."""
+    here, there = Path(path), PROJECT / path
+    return there if there.exists() and not here.exists() else here
 
 
 def sha256(path: str | Path) -> str:
@@ -70,9 +70,19 @@ def usable_cores() -> int:
 def write_whole(path: str | Path, content: str | bytes) -> None:
     """Writes a file, and the folders above it, so that nobody ever reads a part of the new content.
 
-    LabError where the disk is full, or the place may not be written to.
+    A link stays one, to the file that is written; what is no file, a pipe or /dev/stdout, is
+    written into. LabError where the disk is full, or the place may not be written to.
     """
     path = Path(path)
+    into = path.absolute().parts[1:2] in (("dev",), ("proc",))
+    if into or (path.exists() and not path.is_file() and not path.is_dir()):
+        try:
+            with path.open("wb") as there:
+                there.write(content.encode() if isinstance(content, str) else content)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        return
+    path = Path(os.path.realpath(path))
     draft = path.parent / f".{path.name}.{os.getpid()}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

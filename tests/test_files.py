@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,24 @@ def test_text_and_bytes_replace_what_was_there(tmp_path):
     assert target.read_bytes() == b"\x00\x01"
     with pytest.raises(LabError, match="cannot be written"):
         write_whole("", "what has no name")
+
+
+def test_a_link_stays_one_and_a_pipe_is_written_into(tmp_path):
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    write_whole(tmp_path / "link.csv", "new")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_text() == "new"
+    os.mkfifo(tmp_path / "pipe")
+    heard = []
+    reader = threading.Thread(target=lambda: heard.append((tmp_path / "pipe").read_text()))
+    reader.start()
+    write_whole(tmp_path / "pipe", "told")
+    reader.join(20)
+    assert heard == ["told"] and (tmp_path / "pipe").is_fifo()
+    words = "from crosskd_lab.files import write_whole; write_whole('/dev/stdout', 'a table')"
+    told = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
+    assert told.stdout == "a table" and Path("/dev/stdout").is_symlink()
 
 
 def test_a_failure_leaves_the_old_file_and_no_draft(tmp_path, monkeypatch):

@@ -48,7 +48,7 @@ def scenes(
 def coco(
     root: Annotated[Path, Option(help="Folder of the set; what is there is kept.")],
     split: Annotated[
-        str | None, Option(help="train or val.", show_default="both, 40 GB while unpacking")
+        str | None, Option(help="train or val.", show_default="both, 43 GB while unpacking")
     ] = None,
     source: Annotated[
         Path | None, Option("--from", metavar="DIR", help="A folder that has the zip files.")
@@ -291,9 +291,9 @@ def collect(
     from ..notebook import workshop as room
 
     found = room.collect(folders)
+    write_csv(found, csv)
     print_table(
         [*map(dict, found.to_dict("records"))], ("learner", "chapter", "verdict", "said"), wide=wide
     )
     right = found["verdict"].eq("right").groupby(found["learner"]).sum()
     print(", ".join(f"{who}: {count} right" for who, count in right.items()))
-    write_csv(found, csv)

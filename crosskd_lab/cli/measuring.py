@@ -150,8 +150,10 @@ def conflict(
     if (boxes == "student") != (student_weights is not None):
         raise LabError("--boxes student and --student-weights belong together: give both or none")
     names = [Path(name).stem for name in teacher]
+    if len(set(names)) < len(names):  # files of one name in several folders
+        names = ["-".join(Path(name).with_suffix("").parts[-2:]) for name in teacher]
     if len(set(names)) < len(names):
-        raise LabError(f"--teacher names {', '.join(names)}: give each one once")
+        raise LabError(f"--teacher names {', '.join(teacher)}: give each one once")
     out = out or Path("runs") / "conflict" / "-".join(names)
     frames, identities = [], {}
     with sole_writer(out):
@@ -238,6 +240,7 @@ def _feature(word: str) -> tuple[str, int]:
     from ..errors import LabError
 
     where, _, layer = word.partition(":")
-    if where not in ("neck", "cls", "reg") or (layer and not layer.isdigit()):
+    wrong = layer and (where == "neck" or not layer.isdigit())
+    if where not in ("neck", "cls", "reg") or wrong:
         raise LabError(f"--place {word}: say neck, or cls:3 or reg:3 for a layer of a tower")
     return where, int(layer or 0)

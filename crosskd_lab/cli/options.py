@@ -48,7 +48,7 @@ def parse_settings(pairs: list[str] | None, tensorboard: bool = False) -> dict[s
     """``["a.b=1", "c=x"]`` to ``{"a.b": 1, "c": "x"}``; values are Python literals (or JSON's)
     or text.
 
-    ``tensorboard`` adds mmengine's backend of that name to the ``vis_backends``.
+    ``tensorboard`` asks for that logger beside those of the config.
     """
     parsed: dict[str, Any] = {}
     for pair in pairs or []:
@@ -59,7 +59,4 @@ def parse_settings(pairs: list[str] | None, tensorboard: bool = False) -> dict[s
             parsed[key] = ast.literal_eval(text)
         except (ValueError, SyntaxError):
             parsed[key] = JSON.get(text, text)
-    if tensorboard:
-        others = parsed.get("vis_backends", [])
-        parsed["vis_backends"] = [*others, {"type": "TensorboardVisBackend"}]
-    return parsed
+    return parsed | ({"tensorboard": True} if tensorboard else {})

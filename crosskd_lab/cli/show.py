@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,11 +52,13 @@ def print_table(
         if name in shown:
             shown.remove(name)
             left_out.append(titles[name].replace("-\n", "-").replace("\n", " "))
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), title=title or None)
+    # As texts: rich would read a folder's or an error's [word] as markup.
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), title=Text(title) or None)
     for name in shown:
-        table.add_column(titles[name], justify="right" if name in numbers else "left", no_wrap=True)
+        side: Any = "right" if name in numbers else "left"
+        table.add_column(Text(titles[name]), justify=side, no_wrap=True)
     for row in texts:
-        table.add_row(*(row[name] for name in shown))
+        table.add_row(*(Text(row[name]) for name in shown))
     room = sum(widths[name] + GAP for name in shown)
     Console(width=max(console.width, room)).print(table)
     if left_out:

@@ -119,12 +119,14 @@ def race(
         f"Students to train: {len(names) * seeds} of {Path(student).stem}, {steps} steps each, all "
         f"from one start; teacher {Path(teacher).stem}. Runs go to {out}.",
         highlight=False,
+        markup=False,
     )
     with board.live if console.is_terminal else nullcontext():
         result = run_race(out, steps, seeds, names, data, teacher, student, own, board)
     console.print(board.table() if not console.is_terminal else "")
     console.print(Text(result.paragraph))
-    console.print(f"\nFigure: {out / 'race.png'} (also .svg); numbers: {out / 'race.csv'}")
+    said = f"\nFigure: {out / 'race.png'} (also .svg); numbers: {out / 'race.csv'}"
+    console.print(said, markup=False)
 
 
 def method_names(text: str) -> list[str]:
@@ -265,11 +267,15 @@ def runs(
     ] = None,
 ) -> None:
     """List the runs below a folder with their method, seed, status and AP; watch and steer one."""
-    if folder := tail or stop or resume:
+    from ..errors import LabError
+
+    if named := {folder for folder in (tail, stop, resume) if folder}:
         from ..runs.processes import Run
         from ..runs.watch import describe, gpu_use
 
-        run = Run.open(folder)
+        if len(named) > 1 or compare or csv:
+            raise LabError("--tail, --stop and --resume are of one run: say nothing else beside")
+        run = Run.open(named.pop())
         if stop:
             run.stop()
         if resume:
@@ -278,7 +284,6 @@ def runs(
         print("\n".join(filter(None, (gpu_use(), run.tail(20)))))
         return
     from ..engine.record import runs_frame
-    from ..errors import LabError
     from ..report.results import by_study
     from ..report.stats import summarise
 

@@ -55,12 +55,15 @@ def find_split(root: str | Path, split: str) -> Split:
 
 
 def find_splits(root: str | Path) -> list[Split]:
-    """The splits among train, val and test that a folder has; LabError for none."""
+    """The splits among train, val and test that a folder has; LabError for none, or for one whose
+    images are missing."""
     found, missing = [], []
     for name in ("train", "val", "test"):
         try:
             found.append(find_split(root, name))
         except LabError as error:
+            if any((Path(root) / file.format(name)).is_file() for file, _ in LAYOUTS):
+                raise  # its images are missing
             missing.append(error)
     if not found:
         raise missing[0]

@@ -131,9 +131,15 @@ def _get_coco(root: Path, splits: Sequence[str], source: str | Path | None, mirr
             raise LabError(
                 f"{source} lacks {', '.join(lacks)}: put them there, or leave out --from"
             )
-    # Beside a zip file that is fetched there is what comes out of it.
-    needed = sum(part.gigabytes * (1 if source else 2) for part in missing)
-    require_room(root, int(needed * 1e9), "COCO 2017")
+    needed = 0.0
+    for part in missing:
+        needed += 1e9 * part.gigabytes
+        if source is None:  # beside what comes out of it, the zip file, as far as it is not there
+            name = Path(part.path).name
+            come = [root / name, root / f".{name}.part"]
+            size = sum(file.stat().st_size for file in come if file.is_file())
+            needed += max(0.0, 1e9 * part.gigabytes - size)
+    require_room(root, int(needed), "COCO 2017")
     for part in missing:
         name = Path(part.path).name
         archive = Path(source) / name if source else root / name

@@ -204,8 +204,8 @@ class Scene:
 
 def generator(seed: int, stream: str, index: int) -> Generator:
     """The source of chance of one image. `stream` is a split or "crops"."""
-    if seed < 0:
-        raise LabError(f"seed {seed} is negative; give 0 or a positive whole number")
+    if not 0 <= seed < 2**63:
+        raise LabError(f"seed {seed} is no seed: give a whole number from 0 to {2**63 - 1}")
     return np.random.default_rng([seed, STREAMS[stream], index])
 
 

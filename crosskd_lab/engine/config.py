@@ -38,6 +38,8 @@ from .settings import MADE_FROM, changed, check_applied, check_read, replace, wi
 
 ENGINE = {"custom_imports": {"imports": ["crosskd_lab.engine.train"]}}
 """What registers all that a completed config names by string."""
+TOLD = 20
+"""So many of the records that are left out are told."""
 SET_KEYS = ("pipeline", "filter_cfg", "test_mode", "backend_args", "return_classes")
 """What a set of another folder keeps of the one whose place it takes."""
 
@@ -184,7 +186,12 @@ def _state(file: Path) -> os.stat_result | None:
 def _sound_split(root: Path, split: str, skip_bad: bool, states: int) -> Split:
     """A split whose files are in these ``states``: a race asks for one of each of its students."""
     kept = PROJECT / "data" / "cache" / data_checksum(root)
+    found = find_split(root, split)
     sound, report = clean(root, split, kept, skip_bad=skip_bad)
+    for problem in report.problems[:TOLD]:
+        print(f"{found.annotations}: {problem.record}: {problem.detail}")
+    if (more := len(report.problems) - TOLD) > 0:
+        print(f"... and {more} more: 'crosskd-lab data check {root} --skip-bad' lists all")
     if report.problems or report.repaired:
         print(report.summary())
     return sound

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ..configs import read_config
 from ..data.scenes import CLASSES, crops
+from ..errors import LabError
 from ..files import sha256, sole_writer
 from ..stack.checkpoints import save_weights
 from .record import RECORD, finish_record, start_record
@@ -56,6 +57,8 @@ def pretrain(
     """
     model_cfg = read_config(config).model
     out, record = Path(out), Path(out).with_suffix("")
+    if out.suffix != ".safetensors":  # before there is work to lose
+        raise LabError(f"{out}: weights are saved as .safetensors; name such a file")
     with sole_writer(record):
         if not out.exists():  # of an attempt that was broken off: it cannot be resumed
             (record / RECORD).unlink(missing_ok=True)

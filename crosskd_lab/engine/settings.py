@@ -10,7 +10,7 @@ from .schedule import DECIDED
 
 MADE_FROM = ("student", "settings", "teacher", "methods", "tap", "model", "data", "schedule")
 """Entries from which the others are made; a setting of any other is applied after that."""
-MAY_BE_NEW = ("vis_backends", "fast", "precision")
+MAY_BE_NEW = ("vis_backends", "fast", "precision", "tensorboard")
 """Entries that a config need not have."""
 RESOLVED = ("teacher", "teacher.config", "teacher.checkpoint", "data.root")
 """Names that stand for what they are read to, so that a completed config says them otherwise."""
@@ -22,7 +22,7 @@ READ = (
     *("optim_wrapper", "param_scheduler", "auto_scale_lr", "randomness", "load_from"),
     *("default_hooks", "custom_hooks", "default_scope", "env_cfg"),
     *("log_processor", "log_level", "vis_backends", "activation_checkpointing"),
-    *("fast", "precision"),
+    *("fast", "precision", "tensorboard"),
 )
 """Entries that a training reads; mmdet's files say more, to build these from."""
 NOT_TESTED = "a training does not test; 'crosskd-lab eval' does, as data and schedule say"

@@ -100,7 +100,11 @@ def check(
     no such teacher, or its file is not the one that was measured.
     """
     folder = Path(folder)
-    file, record = folder / f"{name}.safetensors", read_record(folder / name)
+    file = folder / f"{name}.safetensors"
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.safetensors"))) or "none"
+        raise LabError(f"there is no shipped teacher {name!r}: {folder} has {known}")
+    record = read_record(folder / name)
     if sha256(file) != record["shipped"]["sha256"]:
         raise LabError(f"{file} is not the file of its record: restore it, or ship it again")
     promised = record["held_out"]

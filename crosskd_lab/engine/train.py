@@ -74,9 +74,9 @@ class WholeBackbone:
                 part.is_init = True  # type: ignore[assignment]
 
 
-PLAIN = "LocalVisBackend"
+PLAIN, TENSORBOARD = "LocalVisBackend", "TensorboardVisBackend"
 PACKAGES = {
-    "TensorboardVisBackend": "tensorboard",
+    TENSORBOARD: "tensorboard",
     "WandbVisBackend": "wandb",
     "MLflowVisBackend": "mlflow",
     "ClearMLVisBackend": "clearml",
@@ -106,6 +106,8 @@ def loggers(cfg: Config) -> list[dict[str, Any]]:
             f"vis_backends is a list such as [{{'type': 'WandbVisBackend'}}], got {named!r}"
         )
     asked = [dict(one) for one in _listed(named) if one["type"] != PLAIN]
+    if cfg.get("tensorboard") and all(one["type"] != TENSORBOARD for one in asked):
+        asked.append({"type": TENSORBOARD})
     for one in asked:
         _check(str(one["type"]))
     return asked

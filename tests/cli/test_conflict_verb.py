@@ -83,6 +83,8 @@ def test_gradients_writes_a_table_and_two_figures(capsys, scenes_dir, tmp_path):
         (["conflict", "--split", "dev"], "no dev split"),
         (["gradients", "--place", "head"], "--place head"),
         (["gradients", "--place", "cls:9"], "out of range"),
+        (["gradients", "--place", "neck:3"], "--place neck:3: say neck, or cls:3"),
+        (["conflict", "--teacher", "a/epoch_1.pth"], "there is no a/epoch_1.pth"),
     ],
 )
 def test_mistakes_are_one_line(capsys, scenes_dir, tmp_path, args, said):

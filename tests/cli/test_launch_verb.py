@@ -42,3 +42,12 @@ def test_what_is_asked_of_slurm(launched):
     (asked,) = launched
     wanted = dict(account="lab", qos="long", time="1-12", mem="64G", cpus_per_gpu=6)
     assert asked["slurm"] == "fast" and asked["ask"] == wanted
+
+
+@pytest.mark.parametrize("more", [["--stop", "b"], ["--compare"], ["--tail", "a", "--csv", "x"]])
+def test_one_run_is_steered_at_a_time(capsys, more):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["runs", "--resume", "a", *more])
+    assert ended.value.code == 1
+    said = "crosskd-lab: --tail, --stop and --resume are of one run: say nothing else beside\n"
+    assert capsys.readouterr().err == said

@@ -42,3 +42,13 @@ def test_numbers_stand_to_the_right(monkeypatch, capsys):
     print_table(ROWS, TITLES)
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2].rstrip().endswith("   12.7") and lines[-1].rstrip().endswith("    3.1")
+
+
+def test_what_stands_in_brackets_is_text(monkeypatch, capsys):
+    """A folder's name or a learner's error; the library that draws the table has a markup."""
+    monkeypatch.setenv("COLUMNS", "100")
+    said = [{"run": "exp[old]", "said": "ValueError: [/x] of [bold]"}]
+    print_table(said, {"run": "the [run]", "said": "said"}, title="[all]")
+    title, names, row = capsys.readouterr().out.splitlines()
+    assert (title.strip(), names.split("  ")[0]) == ("[all]", "the [run]")
+    assert row.rstrip() == "exp[old]   ValueError: [/x] of [bold]"

@@ -124,7 +124,8 @@ def test_skip_bad_trains_on_the_rest_and_reports(capsys, pets, tmp_path):
     arguments = ["--data", pets, *SETS, "--skip-bad", "--out", tmp_path / "run"]
     code, said, _ = run(capsys, "pocket/gfl_r18_w16", *arguments)
     assert code == 0
-    report, result = said.splitlines()
+    record, report, result = said.splitlines()
+    assert record.startswith(f"{pets / 'annotations' / 'train.json'}: ") and ".jpg" in record
     assert report.startswith("train: left out 1 of 4 images and 2 of 8 boxes (")
     assert result.startswith(f"{tmp_path / 'run'}: AP ")
 

@@ -144,6 +144,9 @@ def test_all_splits_there_are(tmp_path):
     assert [split.name for split in find_splits(tmp_path)] == ["train", "test"]
     with pytest.raises(LabError, match="has no train split"):
         find_splits(tmp_path / "train")
+    (tmp_path / "test").rename(tmp_path / "tests")
+    with pytest.raises(LabError, match="has no test split; looked for annotations/"):
+        find_splits(tmp_path)
 
 
 def test_classes_come_in_order_of_category_id(tiny):

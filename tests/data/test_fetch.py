@@ -8,6 +8,7 @@ import stat
 import zipfile
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from pathlib import Path
+from types import SimpleNamespace
 
 import mmdet
 import pytest
@@ -181,6 +182,27 @@ def test_room_is_asked_for_before_anything_is_fetched(tmp_path, monkeypatch):
     monkeypatch.setattr(coco2017, "ANNOTATIONS", huge)
     with pytest.raises(LabError, match="COCO 2017 needs 2e.*GB"):
         get_coco(tmp_path, ["val"], mirror="http://127.0.0.1:1")
+
+
+def test_what_has_come_needs_no_room_again(tmp_path, monkeypatch):
+    """43 GB are enough to begin; the large zip file is there, and 20 GB more to unpack it."""
+    with (tmp_path / "train2017.zip").open("wb") as file:
+        file.truncate(int(19.5e9))  # without its blocks
+    disk = SimpleNamespace(free=int((2 * (19.5 + 0.8) - 19.5) * 1e9))
+    monkeypatch.setattr("crosskd_lab.stack.download.shutil.disk_usage", lambda folder: disk)
+    monkeypatch.setattr(coco2017, "download", raises(RuntimeError("it may begin")))
+    with pytest.raises(RuntimeError, match="it may begin"):
+        get_coco(tmp_path, ["train"])
+    disk.free -= 10**9
+    with pytest.raises(LabError, match=r"COCO 2017 needs 21.1 GB and .* has 20.1 GB free"):
+        get_coco(tmp_path, ["train"])
+
+
+def raises(error):
+    def function(*_, **__):
+        raise error
+
+    return function
 
 
 def test_every_address_is_one_of_mmdets_metafiles():

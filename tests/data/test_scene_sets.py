@@ -190,7 +190,8 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     "wrong, words",
     [
         ({"size": 10}, "image size 10"),
-        ({"seed": -1}, "seed -1 is negative"),
+        ({"seed": -1}, "seed -1 is no seed"),
+        ({"seed": 2**63}, f"seed {2**63} is no seed: give a whole number from 0 to {2**63 - 1}"),
         ({"train": -5}, "-5 train images"),
         ({"train": 0, "val": 0}, "no images asked for"),
         ({"processes": 0}, "0 processes"),

@@ -162,7 +162,7 @@ def test_a_size_out_of_range_is_named(size):
 
 
 def test_a_negative_seed_is_named():
-    with pytest.raises(LabError, match="seed -1 is negative"):
+    with pytest.raises(LabError, match="seed -1 is no seed: give a whole number"):
         generator(-1, "train", 0)
 
 

@@ -52,6 +52,12 @@ def raises(error):
     return function
 
 
+def test_another_suffix_is_refused_before_there_is_work_to_lose(tmp_path):
+    with pytest.raises(LabError, match=r"pre\.pth: weights are saved as \.safetensors"):
+        pretrain("pocket/gfl_r18_w16", tmp_path / "pre.pth")
+    assert not list(tmp_path.iterdir())
+
+
 def test_of_two_who_pretrain_at_once_one_is_told(tmp_path):
     with sole_writer(tmp_path / "w16"), pytest.raises(LabError, match="being written by"):
         pretrain("pocket/gfl_r18_w16", tmp_path / "w16.safetensors", count=8)

@@ -123,6 +123,8 @@ def test_another_file_under_the_name_is_found_out(shipped):
     (shipped / "tiny.safetensors").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(LabError, match="is not the file of its record"):
         check("tiny", 3, shipped)
+    with pytest.raises(LabError, match="there is no shipped teacher 'nope': .* has tiny"):
+        check("nope", 3, shipped)
 
 
 def test_only_finished_runs_and_free_names_are_shipped(run, shipped, tmp_path):

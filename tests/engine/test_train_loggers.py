@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import VISBACKENDS
 from mmengine.visualization.vis_backend import BaseVisBackend
 
+from crosskd_lab.cli.options import parse_settings
 from crosskd_lab.engine import train as loggers
 from crosskd_lab.engine.train import prepare_engine, train
 from crosskd_lab.errors import LabError
@@ -72,6 +73,15 @@ def test_tensorboard_by_its_own_reader(tiny, tmp_path):
     assert told == pytest.approx(smoothed(rows), rel=1e-4)
 
 
+def test_the_flag_adds_tensorboard_to_the_configs_own(tiny, monkeypatch):
+    monkeypatch.setattr(loggers, "_check", lambda kind: None)
+    own = {"vis_backends": [{"type": "Eavesdropper"}]}
+    given = parse_settings([], tensorboard=True)
+    both = loggers.loggers(tiny({**own, **given}))
+    assert [one["type"] for one in both] == ["Eavesdropper", "TensorboardVisBackend"]
+    assert len(loggers.loggers(tiny(given))) == 1
+
+
 def test_nothing_is_sent_unless_asked(tiny):
     cfg = tiny()
     assert [one.type for one in cfg.vis_backends] == ["LocalVisBackend"], "mmdet's own"
@@ -101,13 +111,3 @@ def test_a_missing_package_is_named_with_the_remedy(monkeypatch, found):
 def test_a_slip_is_told(named, says):
     with pytest.raises(LabError, match=says):
         loggers.visualizer(Config(dict(vis_backends=named)))
-
-
-def test_the_command_line_adds_to_what_was_set():
-    from crosskd_lab.cli.options import parse_settings
-
-    board = {"type": "TensorboardVisBackend"}
-    assert parse_settings([], tensorboard=True) == {"vis_backends": [board]}
-    both = parse_settings(["vis_backends=[{'type': 'WandbVisBackend'}]"], tensorboard=True)
-    assert both["vis_backends"] == [{"type": "WandbVisBackend"}, board]
-    assert "vis_backends" not in parse_settings(["a=1"])

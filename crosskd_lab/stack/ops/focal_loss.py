@@ -34,8 +34,10 @@ def _focal_loss(x: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: 
     hit = target[:, None] == torch.arange(classes, device=x.device)
     truth = hit.to(x.dtype)
     cross_entropy = F.binary_cross_entropy_with_logits(x, truth, reduction="none")
+    least = torch.finfo(x.dtype).tiny  # the slope of 0 ** gamma is infinite for gamma < 1
     p = x.sigmoid()
-    loss = torch.where(hit, alpha * (1 - p) ** gamma, (1 - alpha) * p**gamma) * cross_entropy
+    p, q = p.clamp_min(least), (1 - p).clamp_min(least)
+    loss = torch.where(hit, alpha * q**gamma, (1 - alpha) * p**gamma) * cross_entropy
     if weight.numel():
         rows = (weight * truth).sum(1) + (~hit).all(1).to(x.dtype)
         loss = loss * rows[:, None]

@@ -46,6 +46,12 @@ def test_extreme_logits_stay_finite():
     assert logits.grad is not None and logits.grad.isfinite().all()
 
 
+def test_a_gamma_below_one_has_a_slope_at_sure_logits():
+    logits = torch.tensor([[30.0, -120.0, 0.0]], requires_grad=True)
+    sigmoid_focal_loss(logits, torch.tensor([0]), 0.5, 0.25, None, "none").sum().backward()
+    assert logits.grad is not None and logits.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 def test_gradient_is_that_of_the_forward(reduction):
     weight = torch.tensor([0.5, 2.0, 1.0], dtype=torch.double)

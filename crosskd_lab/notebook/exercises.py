@@ -184,7 +184,7 @@ def check_verdict(judge: Callable[[Sequence[float]], str]) -> str:
     cases = {
         (3.0, 4.0, 5.0): ("held", "the interval is 4 ± 2.5"),
         (-3.0, -4.0, -5.0): ("did not hold", "the interval is -4 ± 2.5"),
-        (0.5, 6.0, 1.0): ("not decided", "the interval is 2.5 ± 7.5: zero is in it"),
+        (0.5, 6.0, 1.0): ("not decided", "the interval is 2.5 ± 7.6: zero is in it"),
         (1.0, 2.0, 3.2): ("not decided", "with 3 seeds t is 4.30, not 1.96: 2.1 ± 2.7"),
         (1.4, 2.4, 3.4): ("not decided", "divide squares by n - 1 (ddof=1), not by n: 2.4 ± 2.5"),
         (1.0, 2.0, 3.0, 4.0): ("held", "with 4 seeds t is 3.18: 2.5 ± 2.1"),

@@ -629,6 +629,12 @@ def test_what_notebook_13_explains_is_what_the_records_say():
     others = rows[rows["claim"] == "every method"]
     assert sorted(others.index[others["verdict"] != HELD]) == sorted(unsure)
     assert rows.loc["none above kd_from_retinanet", "verdict"] == OPEN
+    told = measured_rows(measured_runs("pairs")).set_index("row")
+    below = told["to_none"] + told["to_none_half"] < 0
+    assert [*told.index[below & told.index.str.startswith("kd")]] == [
+        "kd_from_atss",
+        "kd_from_fcos",
+    ]
     prose = " ".join(cell.source for cell in kept("13_what_held").cells)
     assert (
         "(rank correlations -0.36 and +0.07, $p$ = 0.44 and 0.91)" in prose

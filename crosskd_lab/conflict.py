@@ -89,6 +89,11 @@ def find_conflict(
     another word, or for an assigner that needs boxes="student".
     """
     one_of("boxes", boxes, BOXES)
+    if pair.student_head.family != "dense" or pair.shared is not None:
+        raise LabError(
+            "conflict is counted location by location, between dense heads whose levels have the "
+            "same strides: choose such a pair"
+        )
     if boxes != "student":
         refuse_dynamic(pair.student_head)
     truths, ignored, metas = unpack_gt_instances(data_samples)
@@ -124,7 +129,8 @@ def locate(
     """Reduce both sides to locations: ``target`` ``(N, P, K)`` p^gt at the student's priors, what
     its assigner decided, and the teacher's predictions.
 
-    ``metas`` have, per image, ``scale_factor`` (x, y) from original to input pixels.
+    ``metas`` have, per image, ``scale_factor`` (x, y) from original to input pixels, where an image
+    was resized.
     """
     levels = teacher.cls
     scores = scores_of(teacher_head, teacher)  # (N, P, K)
@@ -132,7 +138,8 @@ def locate(
     label, first = by_location(labels, levels).min(-1)  # background is the highest label
     boxes = by_location(targets.boxes, levels)  # (N, R, A, 4)
     boxes = boxes.take_along_dim(first[..., None, None], 2).squeeze(2)  # (N, R, 4)
-    shrunk = boxes.new_tensor([x * y for x, y in (meta["scale_factor"] for meta in metas)])
+    scales = [meta.get("scale_factor", (1.0, 1.0)) for meta in metas]
+    shrunk = boxes.new_tensor([x * y for x, y in scales])  # (N,)
     area = (boxes[..., 2:] - boxes[..., :2]).prod(-1) / shrunk[:, None]  # (N, R)
     sizes = torch.tensor(level_sizes(levels), device=label.device)
     return Conflict(

@@ -12,7 +12,8 @@ from mmengine.utils import get_object_from_string
 from torch import Tensor, nn
 
 from .configs import RANDOM
-from .errors import LabError
+from .errors import LabError, one_of
+from .heads.base import TAPS
 from .methods.base import Method
 from .pair import Pair, build_pair, check_teacher_confidence
 from .taps import collect
@@ -26,7 +27,8 @@ class Distiller(BaseDetector):
     own names, so its state dict has exactly the stock detector's keys and loads strictly into
     stock mmdet. The teacher belongs to a plain :class:`Pair` and is in no parameter list, state
     dict, optimiser or process group; it only follows the student to its device. Trainable parts
-    of the methods live under ``methods.`` and are cut out of saved students.
+    of the methods live under ``methods.``; the lab's engine cuts them out of saved students, in a
+    script of your own leave out the keys that begin so.
 
     Args:
         student: ``model`` dict of an mmdet config, or a ready Pair's student.
@@ -34,22 +36,37 @@ class Distiller(BaseDetector):
         methods: ``[dict(type=CrossKD, i=3), ...]``, or ready methods; their losses add up.
         tap: Where f_i is read: "post_relu" (what made the published numbers) or "pre_relu".
         pair: A ready pair instead of ``student`` and ``teacher``.
-        classes: Names of the student's classes, to be matched with ``teacher["classes"]``.
+        classes: Names of the student's classes, to be matched with ``teacher["classes"]``, by
+            default those in the teacher's file.
+        data_preprocessor: For mmengine's runner, which hands over that of a config; the student's
+            own counts.
+
+    Raises:
+        LabError: where these do not fit together.
     """
 
     def __init__(
         self,
         student: Mapping[str, Any] | None = None,
         teacher: Mapping[str, Any] | None = None,
-        methods: Sequence[Mapping[str, Any] | Method] = (),
+        methods: Sequence[Mapping[str, Any] | Method | type[Method]] = (),
         tap: str = "post_relu",
         pair: Pair | None = None,
         classes: Sequence[str] | None = None,
+        data_preprocessor: Any = None,
     ) -> None:
+        one_of("tap", tap, TAPS)
+        if isinstance(methods, (Mapping, Method, type)):
+            raise LabError("methods is a list, [dict(type=CrossKD, i=3), ...]")
+        if (pair is None) == (student is None or teacher is None):
+            raise LabError("a Distiller needs student=... and teacher=..., or a ready pair=...")
+        if data_preprocessor not in (None, (student or {}).get("data_preprocessor")):
+            raise LabError("name the data_preprocessor in the student's model, not beside it")
         if pair is None:
-            if student is None or teacher is None:
-                raise LabError("a Distiller needs student=... and teacher=..., or a ready pair=...")
+            assert student is not None and teacher is not None
             pair = build_pair(student, teacher, classes)
+        if tap != "post_relu" and pair.student_head.family != "dense":
+            raise LabError(f"tap={tap!r} is for dense heads: leave it out")
         super().__init__(data_preprocessor=pair.student.data_preprocessor)
         self.pair, self.tap = pair, tap
         self.logged = False  # whether the step's numbers are written down, so that methods measure
@@ -60,7 +77,7 @@ class Distiller(BaseDetector):
             self.register_parameter(name, parameter)
         self.methods: Any = nn.ModuleList()
         with torch.random.fork_rng(devices=[]):  # the student starts the same beside any method
-            torch.default_generator.manual_seed(torch.initial_seed() + 1)
+            torch.default_generator.manual_seed((torch.initial_seed() + 1) % 2**63)
             for method in map(build_method, methods):
                 check_family(method, pair.student_head.family)
                 method.attach(pair.student_head, pair.teacher_head)
@@ -134,15 +151,17 @@ def _kinds(kind: type[Method]) -> set[type[Method]]:
     return below if kind.__name__.endswith("Terms") or kind is Method else {kind, *below}
 
 
-def build_method(method: Mapping[str, Any] | Method) -> Method:
-    """A method from ``dict(type=<class>, **arguments)``; LabError where they do not fit."""
+def build_method(method: Mapping[str, Any] | Method | type[Method]) -> Method:
+    """A method from its class or ``dict(type=<class>, **arguments)``; LabError where they do not
+    fit.
+    """
     if isinstance(method, Method):
         return method
-    arguments = dict(method)
-    kind = arguments.pop("type", None)
-    kind = get_object_from_string(kind) if isinstance(kind, str) else kind
+    arguments = dict(method) if isinstance(method, Mapping) else {"type": method}
+    said = arguments.pop("type", None)
+    kind = get_object_from_string(said) if isinstance(said, str) else said
     if not (isinstance(kind, type) and issubclass(kind, Method)):
-        raise LabError(f"methods list Method classes, dict(type=CrossKD, i=3); got type={kind!r}")
+        raise LabError(f"methods list Method classes, dict(type=CrossKD, i=3); got type={said!r}")
     try:
         return kind(**arguments)
     except TypeError as error:

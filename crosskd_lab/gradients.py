@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from .errors import LabError
 from .heads.base import BRANCHES, Levels, total
 from .heads.dense import HeadAdapter
 from .maps import View, centres, on_image, view
@@ -45,12 +46,17 @@ def gradients(taps: Taps, terms: Terms, where: str = "neck", i: int = 0) -> dict
     """d loss / d feature of each source's whole loss, ``(N, C, H, W)`` per level.
 
     The feature is the student's "neck", or f_i of its "cls" or "reg" tower, i = 0 ... depth.
+    LabError where it has no gradient.
     """
     feature, _ = levels_of(taps, where, i)
-    return {
-        source: gradient(torch.stack([*losses.values()]).sum(), feature)
-        for source, losses in terms.items()
-    }
+    if not feature[0].requires_grad:
+        raise LabError(
+            f"no gradient reaches the student's {where}: its weights are frozen, or this runs in "
+            "inference mode"
+        )
+    with torch.enable_grad():
+        wholes = {source: torch.stack([*losses.values()]).sum() for source, losses in terms.items()}
+    return {source: gradient(whole, feature) for source, whole in wholes.items()}
 
 
 def energy(gradient: Levels) -> Levels:

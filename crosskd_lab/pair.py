@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 from mmdet.registry import MODELS
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from .classes import match_classes
+from .classes import match_classes, trained_classes
 from .configs import RANDOM, read_config, teacher_file
 from .errors import LabError, one_of
 from .files import sha256
@@ -119,6 +120,8 @@ def build_pair(
         )
     checkpoint = teacher_file(checkpoint)
     load_in_full(detector, checkpoint)
+    if classes and not teacher.get("classes"):
+        fit["classes"] = classes, trained_classes(Config(), checkpoint)
     teacher_id: dict[str, str | None] = {
         "checkpoint": Path(checkpoint).name,
         "sha256": sha256(checkpoint),
@@ -216,13 +219,12 @@ def check_pair(pair: Pair) -> None:
             f"the student has a {ours.family} head, the teacher a {theirs.family} head: nothing "
             "of one fits into the other; choose a teacher of the student's kind"
         )
-    for name in ("mean", "std"):
-        a, b = (getattr(d.data_preprocessor, name, None) for d in (pair.student, pair.teacher))
-        if isinstance(a, Tensor) and isinstance(b, Tensor) and not a.allclose(b):
+    looks = [_look(detector.data_preprocessor) for detector in (pair.student, pair.teacher)]
+    for name, (a, b) in {name: [look[name] for look in looks] for name in looks[0]}.items():
+        if a != b:
             raise LabError(
-                f"student and teacher normalise images by different {name} "
-                f"({a.flatten().tolist()} and {b.flatten().tolist()}): give both one "
-                "data_preprocessor"
+                f"student and teacher normalise images by different {name} ({a} and {b}): give "
+                "both one data_preprocessor"
             )
     for head, names, whose in zip(
         (ours, theirs), pair.classes, ("student", "teacher"), strict=True
@@ -242,11 +244,26 @@ def check_pair(pair: Pair) -> None:
         differ = f"the student's levels have strides {ours.strides}, the teacher's {theirs.strides}"
         if not set(ours.strides) & set(theirs.strides):
             raise LabError(f"{differ}: they share none, so nothing can be distilled")
-        if pair.levels == "equal":
+        dense = ours.family == "dense"
+        if pair.levels == "equal" or not dense:
+            other = ', or say teacher=dict(..., levels="common") to distil at the common ones'
             raise LabError(
-                f"{differ}: give both necks the same start_level and num_outs, or say "
-                'teacher=dict(..., levels="common") to distil at the common ones'
+                f"{differ}: give both necks the same start_level and num_outs{other * dense}"
             )
+
+
+def _look(preprocessor: Any) -> dict[str, Any]:
+    """How images are normalised: with nothing said, by a mean of 0 and a std of 1."""
+    numbers = {"mean": 0.0, "std": 1.0}
+    look: dict[str, Any] = {}
+    for name, usual in numbers.items():
+        said = getattr(preprocessor, name, None)
+        values = said.flatten().tolist() if isinstance(said, Tensor) else [usual]
+        look[name] = [round(value, 4) for value in values * (3 // len(values) or 1)]
+    look["order of channels"] = (
+        "turned" if getattr(preprocessor, "_channel_conversion", False) else "as read"
+    )
+    return look
 
 
 def check_teacher_confidence(teacher_scores: Tensor, least: float = 0.05) -> None:

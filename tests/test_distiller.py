@@ -149,3 +149,37 @@ def test_what_is_no_method_is_named():
         build_method(dict(type=CrossKD, layer=3))
     with pytest.raises(LabError, match="student=.*teacher=.*pair="):
         Distiller()
+    assert isinstance(build_method(CrossKD), CrossKD)
+    with pytest.raises(LabError, match="got type='CrossKD'"):
+        build_method(dict(type="CrossKD"))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (dict(methods=CrossKD()), "methods is a list"),
+        (dict(methods=dict(type=CrossKD)), "methods is a list"),
+        (dict(methods=[CrossKD(i="3")]), "layer index i = '3' is out of range"),
+        (dict(tap="after"), "tap"),
+        (dict(student={}, teacher={}), "or a ready pair"),
+        (dict(data_preprocessor={"type": "DetDataPreprocessor"}), "in the student's model"),
+    ],
+)
+def test_what_does_not_fit_is_refused(make_pair, given, said):
+    with pytest.raises(LabError, match=said):
+        Distiller(pair=make_pair(), **given)
+
+
+def test_a_loss_in_inference_mode_leaves_nothing_that_training_trips_over(make_pair, make_batch):
+    distiller = Distiller(pair=make_pair(), methods=[CrossKD(), PredictionMimicking()])
+    with torch.inference_mode():
+        distiller.loss(*make_batch())
+    total, _ = distiller.parse_losses(distiller.loss(*make_batch()))
+    total.backward()
+    assert distiller.bbox_head.gfl_cls.weight.grad.abs().sum() > 0
+
+
+def test_a_tap_is_of_dense_heads(beyond_dense):
+    pair = Pair(beyond_dense("faster"), beyond_dense("faster", 1))
+    with pytest.raises(LabError, match="tap='pre_relu' is for dense heads"):
+        Distiller(pair=pair, tap="pre_relu")

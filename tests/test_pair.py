@@ -126,6 +126,40 @@ def test_other_normalisation_is_refused(make_detector, gfl_config, name):
         Pair(student, make_detector(1))
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"mean": None, "std": None}, r"by different mean .*0\.0"),
+        ({"bgr_to_rgb": False}, "by different order of channels .as read and turned"),
+    ],
+)
+def test_so_is_none_and_another_order_of_channels(make_detector, gfl_config, changes, said):
+    config = gfl_config()
+    config["data_preprocessor"] |= {"bgr_to_rgb": True} | changes
+    other = gfl_config()
+    other["data_preprocessor"] |= {"bgr_to_rgb": True}
+    with pytest.raises(LabError, match=said):
+        Pair(build_detector(config), build_detector(other))
+
+
+def test_of_heads_that_are_not_dense_no_common_levels_are_offered(beyond_dense):
+    strides = {"roi_head.bbox_roi_extractor.featmap_strides": [8, 16, 32, 64]}
+    for levels in ("equal", "common"):
+        with pytest.raises(LabError, match="strides .* and num_outs$"):
+            Pair(beyond_dense("faster"), beyond_dense("faster", 1, **strides), levels=levels)
+
+
+def test_classes_are_matched_with_those_in_the_teachers_file(gfl_config, make_detector, tmp_path):
+    weights = make_detector(7).state_dict()
+    meta = {"dataset_meta": {"classes": ("c", "b", "a")}}
+    torch.save({"meta": meta, "state_dict": weights}, tmp_path / "t.pth")
+    teacher = dict(config=gfl_config(), checkpoint=str(tmp_path / "t.pth"))
+    pair = build_pair(gfl_config(), teacher, ["a", "b", "c"])
+    assert pair.teacher_head.class_order == [2, 1, 0]
+    pair = build_pair(gfl_config(), {**teacher, "classes": ["a", "b", "c"]}, ["a", "b", "c"])
+    assert pair.teacher_head.class_order is None, "what is said counts"
+
+
 def test_awake_is_a_score_of_a_twentieth():
     check_teacher_confidence(torch.tensor([[[-9.0, -2.9]]]))  # sigmoid 0.052
     for logit in (-3.0, float("nan")):

@@ -198,9 +198,9 @@ class HeadFamily:
 
     def check_layer(self, i: int) -> None:
         """Raise LabError unless 0 <= i <= depth."""
-        if not 0 <= i <= self.depth:
+        if not isinstance(i, int) or not 0 <= i <= self.depth:
             raise LabError(
-                f"layer index i = {i} is out of range: {type(self.head).__name__} has "
+                f"layer index i = {i!r} is out of range: {type(self.head).__name__} has "
                 f"{self.depth} {self.hidden}, so i must be in 0 ... {self.depth} "
                 "(mimicking the prediction itself is PredictionMimicking)"
             )

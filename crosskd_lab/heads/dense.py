@@ -49,7 +49,8 @@ def of_sizes(build: Callable[[Any, Levels], Tensor]) -> Callable[[Any, Levels], 
         if key not in self._kept:
             if len(self._kept) >= SIZES_KEPT:
                 self._kept.clear()
-            self._kept[key] = build(self, levels)
+            with torch.inference_mode(False):  # a later step may need its gradient
+                self._kept[key] = build(self, levels)
         return self._kept[key]
 
     return kept

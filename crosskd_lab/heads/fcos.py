@@ -53,8 +53,13 @@ class FCOSAdapter(HeadAdapter):
         return self.targets(predictions, [flat_labels], [ones], [boxes])
 
     def cls_normaliser(self, targets: Targets) -> Tensor:
-        """M, a scalar: the sum of the student's centerness targets, averaged over processes."""
-        return reduce_mean(targets.centerness.sum()).clamp(min=1e-6)
+        """M, a scalar: the sum of the student's centerness targets, averaged over processes.
+
+        1 where it is 0: with the authors' 1e-6 the background of a batch without objects would give
+        losses of 1e7.
+        """
+        whole = reduce_mean(targets.centerness.sum())
+        return torch.where(whole > 0, whole, 1.0)
 
     def box_normaliser(self, weight: Tensor, targets: Targets) -> Tensor:
         """M, a scalar, as for classification."""

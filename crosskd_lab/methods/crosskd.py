@@ -199,8 +199,12 @@ class CrossKD(PredictionTerms):
                 )
 
     def losses(self, taps: Taps) -> dict[str, Tensor]:
-        """``loss_crosskd_cls``, ``_reg`` (and ``_centerness``); LabError if i is out of range."""
+        """``loss_crosskd_cls``, ``_reg`` (and ``_centerness``); LabError if i is out of range, or
+        a conv that learns was never attached.
+        """
         align = dict(self.learned.items()) if len(self.learned) else self.align
+        if isinstance(self.align, Mapping) and not len(self.learned):
+            raise LabError(f"{type(self).__name__} learns a conv: attach it to a pair first")
         return self.mimic(taps.cross(self._layer(taps.teacher_head), align, self.branches), taps)
 
     @torch.no_grad()

@@ -91,7 +91,9 @@ class FGD(Method):
             (spatial_attention(f, self.temperature), channel_attention(f, self.temperature))
             for f in (student, teacher)
         )
-        error = torch.einsum("nchw,nc->nhw", (student - teacher).square(), theirs[1]) * theirs[0]
+        # A product and a sum: as a matrix product autocast would let it overflow in half precision.
+        apart = (student - teacher).float().square() * theirs[1][..., None, None]  # (N, C, H, W)
+        error = apart.sum(1) * theirs[0]  # (N, H, W)
         foreground, background = self._masks(taps, student)  # (N, H, W) each
         attention = (ours[0] - theirs[0]).abs().sum() + (ours[1] - theirs[1]).abs().sum()  # ()
         context = self.student_context[level](student) - self.teacher_context[level](teacher)

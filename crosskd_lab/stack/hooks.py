@@ -75,7 +75,7 @@ class _Unused(ModuleType):
     """A module whose code runs when the first of its names is asked for."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("__") and name != "__version__":
             raise AttributeError(name)
         spec = importlib.machinery.PathFinder.find_spec(self.__name__)
         assert spec is not None and spec.loader is not None

@@ -8,6 +8,7 @@ import torch
 from crosskd_lab.conflict import Conflict, conflict_ratio, find_conflict, locate
 from crosskd_lab.errors import LabError
 from crosskd_lab.heads.base import Predictions, Targets
+from crosskd_lab.pair import Pair
 
 IMAGES = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 # 8 x 8 anchors stand around (0, 0), (8, 0), (0, 8) and (8, 8): the box is the last anchor, IoU 1,
@@ -147,3 +148,14 @@ def test_any_assigner_against_any_teacher(mixed_pair, sample, student, teacher):
         assert (on_object == 1).all()
     size = found.area[0][found.positive[0]].unique().tolist()
     assert set(size) <= {80 * 64, 64 * 64} and len(size) == 2
+
+
+def test_it_is_counted_where_levels_meet(make_detector, gfl_config, beyond_dense, sample):
+    anchors = dict(gfl_config()["bbox_head"]["anchor_generator"], strides=[4, 8, 16, 32, 64])
+    shifted = make_detector(0, anchor_generator=anchors)
+    for pair in (
+        Pair(shifted, make_detector(1), levels="common"),
+        Pair(beyond_dense("faster"), beyond_dense("faster", 1)),
+    ):
+        with pytest.raises(LabError, match="dense heads whose levels have the same strides"):
+            find_conflict(pair, IMAGES, [sample(BOX, [1])])

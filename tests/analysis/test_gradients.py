@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from crosskd_lab.errors import LabError
 from crosskd_lab.gradients import (
     concentration,
     cosine,
@@ -169,6 +170,21 @@ def test_over_a_pair_every_source_is_measured_at_every_place(toy_pair, sample):
     assert deep.loc[["CrossKD", "PKD"], "gini"].isna().all()
     assert deep.loc[["detection", "KD"], "gini"].notna().all()
     assert all(p.grad is None for p in [*pair.student.parameters(), *pair.teacher.parameters()])
+
+
+def test_it_measures_under_no_grad_and_says_where_there_is_no_gradient(toy_pair, sample):
+    pair, draw = toy_pair((8, 16), 2), torch.Generator().manual_seed(0)
+    inputs = torch.rand(1, 3, 32, 32, generator=draw).requires_grad_()  # this neck has no weights
+    batch = {"inputs": inputs, "data_samples": [sample([[4.0, 4, 20, 20]], [0], size=32)]}
+    methods = {"CrossKD": CrossKD(i=1)}
+    frame = measure_gradients(pair, [batch], methods)
+    with torch.no_grad():
+        again = measure_gradients(pair, [batch], methods)
+    assert frame["inside"].notna().all() and frame.equals(again)
+    with pytest.raises(LabError, match="CrossKD learns a conv: attach it to a pair first"):
+        measure_gradients(pair, [batch], {"CrossKD": CrossKD(i=1, align="conv")})
+    with pytest.raises(LabError, match="no gradient reaches the student's neck: its weights are"):
+        measure_gradients(pair, [batch | {"inputs": inputs.detach()}], methods)
 
 
 def test_energy_of_a_detection_loss_by_finite_differences(toy_pair, sample):

@@ -54,3 +54,16 @@ def test_other_channels_need_and_get_an_adapter(hand):
     method = FGD(channels=4, student_channels=3, levels=1)
     sum(method.losses(taps).values()).backward()
     assert method.adapter[0].weight.grad.abs().sum() > 0
+
+
+def test_half_precision_does_not_overflow(hand):
+    """A channel five times as strong has an attention near C, and a square of hundreds."""
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, 1, 256, 8, 8, generator=generator).unbind()
+    teacher[:, 0] *= 40
+    taps, method = hand(student, teacher, [[0, 0, 8, 8]], stride=1), FGD(channels=256, levels=1)
+    alone = method.losses(taps)
+    with torch.autocast("cpu", torch.float16):
+        half = method.losses(hand(student.half(), teacher.half(), [[0, 0, 8, 8]], stride=1))
+    for name in ("loss_fgd_fg", "loss_fgd_bg"):
+        assert half[name].item() == pytest.approx(alone[name].item(), rel=0.05)

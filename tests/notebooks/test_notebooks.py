@@ -580,7 +580,7 @@ def what_held(cells):
     assert "<td>5.33</td>" in pairing and "<td>2.07</td>" in pairing
     (table,) = shown(tagged(cells, "verdicts"), "text/html")
     words = re.findall(r"<td>(held|did not hold|not decided by these data)</td>", table)
-    assert len(words) == len(CLAIMS) + 2, "a verdict for every claim, and for Fig. 3 and Fig. 5"
+    assert len(words) == len(CLAIMS) + 3, "a verdict for every claim, for Fig. 3, Fig. 5 twice"
     whole = [re.sub("&#x27;", "'", claim.says) in table for claim in CLAIMS.values()]
     assert all(whole), "no claim is cut off"
     checked, of = re.match(r"(\d+) of (\d+)", printed(tagged(cells, "all_by_hand"))).groups()
@@ -602,6 +602,9 @@ def what_held(cells):
     neck, f_3 = shown(tagged(cells, "focus"), "text/markdown")
     assert "over 200 images" in neck and "than PKD, Fig. 5's claim: held." in neck
     assert "$f_3$" in f_3 and "PKD" not in f_3
+    neck, f_3 = shown(tagged(cells, "students"), "text/markdown")
+    assert "over 3 students" in neck and "than PKD, Fig. 5's claim: held." in neck
+    assert "$f_3$" in f_3 and "not decided by these data" in f_3
     for tag in ("curves", "time", "time_5", "slow_curves"):
         assert picture(tagged(cells, tag)).width == 1280
     (regimes,) = shown(tagged(cells, "regimes"), "text/html")

@@ -184,6 +184,20 @@ def test_the_shipped_analysis_bears_fig_5_out_at_the_neck():
     assert judge_focus(compare_focus(analysis, "cls", 3), "KD") == HELD
 
 
+def test_so_do_three_students_of_the_slow_regime():
+    kept = sorted(RECORDED.glob("figure5_slow_*/gradients.csv"))
+    slow = by_student(map(pd.read_csv, kept))
+    compared = compare_focus(slow).set_index(["statistic", "other"])
+    assert (
+        judge_focus(compare_focus(slow)) == HELD
+        and judge_focus(compare_focus(slow), "KD") == FAILED
+    )
+    assert judge_focus(compare_focus(slow, "cls", 3), "KD") == OPEN
+    inside = compared.loc["inside"]  # as notebook 13 has it
+    assert (len(kept), round(inside.loc["PKD", "crosskd"], 2)) == (3, 0.39)
+    assert inside["theirs"].round(2).to_dict() == {"KD": 0.44, "PKD": 0.22}
+
+
 def test_intervals_over_students_are_of_their_means():
     """Of CrossKD 0.615 and 0.715, of PKD 0.2 and 0.2: 0.415 and 0.515, t(0.975, 1) = 12.7062."""
     second = frame()

@@ -347,13 +347,17 @@ def results_page(recorded: str | Path = RECORDED) -> str:
     return "\n".join(parts)
 
 
+def _seeds(count: int) -> str:
+    return f"{count} seed{'' if count == 1 else 's'}"
+
+
 def claims_table(recorded: str | Path = RECORDED) -> pd.DataFrame:
     """Every claim with its verdict: those of recorded AP, then Fig. 3's and Fig. 5's.
 
     ``says, where, verdict, over``: the fewest seeds of its comparisons, or images.
     """
     judged = judge_claims(compare_claims(CLAIMS, recorded))
-    table = judged[["says", "where", "verdict"]].assign(over=judged["seeds"].map("{} seeds".format))
+    table = judged[["says", "where", "verdict"]].assign(over=judged["seeds"].map(_seeds))
     figure3, figure5 = Path(recorded) / "figure3", Path(recorded) / "figure5" / "gradients.csv"
     students = [pd.read_csv(path) for path in sorted(Path(recorded).glob(SLOW_STUDENTS))]
     if figure3.is_dir():

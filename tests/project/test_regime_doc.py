@@ -97,6 +97,18 @@ def test_both_regimes_are_those_of_the_records():
     assert kept["AP"].str.endswith("(3)").all()
 
 
+def test_the_long_regime_is_as_recorded():
+    known = {}
+    for line in read_lines():
+        if line["sweep"] == "long" and line["seed"] == 0 and line["status"] == "done":
+            known[line["row"]] = line["AP"], [row["AP"] for row in line["curve"]]
+    (none, alone), (crosskd, taught) = known["none"], known["crosskd"]
+    gain = f"ends at {none:.1f}, CrossKD's at {crosskd:.1f}, a gain of {crosskd - none:.1f}"
+    assert gain in TEXT and f"after 6,000 steps it is {crosskd:.1f} against {none:.1f}" in README
+    assert f"({alone[4]:.1f} at step 5,000, {alone[5]:.1f} at the end)" in TEXT
+    assert f"until step 5,000 ({taught[4]:.1f})" in TEXT
+
+
 def test_most_runs_of_the_fast_regime_took_less_than_three_minutes():
     fast = [line for line in read_lines() if line["settings"]["schedule.steps"] == 240]
     seconds = [

@@ -58,7 +58,8 @@ class Distiller(BaseDetector):
         one_of("tap", tap, TAPS)
         if isinstance(methods, (Mapping, Method, type)):
             raise LabError("methods is a list, [dict(type=CrossKD, i=3), ...]")
-        if (pair is None) == (student is None or teacher is None):
+        given = [one is not None for one in (student, teacher, classes)]
+        if any(given) if pair is not None else not all(given[:2]):
             raise LabError("a Distiller needs student=... and teacher=..., or a ready pair=...")
         if data_preprocessor not in (None, (student or {}).get("data_preprocessor")):
             raise LabError("name the data_preprocessor in the student's model, not beside it")

@@ -3,9 +3,8 @@
 `kd` mimics with the student's own head, `crosskd` has i = 3.
 """
 
+from pathlib import Path
+from runpy import run_path
+
 regime = "long"
-rows = {
-    "none": ("pocket/none", {}),
-    "kd": ("pocket/kd", {}),
-    "crosskd": ("pocket/crosskd", {"methods.0.i": 3}),
-}
+rows = run_path(str(Path(__file__).with_name("regime.py")))["rows"]

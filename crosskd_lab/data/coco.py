@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from ..errors import LabError
+from ..errors import LabError, tell_once
 from ..files import one_spelling, read_json, write_whole
 
 Document = dict[str, Any]  # a parsed annotation file
@@ -55,16 +55,18 @@ def find_split(root: str | Path, split: str) -> Split:
 
 
 def find_splits(root: str | Path) -> list[Split]:
-    """The splits among train, val and test that a folder has; LabError for none, or for one whose
-    images are missing."""
+    """The splits among train, val and test that a folder has; LabError for none.
+
+    One whose images are missing is passed over and told: COCO's annotations come for train and val.
+    """
     found, missing = [], []
     for name in ("train", "val", "test"):
         try:
             found.append(find_split(root, name))
         except LabError as error:
-            if any((Path(root) / file.format(name)).is_file() for file, _ in LAYOUTS):
-                raise  # its images are missing
             missing.append(error)
+            if any((Path(root) / file.format(name)).is_file() for file, _ in LAYOUTS):
+                tell_once(str(error))
     if not found:
         raise missing[0]
     return found

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 
@@ -178,6 +179,10 @@ def test_a_loss_in_inference_mode_leaves_nothing_that_training_trips_over(make_p
     total, _ = distiller.parse_losses(distiller.loss(*make_batch()))
     total.backward()
     assert distiller.bbox_head.gfl_cls.weight.grad.abs().sum() > 0
+
+
+def test_a_layer_may_be_numpys_number(make_pair):
+    assert len(Distiller(pair=make_pair(), methods=[CrossKD(i=np.int64(2))]).methods) == 1
 
 
 def test_a_tap_is_of_dense_heads(beyond_dense):

@@ -198,7 +198,7 @@ class HeadFamily:
 
     def check_layer(self, i: int) -> None:
         """Raise LabError unless 0 <= i <= depth."""
-        if not isinstance(i, int) or not 0 <= i <= self.depth:
+        if i not in range(self.depth + 1):
             raise LabError(
                 f"layer index i = {i!r} is out of range: {type(self.head).__name__} has "
                 f"{self.depth} {self.hidden}, so i must be in 0 ... {self.depth} "

@@ -5,24 +5,26 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from ..errors import LabError
 from ..files import PROJECT
 
 TEACHERS = PROJECT / "data" / "teachers"
-
 REINSTALL = "run `make` in the project's folder, or pip install -e . in this environment"
+# Distributions that bring the same modules: one is enough.
+ALTERNATIVES = {
+    "mmcv-lite": ("mmcv",),
+    "opencv-python": ("opencv-python-headless", "opencv-contrib-python"),
+}
+FREE_GB = 2  # a run's checkpoints and a scene set, with room to spare
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """What one check found: ``detail`` in either case, ``remedy`` where it is not ``ok``."""
 
     name: str
@@ -31,33 +33,17 @@ class Finding:
     remedy: str = ""
 
 
-class Check(NamedTuple):
-    """A look that returns its detail or raises, and what to do when it raises."""
-
-    name: str
-    look: Callable[[], str]
-    remedy: str
-
-    def finding(self) -> Finding:
-        """Looks; ``LabError`` tells what is wrong, any other error is itself what is wrong."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of stock wheels about their own age
-                return Finding(self.name, True, self.look())
-        except LabError as error:
-            return Finding(self.name, False, str(error), self.remedy)
-        except Exception as error:
-            first_line = (str(error).splitlines() or [""])[0]
-            detail = f"{type(error).__name__}: {first_line}"
-            return Finding(self.name, False, detail, self.remedy)
-
-
-LOCK = PROJECT / "requirements.lock"
-# Distributions that bring the same modules: one is enough.
-_ALTERNATIVES = {
-    "mmcv-lite": ("mmcv",),
-    "opencv-python": ("opencv-python-headless", "opencv-contrib-python"),
-}
+def finding(name: str, look: Callable[[], str], remedy: str) -> Finding:
+    """What a look finds: it returns its detail or raises; a LabError tells what is wrong."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of stock wheels about their own age
+            return Finding(name, True, look())
+    except LabError as error:
+        return Finding(name, False, str(error), remedy)
+    except Exception as error:
+        first_line = (str(error).splitlines() or [""])[0]
+        return Finding(name, False, f"{type(error).__name__}: {first_line}", remedy)
 
 
 def package_findings() -> Iterator[Finding]:
@@ -67,47 +53,28 @@ def package_findings() -> Iterator[Finding]:
     except metadata.PackageNotFoundError:
         yield Finding("crosskd-lab", False, "not installed in this environment", REINSTALL)
         return
-    pins = _pins()
     for requirement in wanted:
         if requirement.marker and not requirement.marker.evaluate({"extra": "lab"}):
             continue  # of another Python, or what tests and clusters need
-        installed = _installed(requirement.name)
-        name = installed[0] if installed else requirement.name
+        name, version = _installed(requirement.name)
         remedy = f"pip install '{name}{requirement.specifier}', or {REINSTALL}"
-        if installed is None:
+        if not version:
             yield Finding(name, False, "not installed", remedy)
-        elif not requirement.specifier.contains(installed[1], prereleases=True):
-            detail = f"{installed[1]}, but {requirement.specifier} is needed"
+        elif not requirement.specifier.contains(version, prereleases=True):
+            detail = f"{version}, but {requirement.specifier} is needed"
             yield Finding(name, False, detail, remedy)
         else:
-            version, pin = installed[1], pins.get(canonicalize_name(name))
-            if pin not in (None, version, version.split("+")[0]):  # +cpu and the like are no other
-                version += f" (requirements.lock has {pin}: in range, not the same)"
             yield Finding(name, True, version)
 
 
-def _installed(name: str) -> tuple[str, str] | None:
+def _installed(name: str) -> tuple[str, str]:
     """Name and version of the installed distribution, or of one that serves instead."""
-    for candidate in (name, *_ALTERNATIVES.get(name, ())):
+    for candidate in (name, *ALTERNATIVES.get(name, ())):
         try:
             return candidate, metadata.version(candidate)
         except metadata.PackageNotFoundError:
             continue
-    return None
-
-
-def _pins() -> dict[str, str]:
-    """The versions in ``requirements.lock`` that are for this Python, by normal name."""
-    lines = LOCK.read_text().splitlines() if LOCK.is_file() else []
-    pins = [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
-    return {
-        canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
-        for pin in pins
-        if pin.marker is None or pin.marker.evaluate()
-    }
-
-
-_FREE_GB = 2  # a run's checkpoints and a scene set, with room to spare
+    return name, ""
 
 
 def _python() -> str:
@@ -134,25 +101,6 @@ def _best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _threads() -> str:
-    """Idle OpenMP threads that spin can slow two processes on two cores a hundredfold."""
-    number, policy = (os.environ.get(f"OMP_{word}") for word in ("NUM_THREADS", "WAIT_POLICY"))
-    if number is not None and not (number.isdecimal() and int(number) <= (os.cpu_count() or 1)):
-        raise LabError(f"OMP_NUM_THREADS={number} on {os.cpu_count()} cores")
-    if policy is not None and policy.upper() != "PASSIVE":
-        raise LabError(f"OMP_WAIT_POLICY={policy}: waiting threads burn the cores of working ones")
-    return f"OMP_NUM_THREADS={number or 'unset'}, OMP_WAIT_POLICY={policy or 'unset'}"
-
-
-def _torchvision() -> str:
-    import torchvision
-    from torchvision.extension import _has_ops
-
-    if _has_ops():
-        return f"{torchvision.__version__} with its own kernels"
-    return f"{torchvision.__version__} without kernels beside this torch: the lab's are used"
-
-
 def _mmcv_ops() -> str:
     """Runs two ops on cases with known answers, on the device that training would use."""
     import mmcv
@@ -166,33 +114,24 @@ def _mmcv_ops() -> str:
         raise LabError(f"nms kept boxes {kept} where [0, 2] is right")
     ramp = torch.arange(16.0, device=device).reshape(1, 1, 4, 4)
     whole = torch.tensor([[0.0, 0, 0, 4, 4]], device=device)
-    pooled = roi_align(ramp, whole, (2, 2), 1.0, 1).flatten().tolist()
+    pooled = roi_align(ramp, whole, (2, 2), 1.0, 1).flatten()
     right = [2.5, 4.5, 10.5, 12.5]
-    if any(abs(a - b) > 1e-4 for a, b in zip(pooled, right, strict=True)):
-        raise LabError(f"roi_align gave {pooled} where {right} is right")
+    if not torch.allclose(pooled, torch.tensor(right, device=device), atol=1e-4):
+        raise LabError(f"roi_align gave {pooled.tolist()} where {right} is right")
     compiled = getattr(mmcv._ext, "__file__", None)
     kind = f"compiled ({compiled})" if compiled else "the lab's stand-in"
     return f"{kind}; nms and roi_align are right on {device}"
 
 
-def _configs() -> str:
-    return f"mmdet's configs load by name: {_gfl_config()['type']}"
-
-
-def _gfl_config() -> dict[str, Any]:
-    from mmengine.config import Config
-
-    return Config.fromstring("_base_ = 'mmdet::gfl/gfl_r50_fpn_1x_coco.py'", ".py").model
-
-
 def _detector() -> str:
-    """A GFL with random weights finds boxes in a small blank image."""
+    """A GFL by mmdet's own config, with random weights, finds boxes in a small blank image."""
     import mmdet.models  # noqa: F401  (registers the parts)
     import torch
     from mmdet.registry import MODELS
     from mmdet.structures import DetDataSample
+    from mmengine.config import Config
 
-    config = _gfl_config()
+    config = Config.fromstring("_base_ = 'mmdet::gfl/gfl_r50_fpn_1x_coco.py'", ".py").model
     config["test_cfg"]["score_thr"] = 0.0  # without training no score is high
     model = MODELS.build(config).eval().to(_best_device())
     meta = {"img_shape": (64, 64), "ori_shape": (64, 64), "scale_factor": (1.0, 1.0)}
@@ -210,8 +149,6 @@ def _teachers() -> str:
     files = sorted(TEACHERS.glob("**/*.safetensors"))
     for file in files:
         read_weights(file)
-    if TEACHERS.is_dir() and not files:
-        raise LabError(f"no .safetensors file in {TEACHERS}")
     names = ", ".join(file.stem for file in files)
     return f"{names}: readable" if names else f"none shipped with this installation ({TEACHERS})"
 
@@ -219,32 +156,9 @@ def _teachers() -> str:
 def _disk() -> str:
     folder = Path.cwd()
     free = shutil.disk_usage(folder).free / 1e9
-    if free < _FREE_GB:
-        raise LabError(f"{free:.1f} GB free in {folder}, {_FREE_GB} GB are needed")
+    if free < FREE_GB:
+        raise LabError(f"{free:.1f} GB free in {folder}, {FREE_GB} GB are needed")
     return f"{free:.0f} GB free in {folder}"
-
-
-CHECKS = (
-    Check("python", _python, "install Python 3.10, 3.11 or 3.12 and run `make`"),
-    Check(
-        "device",
-        _device,
-        "install a torch for this machine, or hide its GPU: "
-        "CUDA_VISIBLE_DEVICES= crosskd-lab doctor",
-    ),
-    Check("threads", _threads, "unset OMP_NUM_THREADS and OMP_WAIT_POLICY"),
-    Check("torchvision ops", _torchvision, "install the torchvision that belongs to this torch"),
-    Check(
-        "mmcv ops",
-        _mmcv_ops,
-        "pip uninstall -y mmcv mmcv-lite && pip install mmcv-lite==2.1.0;"
-        " if libGL is named: pip install opencv-python-headless",
-    ),
-    Check("configs", _configs, "pip install 'setuptools<81' 'mmdet==3.3.*'"),
-    Check("detector", _detector, REINSTALL),
-    Check("teachers", _teachers, "git checkout -- data/teachers"),
-    Check("disk", _disk, "free some space, or work in a folder on another disk"),
-)
 
 
 def findings() -> Iterator[Finding]:
@@ -252,8 +166,13 @@ def findings() -> Iterator[Finding]:
 
     Takes some six seconds, most of them to import mmdet.
     """
-    python, *others = CHECKS
-    yield python.finding()
+    yield finding("python", _python, "install Python 3.10, 3.11 or 3.12 and run `make`")
     yield from package_findings()
-    for check in others:
-        yield check.finding()
+    hidden = "hide its GPU: CUDA_VISIBLE_DEVICES= crosskd-lab doctor"
+    yield finding("device", _device, f"install a torch for this machine, or {hidden}")
+    headless = "if libGL is named: pip install opencv-python-headless"
+    reinstalled = "pip uninstall -y mmcv mmcv-lite && pip install mmcv-lite==2.1.0"
+    yield finding("mmcv ops", _mmcv_ops, f"{reinstalled}; {headless}")
+    yield finding("detector", _detector, "pip install 'setuptools<81' 'mmdet==3.3.*'")
+    yield finding("teachers", _teachers, "git checkout -- data/teachers")
+    yield finding("disk", _disk, "free some space, or work in a folder on another disk")

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-import numbers
-import re
-import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +17,16 @@ if TYPE_CHECKING:  # training writes tables and reads none
     import pandas as pd
 
 METRICS = "metrics.jsonl"
-LARGEST = 2**53  # of the integers that are the same as floats
 
 
 def append_metrics(folder: str | Path, row: Mapping[str, Any]) -> None:
     """Appends one row of ``step`` (an integer), ``kind`` (a text) and any other names.
 
     Their values are finite numbers, or None for one that does not exist, such as the AP of small
-    boxes where there are none. LabError for any other (NaN, a tensor ...), or a full disk.
+    boxes where there are none. ValueError for NaN; LabError for a full disk.
     """
-    _check_step(row.get("step"))
-    append_line(Path(folder) / METRICS, {name: _plain(name, value) for name, value in row.items()})
+    numbers = {name: v.item() if hasattr(v, "item") else v for name, v in row.items()}
+    append_line(Path(folder) / METRICS, numbers)
 
 
 def trim_metrics(folder: str | Path, step: int) -> None:
@@ -53,75 +48,26 @@ def read_metrics(folder: str | Path) -> pd.DataFrame:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """The rows in order of their steps, one of a kind a step."""
+    """The rows in order of their steps, one of a kind a step: of two writers the later."""
     text = read_file(path, "restore it or delete the run").decode("utf-8", "replace")
     lines = text.splitlines(keepends=True)
     rows = {}
     for number, line in enumerate(lines, start=1):
-        if row := _row(line):
-            rows[row.get("kind"), row["step"]] = row
-        elif number < len(lines) or line.endswith("\n"):  # else it is still being written
-            tell_once(f"{path}, line {number} is no row with a step: it is passed over")
-    return sorted(rows.values(), key=lambda row: row["step"])
-
-
-def _row(line: str) -> dict[str, Any] | None:
-    """A line's row; None where it could not have been written here."""
-    try:
-        row = parse_json(line)
-        _check_step(row["step"])
-        return {name: _plain(name, value) for name, value in row.items()}
-    except (LabError, ValueError, TypeError, LookupError, AttributeError):
-        return None
-
-
-def _check_step(step: Any) -> None:
-    if not isinstance(step, numbers.Integral) or abs(int(step)) >= LARGEST:
-        raise LabError(f"a row of metrics needs an integer 'step', got {step!r}")
-
-
-def _plain(name: str, value: Any) -> float | int | str | None:
-    if value is None or (name == "kind" and isinstance(value, str)):
-        return value
-    if isinstance(value, numbers.Integral):
-        if abs(int(value)) < LARGEST:
-            return int(value)
-    elif isinstance(value, numbers.Real) and math.isfinite(value):
-        return float(value)
-    raise LabError(f"metric {name!r} is {value!r}: give a finite number or None")
+        try:
+            row = parse_json(line)
+            rows[int(row["step"]), row.get("kind")] = row
+        except (ValueError, TypeError, LookupError):
+            if number < len(lines) or line.endswith("\n"):  # else it is still being written
+                tell_once(f"{path}, line {number} is no row with a step: it is passed over")
+    return [rows[at] for at in sorted(rows, key=lambda at: at[0])]
 
 
 SCHEMA = 1
 RECORD, CONFIG = "record.json", "config.py"
-ENDINGS = ("done", "stopped", "failed")
+PARTS = ("status", "created", "git", "seed", "data", "teacher", "methods", "extra", "resumed")
+"""What every reader of a record relies on."""
 # What a table calls a method when its class has a longer name.
 SHORT_NAMES = {"PredictionMimicking": "KD"}
-
-
-def _is_names(value: Any, *keys: str) -> bool:
-    return isinstance(value, dict) and all(key in value for key in keys)
-
-
-def _are_results(value: Any) -> bool:
-    """Whether all APs are numbers, and the rest is at most a text."""
-    kinds = {True: int | float | None, False: int | float | str | None}
-    known = isinstance(value, dict)
-    return known and all(isinstance(v, kinds[name.startswith("AP")]) for name, v in value.items())
-
-
-_SHAPE: dict[str, Callable[[Any], bool]] = {
-    "status": lambda v: v in ("running", *ENDINGS),
-    "created": lambda v: isinstance(v, str),
-    "seed": lambda v: isinstance(v, int),
-    "data": lambda v: _is_names(v, "path", "checksum"),
-    "git": lambda v: _is_names(v, "commit", "dirty"),
-    "teacher": lambda v: v is None or _is_names(v, "name", "sha256"),
-    "methods": lambda v: isinstance(v, list) and all(_is_names(m, "type") for m in v),
-    "extra": lambda v: isinstance(v, dict),
-    "resumed": lambda v: isinstance(v, list),
-    "results": lambda v: v is None or _are_results(v),
-}
-"""What every reader of a record relies on."""
 
 
 def start_record(
@@ -144,12 +90,9 @@ def start_record(
     and gains a line under ``resumed``: config, seed, data and teacher must be the same.
 
     LabError: ``folder`` holds a run and ``resume`` is False; it holds none, or another one, and
-    ``resume`` is True; ``data`` or ``teacher`` lacks a key.
+    ``resume`` is True.
     """
     folder = Path(folder)
-    _require(data, "data", "path", "checksum")
-    if teacher is not None:
-        _require(teacher, "teacher", "name", "sha256")
     command = [portable_path(word) for word in command]
     if resume:
         _continue_record(folder, command, config, seed, data, teacher)
@@ -210,10 +153,8 @@ def _differences(file: Path, after: str) -> dict[str, tuple[Any, Any]]:
 
     from .settings import MADE_FROM
 
-    # A run may name its method by the file in which it stood: crosskd_lab.methods.crosskd.CrossKD.
-    texts = (re.sub(r"(crosskd_lab\.methods)\.\w+\.(?=[A-Z])", r"\1.", t) for t in (before, after))
     try:
-        was, now = (_leaves(Config.fromstring(text, ".py").to_dict()) for text in texts)
+        was, now = (_leaves(Config.fromstring(t, ".py").to_dict()) for t in (before, after))
     except Exception as error:  # it is a program, and stumbles over whatever has been done to it
         raise LabError(f"{file} is broken ({error}): {remedy}") from error
     keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
@@ -236,16 +177,10 @@ def finish_record(
     """Closes a record with how the run ended, "done", "stopped" or "failed", why not, and its
     results.
 
-    ``results`` is flat, e.g. ``{"AP": 38.7}``, in points from 0 to 100; NaN is kept as None.
+    ``results`` is flat, e.g. ``{"AP": 38.7}``, in points from 0 to 100.
     """
-    if status not in ENDINGS:
-        raise LabError(f"a run ends as one of {', '.join(ENDINGS)}, not as {status!r}")
     record = read_record(folder)
-    record |= {"status": status, "finished": now(), "reason": reason}
-    record["results"] = results and {
-        name: None if isinstance(value, float | np.floating) and not np.isfinite(value) else value
-        for name, value in results.items()
-    }
+    record |= {"status": status, "finished": now(), "reason": reason, "results": results}
     _write_record(Path(folder), record)
 
 
@@ -257,10 +192,8 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     record = read_json(path, "restore it or delete the run")
     if record.get("schema") != SCHEMA:
         raise LabError(f"{path} is not of schema {SCHEMA}: read it with the version that wrote it")
-    wrong = [name for name, fits in _SHAPE.items() if not fits(record.get(name))]
-    if wrong:
-        said = f"its {wrong[0]} is {reprlib.repr(record.get(wrong[0]))}"
-        raise LabError(f"{path} is broken ({said}): restore it or delete the run")
+    if lacking := [name for name in PARTS if name not in record]:
+        raise LabError(f"{path} is broken (it lacks {lacking[0]}): restore it or delete the run")
     return record
 
 
@@ -303,7 +236,7 @@ def _run_row(root: Path, folder: Path) -> dict[str, Any]:
 
 
 def _type_name(method: dict) -> str:
-    name = getattr(method["type"], "__name__", str(method["type"])).rpartition(".")[2]
+    name = str(method["type"]).rpartition(".")[2]
     return SHORT_NAMES.get(name, name)
 
 
@@ -316,12 +249,6 @@ def _options(methods: list[dict]) -> str:
     return "+".join(spelled)
 
 
-def _require(given: dict, name: str, *keys: str) -> None:
-    missing = [key for key in keys if not given.get(key)]
-    if missing:
-        raise LabError(f"the record of {name} lacks {' and '.join(missing)}: a run must name both")
-
-
 def _portable(named: dict) -> dict:
     """Without the machine's own folders: a teacher's name may be the path of its checkpoint."""
     return {
@@ -331,16 +258,10 @@ def _portable(named: dict) -> dict:
 
 
 def _write_record(folder: Path, record: dict) -> None:
-    text = json.dumps(record, indent=2, default=_plain_object, allow_nan=False)
+    text = json.dumps(record, indent=2, default=_plain, allow_nan=False)
     write_whole(folder / RECORD, text + "\n")
 
 
-def _plain_object(value: Any) -> Any:
-    """What JSON lacks: classes by their dotted name, paths as text, numpy's numbers as numbers."""
-    if isinstance(value, type):
-        return f"{value.__module__}.{value.__qualname__}"
-    if isinstance(value, Path):
-        return value.as_posix()
-    if isinstance(value, np.generic):
-        return value.item()
-    raise LabError(f"a record cannot hold {value!r}: give text, numbers, lists or dicts of them")
+def _plain(value: Any) -> Any:
+    """What JSON lacks: numpy's numbers as numbers, paths and the like as text."""
+    return value.item() if isinstance(value, np.generic) else str(value)

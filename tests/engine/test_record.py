@@ -1,7 +1,6 @@
 """A run is a folder whose record can be cited, compared and resumed; its rows survive kills."""
 
 import json
-import os
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -50,34 +49,12 @@ def test_a_started_run(tmp_path):
     assert timedelta(0) <= age < timedelta(minutes=1)
 
 
-def test_classes_paths_and_numpy_numbers_become_plain(tmp_path):
-    class PKD: ...
-
-    methods = [{"type": PKD, "weight": np.float32(0.5)}]
+def test_paths_and_numpys_numbers_become_plain(tmp_path):
+    methods = [{"type": "PKD", "weight": np.float32(0.5)}]
     record.start_record(tmp_path, **arguments(methods=methods, extra={"at": tmp_path}))
     found = record.read_record(tmp_path)
-    assert found["methods"][0]["type"].endswith("PKD")
-    assert found["methods"][0]["weight"] == 0.5
+    assert found["methods"] == [{"type": "PKD", "weight": 0.5}]
     assert found["extra"]["at"] == tmp_path.as_posix()
-    assert record.method_name(methods) == record.method_name(found["methods"]) == "PKD"
-
-
-def test_what_json_cannot_hold_is_refused(tmp_path):
-    with pytest.raises(LabError, match="cannot hold"):
-        record.start_record(tmp_path, **arguments(extra={"x": object()}))
-    assert not (tmp_path / "record.json").exists()
-
-
-@pytest.mark.parametrize(
-    "change, word",
-    [
-        ({"data": {"path": "data/scenes"}}, "record of data lacks checksum"),
-        ({"teacher": {"name": "r18"}}, "record of teacher lacks sha256"),
-    ],
-)
-def test_a_run_that_could_not_be_cited_does_not_start(tmp_path, change, word):
-    with pytest.raises(LabError, match=word):
-        record.start_record(tmp_path, **arguments(**change))
 
 
 def test_a_taken_folder_is_refused_and_left_alone(tmp_path):
@@ -102,9 +79,9 @@ def test_finish_and_resume(tmp_path):
     assert "results" not in resumed and "reason" not in resumed and "finished" not in resumed
     assert [entry["command"] for entry in resumed["resumed"]] == [["again"]]
 
-    record.finish_record(tmp_path, "done", {"AP": np.float64(25.5), "APs": float("nan")})
+    record.finish_record(tmp_path, "done", {"AP": np.float64(25.5)})
     done = record.read_record(tmp_path)
-    assert (done["status"], done["results"]) == ("done", {"AP": 25.5, "APs": None})
+    assert (done["status"], done["results"]) == ("done", {"AP": 25.5})
 
 
 @pytest.mark.parametrize(
@@ -134,15 +111,14 @@ def test_resuming_what_never_started(tmp_path):
         record.start_record(tmp_path, **arguments(resume=True))
 
 
-def test_an_unknown_ending(tmp_path):
-    record.start_record(tmp_path, **arguments())
-    with pytest.raises(LabError, match="done, stopped, failed"):
-        record.finish_record(tmp_path, "ok")
-
-
 @pytest.mark.parametrize(
     "text, word",
-    [("{", "is broken"), ('{"schema": 99}', "is not of schema 1"), ("[]", "is broken")],
+    [
+        ("{", "is broken"),
+        ("[]", "is broken"),
+        ('{"schema": 99}', "is not of schema 1"),
+        ('{"schema": 1}', "is broken .it lacks status.: restore it"),
+    ],
 )
 def test_a_record_that_cannot_be_read(tmp_path, text, word):
     (tmp_path / "record.json").write_text(text)
@@ -198,28 +174,15 @@ def test_results_are_read_without_torch_or_mmdet():
 def test_a_broken_record_hides_no_other(tmp_path, capsys):
     record.start_record(tmp_path / "a", **arguments())
     whole = (tmp_path / "a/record.json").read_text()
-    broken = {
-        "b": "{",
-        "c": '{"schema": 1}',
-        "d": whole.replace('"methods": [', '"methods": [3, '),
-        "e": whole.replace('"seed": 0', '"seed": ' + "9" * 400),
-        "f": whole.replace('"extra"', '"results": {"AP": "high"}, "extra"'),
-    }
-    for name, text in broken.items():
-        assert text != whole
+    for name, text in {"b": "{", "c": '{"schema": 1}', "d": "\ufeff" + whole}.items():
         (tmp_path / name).mkdir()
-        (tmp_path / name / "record.json").write_text(text)
-    (tmp_path / "g/record.json").mkdir(parents=True)
-    (tmp_path / "h").mkdir()
-    os.mkfifo(tmp_path / "h/record.json")
-    (tmp_path / "i").mkdir()
-    (tmp_path / "i/record.json").write_bytes(whole.encode("utf-8-sig"))
+        (tmp_path / name / "record.json").write_text(text, encoding="utf-8")
+    (tmp_path / "e/record.json").mkdir(parents=True)
     frame = record.runs_frame(tmp_path)
-    assert frame["run"].tolist() == list("abcdefghi")
-    assert frame["status"].tolist() == ["running", *["broken"] * 7, "running"]
+    assert frame["run"].tolist() == list("abcde")
+    assert frame["status"].tolist() == ["running", "broken", "broken", "running", "broken"]
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == 7 and all(line.startswith("crosskd-lab: ") for line in told)
-    assert f"{tmp_path}/c/record.json is broken (its status is None): restore it" in told[1]
+    assert len(told) == 3 and all(line.startswith("crosskd-lab: ") for line in told)
 
 
 def lines(folder):
@@ -241,21 +204,9 @@ def test_an_empty_run_has_an_empty_frame(tmp_path):
     assert read_metrics(tmp_path).empty
 
 
-@pytest.mark.parametrize(
-    "row, word",
-    [
-        ({"step": 1, "loss": float("nan")}, "'loss' is nan"),
-        ({"step": 1, "loss": float("-inf")}, "'loss' is -inf"),
-        ({"step": 1, "loss": [1.0]}, "finite number or None"),
-        ({"step": 1, "AP": "high"}, "finite number or None"),
-        ({"step": 1, "loss": np.ones(1)}, "'loss'"),
-        ({"loss": 1.0}, "integer 'step', got None"),
-        ({"step": 1.5}, "integer 'step', got 1.5"),
-    ],
-)
-def test_what_is_no_row_is_refused_and_not_written(tmp_path, row, word):
-    with pytest.raises(LabError, match=word.replace("[", r"\[")):
-        append_metrics(tmp_path, row)
+def test_what_is_no_number_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        append_metrics(tmp_path, {"step": 1, "loss": float("nan")})
     assert not (tmp_path / METRICS).exists()
 
 
@@ -276,20 +227,8 @@ def test_a_line_that_lacks_only_its_end_of_line_is_kept(tmp_path):
     assert [json.loads(line)["step"] for line in lines(tmp_path)] == [1, 2, 3]
 
 
-def test_a_cut_first_line_hides_no_row(tmp_path):
-    (tmp_path / METRICS).write_text('{"ste')
-    append_metrics(tmp_path, {"step": 1})
-    assert list(read_metrics(tmp_path)["step"]) == [1]
-
-
 @pytest.mark.parametrize(
-    "middle",
-    [
-        *('{"step": 1', '{"loss": 1}', "[1]", "", "\x00", "[" * 9999, '{"step": "1"}'),
-        '{"step": 1, "AP": "high"}',
-        *('{"step": 1, "loss": NaN}', '{"step": 1, "loss": [2]}', '{"step": 1e400}'),
-        *(f'{{"step": 1{"0" * 400}}}', f'{{"step": 1, "loss": 1{"0" * 400}}}', '{"step": 1}{"st'),
-    ],
+    "middle", ['{"step": 1', '{"loss": 1}', "[1]", "", "\x00", '{"step": 1}{"st']
 )
 def test_a_broken_line_is_told_and_hides_no_other(tmp_path, capsys, middle):
     (tmp_path / METRICS).write_text('{"step": 0}\n' + middle + '\n{"step": 2}\n')
@@ -330,11 +269,6 @@ def test_trim_drops_the_rows_beyond_a_step(tmp_path):
         '{"step": 20, "loss": 2.0}',
     ]
     assert [path.name for path in tmp_path.iterdir()] == [METRICS]
-
-
-def test_trim_before_any_row_does_nothing(tmp_path):
-    trim_metrics(tmp_path, 0)
-    assert not (tmp_path / METRICS).exists()
 
 
 def test_no_run(tmp_path):

@@ -194,7 +194,7 @@ def test_the_recorded_config_trains_the_same_again_anywhere(tiny, tmp_path, fini
     assert not any(str(first.parent) in str(value) for value in records[0].values())
 
 
-def test_a_moved_run_still_resumes_and_so_does_an_older_one(tiny, tmp_path):
+def test_a_moved_run_still_resumes(tiny, tmp_path):
     def interrupt(row: dict[str, Any]) -> None:
         if row["step"] == 3:
             raise KeyboardInterrupt
@@ -202,10 +202,6 @@ def test_a_moved_run_still_resumes_and_so_does_an_older_one(tiny, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(tiny(), tmp_path / "run", listeners=[interrupt])
     (tmp_path / "run").rename(tmp_path / "moved")
-    config = tmp_path / "moved" / "config.py"
-    text = config.read_text(encoding="utf-8")
-    assert "'crosskd_lab.methods.CrossKD'" in text  # and not the file, which older runs name
-    config.write_text(text.replace("methods.CrossKD", "methods.crosskd.CrossKD"), encoding="utf-8")
     train(tiny(), tmp_path / "moved", resume=True)
     assert read_metrics(tmp_path / "moved")["step"].tolist() == [1, 2, 2, 3, 4, 4]
     assert not (tmp_path / "run").exists()

@@ -9,10 +9,9 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ContextDecorator, nullcontext, redirect_stdout
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process
-from mmengine.registry import VISBACKENDS, WEIGHT_INITIALIZERS
+from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner import Runner
 from torch import nn
 from torch.distributed.rendezvous import rendezvous
@@ -75,59 +74,16 @@ class WholeBackbone:
 
 
 PLAIN, TENSORBOARD = "LocalVisBackend", "TensorboardVisBackend"
-PACKAGES = {
-    TENSORBOARD: "tensorboard",
-    "WandbVisBackend": "wandb",
-    "MLflowVisBackend": "mlflow",
-    "ClearMLVisBackend": "clearml",
-    "NeptuneVisBackend": "neptune",
-    "DVCLiveVisBackend": "dvclive",
-    "AimVisBackend": "aim",
-}
-"""Of mmengine's backends: what each needs installed."""
 
 
 def visualizer(cfg: Config) -> dict[str, Any] | None:
-    """The entry from which mmengine's Runner makes what its scalars go to; None for its own.
-
-    LabError for a backend that mmengine does not know, or whose package is not installed.
-    """
-    asked = loggers(cfg)
+    """The entry from which mmengine's Runner makes what its scalars go to; None for its own."""
+    asked = [dict(one) for one in cfg.get("vis_backends") or [] if one["type"] != PLAIN]
+    if cfg.get("tensorboard") and all(one["type"] != TENSORBOARD for one in asked):
+        asked.append({"type": TENSORBOARD})
     if not asked:
         return None
     return dict(type="mmengine.Visualizer", vis_backends=[dict(type=PLAIN), *asked])
-
-
-def loggers(cfg: Config) -> list[dict[str, Any]]:
-    """The backends that a config asks for beside the plain file; see :func:`visualizer`."""
-    named = cfg.get("vis_backends") or []
-    if not all(isinstance(one, Mapping) and "type" in one for one in _listed(named)):
-        raise LabError(
-            f"vis_backends is a list such as [{{'type': 'WandbVisBackend'}}], got {named!r}"
-        )
-    asked = [dict(one) for one in _listed(named) if one["type"] != PLAIN]
-    if cfg.get("tensorboard") and all(one["type"] != TENSORBOARD for one in asked):
-        asked.append({"type": TENSORBOARD})
-    for one in asked:
-        _check(str(one["type"]))
-    return asked
-
-
-def _listed(named: Any) -> list[Any]:
-    return list(named) if isinstance(named, (list, tuple)) else [named]
-
-
-def _check(kind: str) -> None:
-    if VISBACKENDS.get(kind) is None:
-        known = ", ".join(sorted(PACKAGES))
-        raise LabError(f"vis_backends: mmengine has no {kind!r}; it has {known}")
-    package = PACKAGES.get(kind.rpartition(".")[2])
-    spec = find_spec(package) if package else None
-    if package and (
-        spec is None or spec.origin is None
-    ):  # a mere folder of that name has no origin
-        extra = f"'crosskd-lab[{package}]'" if package == "tensorboard" else package
-        raise LabError(f"{kind} needs a package that is not installed: pip install {extra}")
 
 
 class StepBar:
@@ -231,13 +187,13 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
                 type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
             )
             _meet()
-    cfg.visualizer = visualizer(cfg)
     cfg.experiment_name = Path(folder).name or "run"
     cfg.default_hooks.checkpoint.backend_args = dict(backend=WHOLE)
     cfg.default_hooks.setdefault("runtime_info", dict(type="RunInfo"))
     if torch.cuda.is_available():  # copies from other memory wait for the step before
         cfg.train_dataloader.setdefault("pin_memory", True)
     try:
+        cfg.visualizer = visualizer(cfg)
         with quiet(), redirect_stdout(io.StringIO()):  # pycocotools chatters
             runner = _Runner.from_cfg(cfg)
             _build(runner)

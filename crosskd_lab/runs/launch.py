@@ -228,7 +228,7 @@ def prepare(
     import torch
 
     from ..engine.config import load_experiment
-    from ..engine.train import loggers, prepare_engine, quiet
+    from ..engine.train import prepare_engine, quiet
 
     stem = config.removesuffix(".py").strip("/").replace("/", "-")
     folder = Path(out or Path("runs") / f"{stem}-s{seed}")
@@ -251,7 +251,6 @@ def prepare(
         prepare_engine()
         cfg = load_experiment(config, dict(settings or {}), data, seed)
         check_data(cfg)
-        loggers(cfg)
         student = build_detector(cfg.model.get("student", cfg.model))
         check_methods(cfg)
     check_space(folder, sum(p.numel() for p in student.parameters()))

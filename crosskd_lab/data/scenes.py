@@ -1,10 +1,8 @@
 """Synthetic scenes: one to eight of ten shapes on a textured, cluttered, noisy ground.
 
-Drawn, filled and encoded in whole numbers: the same to the byte on every machine."""
+Drawn and filled in whole numbers: the same pixels on every machine."""
 
 import math
-import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -134,38 +132,9 @@ def coverage(rings: list[Ints], window: Window) -> Ints:
     return np.cumsum(steps.reshape(height, width + 2), axis=1, dtype=np.int32)[:, :width]
 
 
-_BLOCK = 65535  # most bytes that one stored block holds
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def _stored(raw: bytes) -> bytes:
-    """A zlib stream that holds `raw` uncompressed."""
-    parts = [b"\x78\x01"]
-    for start in range(0, len(raw), _BLOCK):
-        block = raw[start : start + _BLOCK]
-        last = start + _BLOCK >= len(raw)
-        parts += [struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF), block]
-    return b"".join(parts) + struct.pack(">I", zlib.adler32(raw))
-
-
-def encode_png(image: NDArray[np.uint8]) -> bytes:
-    """Encode an RGB image (H, W, 3) as the bytes of a PNG file."""
-    height, width, _ = image.shape
-    rows = np.zeros((height, 1 + 3 * width), dtype=np.uint8)  # first byte of a row: filter "none"
-    rows[:, 1:] = image.reshape(height, -1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB, no interlace
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        _chunk(kind, data)
-        for kind, data in ((b"IHDR", header), (b"IDAT", _stored(rows.tobytes())), (b"IEND", b""))
-    )
-
-
 Image = NDArray[np.uint8]
 
-GENERATOR_VERSION = 1  # raise it with any change that alters a byte of an image
+GENERATOR_VERSION = 1  # raise it with any change that alters a pixel
 STREAMS = {"train": 0, "val": 1, "test": 2, "crops": 3}  # second word of the seed
 MAX_OBJECTS = 8
 MIN_VISIBLE = 16  # pixels; an object that shows fewer gets no box

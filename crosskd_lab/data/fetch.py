@@ -1,29 +1,24 @@
 """Getting what the lab does not ship: COCO 2017, and the public teachers of MMDetection's zoo."""
 
 import os
-import re
 import shutil
-import stat
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ..configs import PUBLIC, TEACHERS, ZOO, local_file
 from ..errors import LabError
-from ..files import sole_writer, unwritable
+from ..files import sole_writer, write_whole
 from ..stack.download import PATIENCE, check_sum, download, require_room
 
-_BLOCK = 4096  # bytes; what the least file takes of a disk
 
-
-def extract(archive: str | Path, root: str | Path, folder: str, limit: int = 0) -> Path:
+def extract(archive: str | Path, root: str | Path, folder: str) -> Path:
     """Unpack the one folder ``folder`` that a zip file holds to ``root``/``folder``.
 
-    All members are examined before the first byte is written. The folder appears when it is whole:
-    every member's CRC-32 has been checked by then. At most ``limit`` bytes come out; by default
-    twenty times the zip file's. LabError for a folder that exists, no room, or an archive that is
-    damaged, too large, or has a member that would leave the folder or is no plain file.
+    The folder appears when it is whole: every member's CRC-32 has been checked by then. Whatever
+    else the archive holds is dropped. LabError for a folder that exists, no room, or an archive
+    that is damaged or another one.
     """
     archive, root = Path(archive), Path(root)
     target, draft = root / folder, root / f".{folder}.part"
@@ -33,18 +28,9 @@ def extract(archive: str | Path, root: str | Path, folder: str, limit: int = 0) 
     shutil.rmtree(draft, ignore_errors=True)  # of a run that was killed
     try:
         with zipfile.ZipFile(archive) as packed:
-            members = packed.infolist()
-            for member in members:
-                _refuse(archive, member, folder)
-            limit = limit or max(20 * archive.stat().st_size, 2**20)
-            size = sum(max(member.file_size, _BLOCK) for member in members)
-            if size > limit:
-                raise LabError(
-                    f"{archive} unpacks to {size / 1e9:.3g} GB and {folder} has no more than "
-                    f"{limit / 1e9:.3g} GB: it is another archive; nothing was unpacked"
-                )
+            size = sum(member.file_size for member in packed.infolist())
             require_room(root, size, f"what {archive} holds")
-            packed.extractall(draft)
+            packed.extractall(draft)  # never writes outside, and makes no links
         if not (draft / folder).is_dir():
             raise LabError(f"{archive} holds no folder {folder}: it is another archive")
         os.replace(draft / folder, target)
@@ -62,19 +48,6 @@ def extract(archive: str | Path, root: str | Path, folder: str, limit: int = 0) 
     return target
 
 
-def _refuse(archive: Path, member: zipfile.ZipInfo, folder: str) -> None:
-    """Raise LabError for a member that is not a plain file or folder inside ``folder``."""
-    name = PurePosixPath(member.orig_filename.replace("\\", "/"))
-    inside = not name.is_absolute() and ".." not in name.parts and name.parts[:1] == (folder,)
-    # The type bits of a Unix mode; zip files from elsewhere leave them zero.
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    if not inside or kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise LabError(
-            f"{archive} is not safe: {member.orig_filename!r} is no plain file inside {folder}/; "
-            "nothing was unpacked: get the archive from its publisher"
-        )
-
-
 MIRROR = "http://images.cocodataset.org"
 
 
@@ -90,11 +63,6 @@ class Part:
     folder: str
     gigabytes: float
     images: int = 0
-
-    @property
-    def limit(self) -> int:
-        """Bytes that neither the zip file nor what it unpacks to comes near."""
-        return int(1.5e9 * self.gigabytes) + 2**20
 
 
 IMAGES = {
@@ -119,38 +87,33 @@ def get_coco(
     if unknown := set(splits) - set(IMAGES):
         raise LabError(f"COCO has no split {sorted(unknown)[0]!r} here: choose train or val")
     with sole_writer(root, "coco", PATIENCE):
-        return _get_coco(root, splits, source, mirror)
-
-
-def _get_coco(root: Path, splits: Sequence[str], source: str | Path | None, mirror: str) -> Path:
-    parts = [ANNOTATIONS, *(IMAGES[split] for split in splits)]
-    missing = [part for part in parts if not _complete(root, part, splits)]
-    if source is not None:
-        zips = [Path(source) / Path(part.path).name for part in missing]
-        if lacks := [file.name for file in zips if not file.is_file()]:
+        parts = [ANNOTATIONS, *(IMAGES[split] for split in splits)]
+        missing = [part for part in parts if not _complete(root, part, splits)]
+        at_hand = root if source is None else Path(source)
+        zips = {part: at_hand / Path(part.path).name for part in missing}
+        if source is None:
+            require_room(root, sum(_needed(part, file) for part, file in zips.items()), "COCO 2017")
+        elif lacks := [file.name for file in zips.values() if not file.is_file()]:
             raise LabError(
                 f"{source} lacks {', '.join(lacks)}: put them there, or leave out --from"
             )
-    needed = 0.0
-    for part in missing:
-        needed += 1e9 * part.gigabytes
-        if source is None:  # beside what comes out of it, the zip file, as far as it is not there
-            name = Path(part.path).name
-            come = [root / name, root / f".{name}.part"]
-            size = sum(file.stat().st_size for file in come if file.is_file())
-            needed += max(0.0, 1e9 * part.gigabytes - size)
-    require_room(root, int(needed), "COCO 2017")
-    for part in missing:
-        name = Path(part.path).name
-        archive = Path(source) / name if source else root / name
-        if source is None:
-            download(f"{mirror.rstrip('/')}/{part.path}", archive, limit=part.limit)
-        extract(archive, root, part.folder, part.limit)
-        if not _complete(root, part, splits):
-            raise LabError(f"{archive} is another archive: it lacks files of {part.folder}")
-        if source is None:
-            archive.unlink()
+        for part, archive in zips.items():
+            if source is None:
+                download(f"{mirror.rstrip('/')}/{part.path}", archive)
+            extract(archive, root, part.folder)
+            if not _complete(root, part, splits):
+                raise LabError(f"{archive} is another archive: it lacks files of {part.folder}")
+            if source is None:
+                archive.unlink()
     return root
+
+
+def _needed(part: Part, file: Path) -> int:
+    """Bytes that a zip file, as far as it has not come, and what comes out of it will take."""
+    come = sum(
+        f.stat().st_size for f in (file, file.with_name(f".{file.name}.part")) if f.is_file()
+    )
+    return int(1e9 * part.gigabytes + max(0.0, 1e9 * part.gigabytes - come))
 
 
 def _complete(root: Path, part: Part, splits: Sequence[str]) -> bool:
@@ -183,7 +146,7 @@ def get_teacher(
     only (``crosskd_lab.stack.checkpoints``). LabError for another checksum, and as ``download``.
     """
     target = local_file(name, folder)
-    sha256 = digits(target.name)
+    sha256 = target.stem[-8:]
     if source is None or target.is_file():
         path = PUBLIC[name].removeprefix(ZOO)
         return download(mirror.rstrip("/") + path, target, sha256)
@@ -191,20 +154,5 @@ def get_teacher(
     if not given.is_file():
         raise LabError(f"{source} has no {target.name}: put it there, or leave out --from")
     check_sum(given, sha256)
-    draft = target.with_name(f".{target.name}.part")
-    with sole_writer(target.parent, target.name, PATIENCE):
-        try:
-            shutil.copyfile(given, draft)
-            os.replace(draft, target)
-        except OSError as error:
-            draft.unlink(missing_ok=True)
-            raise unwritable(target, error) from error
+    write_whole(target, given.read_bytes())
     return target
-
-
-def digits(name: str) -> str:
-    """The eight digits of a SHA-256 that end a file name of the model zoo, ``x-dd12f847.pth``."""
-    found = re.search(r"-([0-9a-f]{8})\.pth$", name)
-    if not found:
-        raise LabError(f"{name} names no checksum: give a file of MMDetection's model zoo")
-    return found[1]

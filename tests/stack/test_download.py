@@ -21,9 +21,7 @@ def fetch(site, tmp_path):
 
     def go(*faults, sha256=SHA[:8]):
         site.faults["/f.bin"] = list(faults)
-        return download(
-            f"{site.url}/f.bin", tmp_path / "new/f.bin", sha256, 0.3, 0.001, limit=2_000_000
-        )
+        return download(f"{site.url}/f.bin", tmp_path / "new/f.bin", sha256, 0.3, 0.001)
 
     return go
 
@@ -66,16 +64,11 @@ def test_an_interrupted_command_goes_on_later(fetch, site, tmp_path):
     assert fetch().read_bytes() == BODY and site.asked[-1][1] == "bytes=512000-"
 
 
-def test_a_part_that_is_all_there_is_checked_and_taken(fetch, site, tmp_path):
+@pytest.mark.parametrize("kept", [BODY, BODY + b"more"], ids=["all there", "of another file"])
+def test_a_part_of_which_nothing_is_missing_is_fetched_once_more(fetch, tmp_path, kept):
     (tmp_path / "new").mkdir()
-    (tmp_path / "new/.f.bin.part").write_bytes(BODY)
+    (tmp_path / "new/.f.bin.part").write_bytes(kept)
     assert fetch().read_bytes() == BODY and left(tmp_path) == ["f.bin"]
-
-
-def test_a_part_of_another_longer_file_is_dropped(fetch, tmp_path):
-    (tmp_path / "new").mkdir()
-    (tmp_path / "new/.f.bin.part").write_bytes(BODY + b"more")
-    assert fetch().read_bytes() == BODY
 
 
 def test_a_damaged_file_is_refused_and_removed(fetch, tmp_path):
@@ -127,71 +120,22 @@ def test_only_web_addresses_are_fetched(tmp_path):
         download("file:///etc/hostname", tmp_path / "f")
 
 
-OK, PART = b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 206 Partial Content\r\n"
-
-
 @pytest.mark.parametrize(
     ("answer", "complaint"),
     [
-        (OK + b"Content-Length: -5\r\n\r\nabc", "no length that makes sense"),
-        (OK + b"Content-Length: many\r\n\r\nabc", "no length that makes sense"),
-        (OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\nabc", "no length that makes sense"),
-        (OK + b"Content-Length: 3000000\r\n\r\nabc", "more than the 0.002 GB"),
-        (OK + b"\r\nx...", "more than the 0.002 GB"),
-        (PART + b"Content-Range: bytes 0-1/" + b"9" * 5000 + b"\r\n\r\nab", "wrong byte"),
-        (PART + b"Content-Range: bytes 7-8/9\r\n\r\nab", "wrong byte"),
-        (b"HTTP/1.1 204 No Content\r\n\r\n", "204, and no file"),
-        (b"HTTP/1.1 416 No\r\nContent-Range: bytes */0\r\n\r\n", ": 416 No"),
-        (b"HTTP/1.1 416 No\r\n\r\n", ": 416 No"),
-        (b"HTTP/1.1 404 \x1b[31m\tGone\r\n\r\n", ": 404 "),
-        (b"HTTP/1.1 two hundred\r\n\r\n", "5 times in a row"),
+        (b"HTTP/1.1 302 Moved\r\nLocation: file:///etc/hostname\r\n\r\n", "302 .*not allowed"),
+        (b"HTTP/1.1 302 Moved\r\nLocation: /f.bin\r\n\r\n", "302 .*loop"),
         (b"no web server...", "5 times in a row"),
-        (b"", "5 times in a row"),
     ],
 )
 def test_an_answer_that_makes_no_sense_is_one_line(fetch, tmp_path, answer, complaint):
     with pytest.raises(LabError, match=complaint) as told:
-        fetch(*[answer] * 9)
+        fetch(*[answer] * 30)
     assert str(told.value).isprintable()
     assert "f.bin" not in left(tmp_path)
-    assert fetch().read_bytes() == BODY, "once the server is mended"
 
 
-def test_a_server_that_cannot_say_more_than_416_is_left(fetch, tmp_path):
-    (tmp_path / "new").mkdir()
-    (tmp_path / "new/.f.bin.part").write_bytes(b"some")
-    with pytest.raises(LabError, match=": 416 Requested Range Not Satisfiable"):
-        fetch(*[416] * 9)
-
-
-@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("scheme", ["file", "ftp", "data", "gopher", "unheard-of"])
-def test_nobody_is_sent_on_to_another_scheme(fetch, tmp_path, code, scheme):
-    secret = tmp_path / "secret"
-    secret.write_bytes(BODY)
-    place = f"{scheme}://{secret}".encode()
-    with pytest.raises(LabError) as told:
-        fetch(b"HTTP/1.1 %d Moved\r\nLocation: %s\r\n\r\nx..." % (code, place))
-    assert str(told.value).isprintable() and not (tmp_path / "new/f.bin").exists()
-
-
-def test_one_is_sent_on_within_the_web_and_not_in_circles(fetch, site):
-    site.files["/there"] = BODY
-    moved = b"HTTP/1.1 302 Moved\r\nLocation: %s\r\n\r\n"
-    assert fetch(moved % b"/there").read_bytes() == BODY
-    assert [path for path, _ in site.asked] == ["/f.bin", "/there"]
-
-
-def test_circles_end(fetch):
-    circle = b"HTTP/1.1 302 Moved\r\nLocation: /f.bin\r\n\r\n"
-    with pytest.raises(LabError, match="302 .*loop") as told:
-        fetch(*[circle] * 30)
-    assert str(told.value).isprintable()
-
-
-@pytest.mark.parametrize(
-    "address", ["http://[::1", "http://a b/", "http://x:port/f", "http://höst.ö/\n", "http://"]
-)
+@pytest.mark.parametrize("address", ["http://[::1", "http://a b/", "http://x:port/f", "http://"])
 def test_what_is_no_address_is_told(tmp_path, address):
     with pytest.raises(LabError) as told:
         download(address, tmp_path / "f", timeout=0.3, pause=0.001)

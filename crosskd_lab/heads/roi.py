@@ -7,7 +7,7 @@ its alignments need not know what kind of layer they stand between.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mmdet.structures.bbox import bbox2roi
@@ -25,7 +25,6 @@ from .base import (
     Targets,
     record_calls,
 )
-from .rpn import RPNAdapter
 
 TEMPERATURE = 3.0  # of the classification term, as in the authors' branch
 
@@ -34,12 +33,10 @@ TEMPERATURE = 3.0  # of the classification term, as in the authors' branch
 class RoITaps(HeadTaps):
     """Taps whose towers hold one "level": all RoIs of the batch, ``(R, C, H, W)``.
 
-    ``rois`` ``(R, 5)`` are image index and xyxy in input pixels; no gradient. ``proposed`` is what
-    the student's RPN got from its assigner, as stock returns it; None of a teacher.
+    ``rois`` ``(R, 5)`` are image index and xyxy in input pixels; no gradient.
     """
 
     rois: Tensor
-    proposed: Any = None
 
 
 class RoIAdapter(HeadFamily):
@@ -58,16 +55,11 @@ class RoIAdapter(HeadFamily):
 
     def __init__(self, detector: Any) -> None:
         self.roi_head, self.head = detector.roi_head, detector.roi_head.bbox_head
-        self.rpn = RPNAdapter(detector.rpn_head)
         name = type(self.head).__name__
-        if not getattr(self.head, "num_shared_fcs", 0) or any(
-            getattr(self.head, part, 0)
-            for part in ("num_shared_convs", "num_cls_fcs", "num_reg_fcs", "with_avg_pool")
-            + ("num_cls_convs", "num_reg_convs")
-        ):
+        if name != "Shared2FCBBoxHead":
             raise LabError(
-                f"{name} has layers besides shared fully connected ones: write an adapter for it "
-                "after crosskd_lab/heads/roi.py"
+                f"{name} is no Shared2FCBBoxHead, whose layers are all shared and fully connected: "
+                "write an adapter for it after crosskd_lab/heads/roi.py"
             )
         if self.head.loss_cls.use_sigmoid or self.head.custom_cls_channels:
             raise LabError(
@@ -106,15 +98,13 @@ class RoIAdapter(HeadFamily):
         """Stock's own step, recorded: its proposals, its sampler, its losses."""
         with (
             record_calls(detector, "extract_feat") as necks,
-            record_calls(detector.rpn_head, "get_targets") as proposed,
             record_calls(self.roi_head.bbox_sampler, "sample") as samples,
             record_calls(self.roi_head, "_bbox_forward") as forwards,
             record_calls(self.head, "get_targets") as targets,
         ):
             losses = detector.loss(inputs, data_samples)
         rois = bbox2roi([sampled.priors for sampled in samples]).detach()  # (R, 5)
-        walked = self.forward_towers(necks[0], rois, forwards[0]["bbox_feats"], tap)
-        walked = replace(walked, proposed=proposed[0])
+        walked = self.forward_towers(necks[0], rois, forwards[0]["bbox_feats"])
         return walked, losses, self.read_targets(samples, targets[0])
 
     def teacher_step(
@@ -123,23 +113,18 @@ class RoIAdapter(HeadFamily):
         """The teacher's features at the student's RoIs, through the teacher's layers."""
         assert isinstance(student, RoITaps)
         neck, pool = detector.extract_feat(inputs), self.roi_head.bbox_roi_extractor
-        return self.forward_towers(
-            neck, student.rois, pool(neck[: pool.num_inputs], student.rois), tap
-        )
+        return self.forward_towers(neck, student.rois, pool(neck[: pool.num_inputs], student.rois))
 
-    def forward_towers(
-        self, neck: Levels, rois: Tensor, pooled: Tensor, tap: str = "post_relu"
-    ) -> RoITaps:
+    def forward_towers(self, neck: Levels, rois: Tensor, pooled: Tensor) -> RoITaps:
         """Every f_i and the predictions, from the pooled features; equals the head's ``forward``.
 
         ``neck`` is ``(N, C, H, W)`` a level, ``rois`` ``(R, 5)``, ``pooled`` RoIAlign's ``(R, C, 7,
-        7)``; ``tap`` says whether f_i (i >= 1) is read after the activation or before it.
+        7)``; f_i (i >= 1) is read after the activation.
         """
         reached, feature = [pooled], pooled.flatten(1)  # (R, 49 * C)
         for layer in self.head.shared_fcs:
-            before = layer(feature)  # (R, units)
-            feature = self.head.relu(before.clone() if tap == "pre_relu" else before)
-            reached.append(_as_map(before if tap == "pre_relu" else feature))
+            feature = self.head.relu(layer(feature))  # (R, units)
+            reached.append(_as_map(feature))
         tower = tuple((f,) for f in reached)
         last: dict[str, Levels] = {branch: (_as_map(feature),) for branch in BRANCHES}
         return RoITaps(tuple(neck), dict.fromkeys(BRANCHES, tower), self.predict(last), rois)

@@ -23,7 +23,6 @@ from .inside_gt import InsideGT
 from .ld import LD
 from .main_region import MainRegion
 from .pkd import PKD
-from .rpn_crosskd import RPNCrossKD
 from .skd import SKD
 
 METHODS: dict[str, type[Method]] = {

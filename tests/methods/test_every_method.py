@@ -18,7 +18,6 @@ from crosskd_lab.methods import METHODS
 from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.methods.decoder_crosskd import DecoderCrossKD, DecoderMimicking
 from crosskd_lab.methods.ld import LD
-from crosskd_lab.methods.rpn_crosskd import RPNCrossKD
 from crosskd_lab.pair import Pair
 from crosskd_lab.taps import collect
 
@@ -177,7 +176,6 @@ def test_the_same_images_twice_give_the_same_loss(tapped, make_batch, head, name
     [
         ("faster", PredictionMimicking()),
         ("faster", CrossKD()),
-        ("faster", RPNCrossKD()),
         ("deformable", DecoderMimicking()),
         ("deformable", DecoderCrossKD()),
     ],

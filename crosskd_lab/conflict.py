@@ -89,10 +89,9 @@ def find_conflict(
     another word, or for an assigner that needs boxes="student".
     """
     one_of("boxes", boxes, BOXES)
-    if pair.student_head.family != "dense" or pair.shared is not None:
+    if pair.student_head.family != "dense":
         raise LabError(
-            "conflict is counted location by location, between dense heads whose levels have the "
-            "same strides: choose such a pair"
+            "conflict is counted location by location, between dense heads: choose such a pair"
         )
     if boxes != "student":
         refuse_dynamic(pair.student_head)

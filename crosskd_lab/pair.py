@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .classes import match_classes, trained_classes
 from .configs import RANDOM, read_config, teacher_file
-from .errors import LabError, one_of
+from .errors import LabError
 from .files import sha256
 from .heads import adapter_of
 from .heads.base import HeadTaps
@@ -36,8 +36,6 @@ class Pair:
         student: A stock mmdet detector, trained.
         teacher: A stock mmdet detector, frozen: eval mode, no gradient.
         teacher_id: Where the teacher came from and the sha256 of its file, for the run's record.
-        levels: "equal" demands the same strides of both; "common" distils at those that both have
-            and leaves the student's other levels to the annotations.
         young: Whether a teacher that scores near nothing is meant.
         classes: Names of the student's classes in the order of its channels, and of the teacher's;
             None where they are not known, and then only their number is compared. Equal names in
@@ -47,7 +45,6 @@ class Pair:
     student: Any  # nn.Module's attributes are untyped
     teacher: Any
     teacher_id: dict[str, str | None] = field(default_factory=dict)
-    levels: str = "equal"
     young: bool = False
     classes: tuple[Sequence[str] | None, Sequence[str] | None] = (None, None)
 
@@ -57,11 +54,6 @@ class Pair:
         self.teacher_head: Any = adapter_of(self.teacher)
         self._match_classes()
         check_pair(self)
-        ours, theirs = self.student_head.strides, self.teacher_head.strides
-        common = [stride for stride in ours if stride in theirs]
-        self.shared: tuple[list[int], list[int]] | None = None
-        if ours != theirs:  # indices of the common levels in both heads
-            self.shared = [ours.index(s) for s in common], [theirs.index(s) for s in common]
 
     @torch.no_grad()
     def teacher_step(
@@ -90,14 +82,14 @@ def build_pair(
     Args:
         student: The ``model`` part of an mmdet config, whose ``classes`` are known by these names.
         teacher: ``config`` (an mmdet config file, its name, or a ``model`` dict), ``checkpoint``
-            (a file, a shipped teacher's name, or "random" for an untrained one), ``levels``
-            where the pyramids differ, see :class:`Pair`, ``classes``, its classes' names, and
-            ``young=True`` for one that has learnt too little to score anything yet.
+            (a file, a shipped teacher's name, or "random" for an untrained one), ``classes``, its
+            classes' names, and ``young=True`` for one that has learnt too little to score anything
+            yet.
 
     Raises:
         LabError: for a teacher that cannot be built, loaded in full, or paired.
     """
-    unknown = set(teacher) - {"config", "checkpoint", "levels", "classes", "young"}
+    unknown = set(teacher) - {"config", "checkpoint", "classes", "young"}
     if unknown or "config" not in teacher or "checkpoint" not in teacher:
         raise LabError(
             "a teacher is dict(config=..., checkpoint=...) "
@@ -106,11 +98,7 @@ def build_pair(
     if not isinstance(young := teacher.get("young", False), bool):
         raise LabError(f"teacher.young is True or False, got {young!r}")
     model, checkpoint = teacher["config"], teacher["checkpoint"]
-    fit: dict[str, Any] = dict(
-        levels=teacher.get("levels", "equal"),
-        young=young,
-        classes=(classes, teacher.get("classes")),
-    )
+    fit: dict[str, Any] = dict(young=young, classes=(classes, teacher.get("classes")))
     model = model if isinstance(model, Mapping) else read_config(model).model
     detector = build_detector(model)
     if checkpoint == RANDOM:
@@ -239,17 +227,11 @@ def check_pair(pair: Pair) -> None:
             f"the student knows {ours.num_classes} classes, the teacher {theirs.num_classes}: "
             "set num_classes of the student, or train a teacher on these classes"
         )
-    one_of("levels", pair.levels, ("equal", "common"))
     if ours.strides != theirs.strides:
-        differ = f"the student's levels have strides {ours.strides}, the teacher's {theirs.strides}"
-        if not set(ours.strides) & set(theirs.strides):
-            raise LabError(f"{differ}: they share none, so nothing can be distilled")
-        dense = ours.family == "dense"
-        if pair.levels == "equal" or not dense:
-            other = ', or say teacher=dict(..., levels="common") to distil at the common ones'
-            raise LabError(
-                f"{differ}: give both necks the same start_level and num_outs{other * dense}"
-            )
+        raise LabError(
+            f"the student's levels have strides {ours.strides}, the teacher's {theirs.strides}: "
+            "give both necks the same start_level and num_outs"
+        )
 
 
 def _look(preprocessor: Any) -> dict[str, Any]:

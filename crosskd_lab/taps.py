@@ -63,9 +63,4 @@ def collect(
     ours, theirs = pair.student_head, pair.teacher_head
     student, losses, targets = ours.student_step(pair.student, inputs, data_samples, tap)
     teacher = pair.teacher_step(inputs, data_samples, tap, student)
-    if pair.shared is not None:
-        mine, others = pair.shared
-        targets = targets.at_levels(mine, ours.counts(student.predictions.cls))
-        student, teacher = student.at_levels(mine), teacher.at_levels(others)
-        ours, theirs = ours.only(mine), theirs.only(others)
     return Taps(student, teacher, targets, ours, theirs, gt_instances, metas, ignored), losses

@@ -142,13 +142,6 @@ def test_so_is_none_and_another_order_of_channels(make_detector, gfl_config, cha
         Pair(build_detector(config), build_detector(other))
 
 
-def test_of_heads_that_are_not_dense_no_common_levels_are_offered(beyond_dense):
-    strides = {"roi_head.bbox_roi_extractor.featmap_strides": [8, 16, 32, 64]}
-    for levels in ("equal", "common"):
-        with pytest.raises(LabError, match="strides .* and num_outs$"):
-            Pair(beyond_dense("faster"), beyond_dense("faster", 1, **strides), levels=levels)
-
-
 def test_classes_are_matched_with_those_in_the_teachers_file(gfl_config, make_detector, tmp_path):
     weights = make_detector(7).state_dict()
     meta = {"dataset_meta": {"classes": ("c", "b", "a")}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -51,21 +51,6 @@ class HeadTaps:
     towers: Towers
     predictions: Predictions
 
-    def at_levels(self, levels: Sequence[int]) -> HeadTaps:
-        """The same maps ``(N, C, H_l, W_l)`` at some of the levels."""
-
-        def pick(maps: Levels) -> Levels:
-            return tuple(maps[level] for level in levels)
-
-        towers = {b: tuple(pick(f) for f in reached) for b, reached in self.towers.items()}
-        prediction = self.predictions
-        centerness = None if prediction.centerness is None else pick(prediction.centerness)
-        return HeadTaps(
-            pick(self.neck),
-            towers,
-            Predictions(pick(prediction.cls), pick(prediction.reg), centerness),
-        )
-
 
 @dataclass(frozen=True)
 class Targets:
@@ -95,24 +80,6 @@ class Targets:
     def positive(self) -> Tensor:
         """``(N, P)`` bool: locations that the assigner gave to an object."""
         return (self.labels >= 0) & (self.labels < self.num_classes)
-
-    def at_levels(self, levels: Sequence[int], counts: Sequence[int]) -> Targets:
-        """The same at some of the levels, of ``counts`` priors each: ``(N, P')``; ``num_pos``
-        stays.
-        """
-
-        def pick(values: Tensor, axis: int) -> Tensor:
-            parts = values.split(list(counts), axis)
-            return torch.cat([parts[level] for level in levels], axis)
-
-        return replace(
-            self,
-            labels=pick(self.labels, 1),
-            label_weights=pick(self.label_weights, 1),
-            boxes=pick(self.boxes, 1),
-            centres=None if self.centres is None else pick(self.centres, 0),
-            quality=None if self.quality is None else pick(self.quality, 1),
-        )
 
     @property
     def centerness(self) -> Tensor:

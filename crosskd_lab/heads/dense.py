@@ -5,11 +5,10 @@ walk equals the head's own forward to the bit."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -30,9 +29,6 @@ from .base import (
     record_calls,
 )
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 DetectionLosses = Callable[
     [Predictions, list[Any], list[dict], list[Any] | None], tuple[dict[str, Any], Targets]
 ]
@@ -45,7 +41,7 @@ def of_sizes(build: Callable[[Any, Levels], Tensor]) -> Callable[[Any, Levels], 
     @wraps(build)
     def kept(self: Any, levels: Levels) -> Tensor:
         sizes = [m.shape[-2:] for m in levels]
-        key = (build.__name__, id(self._priors), self.levels, levels[0].device, *sizes)
+        key = (build.__name__, levels[0].device, *sizes)
         if key not in self._kept:
             if len(self._kept) >= SIZES_KEPT:
                 self._kept.clear()
@@ -65,7 +61,6 @@ class HeadAdapter(HeadFamily):
     """Reads one dense head of mmdet. Subclasses say only what their family does differently.
 
     Attributes:
-        levels: Indices of the levels that are read; None for all.
         class_order: Where the classes that this adapter speaks of stand among the head's; None if
             they are the head's own. It is how a teacher answers in the student's order.
 
@@ -79,7 +74,6 @@ class HeadAdapter(HeadFamily):
 
     def __init__(self, head: nn.Module) -> None:
         self.head: Any = head
-        self.levels: tuple[int, ...] | None = None
         self.class_order: list[int] | None = None
         self._kept: dict[Any, Tensor] = {}
         if not getattr(head, "use_sigmoid_cls", True):
@@ -163,7 +157,7 @@ class HeadAdapter(HeadFamily):
             if self.one_tower and towers:
                 towers[branch], last[branch] = towers[BRANCHES[0]], last[BRANCHES[0]]
                 continue
-            climbs = [self._climb(branch, level, f, tap) for level, f in self._numbered(neck)]
+            climbs = [self._climb(branch, level, f, tap) for level, f in enumerate(neck)]
             towers[branch] = tuple(zip(*(reached for reached, _ in climbs), strict=True))
             last[branch] = tuple(top for _, top in climbs)
         return HeadTaps(tuple(neck), towers, self.predict(last))
@@ -190,7 +184,7 @@ class HeadAdapter(HeadFamily):
         """
         self.check_layer(i)
         out = []
-        for level, feature in self._numbered(features):
+        for level, feature in enumerate(features):
             for conv in self.tower(branch, level)[i:]:
                 feature = conv(feature)
             out.append(feature)
@@ -221,10 +215,9 @@ class HeadAdapter(HeadFamily):
 
         Heads whose branches need each other override it.
         """
-        cls, reg = self._numbered(last.get("cls", ())), self._numbered(last.get("reg", ()))
         return (
-            (self.predict_cls(level, feature) for level, feature in cls),
-            (self.predict_reg(level, feature) for level, feature in reg),
+            [self.predict_cls(level, f) for level, f in enumerate(last.get("cls", ()))],
+            [self.predict_reg(level, f) for level, f in enumerate(last.get("reg", ()))],
         )
 
     def predict_cls(self, level: int, feature: Tensor) -> Tensor:
@@ -352,42 +345,23 @@ class HeadAdapter(HeadFamily):
         raise NotImplementedError
 
     # --- locations ---------------------------------------------------------------------------
-    def only(self, levels: Sequence[int]) -> Self:
-        """This adapter reading some of the head's levels, by their indices, and no others."""
-        view = copy.copy(self)
-        view.levels = tuple(levels)
-        return view
-
-    def _numbered(self, maps: Iterable[Any]) -> Iterator[tuple[int, Any]]:
-        """Each map with the index of its level in the head."""
-        maps = tuple(maps)  # of a branch that is left out there are none
-        every = self.levels is None or not maps
-        return zip(range(len(maps)) if every else self.levels or (), maps, strict=True)
-
     @property
     def strides(self) -> tuple[int, ...]:
         """Pixels between neighbouring locations, per level."""
-        steps = [int(s[0] if isinstance(s, tuple) else s) for s in self._priors.strides]
-        return tuple(steps if self.levels is None else (steps[level] for level in self.levels))
+        return tuple(
+            int(s[0] if isinstance(s, tuple) else s) for s in self.head.prior_generator.strides
+        )
 
     @property
     def anchors(self) -> int:
         """A, the number of priors at a location."""
-        return int(self._priors.num_base_priors[0])
-
-    @property
-    def _priors(self) -> Any:
-        return self.head.prior_generator
+        return int(self.head.prior_generator.num_base_priors[0])
 
     @of_sizes
     def priors(self, levels: Levels) -> Tensor:
         """Anchors ``(P, 4)`` xyxy, or points ``(P, 2)``, in input pixels, for maps of this size."""
-        return torch.cat(
-            [
-                self._priors.single_level_grid_priors(m.shape[-2:], level, device=m.device)
-                for level, m in self._numbered(levels)
-            ]
-        )
+        sizes = [m.shape[-2:] for m in levels]
+        return torch.cat(self.head.prior_generator.grid_priors(sizes, device=levels[0].device))
 
     def assigned(self, levels: Levels) -> Tensor:
         """What the assigner holds against objects, ``(P, 4)`` or ``(P, 2)``: the priors."""

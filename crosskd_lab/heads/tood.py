@@ -53,7 +53,7 @@ class TOODAdapter(HeadAdapter):
         """Run hidden convs i+1 ... depth, and put their outputs beside those given."""
         self.check_layer(i)
         out = []
-        for level, feature in self._numbered(features):
+        for level, feature in enumerate(features):
             layers = list(feature.chunk(i, 1)) if i else []
             for conv in self.tower(branch, level)[i:]:
                 feature = conv(layers[-1] if layers else feature)

@@ -31,7 +31,7 @@ class VFNetAdapter(QualityAdapter):
                 'or branches=("reg",)'
             )
         boxes, stars = [], []
-        for level, feature in self._numbered(last["reg"]):
+        for level, feature in enumerate(last["reg"]):
             both, star = self._boxes(level, feature)
             boxes.append(both)
             stars.append(star)

@@ -60,7 +60,7 @@ class YOLOXAdapter(HeadAdapter):
     def predict_centerness(self, last: dict[str, Levels]) -> Levels | None:
         """Objectness logits ``(N, 1, H, W)``, read from the box tower."""
         predictors = self.head.multi_level_conv_obj
-        return tuple(predictors[level](feature) for level, feature in self._numbered(last["reg"]))
+        return tuple(predictors[level](feature) for level, feature in enumerate(last["reg"]))
 
     def flat_cls(self, predictions: Predictions) -> Tensor:
         """Log-odds ``(N, P, K)`` of the joint score.

@@ -9,7 +9,7 @@ from torch import nn
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.heads import DETECTORS, adapter_of
-from crosskd_lab.heads.base import HeadFamily, HeadTaps, Predictions, Targets, record_calls
+from crosskd_lab.heads.base import HeadFamily, Targets, record_calls
 from crosskd_lab.heads.decoder import DecoderAdapter
 from crosskd_lab.heads.dense import HeadAdapter
 from crosskd_lab.pair import Pair
@@ -112,19 +112,3 @@ def targets():
 def test_centerness_of_each_location(targets):
     assert targets.positive.tolist() == [[True, True, True, False]]
     assert targets.centerness[0].tolist() == pytest.approx([math.sqrt(4 / 12), 1, 0, 0])
-
-
-def test_targets_at_some_levels_keep_the_count_of_all(targets):
-    second = targets.at_levels([1], [3, 1])
-    assert second.labels.tolist() == [[2]] and second.boxes.shape == (1, 1, 4)
-    assert second.centres.tolist() == [[28, 4]] and second.num_pos == 3
-    assert targets.at_levels([0], [3, 1]).label_weights.tolist() == [[1, 1, 0]]
-
-
-def test_taps_at_some_levels():
-    maps = tuple(torch.full((1, 1, 1, 1), float(level)) for level in range(3))
-    taps = HeadTaps(maps, {"cls": (maps, maps), "reg": (maps,)}, Predictions(maps, maps, None))
-    part = taps.at_levels([2, 0])
-    assert [m.item() for m in part.neck] == [2, 0]
-    assert [[m.item() for m in f] for f in part.towers["cls"]] == [[2, 0], [2, 0]]
-    assert part.predictions.reg == (maps[2], maps[0]) and part.predictions.centerness is None

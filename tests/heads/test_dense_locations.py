@@ -24,22 +24,6 @@ def test_centres_count_from_the_images_corner(detector, family, anchors, first, 
     assert row_below.tolist() == [0, 8]
 
 
-def test_some_levels_read_as_they_are_among_all(detector, batch):
-    model = detector("atss")
-    with torch.no_grad():
-        for level, scale in enumerate(model.bbox_head.scales):
-            scale.scale.fill_(1 + level)  # levels that differ
-    adapter = adapter_for(model.bbox_head)
-    neck = model.extract_feat(batch[0])
-    whole, some = adapter.forward_towers(neck).predictions, adapter.only([1, 3])
-    assert some.strides == (16, 64)
-    part = some.forward_towers((neck[1], neck[3])).predictions
-    assert torch.equal(part.reg[0], whole.reg[1]) and torch.equal(part.reg[1], whole.reg[3])
-    priors = adapter.priors(whole.cls).split(adapter.counts(whole.cls))
-    assert torch.equal(some.priors(part.cls), torch.cat([priors[1], priors[3]]))
-    assert adapter.levels is None  # the whole head is still read by the first
-
-
 def test_edges_become_boxes(detector):
     adapter = adapter_for(detector("fcos").bbox_head)
     edges = torch.tensor([1.0, 2.0, 3.0, 4.0]).expand(1, 86, 4)

@@ -162,47 +162,24 @@ def test_a_layer_without_counterpart_names_the_range(detector):
         Distiller(pair=pair, methods=[CrossKD(i=1)])
 
 
-def with_levels(detector, family, seed, start, count):
-    """A detector whose neck begins at another stage, with that many levels."""
-    strides = [4 * 2 ** (start + level) for level in range(count)]
-    generator = dict(type="AnchorGenerator", ratios=[1.0], octave_base_scale=8)
-    generator |= dict(scales_per_octave=1, strides=strides)
-    neck = dict(start_level=start, num_outs=count)
-    return detector(family, seed, neck=neck, anchor_generator=generator)
+THREE_LEVELS = dict(
+    neck=dict(num_outs=3),
+    anchor_generator=dict(
+        type="AnchorGenerator",
+        ratios=[1.0],
+        octave_base_scale=8,
+        scales_per_octave=1,
+        strides=[8, 16, 32],
+    ),
+)
 
 
-def test_other_levels_distil_at_the_common_ones(detector, batch):
-    student = detector("gfl", seed=1)  # strides 8 ... 128
-    teacher = with_levels(detector, "atss", 2, start=0, count=4)  # 4 ... 32
-    with pytest.raises(LabError, match=r"\(8, 16, 32, 64, 128\), the teacher's \(4, 8, 16, 32\)"):
-        Pair(student, teacher)
-    pair = Pair(student, teacher, levels="common")
-    taps, losses = collect(pair, *batch)
-    assert taps.student_head.strides == taps.teacher_head.strides == (8, 16, 32)
-    assert len(taps.student.neck) == len(taps.teacher.predictions.cls) == 3
-    assert taps.targets.labels.shape == (2, 16 * 16 + 8 * 8 + 4 * 4)
-    stock = student.loss(*batch)
-    assert all(
-        torch.equal(a, b) for a, b in zip(losses["loss_cls"], stock["loss_cls"], strict=True)
-    )
-    whole = pair.teacher_head.forward_towers(teacher.extract_feat(batch[0])).predictions
-    assert torch.equal(taps.teacher.predictions.reg[0], whole.reg[1])
-    distil(pair, batch, CrossKD(i=3), PredictionMimicking())
-
-
-@pytest.mark.parametrize("branch", ["cls", "reg"])
-def test_common_levels_take_a_single_branch(detector, batch, branch):
-    pair = Pair(
-        detector("gfl", seed=1), with_levels(detector, "atss", 2, start=0, count=4), levels="common"
-    )
-    distil(pair, batch, CrossKD(i=3, branches=(branch,)))
-
-
-def test_no_common_level_is_an_error(detector):
-    student = detector("gfl")
-    student.bbox_head.prior_generator.strides = [(step, step) for step in (6, 12, 24, 48, 96)]
-    with pytest.raises(LabError, match="they share none"):
-        Pair(student, detector("atss"), levels="common")
+@pytest.mark.parametrize("other", ["rtmdet", "yolox"])
+def test_a_gfl_of_three_levels_learns_from_other_kinds_and_teaches_them(detector, batch, other):
+    gfl = dict(family="gfl", **THREE_LEVELS)
+    for student, teacher, i in ((gfl, dict(family=other), 0), (dict(family=other), gfl, 3)):
+        pair = Pair(detector(seed=1, **student), detector(seed=2, **teacher))
+        distil(pair, batch, CrossKD(i=i), PredictionMimicking())
 
 
 NAMES = ["cat", "dog", "emu"]

@@ -147,27 +147,6 @@ def test_the_last_epochs_distances_are_stock_too(step):
     assert all(torch.equal(losses[name], value) for name, value in stock.items())
 
 
-@pytest.mark.parametrize(("student", "teacher", "i"), [("gfl", "yolox", 0), ("yolox", "gfl", 3)])
-def test_it_learns_from_gfl_and_teaches_it(detector, batch, student, teacher, i):
-    pair = Pair(detector(student, seed=1), detector(teacher, seed=2), levels="common")
-    methods = [CrossKD(i=i), PredictionMimicking()]
-    losses = Distiller(pair=pair, methods=methods).loss(*batch)
-    terms = [value for name, value in losses.items() if "kd" in name]
-    assert len(terms) == 4 and all(value.isfinite() and value > 0 for value in terms)
-
-
-def test_some_of_its_levels(step):
-    """A view of the coarser levels reads their own towers and predictors."""
-    adapter, (said, _, _) = step
-    view = adapter.only((1, 2))
-    neck = tuple(torch.randn(1, 8, n, n) for n in (8, 4))
-    some = view.forward_towers(neck).predictions
-    whole = adapter.forward_towers((torch.randn(1, 8, 16, 16), *neck)).predictions
-    for ours, theirs in ((some.cls, whole.cls), (some.centerness, whole.centerness)):
-        assert all(map(torch.equal, ours, theirs[1:]))
-    assert view.flat_cls(some).shape == (1, 80, 3)
-
-
 def test_depthwise_towers_are_told(detector):
     with pytest.raises(LabError, match="DepthwiseSeparableConvModule .*write an adapter"):
         adapter_for(detector("yolox", use_depthwise=True).bbox_head)

@@ -31,7 +31,6 @@ from crosskd_lab.engine.train import prepare_engine
 from crosskd_lab.files import write_whole
 from crosskd_lab.methods import METHODS
 from crosskd_lab.methods.base import Method
-from crosskd_lab.runs.step_cost import kept_bytes
 from crosskd_lab.taps import Taps
 
 WARMUP = 3
@@ -75,6 +74,25 @@ def model_for(name: str, device: str) -> Distiller:
     return model.to(device).train()
 
 
+def kept_bytes(model: Distiller, batch: dict) -> int:
+    """Bytes that a forward keeps for its backward, each storage once, weights left out."""
+    known = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        losses = model(**model.data_preprocessor(batch, True), mode="loss")
+    loss, _ = model.parse_losses(losses)
+    loss.backward()  # or the taps would keep this graph, and all models' graphs fill the memory
+    model.zero_grad(set_to_none=True)
+    return sum(kept.values())
+
+
 def measure(model: Distiller, batch: dict, device: str) -> tuple[float, float]:
     """Milliseconds of one step, and its peak in megabytes on a GPU (0 on a CPU)."""
     optimiser = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1e-4))
@@ -97,7 +115,7 @@ def compare(device: str, given: Any) -> pd.DataFrame:
     batch = batch_of(given.batch, given.size)
     models = {name: model_for(name, device) for name in ("none", "teacher")}
     models |= {name: model_for(name, device) for name in METHODS}
-    kept = {n: kept_bytes(m, batch, m.parameters()) / 2**20 for n, m in models.items()}
+    kept = {n: kept_bytes(m, batch) / 2**20 for n, m in models.items()}
     seen: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
     for _ in range(WARMUP + given.steps):
         for name, model in models.items():

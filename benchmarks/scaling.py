@@ -24,38 +24,22 @@ from typing import Any
 import pandas as pd
 import torch
 from mmengine.model import MMDistributedDataParallel
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DefaultScope
 from torch import distributed, multiprocessing
 
 from crosskd_lab.engine.provenance import machine
-from crosskd_lab.engine.train import prepare_engine, quiet, settle
 from crosskd_lab.files import write_whole
-from crosskd_lab.runs.forecast import Link, bucket_count, exposed_seconds, ring_seconds
-from crosskd_lab.runs.step_cost import (
+from crosskd_lab.runs.forecast import (
+    OVERLAP,
     WARM_UP,
-    build_model,
-    class_count,
-    image_size,
-    made_up_batch,
+    exposed_seconds,
     planned_config,
+    ready_to_step,
+    ring_seconds,
     timed_step,
 )
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "plan.md"
 BEGIN, END = "<!-- scaling:", "<!-- end -->"
-
-
-def trained_apart(given: argparse.Namespace) -> tuple[Any, Any, dict]:
-    """The recipe's model, its optimiser and a batch."""
-    torch.set_num_threads(1)
-    prepare_engine()
-    settings = {"data.size": given.size, "schedule.batch": given.batch}
-    cfg = planned_config(given.recipe, settings, given.data)
-    model = settle(build_model(cfg)).train()
-    with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
-        optimiser = build_optim_wrapper(model, cfg.optim_wrapper)
-    return model, optimiser, made_up_batch(given.batch, *image_size(cfg), class_count(cfg))
 
 
 def steps_of(model: Any, optimiser: Any, batch: dict, count: int) -> tuple[float, float]:
@@ -66,7 +50,8 @@ def steps_of(model: Any, optimiser: Any, batch: dict, count: int) -> tuple[float
             distributed.barrier()
         times.append(timed_step(model, batch, optimiser))
     times = times[WARM_UP:]
-    return statistics.median(map(sum, times)), statistics.median(part[1] for part in times)
+    whole, backward = zip(*times, strict=True)
+    return statistics.median(whole), statistics.median(backward)
 
 
 def all_reduce_seconds(size: int, count: int = 10) -> float:
@@ -82,7 +67,9 @@ def all_reduce_seconds(size: int, count: int = 10) -> float:
 
 def process(rank: int, world: int, port: int, given: argparse.Namespace, answers: Any) -> None:
     """One process: alone, or beside and then together with others; the first one answers."""
-    model, optimiser, batch = trained_apart(given)
+    torch.set_num_threads(1)
+    settings = {"data.size": given.size, "schedule.batch": given.batch}
+    model, optimiser, batch = ready_to_step(planned_config(given.recipe, settings, given.data))
     said: dict[str, Any] = {}
     if world == 1:
         said["alone"] = steps_of(model, optimiser, batch, given.steps)
@@ -115,23 +102,22 @@ def compare(given: argparse.Namespace) -> pd.DataFrame:
     n = given.processes
     said = ask(1, given) | ask(n, given)
     on_the_wire = max(said["whole"] - said["latency"], 1e-9)
-    link = Link(bandwidth=2 * (n - 1) / n * said["gradient"] / on_the_wire, latency=said["latency"])
-    buckets = bucket_count(said["gradient"])
-    told = ring_seconds(said["gradient"], n, link.bandwidth, buckets, link.latency)
+    bandwidth = 2 * (n - 1) / n * said["gradient"] / on_the_wire
+    told = ring_seconds(said["gradient"], n, bandwidth, said["latency"])
     rows = []
     for name, processes in (("alone", 1), ("beside", n), ("together", n)):
         row = {"case": name, "processes": processes, "images": given.batch * processes}
         row |= {"measured_ms": said[name][0], "backward_ms": said[name][1]}
         for base in ("alone", "beside") if name == "together" else ():
             step, backward = said[base]
-            for share in (0.0, link.overlap, 1.0):
-                row[f"{base}_{share:g}_ms"] = step + exposed_seconds(told, share, backward)
+            for share in (0.0, OVERLAP, 1.0):
+                row[f"{base}_{share:g}_ms"] = step + exposed_seconds(told, backward, share)
         rows.append({k: 1000 * v if k.endswith("_ms") else v for k, v in row.items()})
     return pd.DataFrame(rows).assign(
         gradient_mb=said["gradient"] / 1e6,
-        gb_s=link.bandwidth / 1e9,
-        latency_ms=1000 * link.latency,
-        overlap=link.overlap,
+        gb_s=bandwidth / 1e9,
+        latency_ms=1000 * said["latency"],
+        overlap=OVERLAP,
         recipe=given.recipe,
         size=given.size,
         steps=given.steps,

@@ -326,42 +326,6 @@ def prediction_figure(points: pd.DataFrame, *, of: str = "CrossKD over KD") -> F
 BLUE, GREY = "#0072B2", "#6E6E6E"
 
 
-def scaling_figure(plan: pd.DataFrame, *, title: str = "What more GPUs would buy") -> Figure:
-    """Hours of the whole run, and images a second against as many single GPUs.
-
-    ``plan`` is ``gpus, machines, hours, efficiency`` as :func:`crosskd_lab.runs.forecast.outlook`
-    gives them; several machines are drawn hollow. LabError where it has no row.
-    """
-    need(plan, "gpus", "machines", "hours", "efficiency")
-    if plan.empty:
-        raise LabError("the plan has no row: there is nothing to draw")
-    figure, (left, right) = sheet(title, 4.2, 2)
-    _line(left, plan, plan["hours"])
-    ideal = plan["hours"] * plan["efficiency"]
-    left.plot(plan["gpus"], ideal, ":", color=GREY, label="were communication free")
-    left.set_yscale("log")
-    left.yaxis.set_major_formatter("{x:g}")
-    left.set_ylabel("hours of training")
-    _line(right, plan, 100 * plan["efficiency"])
-    right.axhline(100, color=GREY, linestyle=":")
-    right.set_ylim(0, 108)
-    right.set_ylabel("images a second, % of single GPUs'")
-    left.legend(fontsize=10)
-    return figure
-
-
-def _line(ax: Axes, plan: pd.DataFrame, values: pd.Series) -> None:
-    ax.plot(plan["gpus"], values, "-", color=BLUE)
-    for many, words in ((False, "one machine"), (True, "several machines")):
-        rows = (plan["machines"] > 1) == many
-        label = words if rows.any() else None
-        (line,) = ax.plot(plan["gpus"][rows], values[rows], "D", color=BLUE, label=label)
-        line.set(markerfacecolor="white" if many else BLUE, markersize=8)
-    ax.set_xscale("log", base=2)
-    ax.set_xticks(plan["gpus"], [str(n) for n in plan["gpus"]])
-    ax.set_xlabel("GPUs")
-
-
 def watch_figure(metrics: pd.DataFrame, steps: int = 0, title: str = "") -> Figure:
     """Loss and AP of a run so far, rows of ``read_metrics``, of ``steps`` (0 where unknown).
 

@@ -5,27 +5,43 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import io
 import math
-import re
+import statistics
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config, ConfigDict
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData
+from tqdm import trange
 
-from ..errors import LabError, tell_once
-from ..files import PROJECT, read_json, write_whole
+from ..configs import RANDOM, innermost, read_config, scorers
+from ..engine.config import load_experiment
+from ..engine.provenance import machine
+from ..engine.train import choose_form, prepare_engine, quiet, settle
+from ..errors import LabError
 
-STEPS = PROJECT / "data" / "cache" / "steps"
-"""Where measurements are kept."""
+WARM_UP, TIMED_STEPS = 2, 5
+OBJECTS = 7  # an image: COCO's mean is 7.3
 COCO_IMAGES = 117_266
 """Of COCO's 118,287 training images, those with a box: the paper's epoch."""
 FIRST_BUCKET, BUCKET = 2**20, 25 * 2**20
 """Bytes of DistributedDataParallel's first bucket, and of each that follows."""
 GPUS = (1, 2, 4, 8, 16, 32, 64)
+MACHINE = 8  # GPUs
+INSIDE, BETWEEN = 20e9, 5e9  # bytes a second each way, in a machine and between machines
+LATENCY = 1e-4  # seconds that a bucket takes beside its bytes
+OVERLAP = 0.5  # share of the communication that the backward hides
 
 
 @dataclass(frozen=True)
@@ -56,176 +72,228 @@ class Work:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A step on one device: forward, backward and optimiser, on images that are there already.
+    """A step on one ``device``: forward, backward and optimiser, on images that are there already.
 
-    Attributes:
-        recipe, work: The recipe's name, and what it asks for.
-        step: Seconds, the median of ``steps``; 0 steps where the time was given.
-        backward: Seconds of it that the backward takes; None where unknown.
-        gradient: Bytes of the gradients.
-        memory: Bytes, NaN where unknown. With ``memory_is`` "peak": the most that torch had
-            allocated on a GPU. "kept": weights, gradients, the optimiser's state and what the
-            forward keeps for the backward, counted on a CPU; less than a GPU's peak.
-        device, gpu, threads: The device's name, whether it is a GPU, the threads of a CPU.
-        size: Height and width of the images in pixels.
-        settings: What was changed in the recipe.
+    ``step`` and its ``backward`` are seconds, medians; ``gradient`` is the bytes of the gradients;
+    ``memory`` the most bytes that torch had allocated on a GPU, None on a CPU; ``size`` height and
+    width of the images in pixels.
     """
 
-    recipe: str
     work: Work
     step: float
-    backward: float | None
+    backward: float
     gradient: int
-    memory: float
-    memory_is: str
-    device: str
-    gpu: bool
+    memory: int | None
     size: tuple[int, int]
-    threads: int
-    steps: int
-    torch: str
-    date: str
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    def write(self, folder: str | Path | None = None) -> Path:
-        """Keep it: one file a recipe, its changes, and device; an older one is replaced."""
-        changed = json.dumps(self.settings, sort_keys=True, default=str)
-        mark = f"-{hashlib.sha256(changed.encode()).hexdigest()[:8]}" if self.settings else ""
-        path = Path(folder or STEPS) / f"{_slug(self.recipe)}{mark}.{_slug(self.device)}.json"
-        write_whole(path, json.dumps(asdict(self), indent=2, default=str) + "\n")
-        return path
-
-    @classmethod
-    def read(cls, path: str | Path) -> Measurement:
-        """A measurement that was written before, here or elsewhere; LabError for anything else."""
-        try:
-            said = read_json(path, "'crosskd-lab plan' makes one")
-            work = Work(**said.pop("work"))
-            return cls(**{**said, "work": work, "size": tuple(said["size"])})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise LabError(
-                f"{path} is no measured step ({error}): delete it and measure again"
-            ) from error
+    device: str
 
 
-def newest(
-    recipe: str,
-    settings: Mapping[str, Any] | None = None,
-    device: str | None = None,
-    folder: str | Path | None = None,
-) -> Measurement | None:
-    """The last measurement of a recipe with these settings: on ``device``, or else on any GPU."""
-    kept = []
-    for path in sorted(Path(folder or STEPS).glob("*.json")):
-        try:
-            kept.append(Measurement.read(path))
-        except LabError as error:  # one broken file hides no other
-            tell_once(str(error))
-    wanted = json.loads(json.dumps(dict(settings or {}), default=str))
-    fit = [m for m in kept if m.recipe == recipe and m.settings == wanted]
-    fit = [m for m in fit if (m.gpu if device is None else m.device == device)]
-    return max(fit, key=lambda m: m.date, default=None)
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9_]+", "-", text.removesuffix(".py").lower()).strip("-")
-
-
-@dataclass(frozen=True)
-class Link:
-    """What is assumed of the machines; LabError for what no machine has.
-
-    Attributes:
-        bandwidth, between: Between GPUs of one machine and between machines, bytes a second each
-            way. A ring is as fast as its slowest link.
-        latency: Seconds that a bucket takes beside its bytes.
-        overlap: Share of the communication that the backward hides, 0 to 1.
-        machine: GPUs a machine.
-    """
-
-    bandwidth: float = 20e9
-    between: float = 5e9
-    latency: float = 1e-4
-    overlap: float = 0.5
-    machine: int = 8
-
-    def __post_init__(self) -> None:
-        if not (self.bandwidth > 0 and self.between > 0 and self.latency >= 0):
-            raise LabError("--bandwidth and --between must be positive, --latency at least 0")
-        if not 0 <= self.overlap <= 1:
-            raise LabError(f"--overlap is a share from 0 to 1, got {self.overlap:g}")
-        if self.machine < 1:
-            raise LabError("--machine must be at least 1: it counts the GPUs of one machine")
-
-    def slowest(self, gpus: int) -> float:
-        """Bytes a second of the slowest link that a ring of this many GPUs has."""
-        return self.bandwidth if gpus <= self.machine else min(self.bandwidth, self.between)
-
-
-def bucket_count(gradient: float) -> int:
-    """Into how many buckets DistributedDataParallel cuts so many bytes of gradients."""
-    return 1 + max(0, math.ceil((gradient - FIRST_BUCKET) / BUCKET))
-
-
-def ring_seconds(
-    gradient: float, gpus: int, bandwidth: float, buckets: int, latency: float
-) -> float:
+def ring_seconds(gradient: float, gpus: int, bandwidth: float, latency: float = LATENCY) -> float:
     """Seconds of one ring all-reduce of ``gradient`` bytes among ``gpus`` processes."""
     if gpus < 2:
         return 0.0
+    buckets = 1 + max(0, math.ceil((gradient - FIRST_BUCKET) / BUCKET))
     return 2 * (gpus - 1) / gpus * gradient / bandwidth + buckets * latency
 
 
-def exposed_seconds(communication: float, overlap: float, backward: float | None = None) -> float:
+def exposed_seconds(communication: float, backward: float, overlap: float = OVERLAP) -> float:
     """Seconds of the communication that a step waits for: a backward hides no more than itself."""
-    hidden = overlap * communication
-    return communication - (hidden if backward is None else min(hidden, backward))
+    return communication - min(overlap * communication, backward)
 
 
 def outlook(
     measured: Measurement,
-    link: Link | None = None,
+    bandwidth: float | None = None,
     price: float | None = None,
     gpus: Sequence[int] = GPUS,
 ) -> pd.DataFrame:
     """One row a number of GPUs; ``price`` is of one GPU for one hour, in any currency.
 
     Each does the measured step on its own images and then waits for the part of the communication
-    that its backward did not hide. Loading images, validations and checkpoints are not in it.
+    that its backward did not hide. ``bandwidth`` is of the ring's slowest link in bytes a second
+    each way, by default ``INSIDE`` a machine of ``MACHINE`` and ``BETWEEN`` several. Loading
+    images, validations and checkpoints are not in it.
 
-    ``gpus, machines, images`` (a step), ``rate`` (after auto_scale_lr), ``steps`` (of the whole
-    run), ``seconds`` (a step), ``hours, gpu_hours, efficiency`` (images a second against as many
-    single GPUs, 0 to 1), ``memory`` (bytes a GPU), and ``cost`` where there is a price.
+    ``gpus, images`` (a step), ``rate`` (after auto_scale_lr), ``steps`` (of the whole run),
+    ``seconds`` (a step), ``hours, gpu_hours, efficiency`` (images a second against as many single
+    GPUs, 0 to 1), ``memory`` (bytes a GPU, None where unknown), and ``cost`` where there is a
+    price.
     """
-    if price is not None and price < 0:
-        raise LabError(f"--price is what a GPU costs an hour, got {price:g}")
-    frame = pd.DataFrame([_row(measured, link or Link(), count) for count in gpus])
+    work, rows = measured.work, []
+    for count in gpus:
+        slowest = bandwidth or (INSIDE if count <= MACHINE else BETWEEN)
+        told = ring_seconds(measured.gradient, count, slowest)
+        seconds = measured.step + exposed_seconds(told, measured.backward)
+        row = {"gpus": count, "images": work.batch * count, "rate": work.rate_at(count)}
+        row |= {"steps": work.length(count), "seconds": seconds}
+        row["hours"] = row["steps"] * seconds / 3600
+        row |= {"gpu_hours": row["hours"] * count, "efficiency": measured.step / seconds}
+        # among several, the gradients lie in the buckets once more
+        copies = measured.gradient if count > 1 else 0
+        row["memory"] = None if measured.memory is None else measured.memory + copies
+        rows.append(row)
+    frame = pd.DataFrame(rows)
     return frame if price is None else frame.assign(cost=frame["gpu_hours"] * price)
 
 
-def _row(measured: Measurement, link: Link, gpus: int) -> dict[str, Any]:
-    work, gradient = measured.work, measured.gradient
-    told = ring_seconds(gradient, gpus, link.slowest(gpus), bucket_count(gradient), link.latency)
-    seconds = measured.step + exposed_seconds(told, link.overlap, measured.backward)
-    steps = work.length(gpus)
-    hours = steps * seconds / 3600
-    return {
-        "gpus": gpus,
-        "machines": -(-gpus // link.machine),
-        "images": work.batch * gpus,
-        "rate": work.rate_at(gpus),
-        "steps": steps,
-        "seconds": seconds,
-        "hours": hours,
-        "gpu_hours": hours * gpus,
-        "efficiency": measured.step / seconds,
-        # among several, the gradients lie in the buckets once more
-        "memory": measured.memory + (gradient if gpus > 1 else 0),
-    }
+def planned_config(
+    recipe: str, settings: Mapping[str, Any] | None = None, data: str | Path | None = None
+) -> Config:
+    """The completed config, its teacher an untrained one: none has to be on this machine."""
+    prepare_engine()
+    changed = dict(settings or {})
+    if "teacher" in read_config(recipe):
+        changed["teacher.checkpoint"] = RANDOM
+    return load_experiment(recipe, changed, data)
 
 
-def paper_gpu_hours(measured: Measurement, images: int) -> float:
-    """GPU-hours of a recipe as the paper ran it: on COCO, ``images`` a step over all GPUs."""
-    measured = replace(measured, work=replace(measured.work, images=COCO_IMAGES))
-    gpus = max(1, round(images / measured.work.batch))
-    return float(outlook(measured, gpus=[gpus])["gpu_hours"].iloc[0])
+def find_work(cfg: Config) -> Work:
+    """What a completed config asks for; LabError where the length of an epoch is not known."""
+    loader, loop = cfg.train_dataloader, cfg.train_cfg
+    rate = float(cfg.optim_wrapper.optimizer.lr)
+    work = Work(int(loader.batch_size), rate, cfg.get("auto_scale_lr", {}).get("base_batch_size"))
+    if loop.get("max_iters"):
+        return replace(work, steps=int(loop.max_iters))
+    return replace(work, epochs=int(loop.max_epochs), images=_count_images(loader.dataset))
+
+
+def _count_images(dataset: Mapping[str, Any]) -> int:
+    """Images of a training set's config that have something to learn from."""
+    inner = innermost(dataset)
+    file = Path(inner.get("data_root") or "") / inner["ann_file"]
+    if file.is_file():
+        with quiet(), redirect_stdout(io.StringIO()), DefaultScope.overwrite_default_scope("mmdet"):
+            return len(DATASETS.build(dict(dataset)))
+    if file.name == "instances_train2017.json":
+        return COCO_IMAGES
+    raise LabError(
+        f"there is no {file}, so the length of an epoch is not known: name the set with --data"
+    )
+
+
+def image_size(cfg: Config) -> tuple[int, int]:
+    """Height and width in pixels of a planned image: 4 to 3, as large as the recipe's scale allows.
+
+    A square scale gives a square; both sides are padded as the recipe pads them.
+    """
+    scales = _scales(cfg.train_dataloader)
+    if not scales:
+        raise LabError("the recipe's pipeline names no scale, so the size of its images is unknown")
+    short, long = max(sorted(scale) for scale in scales)
+    if short != long:
+        factor = min(long / 4, short / 3)
+        short, long = round(3 * factor), round(4 * factor)
+    student = cfg.model.get("student", cfg.model)
+    pad = int((student.get("data_preprocessor") or {}).get("pad_size_divisor") or 1)
+    height, width = (-(-side // pad) * pad for side in (short, long))
+    return height, width
+
+
+def _scales(node: Any) -> list[tuple[int, int]]:
+    """Every (width, height) that a pipeline may resize to."""
+    if isinstance(node, Mapping):
+        own = [node[key] for key in ("scale", "scales") if key in node]
+        found = [s for each in own for s in (each if isinstance(each, list) else [each])]
+        inner = [value for key, value in node.items() if key not in ("scale", "scales")]
+        return [tuple(s) for s in found if isinstance(s, (tuple, list))] + _scales(inner)
+    return [s for part in node for s in _scales(part)] if isinstance(node, (list, tuple)) else []
+
+
+def measure(
+    recipe: str,
+    settings: Mapping[str, Any] | None = None,
+    data: str | Path | None = None,
+    steps: int = TIMED_STEPS,
+) -> Measurement:
+    """Time forward, backward and optimiser at the recipe's batch a GPU and image size.
+
+    Student and teacher have random weights: it is the time that counts. ``data`` is a COCO-format
+    folder for the number of its images only; ``steps`` are measured after two to warm up. LabError
+    for what :func:`crosskd_lab.engine.config.load_experiment` refuses, where the length of an epoch
+    cannot be known, and where a GPU is too small.
+    """
+    cfg = planned_config(recipe, settings, data)
+    work, gpu = find_work(cfg), torch.cuda.is_available()
+    model, optimiser, batch = ready_to_step(cfg)
+    if gpu:
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        with trange(WARM_UP + steps, desc="measuring", leave=False, disable=None) as turns:
+            times = [timed_step(model, batch, optimiser) for _ in turns][WARM_UP:]
+    except torch.OutOfMemoryError as error:
+        raise LabError(
+            f"{recipe} does not fit this GPU with {work.batch} images: plan fewer, such as "
+            "--set schedule.batch=1 (train_dataloader.batch_size=1 for the paper's), or measure "
+            "on a larger one"
+        ) from error
+    return Measurement(
+        work,
+        step=statistics.median(whole for whole, _ in times),
+        backward=statistics.median(backward for _, backward in times),
+        gradient=sum(p.nbytes for p in model.parameters() if p.requires_grad),
+        memory=torch.cuda.max_memory_allocated() if gpu else None,
+        size=image_size(cfg),
+        device=torch.cuda.get_device_name() if gpu else str(machine()["cpu"]),
+    )
+
+
+def ready_to_step(cfg: Config) -> tuple[Any, Any, dict[str, Any]]:
+    """The model of a completed config with random weights, its optimiser, and a made-up batch."""
+    with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
+        model = MODELS.build(_without_downloads(cfg.model))
+        model.init_weights()
+        settle(model).train()
+        choose_form(model, cfg)
+        optimiser = build_optim_wrapper(model, cfg.optim_wrapper)
+    classes = int(scorers(cfg.model.get("student", cfg.model))[0].num_classes)
+    count = int(cfg.train_dataloader.batch_size)
+    return model, optimiser, made_up_batch(count, *image_size(cfg), classes)
+
+
+def _without_downloads(model: Any) -> Any:
+    if isinstance(model, Mapping):
+        kept = ConfigDict({key: _without_downloads(value) for key, value in model.items()})
+        if "checkpoint" in (kept.get("init_cfg") or {}):
+            kept.init_cfg = None
+        return kept
+    return [_without_downloads(part) for part in model] if isinstance(model, list) else model
+
+
+def made_up_batch(count: int, height: int, width: int, classes: int) -> dict[str, Any]:
+    """A raw batch as mmdet's pipeline hands it over: ``count`` images of noise, with seven boxes
+    each whose labels are drawn from ``classes``; height and width in pixels."""
+    generator = torch.Generator().manual_seed(0)
+    sides = torch.tensor([width, height, width, height])
+    shape = dict(img_shape=(height, width), ori_shape=(height, width), scale_factor=(1.0, 1.0))
+    images, samples = [], []
+    for _ in range(count):
+        near = 0.6 * torch.rand(OBJECTS, 2, generator=generator)
+        far = near + 0.05 + 0.35 * torch.rand(OBJECTS, 2, generator=generator)
+        labels = torch.randint(classes, (OBJECTS,), generator=generator)
+        sample = DetDataSample(metainfo=dict(shape))
+        sample.gt_instances = InstanceData(bboxes=torch.cat([near, far], 1) * sides, labels=labels)
+        samples.append(sample)
+        noise = torch.randint(256, (3, height, width), dtype=torch.uint8, generator=generator)
+        images.append(noise)
+    return {"inputs": images, "data_samples": samples}
+
+
+def timed_step(model: Any, batch: dict, optimiser: Any) -> tuple[float, float]:
+    """Seconds of a step (forward, backward, optimiser), and of its backward."""
+    bare = getattr(model, "module", model)
+    began = _now()
+    with optimiser.optim_context(model):
+        losses = model(**bare.data_preprocessor(batch, True), mode="loss")
+        loss, _ = bare.parse_losses(losses)
+    forward = _now()
+    optimiser.backward(loss)
+    backward = _now()
+    optimiser.step()
+    optimiser.zero_grad()
+    return _now() - began, backward - forward
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()

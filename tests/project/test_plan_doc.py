@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crosskd_lab.runs.forecast import COCO_IMAGES, Link
+from crosskd_lab.runs import forecast
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "plan.md").read_text(encoding="utf-8")
@@ -23,19 +23,15 @@ def scaling():
 
 
 def test_the_defaults_are_those_of_the_code():
-    link = Link()
     said = re.search(
         r"([\d.]+) GB/s in a machine of eight, .* ([\d.]+) GB/s between machines, ([\d.]+) ms a "
         r"bucket, half of it hidden",
         TEXT,
     )
-    assert [float(number) for number in said.groups()] == [
-        link.bandwidth / 1e9,
-        link.between / 1e9,
-        1000 * link.latency,
-    ]
-    assert (link.overlap, link.machine) == (0.5, 8)
-    assert f"{COCO_IMAGES:,} images" in TEXT
+    speeds = [forecast.INSIDE / 1e9, forecast.BETWEEN / 1e9, 1000 * forecast.LATENCY]
+    assert [float(number) for number in said.groups()] == speeds
+    assert (forecast.OVERLAP, forecast.MACHINE) == (0.5, 8)
+    assert f"{forecast.COCO_IMAGES:,} images" in TEXT
 
 
 def test_the_table_is_the_recorded_one(scaling):

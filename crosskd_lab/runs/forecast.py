@@ -124,7 +124,11 @@ def outlook(
         slowest = bandwidth or (INSIDE if count <= MACHINE else BETWEEN)
         told = ring_seconds(measured.gradient, count, slowest)
         seconds = measured.step + exposed_seconds(told, measured.backward)
-        row = {"gpus": count, "images": work.batch * count, "rate": work.rate_at(count)}
+        row: dict[str, Any] = {
+            "gpus": count,
+            "images": work.batch * count,
+            "rate": work.rate_at(count),
+        }
         row |= {"steps": work.length(count), "seconds": seconds}
         row["hours"] = row["steps"] * seconds / 3600
         row |= {"gpu_hours": row["hours"] * count, "efficiency": measured.step / seconds}

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -70,23 +70,20 @@ def usable_cores() -> int:
 def write_whole(path: str | Path, content: str | bytes) -> None:
     """Writes a file, and the folders above it, so that nobody ever reads a part of the new content.
 
-    A link stays one, to the file that is written; what is no file, a pipe or /dev/stdout, is
-    written into. LabError where the disk is full, or the place may not be written to.
+    A link stays one, to the file that is written; what is below /dev, as /dev/stdout and a shell's
+    pipes are, is written into. LabError where the disk is full, or the place may not be written to.
     """
     path = Path(path)
-    into = path.absolute().parts[1:2] in (("dev",), ("proc",))
-    if into or (path.exists() and not path.is_file() and not path.is_dir()):
-        try:
-            with path.open("wb") as there:
-                there.write(content.encode() if isinstance(content, str) else content)
-        except OSError as error:
-            raise unwritable(path, error) from error
-        return
-    path = Path(os.path.realpath(path))
+    direct = path.is_relative_to("/dev")
+    path = path if direct else Path(os.path.realpath(path))
     draft = path.parent / f".{path.name}.{os.getpid()}.part"
+    raw = content.encode() if isinstance(content, str) else content
     try:
+        if direct:
+            path.write_bytes(raw)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(content.encode() if isinstance(content, str) else content)
+        draft.write_bytes(raw)
         os.replace(draft, path)
     except OSError as error:
         raise unwritable(path, error) from error
@@ -127,32 +124,12 @@ def open_folder(folder: str | Path) -> Path:
 
 
 def read_file(path: str | Path, remedy: str) -> bytes:
-    """The content of a file that is one: a pipe would keep its reader waiting for ever."""
+    """The content of a file; LabError with the remedy where it cannot be read."""
     try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            raise OSError(0, "it is no file but a folder, a pipe or the like")
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise LabError(f"{path} cannot be read ({why}): {remedy}") from error
-
-
-def parse_json(text: str | bytes, whole: Callable[[str], int] | None = None) -> Any:
-    """What a JSON text says, in any encoding of Unicode and with or without its mark in front.
-
-    ``whole`` reads integers; by default those beyond 64 bits, which no table can hold, are refused.
-    ValueError for what is no JSON, or nested without end.
-    """
-    try:
-        return json.loads(text, parse_int=whole or _whole)
-    except RecursionError as error:
-        raise ValueError("it is nested without end") from error
-
-
-def _whole(digits: str) -> int:
-    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
-        raise ValueError(f"{digits[:9]}... has more than 64 bits")
-    return int(digits)
 
 
 def one_spelling(name: str) -> str:
@@ -160,17 +137,14 @@ def one_spelling(name: str) -> str:
     return " ".join(unicodedata.normalize("NFC", name).split())
 
 
-def read_json(
-    path: str | Path, remedy: str, whole: Callable[[str], int] | None = None, kind: type = dict
-) -> Any:
-    """The JSON object (or another ``kind``) in a file: the one way to read one.
-
-    For ``whole`` see :func:`parse_json`. LabError with the remedy where there is none.
+def read_json(path: str | Path, remedy: str, kind: type = dict) -> Any:
+    """The JSON object (or another ``kind``) in a file, in any encoding of Unicode, with or without
+    its mark in front. LabError with the remedy where there is none.
     """
     content = read_file(path, remedy)
     try:
-        found = parse_json(content, whole)
-    except ValueError as error:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise LabError(f"{path} is broken ({error}): {remedy}") from error
     if not isinstance(found, kind):
         what = "list" if kind is list else "object"
@@ -182,12 +156,11 @@ def read_json(
 def sole_writer(folder: str | Path, lock: str = WRITER, patience: float = 0.5) -> Iterator[int]:
     """Hold one of a folder's locks, which is made with the folder and gone again at the end.
 
-    The kernel lets go of it when this process ends, however it ends; a process that is forked
-    meanwhile does not keep it. Files half written that a kill has left are cleared away, and new
-    folders into which nothing has come are removed. It waits ``patience`` seconds for another
-    process (:func:`holder` holds it for a moment). Yields the open lock, for :func:`hand_over`.
-    Busy if another process holds it, or was launched to, naming the process and its machine.
-    LabError if the place may not be written to, or the disk is full.
+    The kernel lets go of it when this process ends, however it ends. Files half written that a kill
+    has left are cleared away, and new folders into which nothing has come are removed. It waits
+    ``patience`` seconds for another process (:func:`holder` holds it for a moment). Yields the open
+    lock, for :func:`hand_over`. Busy if another process holds it, or was launched to, naming the
+    process and its machine. LabError if the place may not be written to, or the disk is full.
     """
     folder = Path(folder)
     path = folder / f".{lock}.lock"
@@ -231,10 +204,8 @@ def holder(folder: str | Path, lock: str = WRITER) -> str:
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return ""
-    except BlockingIOError:
-        return _signature(handle)
-    except OSError:  # a file system without locks
-        return ""
+    except OSError as error:  # or the file system knows no locks
+        return _signature(handle) if isinstance(error, BlockingIOError) else ""
     finally:
         os.close(handle)
 
@@ -297,13 +268,3 @@ def unwritable(path: Path, error: OSError) -> LabError:
     if isinstance(error, FileExistsError | NotADirectoryError):
         why = "a file is where a folder is meant"
     return LabError(f"{path} cannot be written ({why}): free some space, or choose another folder")
-
-
-def _forget() -> None:
-    """In a forked child: its copies of the locks would outlive the process that holds them."""
-    for handle in _held:
-        os.close(handle)
-    _held.clear()
-
-
-os.register_at_fork(after_in_child=_forget)

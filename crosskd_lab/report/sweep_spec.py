@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LabError, tell_once
-from ..files import PROJECT, parse_json, read_file, read_json
+from ..files import PROJECT, read_file, read_json
 from ..paper import AP_COLUMNS
 
 SWEEPS, RECORDED = PROJECT / "configs" / "sweeps", PROJECT / "data" / "recorded"
@@ -131,7 +131,7 @@ def read_lines(folder: str | Path = RECORDED) -> list[dict[str, Any]]:
             continue
         for number, text in enumerate(texts, 1):
             try:
-                line = {"sweep": path.stem, **parse_json(text)}
+                line = {"sweep": path.stem, **json.loads(text)}
                 lacks = {"key", "seed", "status"} - line.keys()  # by which a run is told
                 wrong = [n for n in _KINDS if n in line and not isinstance(line[n], _KINDS[n])]
                 if wrong := [*lacks, *wrong]:

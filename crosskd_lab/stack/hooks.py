@@ -7,7 +7,6 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
 
 _TORCHVISION_OPS = ("nms", "qnms")
 _LARGE = ("torch.functional", "mmengine.model", "mmcv", "mmdet", "mmdet.models")
@@ -32,11 +31,13 @@ class MmcvExtFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Nothing to run: ``create_module`` returns the finished module."""
 
 
-class TorchvisionFinder(importlib.abc.MetaPathFinder):
-    """Defines the op schemas that a torchvision without its CUDA libraries cannot load.
+class StockFinder(importlib.abc.MetaPathFinder):
+    """Acts just before some modules are imported, so it is first on ``sys.meta_path``; finds none.
 
-    ``torchvision._meta_registrations`` needs them, so the finder comes first on
-    ``sys.meta_path``, acts just before that file is found, and finds nothing itself.
+    A torchvision without its CUDA libraries lacks op schemas that its ``_meta_registrations``
+    needs. And what is imported already is taken out of the garbage collector's sight, which would
+    look through torch and mmcv again and again while mmdet comes: an eighth of the time in which a
+    process that trains is ready.
     """
 
     def find_spec(
@@ -44,56 +45,6 @@ class TorchvisionFinder(importlib.abc.MetaPathFinder):
     ) -> None:
         if fullname == "torchvision._meta_registrations":
             _define_missing_ops()
-
-
-class SeabornFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Puts seaborn off until something of it is used.
-
-    Every import of mmdet names it, for pictures of tracks; with it come scipy.stats, pandas and
-    ipywidgets, a fifth of the time in which a process that trains is ready. ``LazyLoader`` would
-    load it as soon as ``inspect`` asks all modules for their files.
-    """
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "seaborn":
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
-        if spec is not None:
-            spec.loader = self
-        return spec
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        return _Unused(spec.name)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Nothing to run yet."""
-
-
-class _Unused(ModuleType):
-    """A module whose code runs when the first of its names is asked for."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__version__":
-            raise AttributeError(name)
-        spec = importlib.machinery.PathFinder.find_spec(self.__name__)
-        assert spec is not None and spec.loader is not None
-        self.__class__ = ModuleType  # type: ignore[assignment]  # asks no more
-        spec.loader.exec_module(self)
-        return getattr(self, name)
-
-
-class SettledFinder(importlib.abc.MetaPathFinder):
-    """Takes what is imported already out of the garbage collector's sight; finds nothing itself.
-
-    Else it looks through torch and mmcv again and again while mmdet comes, in vain: a fifth of the
-    time in which a process that trains is ready.
-    """
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> None:
         if fullname in _LARGE:
             gc.freeze()
 
@@ -113,8 +64,6 @@ def _define_missing_ops() -> None:
 
 def install() -> None:
     """Puts the finders on ``sys.meta_path``; doing it twice changes nothing."""
-    for first in (TorchvisionFinder, SeabornFinder, SettledFinder):
-        if not any(isinstance(f, first) for f in sys.meta_path):
-            sys.meta_path.insert(0, first())
-    if not any(isinstance(f, MmcvExtFinder) for f in sys.meta_path):
+    if not any(isinstance(finder, StockFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, StockFinder())
         sys.meta_path.append(MmcvExtFinder())

@@ -4,13 +4,7 @@ import sys
 from importlib.machinery import PathFinder
 
 from crosskd_lab.stack.ext import StandInExt
-from crosskd_lab.stack.hooks import (
-    MmcvExtFinder,
-    SeabornFinder,
-    SettledFinder,
-    TorchvisionFinder,
-    install,
-)
+from crosskd_lab.stack.hooks import MmcvExtFinder, StockFinder, install
 
 
 def _python(code, *args):
@@ -30,25 +24,9 @@ def test_installing_again_changes_nothing():
     install()
     assert sys.meta_path == before
     kinds = [finder if isinstance(finder, type) else type(finder) for finder in before]
-    ours = (MmcvExtFinder, SeabornFinder, SettledFinder, TorchvisionFinder)
-    assert [kinds.count(k) for k in ours] == [1] * 4
+    assert kinds.count(StockFinder) == kinds.count(MmcvExtFinder) == 1
     # A compiled mmcv._ext is a file, which PathFinder finds first.
-    assert kinds.index(TorchvisionFinder) < kinds.index(PathFinder) < kinds.index(MmcvExtFinder)
-
-
-def test_what_draws_is_loaded_when_something_is_drawn():
-    said = _python(
-        "import sys, inspect, crosskd_lab.runs.worker, crosskd_lab.engine.train\n"
-        "from mmdet.visualization import local_visualizer\n"
-        "inspect.getmodule(sys._getframe())  # asks all modules for their files\n"
-        "print({'seaborn.utils', 'scipy.stats', 'pandas', 'ipywidgets'} & set(sys.modules))\n"
-        "import seaborn\n"
-        "from seaborn import objects\n"
-        "print(local_visualizer.sns is seaborn, len(seaborn.color_palette('deep', 3)))\n"
-        "print(seaborn.utils is sys.modules['seaborn.utils'], 'scipy.stats' in sys.modules)\n"
-        "print(seaborn.__file__ == seaborn.__spec__.origin, bool(seaborn.__version__))\n"
-    )
-    assert said.splitlines() == ["set()", "True 3", "True True", "True True"]
+    assert kinds.index(StockFinder) < kinds.index(PathFinder) < kinds.index(MmcvExtFinder)
 
 
 def test_what_is_imported_is_out_of_the_collectors_sight():
@@ -84,9 +62,7 @@ def test_without_one_the_stand_in_is_served(monkeypatch):
 
 def test_other_modules_are_left_to_others():
     assert MmcvExtFinder().find_spec("mmcv._extra", None) is None
-    assert TorchvisionFinder().find_spec("torchvision._meta_registrations", None) is None
-    assert SeabornFinder().find_spec("seaborn.utils", None) is None
-    assert SettledFinder().find_spec("mmdet", None) is None
+    assert StockFinder().find_spec("torchvision._meta_registrations", None) is None
 
 
 def test_a_spawned_worker_has_the_ops_too(tmp_path):

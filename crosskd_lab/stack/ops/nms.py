@@ -1,8 +1,8 @@
-"""Non-maximum suppression: hard, soft (Bodla et al., ICCV 2017) and grouping.
+"""Non-maximum suppression.
 
 Boxes are xyxy; ``offset`` is 0 where x2 - x1 is a width in continuous coordinates and 1 where
-x2 is the last pixel inside, so that widths are x2 - x1 + 1. The loops are greedy and small, so
-they run in NumPy on the CPU whatever the device of the tensors.
+x2 is the last pixel inside, so that widths are x2 - x1 + 1. The loop is greedy and small, so it
+runs in NumPy on the CPU whatever the device of the tensors.
 """
 
 import numpy as np
@@ -13,7 +13,6 @@ from torch import Tensor
 from .common import torchvision_op
 
 _BLOCK = 256  # rows of the IoU matrix held at once: 10 MB for 10,000 boxes
-_HARD, _LINEAR = 0, 1  # mmcv's numbers for soft-NMS methods; 2 is gaussian
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
@@ -28,58 +27,9 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     if compiled is not None and offset == 0:
         return compiled(boxes.float(), scores.float(), threshold)
     order = scores.detach().float().argsort(descending=True, stable=True)
-    kept = _greedy_keep(_to_numpy(boxes[order]), threshold, offset)
+    sorted_boxes = boxes[order].detach().float().cpu().numpy()
+    kept = _greedy_keep(sorted_boxes, threshold, offset)
     return order[torch.from_numpy(kept).to(order.device)]
-
-
-def softnms(
-    boxes: Tensor,
-    scores: Tensor,
-    dets: Tensor,
-    iou_threshold: float,
-    sigma: float,
-    min_score: float,
-    method: int,
-    offset: int,
-) -> Tensor:
-    """Indices `(K,)`, int64, in the order of choice; rows :K of ``dets`` get box and new score.
-
-    ``boxes`` is `(N, 4)`, ``scores`` `(N,)`, ``dets`` `(N, 5)`, all on the CPU. Each chosen box
-    multiplies the scores of those left by 0 (``method`` 0) or 1 - IoU (1) where the IoU reaches
-    ``iou_threshold``, or by exp(-IoU² / ``sigma``) everywhere (2); whatever falls below
-    ``min_score`` is dropped.
-    """
-    box = _to_numpy(boxes)
-    score = _to_numpy(scores).copy()
-    left = np.arange(len(box))
-    chosen: list[int] = []
-    while left.size:
-        best = left[score[left].argmax()]
-        chosen.append(int(best))
-        left = left[left != best]
-        iou = _iou(box[best, None], box[left], offset)[0]
-        score[left] *= _decay(iou, iou_threshold, sigma, method)
-        left = left[score[left] >= min_score]
-    kept = np.asarray(chosen, dtype=np.int64)
-    dets[: len(kept)] = torch.from_numpy(np.column_stack([box[kept], score[kept]]))
-    return torch.from_numpy(kept)
-
-
-def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
-    """Groups of row numbers: a kept box first, then those it suppresses, by falling score.
-
-    ``dets`` is `(N, 5)`: xyxy and score. Here, unlike in ``nms``, an IoU equal to
-    ``iou_threshold`` suppresses.
-    """
-    rows = _to_numpy(dets)
-    left = np.argsort(-rows[:, 4], kind="stable")
-    groups: list[list[int]] = []
-    while left.size:
-        best, rest = left[0], left[1:]
-        hit = _iou(rows[best, None, :4], rows[rest, :4], offset=0)[0] >= iou_threshold
-        groups.append([int(best), *rest[hit].tolist()])
-        left = rest[~hit]
-    return groups
 
 
 def _greedy_keep(boxes: NDArray[np.float32], threshold: float, offset: int) -> NDArray[np.int64]:
@@ -118,18 +68,3 @@ def _iou(a: NDArray[np.float32], b: NDArray[np.float32], offset: int) -> NDArray
     area_b = (bx2 - bx1 + offset) * (by2 - by1 + offset)
     with np.errstate(invalid="ignore", divide="ignore"):
         return intersection / (area_a + area_b - intersection)
-
-
-def _decay(
-    iou: NDArray[np.float32], threshold: float, sigma: float, method: int
-) -> NDArray[np.float32]:
-    """The factor by which a chosen box lowers each score left, `(N,)`."""
-    if method == _HARD:
-        return np.where(iou >= threshold, np.float32(0), np.float32(1))
-    if method == _LINEAR:
-        return np.where(iou >= threshold, 1 - iou, np.float32(1))
-    return np.exp(-iou * iou / sigma)
-
-
-def _to_numpy(tensor: Tensor) -> NDArray[np.float32]:
-    return tensor.detach().float().cpu().numpy()

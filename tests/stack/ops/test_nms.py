@@ -1,8 +1,6 @@
-import math
-
 import pytest
 import torch
-from mmcv.ops import batched_nms, nms, nms_match, soft_nms
+from mmcv.ops import batched_nms, nms
 
 # IoU of the first two is 60 / 100; the third is alone.
 BOXES = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 6], [20, 20, 30, 30]])
@@ -75,34 +73,3 @@ def test_batched_nms_keeps_classes_apart(kernels):
         boxes, SCORES, torch.tensor([0, 1, 0]), {"type": "nms", "iou_threshold": 0.5}
     )
     assert kept.tolist() == [0, 1]
-
-
-@pytest.mark.parametrize(
-    ("method", "second"),
-    [("linear", 0.8 * (1 - 0.6)), ("gaussian", 0.8 * math.exp(-(0.6**2) / 0.5))],
-)
-def test_soft_nms_lowers_the_score_of_the_overlapping_box(method, second):
-    dets, indices = soft_nms(BOXES, SCORES, iou_threshold=0.3, sigma=0.5, method=method)
-    assert indices.tolist() == [0, 2, 1]
-    assert dets[:, 4].tolist() == pytest.approx([0.9, 0.7, second])
-    assert dets[:, :4].tolist() == BOXES[[0, 2, 1]].tolist()
-
-
-def test_soft_nms_drops_below_the_minimum_score():
-    # Linear decay leaves 0.32 to the second box; the hard form leaves it 0.
-    assert soft_nms(BOXES, SCORES, min_score=0.33)[1].tolist() == [0, 2]
-    assert soft_nms(BOXES, SCORES, min_score=0.31)[1].tolist() == [0, 2, 1]
-    assert soft_nms(BOXES, SCORES, method="naive")[1].tolist() == [0, 2]
-
-
-def test_soft_nms_leaves_its_input_alone():
-    scores = SCORES.clone()
-    soft_nms(BOXES, scores)
-    assert scores.tolist() == SCORES.tolist()
-
-
-def test_nms_match_groups_each_kept_box_with_those_it_suppresses():
-    dets = torch.cat([BOXES[[1, 2, 0, 0]], torch.tensor([[0.5], [0.6], [0.9], [0.7]])], dim=1)
-    assert [group.tolist() for group in nms_match(dets, 0.59)] == [[2, 3, 0], [1]]
-    # An IoU that equals the threshold counts here: two identical boxes at threshold 1.
-    assert [group.tolist() for group in nms_match(dets, 1.0)] == [[2, 3], [1], [0]]

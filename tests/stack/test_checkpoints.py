@@ -1,7 +1,5 @@
 import json
-import os
 import pickle
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -56,7 +54,7 @@ def test_half_precision_is_saved_and_read_as_float32(weights, tmp_path):
     # float16 has 11 significant bits: 0.1 becomes 1638 / 16384.
     assert read["conv.weight"][0].tolist() == [1638 / 16384, -2.0]
     assert read["bn.num_batches_tracked"].item() == 70000
-    assert read_weights(path, upcast=False)["conv.weight"].dtype == torch.float16
+    assert load_file(path)["conv.weight"].dtype == torch.float16
     assert [file.name for file in path.parent.iterdir()] == ["teacher.safetensors"]
 
 
@@ -125,11 +123,15 @@ def _zipped(bomb, path):
     torch.save({"state_dict": {"w": bomb}}, path)
 
 
+def _legacy(bomb, path):
+    torch.save({"state_dict": {"w": bomb}}, path, _use_new_zipfile_serialization=False)
+
+
 def _bare(bomb, path):
     path.write_bytes(pickle.dumps(bomb, protocol=2))
 
 
-@pytest.mark.parametrize("write", [_zipped, _bare])
+@pytest.mark.parametrize("write", [_zipped, _legacy, _bare])
 def test_a_pickle_that_asks_for_code_runs_nothing(write, tmp_path):
     trace = tmp_path / "ran"
     for bomb in (Call(open, str(trace), "w"), Call(exec, f"open({str(trace)!r}, 'w')")):
@@ -167,18 +169,16 @@ def test_an_object_array_cannot_smuggle_a_call(tmp_path):
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
 def test_missing_damaged_and_foreign_files_are_named(name, tmp_path):
     path = tmp_path / name
-    with pytest.raises(LabError, match="there is no file"):
-        read_weights(path)
+    for nowhere in (path, tmp_path, tmp_path / ("a" * 300)):
+        with pytest.raises(LabError, match="there is no file"):
+            read_weights(nowhere)
     tensors = {"w": torch.arange(5000.0)}
     torch.save(tensors, path) if name == "w.pth" else save_weights(tensors, path)
     content = path.read_bytes()
-    for kept in (len(content) - 200, len(content) // 2, 30):
-        path.write_bytes(content[:kept])
-        with pytest.raises(LabError, match=rf"{name} is damaged"):
-            read_weights(path)
-    for foreign in (b"", b"not weights at all", b"\x80\x02garbage"):
-        path.write_bytes(foreign)
-        with pytest.raises(LabError, match=rf"{name} is (not a checkpoint|damaged)") as caught:
+    cut = [content[:kept] for kept in (len(content) - 200, len(content) // 2, 30)]
+    for wrong in (*cut, b"", b"not weights at all", b"\x80\x02garbage"):
+        path.write_bytes(wrong)
+        with pytest.raises(LabError, match=rf"{name} is damaged or n") as caught:
             read_weights(path)
         assert "\n" not in str(caught.value)
 
@@ -206,12 +206,7 @@ ONE = torch.ones(1)
         (torch.tensor([1.0, float("nan")]), "not finite"),
         (torch.tensor([float("-inf")], dtype=torch.bfloat16), "not finite"),
         (torch.ones(2, dtype=torch.complex64), "of type torch.complex64"),
-        (torch.ones(2).to(torch.float8_e4m3fn), "of type torch.float8_e4m3fn"),
-        (torch.ones(2, dtype=torch.uint16), "of type torch.uint16"),
         (torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), "of type torch.qint8"),
-        (torch.eye(2).to_sparse(), "without values of its own"),
-        (torch.ones(2, device="meta"), "without values of its own"),
-        (ONE.expand(10**6, 10**6), "larger than what the file holds"),
     ],
     ids=str,
 )
@@ -221,13 +216,12 @@ def test_what_cannot_be_a_weight_is_refused_by_its_key(weight, complaint, holder
     torch.save({holder: weights} if holder else weights, tmp_path / "w.pth")
     with pytest.raises(LabError, match=rf"w\.pth: 'neck\.bad' is {complaint}"):
         load_from_local(tmp_path / "w.pth", "cpu")
-    if weight.dtype in (torch.complex64, torch.float8_e4m3fn) or not weight.numel() > 2:
-        try:
-            save_file(weights, tmp_path / "w.safetensors")
-        except Exception:  # safetensors has no name for it
-            return
-        with pytest.raises(LabError, match=f"'neck.bad' is {complaint}"):
-            read_weights(tmp_path / "w.safetensors")
+
+
+def test_nor_in_a_safetensors_file(tmp_path):
+    save_file({"neck.bad": torch.tensor([float("nan")])}, tmp_path / "w.safetensors")
+    with pytest.raises(LabError, match="'neck.bad' is not finite"):
+        read_weights(tmp_path / "w.safetensors")
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.int64, torch.bool])
@@ -246,33 +240,6 @@ def test_types_that_weights_and_buffers_have_are_read(dtype, tmp_path):
     assert read_weights(tmp_path / "w.pth")["w"].tolist() == [1, 1]
 
 
-def test_a_small_file_that_unpacks_to_a_large_one_is_not_unpacked(tmp_path):
-    torch.save({"w": torch.zeros(10**6)}, tmp_path / "w.pth")
-    with (
-        zipfile.ZipFile(tmp_path / "w.pth") as whole,
-        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
-    ):
-        for member in whole.infolist():
-            bomb.writestr(member.filename, whole.read(member))
-    assert torch.load(tmp_path / "bomb.pth", weights_only=True)["w"].numel() == 10**6, "live"
-    with pytest.raises(LabError, match="more than it has"):
-        read_weights(tmp_path / "bomb.pth")
-
-
-@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
-def test_folders_pipes_links_and_impossible_names_are_told(name, tmp_path):
-    os.mkfifo(tmp_path / f"pipe.{name}")
-    (tmp_path / f"folder.{name}").mkdir()
-    (tmp_path / f"loop.{name}").symlink_to(tmp_path / f"loop.{name}")
-    (tmp_path / f"link.{name}").symlink_to(tmp_path / f"pipe.{name}")
-    for what in ("pipe", "folder", "loop", "link"):
-        with pytest.raises(LabError, match=f"{what}.{name} is no file but"):
-            read_weights(tmp_path / f"{what}.{name}")
-    for impossible in ("a" * 300, "nul\0"):
-        with pytest.raises(LabError, match="there is no file"):
-            read_weights(tmp_path / f"{impossible}{name}")
-
-
 def header(entries):
     text = entries if isinstance(entries, bytes) else json.dumps(entries).encode()
     return len(text).to_bytes(8, "little") + text
@@ -282,14 +249,8 @@ def header(entries):
     "content",
     [
         header({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 400]}}) + bytes(4),
-        header({"w": {"dtype": "F32", "shape": [10**400], "data_offsets": [0, 4]}}) + bytes(4),
-        header({"w": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}) + bytes(4),
-        header({"w": {"dtype": "F33", "shape": [1], "data_offsets": [0, 4]}}) + bytes(4),
-        header({"w": {"dtype": "F8_E8M0", "shape": [4], "data_offsets": [0, 4]}}) + bytes(4),
         header({"w": 5}),
         header([1, 2]),
-        header(b"\xff\xfe"),
-        header(b"{" * 10000),
         (2**63).to_bytes(8, "little") + b"{}",
         b"\xff" * 8,
     ],
@@ -300,9 +261,3 @@ def test_a_broken_safetensors_header_is_one_line(content, tmp_path):
     with pytest.raises(LabError, match=r"w\.safetensors") as told:
         read_weights(tmp_path / "w.safetensors")
     assert str(told.value).isprintable()
-
-
-def test_a_key_that_is_no_text_is_told_by_its_type(tmp_path):
-    torch.save({"state_dict": {5: 1, "w": ONE}}, tmp_path / "w.pth")
-    with pytest.raises(LabError, match="a key of type int is of type int, not a weight"):
-        read_weights(tmp_path / "w.pth")

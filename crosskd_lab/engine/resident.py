@@ -21,7 +21,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from .draws import Draws
-from .fast import FastForm, ddod_losses
+from .fast import FastForm
 from .targets import pad_objects
 
 FLIP = "RandomFlip"
@@ -222,7 +222,7 @@ def why_not_fixed(model: Any, loader: Any, optim_wrapper: Any) -> str | None:
     """Why a run's steps are not of fixed shapes, before any image is read; None if they may be."""
     pair = getattr(model, "pair", None)
     form = None if pair is None else pair.student_head.fast
-    if pair is None or not isinstance(form, FastForm) or form.losses is ddod_losses:
+    if pair is None or not isinstance(form, FastForm):
         return "its head has no form that never looks at single objects"
     if pair.teacher_head.class_order is not None:  # a list, brought from the host at each step
         return "its teacher has the classes in another order"

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..classes import category_ids
 from ..conflict import assigned, is_dynamic
-from ..heads.base import Predictions, Targets
+from ..heads.base import Targets
 from ..heads.dense import HeadAdapter
 from ..maps import scores_of
 from ..pair import Pair
@@ -125,30 +125,26 @@ class ScoreDistances:
         self.targets: list[Targets | None] = [None] * len(batches)
 
     @torch.no_grad()
-    def measure(self, prediction: Sequence[Predictions | None] = ()) -> dict[str, float]:
+    def measure(self) -> dict[str, float]:
         """``l1_teacher`` and ``l1_truth``, each per positive location, over all batches.
 
-        Where a ``prediction`` is None the student is run, in the mode it is in: call it in
-        evaluation mode. ``l1_truth`` is the sum of ``l1_truth_positive``, at positive locations,
-        and ``l1_truth_background``, at all others. Heads with unlike numbers of priors a location
-        are compared at locations, by their priors' largest scores; ``l1_teacher`` is left out where
-        their levels differ, and nothing is measured without a positive location.
+        Call it in evaluation mode. ``l1_truth`` is the sum of ``l1_truth_positive``, at positive
+        locations, and ``l1_truth_background``, at all others. Heads with unlike numbers of priors a
+        location are compared at locations, by their priors' largest scores; ``l1_teacher`` is left
+        out where their levels differ, and nothing is measured without a positive location.
         """
+        head, teacher_head = self.pair.student_head, self.pair.teacher_head
         if not self.teacher_scores:
-            teacher, head = self.pair.teacher, self.pair.teacher_head
-            necks = (teacher.extract_feat(batch["inputs"]) for batch in self.batches)
-            said = (head.forward_towers(neck).predictions for neck in necks)
-            self.teacher_scores = [scores_of(head, prediction) for prediction in said]
-        head = self.pair.student_head
+            necks = (self.pair.teacher.extract_feat(batch["inputs"]) for batch in self.batches)
+            said = (teacher_head.forward_towers(neck).predictions for neck in necks)
+            self.teacher_scores = [scores_of(teacher_head, prediction) for prediction in said]
         to_teacher = at_positives = at_background = positives = 0.0
         comparable = True
-        known = prediction or [None] * len(self.batches)
         for k, teacher in enumerate(self.teacher_scores):
-            scores, truth, targets = self._look(k, known[k])
-            positive = targets.positive
+            scores, truth, positive = self._look(k)
             sides = scores, teacher
             if scores.shape != teacher.shape:
-                sides = _by_location(scores, head), _by_location(teacher, self.pair.teacher_head)
+                sides = _by_location(scores, head), _by_location(teacher, teacher_head)
             comparable = comparable and sides[0].shape == sides[1].shape
             if comparable:
                 to_teacher += l1_distance(*sides, 1)
@@ -157,41 +153,25 @@ class ScoreDistances:
             positives += float(positive.sum())
         if not positives:
             return {}
-        count = positives
         measured = {
-            "l1_truth": (at_positives + at_background) / count,
-            "l1_truth_positive": at_positives / count,
-            "l1_truth_background": at_background / count,
+            "l1_truth": (at_positives + at_background) / positives,
+            "l1_truth_positive": at_positives / positives,
+            "l1_truth_background": at_background / positives,
         }
-        return {"l1_teacher": to_teacher / count, **measured} if comparable else measured
+        return {"l1_teacher": to_teacher / positives, **measured} if comparable else measured
 
-    def _look(self, k: int, prediction: Predictions | None) -> tuple[Tensor, Tensor, Targets]:
-        """Scores, truth and targets of one batch; targets that cannot change are kept."""
-        found = look(self.pair, self.batches[k], prediction, self.targets[k])
-        if found[2].quality is None and not is_dynamic(self.pair.student_head):
-            self.targets[k] = found[2]
-        return found
-
-
-@torch.no_grad()
-def look(
-    pair: Pair,
-    batch: dict[str, Any],
-    prediction: Predictions | None = None,
-    targets: Targets | None = None,
-) -> tuple[Tensor, Tensor, Targets]:
-    """The student's scores p^s, the targets p^gt that its assigner gives, both ``(N, P, K)`` in [0,
-    1], and all else that it says, of a preprocessed batch with ground truth in input pixels.
-
-    The student is read in the mode it is in, unless its ``prediction`` and ``targets`` are known.
-    """
-    head = pair.student_head
-    truths, ignored, metas = unpack_gt_instances(batch["data_samples"])
-    prediction = (
-        prediction or head.forward_towers(pair.student.extract_feat(batch["inputs"])).predictions
-    )
-    targets = targets or assigned(head, prediction, truths, metas, ignored)
-    return (scores_of(head, prediction), head.soft_labels(prediction, targets, metas), targets)
+    def _look(self, k: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The student's scores p^s of a batch, the targets p^gt that its assigner gives, both
+        ``(N, P, K)`` in [0, 1], and which locations ``(N, P)`` are positive."""
+        head, batch = self.pair.student_head, self.batches[k]
+        truths, ignored, metas = unpack_gt_instances(batch["data_samples"])
+        neck = self.pair.student.extract_feat(batch["inputs"])
+        prediction = head.forward_towers(neck).predictions
+        targets = self.targets[k] or assigned(head, prediction, truths, metas, ignored)
+        if targets.quality is None and not is_dynamic(head):
+            self.targets[k] = targets
+        truth = head.soft_labels(prediction, targets, metas)
+        return scores_of(head, prediction), truth, targets.positive
 
 
 def _by_location(scores: Tensor, head: HeadAdapter) -> Tensor:
@@ -204,10 +184,8 @@ class Distances(Hook):
     """Adds ``l1_teacher``, ``l1_truth`` and its parts on the first validation images to the
     metrics.
 
-    The student is not run a second time: its head is listened to while the validation runs it (in
-    one process, where the first batches hold the first images, and for heads whose outputs are
-    their predictions as they stand). Does nothing without a teacher, or for a head that is not
-    dense. ``images``, how many to measure on, is rounded up to whole batches.
+    Does nothing without a teacher, or for a head that is not dense. ``images``, how many to measure
+    on, is rounded up to whole batches.
     """
 
     priority = "NORMAL"  # before RunMetrics writes the row
@@ -215,33 +193,15 @@ class Distances(Hook):
     def __init__(self, images: int = 64) -> None:
         self.images = images
         self._distances: ScoreDistances | None = None
-        self._said: list[Predictions] = []
-        self._ear: Any = None
-
-    def before_val_epoch(self, runner: Any) -> None:
-        """Begin to listen to the student's head."""
-        self._stop_listening()
-        self._said = []
-        pair = _dense_pair(runner)
-        if pair is None or runner.distributed:
-            return
-        if type(pair.student_head).outputs is HeadAdapter.outputs:
-            self._ear = pair.student_head.head.register_forward_hook(self._listen)
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Measure, on the model that has just been validated (in evaluation mode)."""
-        self._stop_listening()
         pair = _dense_pair(runner)
         if pair is None or metrics is None:
             return
         if self._distances is None:
             self._distances = self._begin(runner, pair)
-        batches = self._distances.batches
-        sizes = [len(batch["data_samples"]) for batch in batches]
-        heard = self._said[: len(batches)]
-        fits = [len(prediction.cls[0]) for prediction in heard] == sizes
-        metrics.update(self._distances.measure(heard if fits else ()))
-        self._said = []
+        metrics.update(self._distances.measure())
 
     def _begin(self, runner: Any, pair: Any) -> ScoreDistances:
         loader, model = runner.val_loop.dataloader, bare(runner.model)
@@ -253,15 +213,6 @@ class Distances(Hook):
         return ScoreDistances(
             pair, [model.data_preprocessor(pseudo_collate(batch)) for batch in batches]
         )
-
-    def _listen(self, head: Any, given: Any, prediction: Any) -> None:
-        if sum(len(one.cls[0]) for one in self._said) < self.images:
-            self._said.append(Predictions(*map(tuple, prediction)))
-
-    def _stop_listening(self) -> None:
-        if self._ear is not None:
-            self._ear.remove()
-            self._ear = None
 
 
 def _with_its_boxes(dataset: Any) -> Any:

@@ -100,26 +100,6 @@ def test_boxes_go_where_the_pixels_go(scenes_dir):
     assert _with_its_boxes(dataset) is dataset
 
 
-def test_the_student_is_listened_to_and_not_run_again(tiny, tmp_path):
-    prepare_engine()
-    runner = build_runner(tiny(), tmp_path / "run")
-    (hook,) = [hook for hook in runner.hooks if isinstance(hook, Distances)]
-    runs = []
-    backbone = runner.model.eval().backbone
-    counted = backbone.register_forward_hook(lambda *_: runs.append(1))
-    heard = runner.val_loop.run()
-    counted.remove()
-    assert len(runs) == len(runner.val_loop.dataloader), "once a batch, for the validation itself"
-    assert not runner.model.bbox_head._forward_hooks, "nobody listens any longer"
-
-    walked = {}
-    fresh = Distances(hook.images)
-    fresh.after_val_epoch(runner, walked)
-    assert set(walked) == {"l1_teacher", "l1_truth", "l1_truth_positive", "l1_truth_background"}
-    for name, value in walked.items():
-        assert heard[name] == pytest.approx(value, rel=1e-5)
-
-
 def test_heads_that_are_not_dense_are_left_out(beyond_dense):
     """Fig. 6 compares scores location by location; RoIs and queries have no such places."""
     from types import SimpleNamespace

@@ -26,28 +26,22 @@ class DeFeat(Imitation):
     Carried over: as for :class:`InsideGT`, each of the two means by itself.
 
     Unverified: LD's released line takes the student's background and the teacher's foreground,
-    which cannot be what was run; both are background here. The original halves each mean
-    (normaliser="half_mean", foreground=3, background=12, weight=1 for Faster R-CNN on VOC),
-    gives every box to one level by its size, adds 3x3 convs, and has terms on proposals; those
-    three are not part of the dense variant.
+    which cannot be what was run; both are background here. The original halves each mean, gives
+    every box to one level by its size, adds 3x3 convs, and has terms on proposals; none of it is
+    part of the dense variant.
 
     Args:
         weight: 2 in LD's code.
         foreground: a.
         background: b; 2 in LD's code.
-        normaliser: See :func:`crosskd_lab.methods.imitation.masked_error`.
     """
 
     name = "defeat"
 
     def __init__(
-        self,
-        weight: float = 2.0,
-        foreground: float = 1.0,
-        background: float = 2.0,
-        normaliser: str = "mean",
+        self, weight: float = 2.0, foreground: float = 1.0, background: float = 2.0
     ) -> None:
-        super().__init__(weight, normaliser)
+        super().__init__(weight)
         self.foreground, self.background = foreground, background
 
     def masks(self, taps: Taps) -> Levels:
@@ -56,8 +50,8 @@ class DeFeat(Imitation):
 
     def level_loss(self, student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         """Both means of one level with their weights."""
-        inside = masked_error(student, teacher, mask, self.normaliser)
-        outside = masked_error(student, teacher, ~mask, self.normaliser)
+        inside = masked_error(student, teacher, mask)
+        outside = masked_error(student, teacher, ~mask)
         return self.foreground * inside + self.background * outside
 
     @torch.no_grad()

@@ -20,35 +20,24 @@ class FineGrained(Imitation):
 
     Needs: ground truth boxes and anchors; neck features of equal channels. Nothing to train.
 
-    Symbols: ``M = any over objects k of IoU_k > share * max over all anchors of IoU_k``, the
+    Symbols: ``M = any over objects k of IoU_k > 0.5 * max over all anchors of IoU_k``, the
     maximum over all levels together, per level (N, H, W); F^s, F^t = neck features (N, C, H, W).
 
     Carried over: as for :class:`InsideGT`.
 
-    Unverified: the original (normaliser="half_sum", weight 0.01, 3x3 conv with ReLU, off for 400
+    Unverified: the original (half the sum, weight 0.01, 3x3 conv with ReLU, off for 400
     iterations) was tuned for Faster R-CNN; the dense variant has weight 2 and no adapter. Heads
-    of points have no anchors: we lay a square of ``scale`` strides on each, as GFL's anchors are.
+    of points have no anchors: we lay a square of 8 strides on each, as GFL's anchors are.
 
     Args:
         weight: 2 in LD's code.
-        share: Of the best anchor's IoU, to be exceeded.
-        scale: Side of a point's square in strides.
-        normaliser: See :func:`crosskd_lab.methods.imitation.masked_error`.
     """
 
     name = "fine_grained"
 
-    def __init__(
-        self, weight: float = 2.0, share: float = 0.5, scale: float = 8.0, normaliser: str = "mean"
-    ) -> None:
-        super().__init__(weight, normaliser)
-        self.share, self.scale = share, scale
-
     def masks(self, taps: Taps) -> Levels:
         """Locations near an object, ``(N, H_l, W_l)`` bool a level."""
         neck = taps.student.neck
-        priors = anchors(taps.student_head, neck, self.scale)  # (P, 4)
-        near = [
-            near_objects(bbox_overlaps(priors, gt.bboxes), self.share) for gt in taps.gt_instances
-        ]
+        priors = anchors(taps.student_head, neck)  # (P, 4)
+        near = [near_objects(bbox_overlaps(priors, gt.bboxes)) for gt in taps.gt_instances]
         return tuple(level.any(-1) for level in split_levels(torch.stack(near), neck))

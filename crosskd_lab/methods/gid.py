@@ -39,17 +39,13 @@ class GID(Imitation):
     Args:
         weight: 2 in LD's code.
         count: Instances a level of each image, 5.
-        threshold: IoU of the NMS, 0.3.
-        normaliser: See :func:`crosskd_lab.methods.imitation.masked_error`.
     """
 
     name = "gid"
 
-    def __init__(
-        self, weight: float = 2.0, count: int = 5, threshold: float = 0.3, normaliser: str = "mean"
-    ) -> None:
-        super().__init__(weight, normaliser)
-        self.count, self.threshold = count, threshold
+    def __init__(self, weight: float = 2.0, count: int = 5) -> None:
+        super().__init__(weight)
+        self.count = count
 
     @torch.no_grad()
     def masks(self, taps: Taps) -> Levels:
@@ -68,7 +64,7 @@ class GID(Imitation):
         masks = []
         for g, b in zip(split_levels(gain, neck), split_levels(boxes, neck), strict=True):
             # of (N, H, W, A) and (N, H, W, A, 4)
-            chosen = general_instances(g.flatten(1), b.flatten(1, 3), self.count, self.threshold)
+            chosen = general_instances(g.flatten(1), b.flatten(1, 3), self.count)
             masks.append(chosen.view_as(g).any(-1))  # (N, H, W)
         return tuple(masks)
 

@@ -1,7 +1,5 @@
 """What feature imitation methods share: squared differences in a region, level by level."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -39,25 +37,16 @@ def channel_attention(feature: Tensor, temperature: float) -> Tensor:
     return strength.size(1) * strength.softmax(1)
 
 
-NORMALISERS: dict[str, Callable[[int], float]] = {
-    "mean": lambda channels: 1 / channels,
-    "sum": lambda channels: 1.0,
-    "half_sum": lambda channels: 0.5,
-    "half_mean": lambda channels: 0.5 / channels,
-}
 SAME_CHANNELS = "give both necks the same out_channels, or use a method with an adapter"
 
 
-def masked_error(
-    student: Tensor, teacher: Tensor, mask: Tensor, normaliser: str = "mean"
-) -> Tensor:
-    """``k * sum of M (F^s - F^t)^2 / max(1, |M|)``, a scalar, of maps ``(N, C, H, W)``.
+def masked_error(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """``1/C * sum of M (F^s - F^t)^2 / max(1, |M|)``, a scalar, of maps ``(N, C, H, W)``.
 
-    M ``(N, H, W)`` bool: locations of all images are pooled, an empty mask gives 0. k is 1/C for
-    "mean", 1 for "sum", 1/2 for "half_sum", 1/(2C) for "half_mean".
+    M ``(N, H, W)`` bool: locations of all images are pooled, an empty mask gives 0.
     """
     error = (student - teacher).square().sum(1)  # (N, H, W)
-    return NORMALISERS[normaliser](student.size(1)) * (error * mask).sum() / mask.sum().clamp(min=1)
+    return 1 / student.size(1) * (error * mask).sum() / mask.sum().clamp(min=1)
 
 
 def positives(taps: Taps) -> Levels:
@@ -67,7 +56,7 @@ def positives(taps: Taps) -> Levels:
 
 
 @torch.no_grad()
-def around_positives(taps: Taps, gamma: float = 0.25, area: str = "union") -> Tensor:
+def around_positives(taps: Taps, area: str = "union") -> Tensor:
     """LD's valuable localization region on the student's anchors inside the image, ``(N, P)``.
 
     IoU with the nearest object in the region, 0 outside; see :func:`valuable_region`.
@@ -79,7 +68,7 @@ def around_positives(taps: Taps, gamma: float = 0.25, area: str = "union") -> Te
     for image, gt in enumerate(taps.gt_instances):
         counts = [int(level[image].sum()) for level in per_level]
         inside = priors[valid[image]]  # (V, 4): the V valid ones
-        around[image, valid[image]] = valuable_region(inside, gt.bboxes, counts, gamma, area)
+        around[image, valid[image]] = valuable_region(inside, gt.bboxes, counts, area)
     return around
 
 
@@ -90,16 +79,14 @@ class Imitation(Method):
 
     Args:
         weight: 2 in LD's code (Zheng et al. 2022), from which Table 5's rows come.
-        normaliser: See :func:`masked_error`.
     """
 
     name = "imitation"
     needs_positives = True  # LD's code: a level without a positive imitates nothing
 
-    def __init__(self, weight: float = 2.0, normaliser: str = "mean") -> None:
+    def __init__(self, weight: float = 2.0) -> None:
         super().__init__()
-        one_of("normaliser", normaliser, NORMALISERS)
-        self.weight, self.normaliser = weight, normaliser
+        self.weight = weight
 
     def masks(self, taps: Taps) -> Levels:
         """The region, ``(N, H_l, W_l)`` bool a level."""
@@ -124,7 +111,7 @@ class Imitation(Method):
 
     def level_loss(self, student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         """One level's term before the weight."""
-        return masked_error(student, teacher, mask, self.normaliser)
+        return masked_error(student, teacher, mask)
 
     def _active(self, taps: Taps) -> list[Tensor]:
         """Whether each level takes part, 0-d bool."""

@@ -41,7 +41,6 @@ class InsideGT(Imitation):
 
     Args:
         weight: 2 in LD's code.
-        normaliser: See :func:`crosskd_lab.methods.imitation.masked_error`.
     """
 
     name = "inside_gt"

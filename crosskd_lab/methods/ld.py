@@ -49,7 +49,6 @@ class LD(Method):
         cls: Weight of the class term; 0 leaves it out.
         temperature: T.
         cls_temperature: T_c.
-        gamma: Lower end of the VLR's band.
         area: See :func:`crosskd_lab.methods.regions.diou`.
     """
 
@@ -60,14 +59,13 @@ class LD(Method):
         cls: float = 10.0,
         temperature: float = 10.0,
         cls_temperature: float = 2.0,
-        gamma: float = 0.25,
         area: str = "union",
     ) -> None:
         super().__init__()
         one_of("area", area, ("union", "prior"))
         self.box, self.vlr, self.cls = box, vlr, cls
         self.temperature, self.cls_temperature = temperature, cls_temperature
-        self.gamma, self.area = gamma, area
+        self.area = area
 
     def attach(self, student: Any, teacher: Any) -> None:
         """Raise LabError for heads without box distributions."""
@@ -117,7 +115,7 @@ class LD(Method):
 
     def _weights(self, taps: Taps) -> tuple[Tensor, Tensor]:
         """What each prior weighs in L_main and L_vlr, ``(N, P)`` each, the factor 2/N left out."""
-        around = around_positives(taps, self.gamma, self.area)
+        around = around_positives(taps, self.area)
         return self.box / 4 * main_weight(taps), self.vlr / 16 * around
 
 

@@ -24,7 +24,6 @@ class MainRegion(Imitation):
 
     Args:
         weight: See above.
-        normaliser: See :func:`crosskd_lab.methods.imitation.masked_error`.
     """
 
     name = "main_region"

@@ -39,12 +39,12 @@ def centres(priors: Tensor) -> Tensor:
     return priors if priors.size(1) == 2 else (priors[:, :2] + priors[:, 2:]) / 2
 
 
-def anchors(head: HeadAdapter, levels: Levels, scale: float = 8.0) -> Tensor:
-    """The head's anchors ``(P, 4)``; for heads of points, squares of ``scale`` strides instead."""
+def anchors(head: HeadAdapter, levels: Levels) -> Tensor:
+    """The head's anchors ``(P, 4)``; for heads of points, squares of 8 strides instead."""
     priors = head.priors(levels)
     if priors.size(1) == 4:
         return priors
-    half = scale / 2 * head.stride_of_priors(levels)[:, None]  # (P, 1)
+    half = 4 * head.stride_of_priors(levels)[:, None]  # (P, 1)
     return torch.cat([priors - half, priors + half], 1)
 
 
@@ -54,13 +54,13 @@ def inside_boxes(points: Tensor, boxes: Tensor) -> Tensor:
     return ((points > boxes[:, :2]) & (points < boxes[:, 2:])).all(-1).any(-1)
 
 
-def near_objects(overlaps: Tensor, share: float = 0.5) -> Tensor:
+def near_objects(overlaps: Tensor) -> Tensor:
     """Fine-grained region (Wang et al. 2019): priors that cover a box nearly as well as its best.
 
-    Of IoU ``(P, G)``, ``(P,)`` bool: where it exceeds this ``share`` of a box's best. A box that no
-    prior touches selects nothing.
+    Of IoU ``(P, G)``, ``(P,)`` bool: where it exceeds half of a box's best. A box that no prior
+    touches selects nothing.
     """
-    return (overlaps > share * overlaps.amax(0)).any(1)
+    return (overlaps > 0.5 * overlaps.amax(0)).any(1)
 
 
 def diou(priors: Tensor, boxes: Tensor, area: str = "union") -> Tensor:
@@ -97,20 +97,20 @@ def atss_threshold(
 
 
 def valuable_region(
-    priors: Tensor, boxes: Tensor, counts: Sequence[int], gamma: float = 0.25, area: str = "union"
+    priors: Tensor, boxes: Tensor, counts: Sequence[int], area: str = "union"
 ) -> Tensor:
     """Valuable localization region (LD, Zheng et al. 2022): next to positives, but none.
 
-    A prior ``(P, 4)`` belongs to it where ``gamma * alpha_pos <= DIoU < alpha_pos`` for any box
-    ``(G, 4)``; gamma = 0.25 in LD. ``(P,)`` is the largest IoU with a box that claims the prior; 0
-    outside the region. For ``counts`` and ``area`` see :func:`atss_threshold` and :func:`diou`.
+    A prior ``(P, 4)`` belongs to it where ``0.25 * alpha_pos <= DIoU < alpha_pos`` for any box
+    ``(G, 4)``. ``(P,)`` is the largest IoU with a box that claims the prior; 0 outside the region.
+    For ``counts`` and ``area`` see :func:`atss_threshold` and :func:`diou`.
     """
     if not len(boxes) or not len(priors):
         return priors.new_zeros(len(priors))
     overlaps = bbox_overlaps(priors, boxes)  # (P, G)
     threshold = atss_threshold(overlaps, priors, boxes, counts)  # (G,)
     closeness = diou(priors, boxes, area)  # (P, G)
-    claimed = (closeness >= gamma * threshold) & (closeness < threshold)
+    claimed = (closeness >= 0.25 * threshold) & (closeness < threshold)
     return (overlaps * claimed).amax(1)
 
 

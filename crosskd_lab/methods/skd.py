@@ -37,8 +37,6 @@ class SKD(Method):
         channels: (student's, teacher's) channels for a 1x1 conv a level; None compares directly.
         levels: Pyramid levels of the adapter.
         scope: See :func:`crosskd_lab.methods.imitation.min_max`.
-        window: Side of the Gaussian window, odd.
-        sigma: Its deviation in cells.
     """
 
     fixed_shapes = True
@@ -49,11 +47,9 @@ class SKD(Method):
         channels: tuple[int, int] | None = None,
         levels: int = 5,
         scope: str = "sample",
-        window: int = 11,
-        sigma: float = 1.5,
     ) -> None:
         super().__init__()
-        self.weight, self.scope, self.window, self.sigma = weight, scope, window, sigma
+        self.weight, self.scope = weight, scope
         self.adapter = Pointwise(*channels, levels) if channels else None
 
     def losses(self, taps: Taps) -> dict[str, Tensor]:
@@ -62,27 +58,20 @@ class SKD(Method):
         if self.adapter is not None:
             student = self.adapter(student)
         remedy = "set channels=(student's, teacher's) for an adapter"
-        terms = [
-            self._distance(min_max(s, self.scope), min_max(t, self.scope))
-            for s, t in matched(student, taps.teacher.neck, remedy)
-        ]
+        terms = []
+        for s, t in matched(student, taps.teacher.neck, remedy):
+            similarity = ssim(min_max(s, self.scope), min_max(t, self.scope))  # (N, C, H, W)
+            terms.append(((1 - similarity) / 2).clamp(0, 1).mean())
         return {"loss_skd": self.weight * torch.stack(terms).sum()}
 
-    def _distance(self, student: Tensor, teacher: Tensor) -> Tensor:
-        similarity = ssim(student, teacher, self.window, self.sigma)  # (N, C, H, W)
-        return ((1 - similarity) / 2).clamp(0, 1).mean()
 
-
-def ssim(a: Tensor, b: Tensor, window: int = 11, sigma: float = 1.5) -> Tensor:
+def ssim(a: Tensor, b: Tensor) -> Tensor:
     """Structural similarity (Wang et al. 2004, eq. 13) of maps ``(N, C, H, W)`` in [0, 1], by
-    channel.
-
-    ``(N, C, H, W)``, 1 where patches are equal, under a Gaussian of ``sigma`` in a ``window`` of
-    side.
+    channel: ``(N, C, H, W)``, 1 where patches are equal.
     """
     c1, c2 = 0.01**2, 0.03**2
     with torch.autocast(a.device.type, enabled=False):
-        down, across = (gaussian(n, window, sigma, a.device) for n in a.shape[-2:])
+        down, across = (gaussian(n, a.device) for n in a.shape[-2:])
         a, b = a.float(), b.float()
         mu_a, mu_b, aa_bb, ab = (down @ m @ across.T for m in (a, b, a * a + b * b, a * b))
         squares, product = mu_a * mu_a + mu_b * mu_b, mu_a * mu_b
@@ -91,11 +80,13 @@ def ssim(a: Tensor, b: Tensor, window: int = 11, sigma: float = 1.5) -> Tensor:
         )
 
 
-def gaussian(size: int, window: int, sigma: float, device: torch.device) -> Tensor:
-    """``(size, size)``: row i blurs around cell i, with the border cells repeated outwards."""
-    reach = window // 2
-    offset = torch.arange(-reach, reach + 1, device=device)  # (window,)
-    weight = torch.exp(-0.5 * (offset / sigma) ** 2)  # (window,)
+def gaussian(size: int, device: torch.device) -> Tensor:
+    """``(size, size)``: row i blurs around cell i, with the border cells repeated outwards.
+
+    The window has 11 cells, the deviation is 1.5 of them.
+    """
+    offset = torch.arange(-5, 6, device=device)  # (11,)
+    weight = torch.exp(-0.5 * (offset / 1.5) ** 2)  # (11,)
     cells = (torch.arange(size, device=device)[:, None] + offset).clamp(0, size - 1)
     return torch.zeros(size, size, device=device).scatter_add_(
         1, cells, (weight / weight.sum()).expand(size, -1)

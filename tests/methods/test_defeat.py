@@ -1,4 +1,4 @@
-"""DeFeat by hand: LD's dense form and the original's normaliser."""
+"""DeFeat by hand: LD's dense form."""
 
 import pytest
 import torch
@@ -13,8 +13,7 @@ BOX = [[-4, -4, 4, 4]]  # holds the centre (0, 0) alone
     [
         (dict(weight=1.0), 4 + 2 * 1),
         (dict(), 12.0),
-        (dict(weight=1.0, background=0.0, normaliser="half_mean"), 2.0),
-        (dict(weight=1.0, foreground=0.0, background=1.0, normaliser="half_mean"), 0.5),
+        (dict(weight=1.0, foreground=0.5, background=0.0), 2.0),
     ],
 )
 def test_both_means_by_hand(hand, options, expected):

@@ -195,10 +195,8 @@ class HeadFamily:
         """Class log-odds ``(N, P, K)``: their sigmoid is the score."""
         raise NotImplementedError
 
-    def cls_distance(
-        self, prediction: Predictions, target: Predictions, beta: float | None
-    ) -> Tensor:
-        """D_pred of the classification branch, ``(N, P)``; beta None takes the default."""
+    def cls_distance(self, prediction: Predictions, target: Predictions) -> Tensor:
+        """D_pred of the classification branch, ``(N, P)``."""
         raise NotImplementedError
 
     def reg_distance(

@@ -164,12 +164,10 @@ class DecoderAdapter(HeadFamily):
         """Class logits of the last layer given, ``(N, Q, K)``."""
         return predictions.cls[-1].float()
 
-    def cls_distance(
-        self, prediction: Predictions, target: Predictions, beta: float | None
-    ) -> Tensor:
+    def cls_distance(self, prediction: Predictions, target: Predictions) -> Tensor:
         """Quality focal loss towards the teacher's scores, ``(N, Q)``, of the last layer given."""
-        beta = self.defaults.beta if beta is None else beta
-        return kd_quality_focal(self.flat_cls(prediction), self.flat_cls(target).sigmoid(), beta)
+        soft_label = self.flat_cls(target).sigmoid()  # (N, Q, K)
+        return kd_quality_focal(self.flat_cls(prediction), soft_label, self.defaults.beta)
 
     def reg_distance(
         self, prediction: Predictions, target: Predictions, metas: list[dict]

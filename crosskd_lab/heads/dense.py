@@ -322,13 +322,10 @@ class HeadAdapter(HeadFamily):
         """Class logits ``(N, P, K)``."""
         return self.flat(predictions.cls, self.num_classes)
 
-    def cls_distance(
-        self, prediction: Predictions, target: Predictions, beta: float | None
-    ) -> Tensor:
+    def cls_distance(self, prediction: Predictions, target: Predictions) -> Tensor:
         """Quality focal loss towards the teacher's scores (sec. 3.3), ``(N, P)``."""
         soft_label = self.flat_cls(target).sigmoid()  # (N, P, K)
-        beta = self.defaults.beta if beta is None else beta
-        return kd_quality_focal(self.flat_cls(prediction), soft_label, beta)
+        return kd_quality_focal(self.flat_cls(prediction), soft_label, self.defaults.beta)
 
     def reg_distance(
         self, prediction: Predictions, target: Predictions, metas: list[dict]

@@ -162,9 +162,7 @@ class RoIAdapter(HeadFamily):
         """Log-odds of every foreground class, ``(1, R, K)``: their sigmoid is the softmax."""
         return predictions.cls[0].float().softmax(-1)[None, :, :-1].logit(eps=1e-6)
 
-    def cls_distance(
-        self, prediction: Predictions, target: Predictions, beta: float | None
-    ) -> Tensor:
+    def cls_distance(self, prediction: Predictions, target: Predictions) -> Tensor:
         """``T^2 * KL`` of the softmax over K + 1 classes at T = 3, ``(1, R)``."""
         return distribution_kl(prediction.cls[0], target.cls[0], TEMPERATURE)[None]
 

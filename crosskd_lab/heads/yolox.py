@@ -25,9 +25,9 @@ class YOLOXAdapter(HeadAdapter):
     what the class logits say there means nothing. So what is distilled is the *joint* score
     ``sigma(class) * sigma(objectness)`` that evaluation ranks by, as log-odds through the quality
     focal loss. Where the objectness is nothing, the class logits have next to no gradient; the
-    objectness answers at every location, as the score's other factor, and has no term of its own
-    (``centerness_weight=1`` adds one at positives). S(r) is the joint score too. The objectness is
-    read from the box tower, so the class branch is not distilled without the box branch.
+    objectness answers at every location, as the score's other factor, and has no term of its own.
+    S(r) is the joint score too. The objectness is read from the box tower, so the class branch is
+    not distilled without the box branch.
 
     The targets are those of SimOTA, which looks at the student's predictions; the score of a
     positive shall be its box's IoU.

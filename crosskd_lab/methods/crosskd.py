@@ -38,9 +38,6 @@ class PredictionTerms(Method):
         region: S(r) of the regression term: "teacher_score" as the authors' code has it, or
             "everywhere", S = 1, as the paper has it.
         branches: "cls", "reg" or both (Tab. 3).
-        beta: Exponent of the quality focal loss; None takes the teacher head's defaults.
-        centerness_weight: Weight of the centerness term; None takes the teacher head's defaults (1
-            for ATSS, 0 for FCOS, whose authors' code computes and does not use it).
         normaliser: |S| of the regression term: "recipe" is what the authors' code divides by for
             the teacher's head (GFL: the sum of S), "positives" the number of positives.
     """
@@ -54,8 +51,6 @@ class PredictionTerms(Method):
         reg_weight: float | None = None,
         region: str = "teacher_score",
         branches: tuple[str, ...] = BRANCHES,
-        beta: float | None = None,
-        centerness_weight: float | None = None,
         normaliser: str = "recipe",
     ) -> None:
         super().__init__()
@@ -64,10 +59,8 @@ class PredictionTerms(Method):
         if not branches or set(branches) - set(BRANCHES):
             raise LabError(f"branches = {branches!r}: give one or both of {', '.join(BRANCHES)}")
         self.cls_weight, self.reg_weight = cls_weight, reg_weight
-        self.region, self.beta = region, beta
+        self.region, self.normaliser = region, normaliser
         self.branches = tuple(branches)
-        self.centerness_weight = centerness_weight
-        self.normaliser = normaliser
 
     def mimic(
         self, prediction: Predictions, taps: Taps, target: Predictions | None = None
@@ -84,8 +77,7 @@ class PredictionTerms(Method):
             f"loss_{self.name}_{branch}": terms[branch](prediction, target, taps)
             for branch in self.branches
         }
-        default, own = taps.teacher_head.defaults.centerness_weight, self.centerness_weight
-        weight = default if own is None else own
+        weight = taps.teacher_head.defaults.centerness_weight
         if weight and prediction.centerness is not None:
             term = self._centerness_term(prediction.centerness, taps)
             losses[f"loss_{self.name}_centerness"] = weight * term
@@ -93,7 +85,7 @@ class PredictionTerms(Method):
 
     def _cls_term(self, prediction: Predictions, target: Predictions, taps: Taps) -> Tensor:
         head = taps.teacher_head
-        distance = head.cls_distance(prediction, target, self.beta)  # (N, P)
+        distance = head.cls_distance(prediction, target)  # (N, P)
         weight = head.defaults.cls_weight if self.cls_weight is None else self.cls_weight
         normaliser = head.cls_normaliser(taps.targets)
         return weight * region_mean(distance, _seen(taps.targets.label_weights, taps), normaliser)
@@ -295,7 +287,7 @@ class PredictionMimicking(PredictionTerms):
             taps.student_head, taps.student.predictions, metas, boxes
         )
         seen = to_anchors(taps.targets.label_weights, taps.student_head.anchors, 1)
-        beta = taps.teacher_head.defaults.beta if self.beta is None else self.beta
+        beta = taps.teacher_head.defaults.beta
         terms = {
             "cls": (kd_quality_focal(own_logits, logits.sigmoid(), beta), seen),
             "reg": (giou_distance(own_boxes, boxes), REGIONS[self.region](logits) * (seen > 0)),

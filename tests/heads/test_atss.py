@@ -40,7 +40,6 @@ def test_equal_centerness_leaves_its_entropy(detector, constant, mimicry):
     [
         ({"branches": ("cls",)}, {"cls"}),
         ({"branches": ("reg",)}, {"reg", "centerness"}),
-        ({"centerness_weight": 0}, {"cls", "reg"}),
     ],
 )
 def test_centerness_goes_with_its_tower(detector, batch, arguments, terms):

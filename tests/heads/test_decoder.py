@@ -67,5 +67,4 @@ def test_box_distance_is_in_pixels():
 def test_scores_decide_by_cross_entropy(beyond_dense):
     head = adapter_of(beyond_dense("deformable", **{"bbox_head.num_classes": 1}))
     same = Predictions((torch.full((1, 1, 1), 1.3862944),), ())  # sigmoid 0.8
-    assert head.cls_distance(same, same, None).item() == pytest.approx(0.500402, abs=1e-5)
-    assert head.cls_distance(same, same, 1.0).item() == pytest.approx(0, abs=1e-6)
+    assert head.cls_distance(same, same).item() == pytest.approx(0.500402, abs=1e-5)

@@ -95,8 +95,8 @@ def test_class_distance_by_hand(head):
     teacher = Predictions((torch.tensor([[3.0, 0.0, 0.0]]),), ())
     said = Predictions((torch.zeros(1, 3),), ())
     # softmax((1, 0, 0)) = (.57612, .21194, .21194) against thirds: 9 * KL = 1.10956
-    assert head.cls_distance(said, teacher, None).tolist() == [[pytest.approx(1.10956, abs=1e-5)]]
-    assert head.cls_distance(teacher, teacher, None).item() == 0
+    assert head.cls_distance(said, teacher).tolist() == [[pytest.approx(1.10956, abs=1e-5)]]
+    assert head.cls_distance(teacher, teacher).item() == 0
 
 
 def test_box_distance_is_of_the_teachers_best_foreground_class(head):

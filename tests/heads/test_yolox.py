@@ -71,7 +71,7 @@ def test_where_there_is_no_object_classes_are_left_alone(detector, constant):
         ours = constant(adapter, -1.0, [0.0] * 4, objectness)
         theirs = constant(adapter, 3.0, [0.0] * 4, objectness)
         leaves = [m.requires_grad_() for m in (*ours.cls, *ours.centerness)]
-        adapter.cls_distance(ours, theirs, beta=0).sum().backward()
+        adapter.cls_distance(ours, theirs).sum().backward()
         return leaves[0].grad.abs().max().item(), leaves[3].grad.abs().max().item()
 
     on_object, background = pull(2.0), pull(-12.0)
@@ -83,7 +83,7 @@ def test_objectness_answers_at_background_too(detector, constant):
     adapter = adapter_for(detector("yolox").bbox_head)
     ours, theirs = (constant(adapter, 1.0, [0.0] * 4, o) for o in (1.0, -9.0))
     leaf = ours.centerness[1].requires_grad_()
-    adapter.cls_distance(ours, theirs, beta=1).sum().backward()
+    adapter.cls_distance(ours, theirs).sum().backward()
     assert (leaf.grad > 0.1).all()
 
 

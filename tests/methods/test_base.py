@@ -42,15 +42,6 @@ def test_weights_scale_their_terms(make_pair, batch, losses_of, kind):
 
 
 @pytest.mark.parametrize("kind", [CrossKD, PredictionMimicking])
-def test_beta_zero_is_plain_cross_entropy_and_larger(make_pair, batch, losses_of, kind):
-    pair = make_pair()
-    pair.student.eval()
-    name = f"loss_{kind.name}_cls"
-    focal, plain = (losses_of(pair, batch, kind(beta=b))[name].item() for b in (1.0, 0.0))
-    assert 0 < focal < plain
-
-
-@pytest.mark.parametrize("kind", [CrossKD, PredictionMimicking])
 def test_the_normaliser_is_the_recipes_or_the_positives(make_pair, batch, losses_of, kind):
     """GFL's recipe divides by the sum of the teacher's scores: undone, the terms are equal."""
     pair = make_pair()
@@ -76,42 +67,13 @@ def test_bad_arguments_are_named():
             PredictionMimicking(branches=branches)
 
 
-@pytest.mark.parametrize(
-    "boxes", [[[], [[2, 4, 34, 50]]], [[], []]], ids=["one empty", "all empty"]
-)
 @pytest.mark.parametrize("kind", THREE.values(), ids=THREE)
-def test_images_without_objects_give_finite_losses(make_pair, make_batch, kind, boxes):
+def test_images_without_objects_give_finite_losses(make_pair, make_batch, kind):
     distiller = Distiller(pair=make_pair(), methods=[kind()])
-    losses = distiller.loss(*make_batch(boxes))
-    total = sum(v if torch.is_tensor(v) else sum(v) for k, v in losses.items() if "loss" in k)
-    assert torch.isfinite(total)
-    total.backward()
-    assert all(torch.isfinite(w.grad).all() for w in distiller.parameters() if w.grad is not None)
-
-
-@pytest.mark.parametrize("kind", THREE.values(), ids=THREE)
-def test_one_image_alone_gives_finite_losses(make_pair, make_batch, kind):
-    # the coarsest levels then have a single location, of which no deviation exists
-    distiller = Distiller(pair=make_pair(), methods=[kind()])
-    distiller.train()
-    distiller.pair.student.backbone.eval()
-    losses = distiller.loss(*make_batch([[[8, 8, 30, 40]]]))
-    total = sum(v if torch.is_tensor(v) else sum(v) for v in losses.values())
+    total, _ = distiller.parse_losses(distiller.loss(*make_batch([[], []])))
     total.backward()
     assert torch.isfinite(total)
     assert all(torch.isfinite(w.grad).all() for w in distiller.parameters() if w.grad is not None)
-
-
-@pytest.mark.parametrize("kind", THREE.values(), ids=THREE)
-def test_half_precision_gives_finite_losses_near_the_full_ones(make_pair, batch, losses_of, kind):
-    pair = make_pair()
-    pair.student.eval()
-    full = losses_of(pair, batch, kind())
-    with torch.autocast("cpu", torch.bfloat16):
-        half = losses_of(pair, batch, kind())
-    for name, value in full.items():
-        assert torch.isfinite(half[name])
-        assert half[name].float().item() == pytest.approx(value.item(), rel=0.25, abs=0.02)
 
 
 def test_the_dict_of_methods_holds_methods():

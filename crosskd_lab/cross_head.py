@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .errors import LabError, one_of
 from .heads.base import BRANCHES, Levels, Predictions, Towers
 from .heads.dense import HeadAdapter
-from .losses import channel_statistics, full_precision, rescale
+from .losses import channel_statistics, full_precision
 from .shapes import expect_same
 
 Align = Callable[[Tensor, Tensor], Tensor]
@@ -30,8 +30,10 @@ def align_statistics(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Ten
     LabError where the maps differ in shape.
     """
     expect_same(student, teacher, "features at the tap", "heads of different width need an adapter")
-    own, wanted = channel_statistics(student), channel_statistics(teacher.detach())  # (1, C, 1, 1)
-    return rescale(student, *own, *wanted, eps).to(student.dtype)  # (N, C, H, W)
+    deviation, mean = channel_statistics(student)  # (1, C, 1, 1) each
+    wanted, centre = channel_statistics(teacher.detach())  # (1, C, 1, 1) each
+    aligned = (student - mean) / (deviation + eps) * wanted + centre  # (N, C, H, W)
+    return aligned.to(student.dtype)
 
 
 class ConvAlign(nn.Module):

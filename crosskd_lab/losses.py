@@ -53,10 +53,7 @@ def kd_quality_focal(logits: Tensor, soft_label: Tensor, beta: float = 1.0) -> T
     gradient; the soft label is not. beta = 0 leaves plain BCE.
     """
     expect_same(logits, soft_label, "quality focal loss: logits and soft label")
-    return _quality_focal(logits, soft_label.detach(), beta)
-
-
-def _quality_focal(logits: Tensor, soft_label: Tensor, beta: float) -> Tensor:
+    soft_label = soft_label.detach()
     bce = F.binary_cross_entropy_with_logits(logits, soft_label, reduction="none")  # (..., K)
     if beta:
         bce = bce * (logits.sigmoid() - soft_label).abs().pow(beta)
@@ -72,12 +69,8 @@ def distribution_kl(logits: Tensor, teacher_logits: Tensor, temperature: float =
     expect_same(
         logits, teacher_logits, "box distributions", "both heads need the same reg_max for KL"
     )
-    return _kl(logits, teacher_logits.detach(), temperature)
-
-
-def _kl(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
     log_p = F.log_softmax(full_precision(logits) / temperature, -1)  # (..., bins)
-    log_t = F.log_softmax(full_precision(teacher_logits) / temperature, -1)  # (..., bins)
+    log_t = F.log_softmax(full_precision(teacher_logits.detach()) / temperature, -1)
     return temperature**2 * (log_t.exp() * (log_t - log_p)).sum(-1)  # (...,)
 
 
@@ -91,13 +84,6 @@ def pearson_distance(student: Tensor, teacher: Tensor, eps: float = 1e-6) -> Ten
     expect_same(student, teacher, "PKD maps", "give both necks and heads the same channels")
     difference = standardise(student, eps) - standardise(teacher.detach(), eps)  # (N, C, H, W)
     return 0.5 * difference.square().mean()
-
-
-def rescale(
-    feature: Tensor, own: Tensor, mean: Tensor, wanted: Tensor, centre: Tensor, eps: float
-) -> Tensor:
-    """``(f - mean) / (own + eps) * wanted + centre``, each statistic ``(1, C, 1, 1)``."""
-    return (feature - mean) / (own + eps) * wanted + centre
 
 
 def standardise(feature: Tensor, eps: float = 1e-6) -> Tensor:
@@ -118,13 +104,10 @@ def channel_statistics(feature: Tensor) -> tuple[Tensor, Tensor]:
     small image) it is 0, not nan. In a distributed run the batch is that of all processes, so a
     batch spread over processes is what it is in one (the authors' code takes each process's own).
     """
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        return _statistics_of_all(full_precision(feature))
-    return _statistics(feature, 0 if feature.numel() == feature.size(1) else 1)
-
-
-def _statistics(feature: Tensor, correction: int) -> tuple[Tensor, Tensor]:
     feature = full_precision(feature)
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        return _statistics_of_all(feature)
+    correction = 0 if feature.numel() == feature.size(1) else 1
     return torch.std_mean(feature, dim=(0, 2, 3), correction=correction, keepdim=True)
 
 

@@ -214,7 +214,7 @@ def gradients(
     from ..methods.crosskd import CrossKD, PredictionMimicking
     from ..methods.pkd import PKD
     from ..report.figures import save
-    from ..report.map_figures import concentration_figure, energy_figure
+    from ..report.map_figures import ROOT, concentration_figure, maps_figure, roots
     from ..runs.dataset_analysis import analyse_gradients, open_analysis
 
     places = [_feature(word) for word in place or ["neck", "cls:1", "cls:3"]]
@@ -232,7 +232,8 @@ def gradients(
         where, i = places[0]
         title = f"Where each loss pulls at the student: {where}" + (f", i = {i}" if i else "")
         view = gradient_view(analysis.pair, next(analysis.batches(1)), methods, where, i)
-        save(energy_figure(view.image, view.maps, view.boxes, title=title), out / "energy.png")
+        energy = maps_figure(view.image, view.boxes, roots(view.maps), title, label=ROOT)
+        save(energy, out / "energy.png")
     print(f"{out / 'gradients.csv'}, {out / 'concentration.png'}, {out / 'energy.png'}")
 
 

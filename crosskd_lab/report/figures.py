@@ -1,8 +1,8 @@
 """What all figures share, and records drawn: races, differences, time, plans, a run watched."""
 
 import io
-import zlib
 from collections.abc import Iterable
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,14 +13,13 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import LabError
 from ..files import write_whole
 from .claims import FAILED, HELD, OPEN
-from .stats import half_width, need, points
+from .stats import need, points
 
 WIDTH, DPI = 12.8, 100  # inches, dots an inch
 
@@ -73,19 +72,10 @@ def sheet(
 
 
 def styles(methods: Iterable[str]) -> dict[str, Style]:
-    """The style of each method: fixed for those in `STYLES`, from the name alone for others.
-
-    Names that would look alike are kept apart, by colour while there is one left.
-    """
+    """The style of each method: fixed for those in `STYLES`, in the order of names for others."""
     names = set(methods)
-    found = {name: STYLES[name] for name in STYLES if name in names}
-    for name in sorted(names - set(found)):
-        start = zlib.crc32(name.encode())
-        turns = [OTHERS[(start + step) % len(OTHERS)] for step in range(len(OTHERS))]
-        taken = {look.colour for look in found.values()}
-        free = [one for one in turns if one not in found.values()]
-        found[name] = next((one for one in free if one.colour not in taken), (*free, turns[0])[0])
-    return found
+    others = dict(zip(sorted(names - set(STYLES)), cycle(OTHERS), strict=False))
+    return {name: look for name, look in (STYLES | others).items() if name in names}
 
 
 def save(figure: Figure, path: str | Path) -> list[Path]:
@@ -187,8 +177,6 @@ def race_figure(
 
 
 VERDICT_LOOKS = {HELD: ("#0072B2", "o"), FAILED: ("#D55E00", "X"), OPEN: ("#6E6E6E", "s")}
-PLACES = ((8, 4), (-8, 4), (8, -14), (-8, -14), (8, 18), (-8, 18))
-"""Where a point's name may stand, in points from it, the best first."""
 
 
 def differences_figure(
@@ -226,56 +214,6 @@ def differences_figure(
     return figure
 
 
-def time_figure(
-    runs: pd.DataFrame, *, title: str = "AP against the time that training took"
-) -> Figure:
-    """AP over seconds of training, a point a row of ``measured_runs``, its seeds beside it.
-
-    The time is steps times the run's median step, which other work on the machine disturbs least.
-    A method that only buys AP by longer steps lies on the way up that the others are on, too.
-    LabError where no run is done.
-    """
-    need(runs, "row", "method", "status", "AP", "steps", "step_seconds")
-    done = runs[(runs["status"] == "done") & (runs["step_seconds"] > 0)]
-    if done.empty:
-        raise LabError("no recorded run is done: there is no time to draw")
-    looks = styles(done["method"].unique())
-    figure, (ax,) = sheet(title, 5.6)
-    points = []
-    for (row, method), part in done.groupby(["row", "method"], sort=False):
-        times, (colour, marker) = part["steps"] * part["step_seconds"], looks[method]
-        at = float(times.mean()), float(part["AP"].mean())
-        half = half_width(part["AP"].to_numpy()) if len(part) > 1 else None
-        ax.errorbar(*at, yerr=half, fmt=marker, color=colour, ms=9, capsize=4)
-        ax.scatter(times, part["AP"], s=12, color=colour, alpha=0.6)
-        points.append((str(row), *at, colour))
-    for method, (colour, marker) in looks.items():
-        ax.plot([], [], marker, color=colour, ms=9, label=method)
-    ax.margins(x=0.12)  # room for the names
-    ax.set_xlim(left=0)
-    ax.set_xlabel("training time of a student (s: its steps times its median step)")
-    ax.set_ylabel("AP on the test split (points)")
-    legend_below(figure, ax)
-    figure.draw_without_rendering()  # from here on the axes stay where they are
-    _name(ax, points)
-    return figure
-
-
-def _name(ax: Axes, points: list[tuple[str, float, float, str]]) -> None:
-    """Write each name beside its point, where it lies on no other name if there is such a place."""
-    taken: list[Bbox] = []
-    for name, x, y, colour in points:
-        text = ax.annotate(
-            name, (x, y), (0, 0), textcoords="offset points", fontsize=10, color=colour
-        )
-        for place in PLACES:
-            text.set_position(place)
-            text.set_horizontalalignment("left" if place[0] > 0 else "right")
-            if not any(text.get_window_extent().overlaps(other) for other in taken):
-                break
-        taken.append(text.get_window_extent())
-
-
 def _said(row: dict) -> str:
     """A comparison with its number, or that there is none."""
     if not row["n"]:
@@ -286,44 +224,6 @@ def _said(row: dict) -> str:
     if not row.get("value", "AP").startswith("AP"):
         numbers = f"{row['difference']:+.2f} ± {row['half_width']:.2f}"
     return f"{row['comparison']}\n{numbers} (n = {row['n']})"
-
-
-def prediction_figure(points: pd.DataFrame, *, of: str = "CrossKD over KD") -> Figure:
-    """Mean gain over conflict ratio, a point a pair, with 95 % intervals over seeds.
-
-    ``of`` says in words whose gain it is; ``points`` is ``pair, ratio, n, gain, half_width`` as
-    ``by_pair`` gives them; a pair with one seed has no interval and is drawn hollow. LabError where
-    there is none.
-    """
-    need(points, "pair", "ratio", "n", "gain", "half_width")
-    if points.empty:
-        raise LabError("no pair has both a conflict ratio and a gain: there is nothing to draw")
-    figure, (ax,) = sheet(f"Does conflict predict the gain of {of}?", 4.6, width=9.0)
-    looks = styles(points["pair"])
-    for row in points.sort_values("ratio").itertuples():
-        look, single = looks[row.pair], row.n < 2
-        ax.errorbar(
-            row.ratio,
-            row.gain,
-            yerr=None if single else row.half_width,
-            fmt=look.marker,
-            color=look.colour,
-            ecolor="black",
-            barsabove=True,  # a short interval is not hidden behind its marker
-            markerfacecolor="white" if single else look.colour,
-            markersize=9,
-            capsize=5,
-            label=f"{row.pair}, {row.n} seed{'' if single else 's'}",
-        )
-    figure.legend(loc="outside right center", fontsize=11, title="in the order of their ratios")
-    ax.axhline(0, color="black", linestyle=":")
-    ax.margins(x=0.1, y=0.15)
-    ax.set_xlabel("conflicts per positive location, before training")
-    ax.set_ylabel(f"gain of {of}, AP points")
-    return figure
-
-
-BLUE, GREY = "#0072B2", "#6E6E6E"
 
 
 def watch_figure(metrics: pd.DataFrame, steps: int = 0, title: str = "") -> Figure:

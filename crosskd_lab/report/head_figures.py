@@ -1,19 +1,14 @@
 """Heads drawn: two towers, the feature that leaves one for the other, and what comes of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
-from numpy.typing import NDArray
 
 from ..errors import LabError, one_of
 from .figures import DPI, WIDTH, Picture
-from .map_figures import bare, draw_boxes, draw_map, roots
-from .stats import need
 
 TAUGHT, SPARED, CROSSED, OWN = "#CFE4F2", "#EDEDED", "#FBDDA5", "#FFFFFF"
 ARROW = "#0072B2"
@@ -213,62 +208,3 @@ def _decoder(ax: Axes, x: float, layers: int, i: int, side: str, reached: bool) 
 
 def _taught(reached: bool) -> str:
     return TAUGHT if reached else SPARED
-
-
-CHOSEN, REST = "#0072B2", "#C8C8C8"
-
-
-def method_figure(
-    name: str,
-    image: NDArray[np.uint8],
-    boxes: NDArray | Sequence[Sequence[float]],
-    maps: Mapping[str, NDArray],
-    costs: pd.DataFrame,
-) -> Figure:
-    """Four panels for one method: image and boxes, its cost among all methods', and two maps.
-
-    ``image`` is ``(H, W, 3)`` RGB bytes, ``boxes`` ``(G, 4)`` xyxy in pixels, ``maps`` two of
-    ``(H, W)``, none below zero, drawn as :func:`crosskd_lab.report.map_figures.roots`; ``costs``
-    ``method, device, own_ms, own_mb`` of one device, empty where nothing was measured.
-    """
-    need(costs, "method", "device", "own_ms", "own_mb")
-    panel = WIDTH / 4
-    height = 0.4 + 2 * (panel * image.shape[0] / image.shape[1] + 0.35)
-    figure = Picture(figsize=(WIDTH / 2, height), dpi=DPI, layout="constrained")
-    rows: Any = figure.subfigures(2, 1)  # apart, so that labels above leave no gap below
-    (seen, bars), below = (row.subplots(1, 2) for row in rows)
-    seen.imshow(image)
-    bare(seen, "image and boxes")
-    _cost_bars(bars, name, costs)
-    for ax, (title, values) in zip(below, roots(maps).items(), strict=True):
-        draw_map(ax, values, title, top=1.0)
-        if not values.any():
-            ax.text(0.5, 0.5, "nothing", color="white", ha="center", transform=ax.transAxes)
-    for ax in (seen, *below):
-        draw_boxes(ax, boxes)
-    figure.suptitle(name, x=0.01, ha="left", fontsize=14, weight="bold")
-    return figure
-
-
-def _cost_bars(ax: Axes, name: str, costs: pd.DataFrame) -> None:
-    """Milliseconds of every method, this one's in colour with its numbers."""
-    ax.set_title("cost", loc="left", fontsize=12)
-    ax.spines[["top", "right", "left"]].set_visible(False)
-    if costs.empty:
-        ax.text(0.5, 0.5, "not measured yet", ha="center", transform=ax.transAxes)
-        ax.set_xticks([])
-        ax.set_yticks([])
-        return
-    places = range(len(costs))
-    colours = [CHOSEN if method == name else REST for method in costs["method"]]
-    ax.barh(places, costs["own_ms"], color=colours)
-    ax.set_yticks(places, costs["method"], fontsize=9)
-    ax.tick_params(axis="y", length=0)
-    ax.invert_yaxis()
-    ax.set_xlabel(f"ms over the teacher's forward ({costs['device'].iloc[0]})", fontsize=9.5)
-    for place, row in zip(places, costs.itertuples(), strict=True):
-        if row.method == name:
-            words = f" {row.own_ms:.0f} ms, {row.own_mb:.0f} MB"
-            right = row.own_ms > costs["own_ms"].max() / 2
-            at = 0.5 if right else row.own_ms
-            ax.text(at, place, words, va="center", fontsize=9, color="white" if right else "black")

@@ -1,7 +1,6 @@
 """Maps over an image: positives, conflicting targets (Fig. 2, 3), where losses pull (Fig. 5)."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import matplotlib as mpl
 import matplotlib.patheffects
@@ -14,7 +13,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from ..errors import LabError
-from .figures import WIDTH, Picture, Style, sheet, styles
+from .figures import WIDTH, Style, sheet, styles
 from .stats import need, summarise
 
 BOX = "#E69F00"  # Okabe and Ito's orange: on scenes, and on the dark end of viridis
@@ -26,27 +25,16 @@ def maps_figure(
     maps: Mapping[str, NDArray],
     title: str,
     top: float | None = None,
+    label: str = "",
+    circled: int = 0,
 ) -> Figure:
     """An image ``(H, W, 3)`` and maps ``(H, W)`` in a row, boxes ``(G, 4)`` xyxy on all of them.
 
-    ``top`` is the value of the brightest colour; None: the largest of all maps.
+    ``top`` is the value of the brightest colour (None: the largest of all maps), ``label`` what the
+    colours say; of the first two maps the ``circled`` largest differences are circled in all
+    panels.
     """
     top = max(float(np.max(values)) for values in maps.values()) if top is None else top
-    figure, axes = image_sheet(title, image, boxes, maps, top)
-    for ax in axes[1:]:
-        ax.title.set_fontsize(10.5)
-    figure.colorbar(axes[-1].images[0], ax=axes[-1], shrink=0.8)
-    return figure
-
-
-def image_sheet(
-    title: str,
-    image: NDArray[np.uint8],
-    boxes: NDArray | Sequence[Sequence[float]],
-    maps: Mapping[str, NDArray],
-    top: float = 1.0,
-) -> tuple[Picture, NDArray]:
-    """A figure of an image ``(H, W, 3)`` and maps ``(H, W)`` in a row, boxes on all; its axes."""
     panels = 1 + len(maps)
     height = 0.8 + WIDTH / panels * image.shape[0] / image.shape[1]
     figure, axes = sheet(title, height, panels, grid=False)
@@ -54,9 +42,21 @@ def image_sheet(
     bare(axes[0], "image and boxes")
     for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
         draw_map(ax, values, name, top)
+        ax.title.set_fontsize(10.5)
+    peaks = []
+    if circled:
+        one, other, *_ = maps.values()
+        peaks = largest_conflicts(one, other, circled)
     for ax in axes:
         draw_boxes(ax, boxes)
-    return figure, axes
+        for x, y in peaks:
+            draw_circle(ax, x, y, max(image.shape[:2]) / 14)
+    figure.colorbar(axes[-1].images[0], ax=axes[-1], shrink=0.8, label=label)
+    return figure
+
+
+ROOT = "square root of its share of the largest"
+"""What the colours of :func:`roots` say."""
 
 
 def roots(maps: Mapping[str, NDArray]) -> dict[str, NDArray]:
@@ -97,82 +97,6 @@ def bare(ax: Axes, title: str) -> None:
     ax.set_yticks([])
 
 
-# Each look tells without its colour: a filled dot, an open circle, an open square.
-LOOKS = {
-    "both": Style("#009E73", "o"),
-    "student": Style("#0072B2", "o"),
-    "teacher": Style("#D55E00", "s"),
-}
-
-
-class Marks(NamedTuple):
-    """Positive locations of one level: ``(n, 2)`` x and y in pixels of the image.
-
-    ``both`` and ``student`` lie where the student's locations are, ``teacher`` at the teacher's.
-    """
-
-    stride: int
-    both: NDArray
-    student: NDArray
-    teacher: NDArray
-
-
-def positives_figure(
-    image: NDArray[np.uint8],
-    boxes: NDArray | Sequence[Sequence[float]],
-    levels: Sequence[Marks],
-    student: str,
-    teacher: str,
-) -> Figure:
-    """All levels, finest first, on one image, then each level that has a positive on its own.
-
-    ``image`` is ``(H, W, 3)`` RGB bytes, ``boxes`` ``(G, 4)`` ground truth, xyxy in pixels; the
-    names of student and teacher are for the title. LabError without levels.
-    """
-    if not levels:
-        raise LabError("there is no level to draw: give one or more")
-    shown = [marks for marks in levels if sum(_counts(marks).values())]
-    panels = [("all levels", levels), *((f"stride {m.stride}", [m]) for m in shown)]
-    places = max(len(panels), 4)
-    height = 1.55 + WIDTH / places * image.shape[0] / image.shape[1]
-    title = f"Positive locations: {student} student, {teacher} teacher"
-    figure, axes = sheet(title, height, places, grid=False)
-    for ax in axes:
-        ax.set_axis_off()
-    for ax, (name, part) in zip(axes, panels, strict=False):
-        ax.set_axis_on()
-        ax.imshow(image, alpha=0.6)
-        draw_boxes(ax, boxes)
-        for marks in part:
-            _draw(ax, marks)
-        total = {key: sum(_counts(m)[key] for m in part) for key in LOOKS}
-        alone = f"{total['student']} student, {total['teacher']} teacher"
-        bare(ax, f"{name}\n{total['both']} both\nalone: {alone}")
-        ax.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
-    names = {"both": "for both", "student": "for the student alone"}
-    names["teacher"] = "for the teacher alone"
-    handles = [axes[0].plot([], [], **_look(key, 9), label=names[key])[0] for key in LOOKS]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=11)
-    return figure
-
-
-def _draw(ax: Axes, marks: Marks) -> None:
-    size = 2.6 + 1.6 * np.log2(marks.stride / 8 + 1)
-    for key in LOOKS:
-        ax.plot(*getattr(marks, key).reshape(-1, 2).T, **_look(key, size))
-
-
-def _look(key: str, size: float) -> dict:
-    colour, marker = LOOKS[key]
-    face = colour if key == "both" else "none"
-    own = {"linestyle": "none", "marker": marker, "markersize": size}
-    return {**own, "markeredgecolor": colour, "markerfacecolor": face, "markeredgewidth": 2}
-
-
-def _counts(marks: Marks) -> dict[str, int]:
-    return {key: len(getattr(marks, key)) for key in LOOKS}
-
-
 TITLES = {
     "all": "overall",
     "level": "by pyramid level",
@@ -185,62 +109,42 @@ def conflict_figure(
     frame: pd.DataFrame,
     by: Sequence[str] = ("all", "level", "size"),
     *,
-    span: tuple[float, float] = (0.1, 0.9),
     title: str = "How often the teacher contradicts the assigner",
 ) -> Figure:
     """Fig. 3: conflict ratio over the threshold, a panel for each of ``by``: "all", "level" ...
 
     ``frame`` is ``by, group, threshold, ratio`` of a histogram, with several teachers also
-    ``teacher``, a line each; groups without a ratio are left out. ``span`` is the range of the
-    threshold: near 0 every location of the background counts.
+    ``teacher``, a line each; groups without a ratio are left out. Thresholds go from 0.1 to 0.9:
+    near 0 every location of the background counts.
     """
     need(frame, "by", "group", "threshold", "ratio")
     rows = frame.dropna(subset=["ratio"])
-    rows = rows[rows["threshold"].between(span[0] - 1e-9, span[1] + 1e-9)]
+    rows = rows[rows["threshold"].between(0.1 - 1e-9, 0.9 + 1e-9)]
     if rows[rows["by"].isin(by)].empty:
         raise LabError("no positive location was counted: there is no conflict ratio to draw")
+    several = "teacher" in rows and rows["teacher"].nunique() > 1
     figure, axes = sheet(title, 4.6, len(by))
     for ax, part in zip(axes, by, strict=True):
         chosen = rows[rows["by"] == part]
-        names = list(chosen["group"].unique())
-        several = "teacher" in chosen and chosen["teacher"].nunique() > 1
-        line = {"style": "teacher"} if several else {}
-        if several and len(names) == 1:
-            line = {"hue": "teacher", "style": "teacher"}
-        elif len(names) > 1:
-            line["hue"] = "group"
+        single = chosen["group"].nunique() == 1
+        hue = "teacher" if several and single else "group"
+        count = chosen[hue].nunique()
         sns.lineplot(
-            chosen, x="threshold", y="ratio", linewidth=2, ax=ax, **line, **_palette(line, chosen)
+            chosen,
+            x="threshold",
+            y="ratio",
+            hue=hue,
+            style="teacher" if several else None,
+            palette=sns.color_palette("viridis" if count > 6 else "colorblind", count),
+            legend="auto" if several or not single else False,
+            linewidth=2,
+            ax=ax,
         )
         ax.set_title(TITLES[part], loc="left")
         ax.set(xlabel="threshold of the discrepancy", ylabel="conflicts per positive location")
         ax.set_ylim(bottom=0)
         if (legend := ax.get_legend()) is not None:
             legend.set_title(None)
-    return figure
-
-
-def target_maps_figure(
-    image: NDArray[np.uint8],
-    maps: Mapping[str, NDArray],
-    boxes: NDArray | Sequence[Sequence[float]] = (),
-    *,
-    circled: int = 3,
-    title: str = "Where the teacher contradicts the assigner (circles)",
-) -> Figure:
-    """Fig. 2: score maps side by side, the largest conflicts of the first two circled in all.
-
-    ``image`` is ``(H, W, 3)`` RGB bytes, ``boxes`` ``(G, 4)`` xyxy in pixels, ``maps`` ``(H, W)``
-    in [0, 1] by title: ground truth, teacher, then any students; LabError for fewer than two.
-    """
-    if len(maps) < 2:
-        raise LabError("a conflict has two sides: give the maps of the ground truth and a teacher")
-    truth, teacher = list(maps.values())[:2]
-    figure, axes = image_sheet(title, image, boxes, maps)
-    for x, y in largest_conflicts(truth, teacher, circled):
-        for ax in axes:
-            draw_circle(ax, x, y, max(image.shape[:2]) / 14)
-    figure.colorbar(axes[-1].images[0], ax=axes[-1], shrink=0.8, label="score")
     return figure
 
 
@@ -265,39 +169,12 @@ def largest_conflicts(
     return peaks
 
 
-def _palette(line: dict[str, str], rows: pd.DataFrame) -> dict[str, object]:
-    if "hue" not in line:
-        return {"color": "#0072B2"}
-    count = rows[line["hue"]].nunique()
-    return {"palette": sns.color_palette("viridis" if count > 6 else "colorblind", count)}
-
-
 DETECTION = Style("#000000", "*")
 AXES = {
     "inside": "share of energy inside boxes",
     "gini": "Gini coefficient over the image",
     "cosine": "cosine with the detection gradient",
 }
-
-
-def energy_figure(
-    image: NDArray[np.uint8],
-    maps: Mapping[str, NDArray],
-    boxes: NDArray | Sequence[Sequence[float]] = (),
-    *,
-    title: str = "Where each loss pulls at the feature",
-) -> Figure:
-    """Fig. 5: energy maps side by side, each as :func:`roots` on its own scale, with the boxes.
-
-    ``image`` is ``(H, W, 3)`` RGB bytes, ``maps`` ``(H, W)`` by the name of the loss, ``boxes``
-    ``(G, 4)`` xyxy in pixels; LabError without a map.
-    """
-    if not maps:
-        raise LabError("there is no energy map to draw: name one loss or more")
-    figure, axes = image_sheet(title, image, boxes, roots(maps))
-    bar = figure.colorbar(axes[-1].images[0], ax=axes[-1], shrink=0.8)
-    bar.set_label("$\\sqrt{energy / maximum}$", fontsize=11)
-    return figure
 
 
 def concentration_figure(

@@ -99,19 +99,6 @@ def differences(
     return (both[method] - both[baseline]).to_numpy()
 
 
-def difference_to_baseline(
-    frame: pd.DataFrame, baseline: str = "none", on: str = "seed", value: str = "AP"
-) -> pd.DataFrame:
-    """The fields of `Paired`, a row a method but ``baseline``, best first."""
-    need(frame, "method", on, value)
-    others = [name for name in frame["method"].unique() if name != baseline]
-    rows = [
-        {"method": name, **paired(frame, name, baseline, on, value)._asdict()} for name in others
-    ]
-    table = pd.DataFrame(rows, columns=["method", *Paired._fields])
-    return table.sort_values("difference", ascending=False, ignore_index=True)
-
-
 def finished(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """The rows that came to their end and have a number in the last of ``columns``."""
     need(frame, *columns)

@@ -9,7 +9,6 @@ import pytest
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import append_line
 from crosskd_lab.report.page import (
-    compare_parts,
     conflict_table,
     markdown,
     report_paragraph,
@@ -17,7 +16,6 @@ from crosskd_lab.report.page import (
     superseded_table,
     sweep_section,
     sweep_table,
-    tell_parts,
 )
 from crosskd_lab.report.sweep_spec import read_sweep
 
@@ -116,57 +114,6 @@ def test_conflict_ratios_keep_the_order_of_the_analysis():
 @pytest.mark.parametrize("value", ["one", 2])
 def test_markdown(value):
     assert markdown(pd.DataFrame({"a": [value]})) == f"| a |\n| --- |\n| {value} |\n"
-
-
-def parts_of(seeds):
-    """KD and CrossKD at two steps: at positives and on background, of each seed."""
-    rows = []
-    for seed, (kd, crosskd) in enumerate(seeds):
-        for method, (own, background) in (("KD", kd), ("CrossKD", crosskd)):
-            for step in (10, 20):
-                row = {"method": method, "seed": seed, "step": step, "AP": float(step)}
-                row |= {"l1_truth_positive": own * 20 / step, "l1_truth_background": background}
-                rows.append({**row, "l1_truth": row["l1_truth_positive"] + background})
-    return pd.DataFrame(rows)
-
-
-def test_the_parts_of_the_last_step_add_up():
-    table = compare_parts(parts_of([((1.5, 4.0), (1.25, 7.0))])).set_index("where")
-    assert table["KD"].tolist() == [5.5, 1.5, 4.0]
-    assert table["CrossKD"].tolist() == [8.25, 1.25, 7.0]
-    assert table["difference"].tolist() == [-2.75, 0.25, -3.0]
-    assert table["half_width"].isna().all() and set(table["n"]) == {1}
-
-
-def test_the_words_name_the_part_that_decides_and_the_caution():
-    text = tell_parts(compare_parts(parts_of([((1.5, 4.0), (1.25, 7.0))])))
-    assert "Unlike in Fig. 6(b), KD ends nearer to the truth than CrossKD does." in text
-    assert "92% of what makes them differ lies on background." in text  # 3 of 3.25
-    assert "At positives alone, KD ends farther from the truth than CrossKD." in text
-    assert "One seed" in text
-
-
-def test_as_in_the_paper_and_decided_at_positives():
-    text = tell_parts(compare_parts(parts_of([((2.0, 4.0), (1.0, 4.0))])))
-    assert text.count("As in Fig. 6(b), KD ends farther") == 1
-    assert "100% of what makes them differ lies at positives." in text
-
-
-def test_an_interval_over_zero_is_no_order():
-    # At positives KD minus CrossKD is +0.5 and -0.5: 0 ± 6.35.
-    seeds = [((1.5, 4.0), (1.0, 7.0)), ((1.0, 4.1), (1.5, 7.1))]
-    text = tell_parts(compare_parts(parts_of(seeds)))
-    assert "At positives alone, KD ends neither surely nearer" in text and "± 6.35" in text
-    assert "Over 2 seeds." in text
-
-
-def test_runs_without_parts_are_refused():
-    with pytest.raises(LabError, match="l1_truth_positive"):
-        compare_parts(parts_of([((1, 2), (1, 2))]).drop(columns="l1_truth_positive"))
-    with pytest.raises(LabError, match="run these students again"):
-        compare_parts(parts_of([((1, 2), (1, 2))]).assign(l1_truth_positive=float("nan")))
-    with pytest.raises(LabError, match="no seed in common"):
-        compare_parts(parts_of([((1, 2), (1, 2))]).query("method == 'CrossKD'"))
 
 
 def race(ap, l1_teacher=None, l1_truth=None, steps=(100, 200)):

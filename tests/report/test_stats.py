@@ -12,7 +12,6 @@ from crosskd_lab.report.stats import (
     STRAY,
     Paired,
     by_pair,
-    difference_to_baseline,
     find_ordering,
     paired,
     points,
@@ -146,21 +145,6 @@ def test_what_cannot_be_paired():
         paired(frame, "CrossKD", "KD")
     with pytest.raises(LabError, match="several runs of method KD, seed 0"):
         paired(runs(KD=[1.0]).loc[[0, 0]], "CrossKD", "KD")
-
-
-def test_differences_to_the_baseline():
-    frame = runs(none=[10.0, 20.0], KD=[9.0, 21.0], CrossKD=[15.0, 26.0])
-    table = difference_to_baseline(frame)
-    assert table["method"].tolist() == ["CrossKD", "KD"]
-    assert table["difference"].tolist() == [5.5, 0.0]
-    assert table["half_width"][0] == pytest.approx(T1 * 0.5, rel=1e-6)  # 5 and 6: s/sqrt(2) = 0.5
-
-
-def test_differences_of_several_sources_are_not_mixed():
-    own = runs(none=[10.0], KD=[9.0]).assign(source="yours")
-    shipped = runs(none=[30.0], KD=[33.0]).assign(source="recorded")
-    with pytest.raises(LabError, match="several sources"):
-        difference_to_baseline(pd.concat([own, shipped]))
 
 
 def frame(**pairs):

@@ -242,7 +242,7 @@ def book(
             typer.echo(f"crosskd-lab: {name}, {error}", err=True)
 
     chapters = build_book(out, scale, only=notebooks or (), listener=tell)
-    page = out / (chapters[0].page if len(chapters) == 1 else "index.html")
+    page = out / (chapters[0].cover.page if len(chapters) == 1 else "index.html")
     typer.echo(f"{page}")
     if show and (sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()):
         webbrowser.open(page.resolve().as_uri())

@@ -9,14 +9,15 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jinja2
 import nbformat
 import papermill  # type: ignore[import-untyped]
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import MathTextParser
@@ -72,6 +73,8 @@ def formula_image(formula: str) -> str:
 
 
 NOTEBOOKS = PROJECT / "notebooks"
+TEMPLATES = PACKAGE / "notebook" / "templates"
+STYLE = TEMPLATES / "book.css"
 
 
 class Cover(NamedTuple):
@@ -87,9 +90,13 @@ class Cover(NamedTuple):
         """File name of its page."""
         return f"{self.path.stem}.html"
 
+    @property
+    def number(self) -> str:
+        """What its file name begins with: "04"."""
+        return self.path.stem.split("_")[0]
 
-@dataclass(frozen=True)
-class Chapter:
+
+class Chapter(NamedTuple):
     """A notebook that was executed, for so many ``seconds``.
 
     ``error`` is "cell 7: LabError: ..." where it failed, else None.
@@ -98,11 +105,6 @@ class Chapter:
     cover: Cover
     seconds: float = 0.0
     error: str | None = None
-
-    @property
-    def page(self) -> str:
-        """File name of its page."""
-        return self.cover.page
 
 
 def covers(notebooks: str | Path = NOTEBOOKS) -> list[Cover]:
@@ -120,7 +122,7 @@ def chosen(book: Sequence[Cover], only: Sequence[str] = ()) -> list[Cover]:
     """
     for word in only:
         if not word or not any(cover.path.name.startswith(word) for cover in book):
-            numbers = ", ".join(cover.path.stem.split("_")[0] for cover in book)
+            numbers = ", ".join(cover.number for cover in book)
             raise LabError(f"no notebook begins with {word!r}: choose among {numbers}")
     return [c for c in book if not only or c.path.name.startswith(tuple(only))]
 
@@ -140,43 +142,36 @@ def read_cover(path: Path) -> Cover:
     return Cover(path, title[2:].strip(), paragraphs[0], takes[1] if takes else "")
 
 
-STYLE = PACKAGE / "notebook" / "templates" / "book.css"
-TITLE = "CrossKD Lab"
+@cache
+def _templates() -> jinja2.Environment:
+    """The pages of our own; the filter ``prose`` is Markdown with its formulas drawn."""
+    found = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
+    found.filters["prose"] = lambda text: Markup(markdown2html(draw_formulas(text)))
+    found.globals["style"] = Markup(STYLE.read_text())
+    return found
 
 
-def contents(book: Sequence[Cover], made: Sequence[Chapter], scale: str, out: Path) -> str:
-    """The first page: of all notebooks, those that this build has ``made`` so far, and those whose
-    pages lie in ``out`` since an earlier build.
+def _page(template: str, **given: Any) -> str:
+    return _templates().get_template(template).render(**given)
+
+
+def contents(
+    book: Sequence[Cover], chapters: Sequence[Chapter], made: Container[str], scale: str, out: Path
+) -> str:
+    """The first page, of all notebooks: ``chapters`` that this build has executed so far, and the
+    names of the pages in ``out`` that are ``made``, by this build or an earlier one.
     """
-    done = {chapter.cover.path: chapter for chapter in made}
-    entries = []
-    for cover in book:
-        if chapter := done.get(cover.path):
-            failed = chapter.error and f"Failed at {html.escape(chapter.error)}"
-            entries.append(_entry(cover, failed or "", "failed"))
-        elif _is_made(out / cover.page):
-            entries.append(_entry(cover, "from an earlier build", "earlier"))
-        else:
-            number = html.escape(cover.path.stem.split("_")[0])
-            remark = f"not made yet: <code>crosskd-lab book {number}</code>"
-            entries.append(_entry(cover, remark, "to-come"))
-    found = json.dumps(_words(book, out)).replace("</", "<\\/")
+    told = {chapter.cover.page: chapter.error for chapter in chapters}
+    sections = _sections((cover for cover in book if cover.page in made), out)
     return _page(
-        TITLE,
-        f"<p>The notebooks, executed in this order at scale {html.escape(scale)}.</p>\n"
-        '<p><input id="search" type="search" placeholder="search the book" '
-        'aria-label="search the book"></p><ul id="found" aria-live="polite"></ul>\n'
-        f'<ol class="contents" start="0">\n{chr(10).join(entries)}\n</ol>'
-        f"<script>const BOOK = {found};\n{(TEMPLATES / 'search.js').read_text('utf-8')}</script>",
+        "contents.html.j2", book=book, told=told, made=made, scale=scale, sections=sections
     )
 
 
-def _words(book: Sequence[Cover], out: Path) -> list[dict[str, str]]:
+def _sections(made: Iterable[Cover], out: Path) -> list[dict[str, str]]:
     """Per section of the chapters that are made: page, heading and text, for the search box."""
     sections = []
-    for cover in book:
-        if not _is_made(out / cover.page) or not (out / cover.path.name).is_file():
-            continue
+    for cover in made:
         notebook = nbformat.read(out / cover.path.name, as_version=4)
         prose = "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
         for part in re.split(r"(?m)^(?=#+ )", prose):
@@ -189,23 +184,17 @@ def _words(book: Sequence[Cover], out: Path) -> list[dict[str, str]]:
     return sections
 
 
-def _entry(cover: Cover, remark: str, kind: str) -> str:
-    asked = markdown2html(draw_formulas(cover.paragraph))
-    remark = f'<p class="{kind}">{remark}</p>' if remark else ""
-    return f'<li><a href="{cover.page}">{html.escape(cover.title)}</a>{asked}{remark}</li>'
-
-
-TEMPLATES = PACKAGE / "notebook" / "templates"
 # What a page shows of an output: pictures before text, and no widgets, which need a kernel.
 RICHEST_FIRST = ["text/html", "text/markdown", "image/svg+xml", "image/png", "text/plain"]
 WIDGET = "application/vnd.jupyter.widget-view+json"
+MADE = "made.json"
+"""In a book's folder: the checksum of what each page was made from; "" of one that failed."""
 
 
 def build_book(
     out: str | Path,
     scale: str = "cpu",
     notebooks: str | Path = NOTEBOOKS,
-    parameters: dict[str, Any] | None = None,
     only: Sequence[str] = (),
     listener: Callable[[Chapter, int, int], None] | None = None,
 ) -> list[Chapter]:
@@ -215,56 +204,42 @@ def build_book(
     of contents is there from the beginning and names what is still to come; pages of an earlier
     build stay in it.
 
-    ``out`` gets ``index.html``, the pages and the executed notebooks; ``scale`` ("smoke", "cpu" or
-    "gpu") and ``parameters`` are given to every notebook. ``only`` says which, by how their names
-    begin ("04"), made whatever lies there; by default all whose notebook, parameters, package,
-    records or race have changed. ``listener`` is called with each chapter as it is done, its number
-    from 1, and how many there are. LabError as :func:`covers` and :func:`chosen`, or for a folder
-    that cannot be written.
+    ``out`` gets ``index.html``, the pages and the executed notebooks; ``scale`` is "smoke", "cpu"
+    or "gpu". ``only`` says which, by how their names begin ("04"), made whatever lies there; by
+    default all whose notebook, scale, package, records or race have changed. ``listener`` is called
+    with each chapter as it is done, its number from 1, and how many there are. LabError as
+    :func:`covers` and :func:`chosen`, or for a folder that cannot be written.
     """
     book = covers(notebooks)
     out = Path(out)
     chapters: list[Chapter] = []
     with sole_writer(out):
-        parameters = {"scale": scale, **(parameters or {})}
-        made = _made(out)
-        inputs = {cover.page: _inputs(cover, parameters) for cover in book}
+        made = read_json(out / MADE, "delete it") if (out / MADE).exists() else {}
+        made = {page: said for page, said in made.items() if (out / page).is_file()}
+        inputs = {cover.page: _inputs(cover, scale) for cover in book}
         wanted = [c for c in chosen(book, only) if only or made.get(c.page) != inputs[c.page]]
-        for place, cover in enumerate(book):  # a page for each, so that no link leads nowhere
+        for cover in book:  # a page for each, so that no link leads nowhere
             if not (out / cover.page).is_file():
-                write_whole(out / cover.page, _to_come(book, place))
-        write_whole(out / "index.html", contents(book, chapters, scale, out))
+                write_whole(out / cover.page, _page("to_come.html.j2", book=book, cover=cover))
+        write_whole(out / "index.html", contents(book, chapters, made, scale, out))
         for number, cover in enumerate(wanted, 1):
-            chapter = execute(cover, out, parameters)
-            page = render(out / cover.path.name, cover.title, _navigation(book, book.index(cover)))
-            write_whole(out / chapter.page, page)
+            chapter = execute(cover, out, {"scale": scale})
+            navigation = _page("navigation.html.j2", book=book, cover=cover)
+            write_whole(out / cover.page, render(out / cover.path.name, cover.title, navigation))
             chapters.append(chapter)
             made[cover.page] = "" if chapter.error else inputs[cover.page]
             write_whole(out / MADE, json.dumps(made, indent=1))
-            write_whole(out / "index.html", contents(book, chapters, scale, out))
+            write_whole(out / "index.html", contents(book, chapters, made, scale, out))
             if listener:
                 listener(chapter, number, len(wanted))
     return chapters
 
 
-MADE = "made.json"
-"""In a book's folder: from what each page was made."""
-
-
-def _made(out: Path) -> dict[str, str]:
-    """The checksums of what the pages that are there were made from."""
-    try:
-        made = read_json(out / MADE, "it will be written anew") if (out / MADE).exists() else {}
-    except LabError:
-        return {}
-    return {page: said for page, said in made.items() if _is_made(out / page)}
-
-
-def _inputs(cover: Cover, parameters: dict[str, Any]) -> str:
+def _inputs(cover: Cover, scale: str) -> str:
     """A checksum of what a page is made from."""
     shared = [*PACKAGE.rglob("*.py"), *TEMPLATES.iterdir()]
     shared += (PROJECT / "data" / "recorded").rglob("*.*")
-    digest = hashlib.sha256(json.dumps(parameters, sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(scale.encode())
     for file in [cover.path, *sorted(shared), PROJECT / "runs" / "race" / "race.csv"]:
         if file.is_file():
             digest.update(file.read_bytes())
@@ -321,8 +296,10 @@ def render(executed: Path, title: str, navigation: str) -> str:
         template_file=str(TEMPLATES / "chapter.html.j2"), extra_template_basedirs=[str(TEMPLATES)]
     )
     exporter.config.NbConvertBase.display_data_priority = RICHEST_FIRST
-    style = (TEMPLATES / "book.css").read_text()
-    resources = {"book": {"style": style, "navigation": navigation}, "metadata": {"name": title}}
+    resources = {
+        "book": {"style": STYLE.read_text(), "navigation": navigation},
+        "metadata": {"name": title},
+    }
     page, _ = exporter.from_notebook_node(notebook, resources=resources)
     page = page.replace(
         "No description has been provided for this image", "what the cell above draws"
@@ -344,50 +321,3 @@ def _needs_kernel(output: Any) -> bool:
         return False
     kinds = set(output["data"])
     return not kinds or (WIDGET in kinds and not kinds & set(RICHEST_FIRST[:-1]))
-
-
-def _navigation(book: list[Cover], place: int) -> str:
-    """Links to the chapter before, the contents and the chapter after."""
-
-    def link(cover: Cover, text: str) -> str:
-        return f'<a href="{cover.path.stem}.html">{text.format(html.escape(cover.title))}</a>'
-
-    before = link(book[place - 1], "← {}") if place else "<span></span>"
-    after = link(book[place + 1], "{} →") if place + 1 < len(book) else "<span></span>"
-    chapters = "".join(
-        f"<li{' class=here' * (k == place)}>{link(cover, '{}')}</li>"
-        for k, cover in enumerate(book)
-    )
-    return (
-        f'<nav class="chapters" aria-label="Chapters"><a href="index.html">{TITLE}</a>'
-        f'<ol start="0">{chapters}</ol></nav>'
-        f'<nav class="book" aria-label="Neighbours">{before}<a href="index.html">Contents</a>'
-        f"{after}</nav>"
-    )
-
-
-UNMADE = "<!-- not made yet -->"
-
-
-def _to_come(book: list[Cover], place: int) -> str:
-    """The page of a chapter that is not made yet."""
-    number = html.escape(book[place].path.stem.split("_")[0])
-    text = f"<p>Not made yet: <code>crosskd-lab book {number}</code> or <code>make book</code>.</p>"
-    asked = markdown2html(draw_formulas(book[place].paragraph))
-    return _page(book[place].title, UNMADE + _navigation(book, place) + asked + text)
-
-
-def _page(title: str, body: str) -> str:
-    """A page of our own."""
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{html.escape(title)}</title>"
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE.read_text()}</style></head>\n<body><h1>{html.escape(title)}</h1>\n"
-        f"{body}</body></html>\n"
-    )
-
-
-def _is_made(page: Path) -> bool:
-    """Whether a page is there and no stand-in."""
-    return page.is_file() and UNMADE not in page.read_text("utf-8")[:20_000]

@@ -3,23 +3,29 @@
 import sys
 from collections.abc import Iterable
 
-_LONGEST = 4000  # letters
 _told: set[str] = set()
+
+
+def one_line(text: str, longest: int = 4000) -> str:
+    """A text as a line that a terminal can show: spaces for line ends, codes for odd marks.
+
+    Of more than ``longest`` letters the start, which names the thing, and the end, the remedy.
+    """
+    line = " ".join(text.split())
+    if len(line) > longest:
+        line = f"{line[: longest // 2]} ... {line[-longest // 2 :]}"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 class LabError(Exception):
     """A mistake in what was asked or given, told in one line that names the thing and the remedy.
 
     The command line prints the line alone and exits with 1; everything else is a bug in the lab
-    and keeps its traceback. What a file or a server has put into the line cannot break it or
-    write to the terminal: line ends become spaces, and other marks are shown as their codes.
+    and keeps its traceback. What a file or a server has put into the line cannot break it.
     """
 
     def __str__(self) -> str:
-        line = " ".join(super().__str__().split())
-        if len(line) > _LONGEST:  # the thing is named at its start, the remedy at its end
-            line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+        return one_line(super().__str__())
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows of it instead of a traceback: the line, as a terminal does."""

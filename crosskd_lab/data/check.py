@@ -9,14 +9,13 @@ import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, TypeGuard
 
 from tqdm import tqdm
 
-from ..errors import LabError
+from ..errors import LabError, one_line
 from .coco import (
     Document,
     Record,
@@ -28,7 +27,6 @@ from .coco import (
     read_document,
     read_pixels,
     reads_alike,
-    shown,
     sorted_categories,
     write_document,
 )
@@ -57,52 +55,44 @@ class Problem:
 def image_problems(document: Document, split: Split, read_images: bool) -> Iterator[Problem]:
     """The bad image records of a document, in its order, and the bad files that they name.
 
-    With `read_images` every file is decoded; without, it has to be there and not empty.
+    With `read_images` every file is decoded; without, it has to be there.
     """
     images = document["images"]
-    names: dict[Any, dict[str, None]] = {}  # an id may be used for several files, or for one twice
+    names: dict[Any, list[str]] = {}
     for image in images:
         if not _field_fault(image, _IMAGE):
-            names.setdefault(image["id"], {})[image["file_name"]] = None
-    seen: set[Any] = set()
+            names.setdefault(image["id"], []).append(image["file_name"])
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         faults = threads.map(lambda image: _image_fault(image, split.images, read_images), images)
         quiet = None if read_images else True  # None: quiet where there is no terminal
         progress = tqdm(faults, f"check {split.name}", len(images), unit="img", disable=quiet)
         for index, fault in enumerate(progress):
             image = images[index]
-            if not fault:
-                if len(names[image["id"]]) > 1:  # nobody can tell which of them the boxes belong to
-                    fault = "duplicate id", f"its id stands for {' and '.join(names[image['id']])}"
-                elif image["id"] in seen:
-                    fault = "duplicate id", "it is listed twice"
-                seen.add(image["id"])
+            if not fault and len(names[image["id"]]) > 1:  # which of them have the boxes?
+                fault = "duplicate id", f"its id stands for {' and '.join(names[image['id']])}"
             if fault:
                 words = f"images[{index}]"
                 if not _field_fault(image, _NAMED):
                     words = f"image {image['id']} ({image['file_name']})"
-                yield Problem(fault[0], "images", index, shown(words), shown(fault[1]))
+                yield _problem("images", index, words, fault)
 
 
 def box_problems(document: Document) -> Iterator[Problem]:
     """The bad annotations of a document, in its order."""
     images = images_by_id(document)
     categories = {category["id"] for category in document["categories"]}
-    seen = set()
     for index, box in enumerate(document["annotations"]):
-        fault = _box_fault(box, images, categories)
-        if not fault and is_whole(box.get("id")):
-            what = (box["id"], box["image_id"], box["category_id"], *box["bbox"])
-            if what in seen:
-                fault = "duplicate id", "it is listed twice"
-            seen.add(what)
-        if fault:
+        if fault := _box_fault(box, images, categories):
             words = f"annotations[{index}]"
             if isinstance(box, dict):
                 words = f"annotation {box['id']}" if is_id(box.get("id")) else words
                 image = images.get(box["image_id"]) if _is_key(box.get("image_id")) else None
                 words += f" on {image.get('file_name')}" if image else ""
-            yield Problem(fault[0], "annotations", index, shown(words), shown(fault[1]))
+            yield _problem("annotations", index, words, fault)
+
+
+def _problem(part: str, index: int, words: str, fault: tuple[str, str]) -> Problem:
+    return Problem(fault[0], part, index, one_line(words, 400), one_line(fault[1], 400))
 
 
 def images_by_id(document: Document) -> dict[Any, Record]:
@@ -173,14 +163,8 @@ def _image_fault(image: Any, folder: Path, read_images: bool) -> Fault:
         said = f"{image['width']} x {image['height']} pixels"
         return "slim image", f"of its {said} nothing is left when resized; cut it into parts"
     path = folder / image["file_name"]
-    try:
-        if not path.is_file():
-            lacks = "is no file" if path.exists() else "does not exist"
-            return "missing image", f"{path} {lacks}"
-        if path.stat().st_size == 0:
-            return "empty image", f"{path} has no bytes"
-    except OSError as error:
-        return "missing image", f"{path} cannot be read ({error.strerror})"
+    if not os.path.isfile(path):
+        return "missing image", f"there is no file {path}"
     if not read_images:
         return None
     try:
@@ -216,20 +200,13 @@ def _extent_fault(bbox: list[Any], image: Record) -> Fault:
     x, y, width, height = bbox
     if width <= 0 or height <= 0:
         return "box without area", f"{said} has no area"
-    right, bottom = x + width - image["width"], y + height - image["height"]
-    out = max(-x, -y, right, bottom)
-    inside = x < image["width"] and y < image["height"] and x + width > 0 and y + height > 0
-    if out >= SLACK or not inside:
+    if max(-x, -y, x + width - image["width"], y + height - image["height"]) >= SLACK:
         size = f"{image['width']} x {image['height']}"
         return "box outside image", f"{said} leaves the {size} image"
     if min(clipped(bbox, image)[2:]) < 1 or max(x + width, y + height) <= 1:
         hint = "give pixels, not shares of the image"
         return "box below a pixel", f"{said} is too small for training; {hint}"
     return None
-
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -250,13 +227,6 @@ class Report:
     boxes_seen: int
     repaired: int
 
-    def frame(self) -> pd.DataFrame:
-        """The problems as a data frame with columns file, record, kind and detail."""
-        import pandas as pd
-
-        rows = [(str(self.split.annotations), p.record, p.kind, p.detail) for p in self.problems]
-        return pd.DataFrame(rows, columns=["file", "record", "kind", "detail"])
-
     def summary(self) -> str:
         """One line: what the split has or what was left out of it and why, and what is used."""
         rest = f"; {_count(self.repaired, 'record')} put right" if self.repaired else ""
@@ -276,14 +246,13 @@ class Report:
         return f"{self.split.name}: left out {images} and {boxes} ({why}){rest}"
 
 
-def check(root: str | Path, split: str, skip_bad: bool = False, read_images: bool = True) -> Report:
-    """Check every record of a split, and its image files: ``read_images`` decodes every one;
-    without, it has to be there and not empty.
+def check(root: str | Path, split: str, skip_bad: bool = False) -> Report:
+    """Check every record of a split, and decode its image files.
 
     LabError names the first bad record and how many more there are, unless ``skip_bad``; or no
     image is good, or the file as a whole is wrong.
     """
-    return checked(find_split(root, split), skip_bad, read_images)[0]
+    return checked(find_split(root, split), skip_bad)[0]
 
 
 def clean(
@@ -296,24 +265,27 @@ def clean(
     right, or others beside equal annotations, are another file.
     """
     found = find_split(root, split)
-    report, document = checked(found, skip_bad, read_images=True)
+    report, document = checked(found, skip_bad)
     if not report.problems and not report.repaired and reads_alike(found.annotations):
         return found, report
     mark = hashlib.sha256(json.dumps(document).encode()).hexdigest()[:8]
     return write_document(found, out, f"{split}-{mark}", document), report
 
 
-def checked(split: Split, skip_bad: bool, read_images: bool) -> tuple[Report, Document]:
-    """`check` for a split already found; returns the report and the document put right."""
-    written = read_document(split.annotations)
-    document = {**written, "images": [_sized(i, split.images) for i in written["images"]]}
+def checked(split: Split, skip_bad: bool, read_images: bool = True) -> tuple[Report, Document]:
+    """`check` for a split already found; returns the report and the document put right.
+
+    Without ``read_images`` a file has to be there, and its pixels are trusted.
+    """
+    document = read_document(split.annotations)
     problems = (*image_problems(document, split, read_images), *box_problems(document))
     if problems and not skip_bad:
         first, rest = problems[0], len(problems) - 1
         more = f"; {_count(rest, 'more bad record')}" if rest else ""
         remedy = "correct them, or give --skip-bad to leave them out"
         raise LabError(f"{split.annotations}: {first.record}: {first.detail}{more}; {remedy}")
-    before, good = _without(written, problems), _put_right(_without(document, problems))
+    before = _without(document, problems)
+    good = _put_right(before)
     if not good["images"]:
         raise LabError(f"{split.annotations}: no image can be used; {problems[0].detail}")
     pairs = (zip(before[part], good[part], strict=True) for part in PARTS)
@@ -338,16 +310,6 @@ def _without(document: Document, problems: tuple[Problem, ...]) -> Document:
     ids = {image["id"] for image in good["images"]}
     good["annotations"] = [box for box in good["annotations"] if box["image_id"] in ids]
     return {**document, **good}
-
-
-def _sized(image: Any, folder: Path) -> Any:
-    """An image record that says no size with that of its file, any other as it is."""
-    bare = not _field_fault(image, _NAMED) and not _SIZE.keys() & image.keys()
-    with suppress(LabError, OSError):  # what cannot be read is named with all that is bad
-        if bare and (path := folder / image["file_name"]).is_file():
-            height, width, _ = read_pixels(path).shape
-            return {**image, "width": width, "height": height}
-    return image
 
 
 def _put_right(document: Document) -> Document:

@@ -9,13 +9,14 @@ from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..errors import LabError, tell_once
 from ..files import one_spelling, read_json, write_whole
 
 Document = dict[str, Any]  # a parsed annotation file
 Record = dict[str, Any]  # one entry of its lists
+_ORIENTATION = 0x0112  # the EXIF tag; 1: upright
 
 # (annotation file, image folder): ours, COCO 2017's, and one image folder for all splits.
 LAYOUTS = (
@@ -130,12 +131,6 @@ def is_name(value: object) -> bool:
     return isinstance(value, str) and bool(one_spelling(value)) and not any(odd)
 
 
-def shown(text: str) -> str:
-    """A text from a file as a part of one line: odd characters escaped, the middle of much cut."""
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return text if len(text) <= 400 else f"{text[:200]}...{text[-190:]}"
-
-
 def write_document(split: Split, out: str | Path, stem: str, document: Document) -> Split:
     """Write a changed document of a split as `out`/{stem}.json; returns the split with that file.
 
@@ -165,7 +160,6 @@ def _check_categories(path: Path, categories: list[Any]) -> None:
             seen.add(value)
 
 
-_ORIENTATION = 0x0112  # the EXIF tag; 1: upright
 # Of images that are large and sound, as those from the air; larger ones are refused.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -178,31 +172,20 @@ def read_pixels(path: Path) -> NDArray[np.uint8]:
     """
     import cv2  # not above: whoever only reads records does without it
 
-    name = shown(str(path))
     cv2.utils.logging.setLogLevel(0)  # what it would print is in our line
     try:
         with Image.open(path) as picture:
             picture.draft(None, (1, 1))  # all of a JPEG's bytes are read, few of its pixels made
             picture.load()
-            turn = picture.getexif().get(_ORIENTATION, 1)
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            unturned = picture.format == "AVIF" and picture.getexif().get(_ORIENTATION, 1) != 1
+        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     # Decoders raise whatever they stumble over, so any error means a file that cannot be used.
     except Exception as error:
-        raise LabError(f"{name} cannot be decoded ({error})") from error
+        raise LabError(f"{path} cannot be decoded ({error})") from error
     if pixels is None:
         raise LabError(
-            f"{name} cannot be decoded by OpenCV, which training uses; save it as PNG or JPEG"
+            f"{path} cannot be decoded by OpenCV, which training uses; save it as PNG or JPEG"
         )
-    if turn != 1 and not np.array_equal(_upright(data, turn), pixels):
-        raise LabError(f"{name} would be trained on unturned, its EXIF says turn; save it upright")
+    if unturned:  # as OpenCV turns all the other kinds
+        raise LabError(f"{path} would be trained on unturned, its EXIF says turn; save it upright")
     return np.asarray(pixels[..., ::-1], dtype=np.uint8)
-
-
-def _upright(data: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
-    import cv2
-
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    picture = Image.fromarray(np.asarray(cv2.imdecode(data, flags)))
-    picture.getexif()[_ORIENTATION] = turn
-    return np.asarray(ImageOps.exif_transpose(picture))

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
-from ..errors import LabError
+from ..errors import LabError, one_line
 from .check import checked
-from .coco import Record, find_split, read_pixels, shown, sorted_categories
+from .coco import Record, find_split, read_pixels, sorted_categories
 
 # Okabe and Ito's palette, told apart with any colour vision (https://jfly.uni-koeln.de/color/),
 # without its black. A class takes the colour of its position; names tell apart what repeats.
@@ -96,7 +96,7 @@ def _tile(one: Sample) -> Image.Image:
     tile = Image.new("RGB", (TILE, height + _CAPTION), "white")
     tile.paste(picture.resize((width, height), Image.Resampling.BICUBIC))
     draw = ImageDraw.Draw(tile)
-    draw.text((2, height + 2), shown(one.path.name), fill="black", font=FONT)
+    draw.text((2, height + 2), one_line(one.path.name, 400), fill="black", font=FONT)
     order = np.argsort(-one.boxes[:, 2] * one.boxes[:, 3])  # small boxes on top, names above all
     colours = [PALETTE[label % len(PALETTE)] for label in one.labels]
     for k in order:

@@ -26,10 +26,9 @@ from torch.distributed.rendezvous import rendezvous
 from tqdm.auto import tqdm
 
 from ..configs import PlainConfig, config_text, innermost
-from ..data.coco import shown
 from ..data.scene_sets import data_checksum
 from ..distiller import Distiller  # noqa: F401  (configs name it by string)
-from ..errors import LabError
+from ..errors import LabError, one_line
 from ..files import here_or_in_project, sole_writer
 from ..pair import load_in_full
 from ..stack.weights import register_checkpoint_loader
@@ -200,7 +199,7 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
     except (LabError, OSError):
         raise
     except Exception as error:
-        said = shown(" ".join(str(error).split())) or type(error).__name__
+        said = one_line(str(error), 400) or type(error).__name__
         raise LabError(
             f"the engine cannot build what the config says ({said}): correct that entry"
         ) from error

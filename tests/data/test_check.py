@@ -22,7 +22,7 @@ def test_the_error_counts_what_follows(tiny):
         check(tiny.root, "val")
 
 
-def test_the_report_as_line_and_as_data_frame(tiny):
+def test_the_report_names_each_and_counts_them_in_a_line(tiny):
     spoil_three(tiny)
     report = check(tiny.root, "val", skip_bad=True)
     assert report.summary() == (
@@ -30,21 +30,17 @@ def test_the_report_as_line_and_as_data_frame(tiny):
         "(1 missing image, 1 unknown category, 1 box without area); "
         "training sees 0 boxes on 0 images: nothing to learn, and no AP to measure"
     )
-    frame = report.frame()
-    assert list(frame.columns) == ["file", "record", "kind", "detail"]
-    assert list(frame.kind) == ["missing image", "unknown category", "box without area"]
-    assert list(frame.record) == [
-        "image 2 (b.png)",
-        "annotation 1 on a.jpg",
-        "annotation 2 on a.jpg",
+    assert [(problem.kind, problem.record) for problem in report.problems] == [
+        ("missing image", "image 2 (b.png)"),
+        ("unknown category", "annotation 1 on a.jpg"),
+        ("box without area", "annotation 2 on a.jpg"),
     ]
-    assert set(frame.file) == {str(tiny.annotations)}
 
 
 def test_a_set_with_no_good_image_is_no_set(tiny):
     for name in ("a.jpg", "b.png", "none.jpg"):
         tiny.image(name).unlink()
-    with pytest.raises(LabError, match=r"no image can be used; .*a.jpg does not exist"):
+    with pytest.raises(LabError, match=r"no image can be used; there is no file .*a.jpg"):
         check(tiny.root, "val", skip_bad=True)
 
 
@@ -100,7 +96,7 @@ def test_a_mark_that_says_no_is_left_as_it_is(tiny, tmp_path):
     assert split.annotations == tiny.annotations
 
 
-@pytest.mark.parametrize("number", [0, -1, 5, 2**63, 10**399, None, "2", [2]])
+@pytest.mark.parametrize("number", [0, -1, 5, 2**63, None, "2"])
 def test_annotations_are_numbered_anew_where_a_number_is_no_good(tiny, tmp_path, number):
     tiny.document["annotations"][1]["id"] = number
     tiny.save()
@@ -131,15 +127,6 @@ def test_images_told_by_texts_are_numbered(tiny, tmp_path):
     assert [image["id"] for image in right["images"]] == [1, 2, 3]
     assert [box["image_id"] for box in right["annotations"]] == [1, 1, 2]
     assert report.repaired == 6 and not report.problems
-
-
-def test_images_without_a_size_have_that_of_their_files(tiny, tmp_path):
-    sizes = [(image.pop("width"), image.pop("height")) for image in tiny.document["images"]]
-    tiny.save()
-    split, report = clean(tiny.root, "val", tmp_path / "cache", skip_bad=False)
-    right = json.loads(split.annotations.read_text())["images"]
-    assert [(image["width"], image["height"]) for image in right] == sizes
-    assert report.repaired == 3 and not report.problems
 
 
 def test_images_put_right_in_place_change_no_file_that_a_run_reads(tiny, tmp_path):

@@ -16,7 +16,6 @@ from crosskd_lab.data.coco import (
     read_classes,
     read_document,
     read_pixels,
-    shown,
     write_document,
 )
 from crosskd_lab.errors import LabError
@@ -66,7 +65,7 @@ def test_sixteen_bits_keep_their_upper_eight(kind, tmp_path):
 
 
 @pytest.mark.parametrize("turn", range(2, 9))
-@pytest.mark.parametrize("kind", ["jpg", "png"])
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif"])
 def test_a_turned_photo_is_upright(kind, turn, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = turn
@@ -76,18 +75,13 @@ def test_a_turned_photo_is_upright(kind, turn, tmp_path):
     assert read_pixels(path).shape == ((40, 30, 3) if turn > 4 else (30, 40, 3))
 
 
-@pytest.mark.parametrize("turn", range(2, 9))
-def test_what_the_loader_does_not_turn_is_refused(turn, tmp_path, monkeypatch):
+def test_what_the_loader_does_not_turn_is_refused(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = turn
-    path = tmp_path / "turned.jpg"
-    Image.fromarray(RGB).save(path, exif=exif)
-    decode, stored = cv2.imdecode, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    monkeypatch.setattr(cv2, "imdecode", lambda data, flags: decode(data, stored))
-    with pytest.raises(
-        LabError, match=r"turned.jpg would be trained on unturned, .*save it upright"
-    ):
-        read_pixels(path)
+    exif[0x0112] = 6
+    Image.fromarray(RGB).save(tmp_path / "turned.avif", exif=exif)
+    said = r"turned.avif would be trained on unturned, .*save it upright"
+    with pytest.raises(LabError, match=said):
+        read_pixels(tmp_path / "turned.avif")
 
 
 @pytest.mark.parametrize("name, mode", [("a.tga", "RGB"), ("a.pcx", "RGB"), ("float.tif", "F")])
@@ -160,8 +154,6 @@ def test_classes_come_in_order_of_category_id(tiny):
     [
         ('{"images": [', r"is broken \(.*line 1"),
         ("", r"is broken \("),
-        (b"\xff\xfe\x00\xd8", r"is broken \("),
-        ("[" * 100_000, r"is broken \("),
         ("[]", "no JSON object"),
         ('{"images": [], "annotations": []}', 'no list "categories"'),
         ('{"images": {}, "annotations": [], "categories": []}', 'no list "images"'),
@@ -172,7 +164,6 @@ def test_classes_come_in_order_of_category_id(tiny):
         ({"categories": [{"id": 2**63, "name": "a"}]}, r'categories\[0\] has no proper "id"'),
         ({"categories": [{"id": 1, "name": "a\nb"}]}, r'categories\[0\] has no proper "name"'),
         ({"categories": [{"id": 1, "name": "\ud800"}]}, r'categories\[0\] has no proper "name"'),
-        ("9" * 5000, r"is broken \("),
         ({"categories": [3]}, r'categories\[0\] has no proper "id"'),
         ({"categories": [{"id": 1, "name": "a"}] * 2}, "two categories have the id 1"),
         (
@@ -216,8 +207,3 @@ def test_a_folder_that_may_not_be_read_is_named(tiny, monkeypatch, what):
     monkeypatch.setattr(Path, what.__name__, denied)
     with pytest.raises(LabError, match=r"set cannot be read \(Permission denied\)"):
         find_split(tiny.root, "val")
-
-
-def test_odd_and_long_texts_become_a_part_of_one_line():
-    assert shown("a\nb\0\ud800\u202f") == r"a\nb\x00\ud800\u202f" and shown("né 猫") == "né 猫"
-    assert len(shown("x" * 9000)) < 400

@@ -116,7 +116,7 @@ def launch(
     account: Annotated[str | None, Option(help="SLURM's.")] = None,
     qos: Annotated[str | None, Option(help="SLURM's.")] = None,
     time: Annotated[
-        str | None, Option(help="SLURM's, until a job is requeued: 12:00:00, 2-12 ...")
+        int | None, Option(min=1, help="SLURM's, in minutes, until a job is requeued.")
     ] = None,
     mem: Annotated[str | None, Option(help="SLURM's, a machine: 64G ...")] = None,
     cpus_per_gpu: Annotated[
@@ -126,7 +126,6 @@ def launch(
     data: Data = None,
     out: RunFolder = None,
     seed: Annotated[int, Option(min=0, help="Of weights, order and augmentation.")] = 0,
-    port: Annotated[int | None, Option(help="Where processes meet; found by itself.")] = None,
     dry_run: Annotated[
         bool, Option("--dry-run", help="Check everything, print the command, start nothing.")
     ] = False,
@@ -153,7 +152,6 @@ def launch(
         data=data,
         out=out,
         seed=seed,
-        port=port,
         dry_run=dry_run,
         ask=dict(account=account, qos=qos, time=time, mem=mem, cpus_per_gpu=cpus_per_gpu),
     )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-import re
 import shutil
-import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import SystemRandom
@@ -26,7 +23,7 @@ from ..report.sweep_spec import read_sweep
 from ..stack.weights import load_checkpoint
 from . import processes as process
 from .processes import PLAN, LaunchPlan, Run
-from .slurm import CORES, OWN, executor, submit
+from .slurm import CORES, executor, submit
 from .slurm import describe as slurm_words
 
 AGAIN = PROJECT / "runs" / "again"
@@ -85,35 +82,6 @@ def check_gpus(wanted: int, available: int) -> None:
             f"{wanted} GPUs were asked for and this machine has {there}: say {instead}, or "
             "--slurm PARTITION to ask a cluster"
         )
-
-
-def check_port(port: int) -> None:
-    """Raise LabError where there is no such port, or another process listens on it."""
-    if not 0 < port < 2**16:
-        raise LabError(f"--port {port}: ports are 1 to 65535; leave --port out, or choose one")
-    with socket.socket() as probe:
-        try:
-            probe.bind(("", port))
-        except OSError as error:
-            raise LabError(
-                f"port {port} is taken by another process: leave --port out, or choose another"
-            ) from error
-
-
-def minutes(time: str) -> int:
-    """A time in SLURM's words, ``90``, ``12:00:00`` or ``2-12``, in minutes; LabError for any
-    other.
-    """
-    part = "([0-9]{1,5})"
-    found = re.fullmatch(f"(?:{part}-)?{part}(?::{part})?(?::{part})?", time.strip())
-    if not found:
-        raise LabError(f"--time {time}: say minutes, hours:minutes:seconds, or days-hours")
-    days, *rest = found.groups()
-    counted = [int(number) for number in rest if number]
-    if days is None and len(counted) < 3:
-        counted = [0, *counted]
-    hours, most, seconds = (*counted, 0, 0)[:3]
-    return max(1, math.ceil((24 * int(days or 0) + hours) * 60 + most + seconds / 60))
 
 
 def check_space(folder: Path, weights: int) -> None:
@@ -210,7 +178,6 @@ def prepare(
     data: str | Path | None = None,
     out: str | Path | None = None,
     seed: int = 0,
-    port: int | None = None,
     restarts: int = 2,
     slurm: str | None = None,
     ask: Mapping[str, Any] | None = None,
@@ -221,9 +188,10 @@ def prepare(
     ``config`` is ``paper/...``, ``pocket/...`` or a file; ``gpus``, ``processes`` and ``nodes``
     count GPUs (0: the CPU) and processes a machine, and machines; ``settings`` are dotted keys,
     ``data`` a COCO-format folder instead of the config's. ``restarts`` is how often processes are
-    started again if one dies; ``slurm`` a partition, and ``ask`` more of SLURM in its words. With
-    ``dry_run`` nothing will start on this machine, which may lack the GPUs. The processes share the
-    cores, or have as many threads each as ``OMP_NUM_THREADS`` says.
+    started again if one dies; ``slurm`` a partition, and ``ask`` its ``account``, ``qos``, ``mem``,
+    ``time`` (minutes) and ``cpus_per_gpu``. With ``dry_run`` nothing will start on this machine,
+    which may lack the GPUs. The processes share the cores, or have as many threads each as
+    ``OMP_NUM_THREADS`` says.
     """
     import torch
 
@@ -239,14 +207,17 @@ def prepare(
         raise LabError("--gpus must be at least 0, --nodes and --processes at least 1")
     if gpus and processes not in (None, gpus):
         raise LabError(f"one process a GPU: leave --processes out, or say --processes {gpus}")
-    asked = slurm_asked(slurm, ask or {})
+    asked = {name: value for name, value in (ask or {}).items() if value is not None}
+    if asked and not slurm:
+        raise LabError(f"--{next(iter(asked)).replace('_', '-')} is SLURM's: say --slurm too")
     threads = max(1, usable_cores() // (processes or gpus or 1))
     if "OMP_NUM_THREADS" in os.environ:
         threads = torch.get_num_threads()
+    if slurm:
+        threads = asked.pop("cpus_per_gpu", CORES)
+        asked = {"partition": slurm, **asked}
     if not slurm and nodes == 1 and not dry_run:  # else nothing starts on this machine
         check_gpus(gpus, torch.cuda.device_count())
-    if port is not None:
-        check_port(port)
     with quiet():  # of mmengine's warnings; a notebook would show them in red
         prepare_engine()
         cfg = load_experiment(config, dict(settings or {}), data, seed)
@@ -263,12 +234,11 @@ def prepare(
         gpus=gpus,
         processes=processes or gpus or 1,
         nodes=nodes,
-        # where the head is another machine, to probe here tells nothing
-        port=SystemRandom().randrange(20000, 30000) if port is None and nodes > 1 else port,
+        port=SystemRandom().randrange(20000, 30000),
         meeting=uuid4().hex[:12],
         restarts=restarts,
         steps=int(cfg.train_cfg.get("max_iters", 0)),
-        threads=asked.pop("cores", threads),
+        threads=threads,
         weights=addresses(cfg),
         slurm=asked,
     )
@@ -279,23 +249,6 @@ def check_methods(cfg: Config) -> None:
     for method in cfg.model.get("methods", ()):
         if get_object_from_string(method["type"]) is not None:
             build_method(method)
-
-
-def slurm_asked(partition: str | None, ask: Mapping[str, Any]) -> dict[str, Any]:
-    """What a plan says of SLURM, and ``cores`` of a task; empty without a partition."""
-    given = {name: value for name, value in ask.items() if value is not None}
-    if not partition:
-        if given:
-            raise LabError(f"--{next(iter(given)).replace('_', '-')} is SLURM's: say --slurm too")
-        return {}
-    if unknown := given.keys() - {*OWN, "time", "cpus_per_gpu"}:
-        raise LabError(f"SLURM is not asked for {', '.join(sorted(unknown))} from here")
-    cores = int(given.pop("cpus_per_gpu", CORES))
-    if cores < 1:
-        raise LabError(f"--cpus-per-gpu {cores}: say 1 or more")
-    if "time" in given:
-        given["minutes"] = minutes(str(given.pop("time")))
-    return {"partition": partition, **given, "cores": cores}
 
 
 def check_free(folder: Path) -> None:

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,14 +51,13 @@ class LaunchPlan:
     Attributes:
         config, folder, settings, data, seed: As for :func:`crosskd_lab.runs.launch.launch`.
         gpus, processes, nodes: GPUs and processes a machine, and machines.
-        port: Where the machines meet; None lets torchrun choose (one machine only).
-        meeting: By what name they meet, so that two jobs never do.
+        port, meeting: Where several machines meet, and by what name, so that two jobs never do.
         restarts: How often torchrun starts the processes again when one of them dies.
         steps: Training steps, for the time left.
         threads: CPU threads of each process.
         weights: Addresses of the weights that it begins with, read before the start.
         slurm: What is asked of SLURM: ``partition``, and ``account``, ``qos``, ``mem`` and
-            ``minutes`` where they were given; empty without it.
+            ``time`` (minutes) where they were given; empty without it.
         verb: Words of ``crosskd-lab`` that make the run, where it is not the worker.
     """
 
@@ -71,7 +69,7 @@ class LaunchPlan:
     gpus: int = 0
     processes: int = 1
     nodes: int = 1
-    port: int | None = None
+    port: int = 29500
     meeting: str = "crosskd"
     restarts: int = 0
     steps: int = 0
@@ -94,15 +92,10 @@ class LaunchPlan:
                 f"{folder} was not launched: it has no {PLAN}; 'crosskd-lab runs' lists what "
                 "there is"
             )
-        remedy = "restore it or delete the run"
-        try:
-            plan = cls(**{**read_json(path, remedy), "folder": str(folder)})
-            for name in (each.name for each in fields(cls) if isinstance(each.default, int)):
-                if not isinstance(said := getattr(plan, name), int):
-                    raise TypeError(f"its {name} is {said!r}")
-            return plan
-        except TypeError as error:
-            raise LabError(f"{path} is broken ({error}): {remedy}") from error
+        said = read_json(path, "restore it or delete the run")
+        known = {each.name for each in fields(cls)}  # an earlier version said more
+        said = {name: value for name, value in said.items() if name in known}
+        return cls(**said | {"folder": str(folder)})
 
     def line(self) -> str:
         """The command line to be typed by hand, where ``HEAD_NODE`` names the first machine."""
@@ -118,10 +111,8 @@ class LaunchPlan:
             return [python, *worker]
         meet = ["--standalone"]
         if self.nodes > 1:
-            meet = ["--rdzv-backend=c10d", f"--rdzv-endpoint=$HEAD_NODE:{self.port or 29500}"]
+            meet = ["--rdzv-backend=c10d", f"--rdzv-endpoint=$HEAD_NODE:{self.port}"]
             meet += [f"--rdzv-id={self.meeting}"]
-        elif self.port:
-            meet = ["--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{self.port}"]
         many = [f"--nnodes={self.nodes}", f"--nproc-per-node={self.processes}"]
         many += [f"--max-restarts={self.restarts}"]
         return [python, "-m", "torch.distributed.run", *meet, *many, *worker]
@@ -130,9 +121,9 @@ class LaunchPlan:
 def start(plan: LaunchPlan, lock: int) -> None:
     """Start the plan's command in a session of its own, its words going to the folder's log.
 
-    The number of a process may be given to another one later, and means nothing on another machine
-    or in another container, so its time of birth and where it lives are kept too. The folder's
-    ``LAUNCH`` lock goes over to the process and tells that it lives.
+    The number of a process may be given to another one later, and means nothing on another machine,
+    so its time of birth and its host are kept too. The folder's ``LAUNCH`` lock goes over to the
+    process and tells that it lives.
     """
     folder = Path(plan.folder)
     env = os.environ | {"OMP_NUM_THREADS": str(plan.threads), "PYTHONUNBUFFERED": "1"}
@@ -154,40 +145,29 @@ def start(plan: LaunchPlan, lock: int) -> None:
             pass_fds=[lock],
         )
     hand_over(lock, process.pid)
+    born, host = psutil.Process(process.pid).create_time(), socket.gethostname()
+    write_whole(folder / PROCESS, json.dumps({"pid": process.pid, "born": born, "host": host}))
     threading.Thread(target=process.wait, daemon=True).start()  # so that no dead child lingers
-    said = {"pid": process.pid, "born": psutil.Process(process.pid).create_time(), **here()}
-    write_whole(folder / PROCESS, json.dumps(said))
-
-
-def here() -> dict[str, str]:
-    """Where this process lives: ``host``, ``boot`` of its kernel, ``space`` of its numbers."""
-    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
-    host = socket.gethostname()
-    return {
-        "host": host,
-        "boot": boot.read_text().strip() if boot.is_file() else host,
-        "space": os.readlink(space) if space.is_symlink() else host,
-    }
 
 
 def find(folder: str | Path) -> psutil.Process | None:
-    """The run's process if it is alive and can be met from here, None otherwise."""
+    """The run's process if it lives on this machine, None otherwise."""
     said = _said(folder)
-    if any(said.get(name, at) != at for name, at in here().items() if name != "host"):
+    if not said or elsewhere(folder):
         return None
     try:
         process = psutil.Process(said["pid"])
         same = abs(process.create_time() - said["born"]) < 1
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except (psutil.Error, KeyError, TypeError, ValueError):
+    except psutil.Error:
         return None
 
 
 def is_alive(folder: str | Path) -> bool | None:
     """Whether a run's process lives, here or elsewhere; None where that cannot be known from here.
 
-    A lock that is held tells it, to all who share the folder. One that is free tells that no
-    process of this kernel lives; some shared file systems keep the locks of other machines apart.
+    A lock that is held tells it, to all who share the folder. One that is free tells that none
+    lives on this machine; some shared file systems keep the locks of other machines apart.
     """
     if holder(folder, LAUNCH) or holder(folder) or find(folder):
         return True
@@ -195,28 +175,21 @@ def is_alive(folder: str | Path) -> bool | None:
 
 
 def elsewhere(folder: str | Path) -> str:
-    """In words, the machine that a run was started on, if that is another one; "" otherwise."""
-    if not (Path(folder) / PROCESS).exists():
-        return ""
-    said, path = _said(folder), Path(folder) / PROCESS
-    if said and said.get("boot", here()["boot"]) == here()["boot"]:
-        return ""
-    host = said.get("host") or f"a machine that {path} should name"
-    return f"on {host}: look there, or delete {path} if that machine is gone"
+    """The machine that a run was started on, if that is another one; "" otherwise."""
+    host = _said(folder).get("host", "")
+    return "" if host == socket.gethostname() else host
 
 
 def _said(folder: str | Path) -> dict[str, Any]:
-    """What is noted of the run's process; nothing where the note is missing or broken."""
-    try:
-        return read_json(Path(folder) / PROCESS, "delete it")
-    except LabError:
-        return {}
+    """What is noted of the run's process; nothing where it was never started."""
+    path = Path(folder) / PROCESS
+    return read_json(path, "delete it if the run is over") if path.exists() else {}
 
 
 def workers(folder: str | Path) -> list[psutil.Process]:
     """Every process on this machine that trains into a folder, whoever started it.
 
-    One whose torchrun was killed is among them: it may live for a moment longer.
+    One whose torchrun was killed is among them: it trains on.
     """
     place, found = Path(folder).resolve(), []
     for process in psutil.process_iter(["cmdline", "cwd"]):
@@ -224,26 +197,6 @@ def workers(folder: str | Path) -> list[psutil.Process]:
         if WORKER in words[:-1] and Path(cwd, words[-1]).resolve() == place:
             found.append(process)
     return found
-
-
-def follow(parent: int, then: Callable[[], object], every: float = 1.0) -> None:
-    """End this process when its ``parent`` is gone, after ``then``; where it hangs, without asking.
-
-    torchrun's own end takes its workers with it, a kill of torchrun does not: they would train on
-    in a folder that looks deserted. It looks ``every`` so many seconds.
-    """
-
-    def look() -> None:
-        while os.getppid() == parent:
-            time.sleep(every)
-        try:
-            then()
-        finally:
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(GRACE / 2)  # a process that waits for a peer hears no signal
-            os._exit(1)
-
-    threading.Thread(target=look, daemon=True).start()
 
 
 def end(process: psutil.Process, grace: float = GRACE) -> None:
@@ -366,17 +319,15 @@ class Run:
         """Ask the run to end: at once, its record closed; :meth:`resume` goes on from there.
 
         LabError for a SLURM job, where this machine does not reach SLURM, and for a process of
-        another machine or container.
+        another machine.
         """
-        if alive := find(self.folder):
-            end(alive)
-        for stray in workers(self.folder):
-            end(stray)
+        for process in filter(None, [find(self.folder), *workers(self.folder)]):
+            end(process)
         if self.status not in OVER and (job := slurm.submitted(self.folder)):
             slurm.cancel(job)
         elif self.status in ("starting", "running"):
             who = holder(self.folder) or holder(self.folder, LAUNCH)
-            where = elsewhere(self.folder) or f"as {who or 'another machine says'}"
+            where = f"as {who}" if who else f"on {elsewhere(self.folder)}"
             raise LabError(f"{self.folder} cannot be stopped from here: it runs {where}")
         if self.status == "interrupted":  # killed before it could say so itself
             finish_record(self.folder, "stopped", reason="stopped, and did not answer in time")
@@ -391,7 +342,7 @@ class Run:
         if self.status == "done":
             raise LabError(f"{self.folder} is done: launch another run with another --out")
         with sole_writer(self.folder, LAUNCH) as lock:  # one of two who ask at the same moment
-            for stray in workers(self.folder):  # of a torchrun that was killed a moment ago
+            for stray in workers(self.folder):  # whose peers and torchrun were killed
                 end(stray)
             if self.plan.slurm or slurm.submitted(self.folder):
                 slurm.submit(self.plan)
@@ -412,8 +363,10 @@ class Run:
         status = self.status
         waits = status == "waiting" and (waiting or slurm.submitted(self.folder))
         if waits or status in ("starting", "running"):
-            where = elsewhere(self.folder)
-            what = f" {where}" if where else ": watch it, or stop it first"
+            what = ": watch it, or stop it first"
+            if host := elsewhere(self.folder):
+                note = self.folder / PROCESS
+                what = f" on {host}: look there, or delete {note} if that machine is gone"
             raise LabError(f"{self.folder} is {status}{what}")
 
     def watch(self, every: float = 2.0) -> Watch:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 JOB, LOGS = "slurm.json", "slurm"
 DAYS = 3  # the longest that a job may take before it is requeued, where no --time says another
 CORES = 8  # of a task, where no --cpus-per-gpu says another
-OWN = ("account", "qos", "mem")
-"""What is handed on to SLURM as it is said."""
 
 
 class SlurmTask:
@@ -59,8 +57,8 @@ def executor(plan: LaunchPlan, cluster: str = "slurm") -> Any:
         raise LabError(f"--slurm: {error}; this machine reaches no SLURM") from error
     asked.update_parameters(**resources(plan))
     if asked.cluster == "slurm":
-        own = {name: plan.slurm[name] for name in ("partition", *OWN) if plan.slurm.get(name)}
-        asked.update_parameters(**{f"slurm_{name}": value for name, value in own.items()})
+        own = {f"slurm_{name}": value for name, value in plan.slurm.items() if name != "time"}
+        asked.update_parameters(**own)
     return asked
 
 
@@ -72,19 +70,20 @@ def resources(plan: LaunchPlan) -> dict[str, Any]:
         tasks_per_node=plan.processes,
         gpus_per_node=plan.gpus,
         cpus_per_task=plan.threads,
-        timeout_min=plan.slurm.get("minutes") or DAYS * 24 * 60,
+        timeout_min=plan.slurm.get("time", DAYS * 24 * 60),
     )
 
 
 def describe(plan: LaunchPlan) -> str:
     """What would be submitted, in a few lines; also where it cannot be from here."""
-    asked, partition = resources(plan), plan.slurm["partition"]
-    hours = f"{asked['timeout_min'] / 60:g} hours"
-    own = "".join(f", {name} {plan.slurm[name]}" for name in OWN if plan.slurm.get(name))
+    asked, hours = resources(plan), f"{resources(plan)['timeout_min'] / 60:g} hours"
+    own = {name: plan.slurm[name] for name in ("account", "qos", "mem") if name in plan.slurm}
+    words = "".join(f", {name} {said}" for name, said in own.items())
     lines = [
-        f"submits   {SlurmTask.__name__}({plan.folder!r}) to partition {partition}, by submitit",
+        f"submits   {SlurmTask.__name__}({plan.folder!r}) to partition {plan.slurm['partition']}, "
+        "by submitit",
         f"asks for  {asked['nodes']} x {asked['tasks_per_node']} tasks, "
-        f"{asked['gpus_per_node']} GPUs a machine, {asked['cpus_per_task']} cores a task{own}, "
+        f"{asked['gpus_per_node']} GPUs a machine, {asked['cpus_per_task']} cores a task{words}, "
         f"{hours}; requeued when they are over",
         f"logs      {Path(plan.folder) / LOGS}",
     ]
@@ -110,11 +109,7 @@ def submitted(folder: str | Path) -> str | None:
     path = Path(folder) / JOB
     if not path.is_file():
         return None
-    remedy = "delete it if no job of this run is left"
-    job = read_json(path, remedy).get("job")
-    if not isinstance(job, str) or not job:
-        raise LabError(f"{path} is broken (it names no job): {remedy}")
-    return job
+    return read_json(path, "delete it if no job of this run is left")["job"]
 
 
 def queued(job: str) -> bool | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..engine.record import RECORD, read_record
 from ..errors import LabError
 from .launch import scales
-from .processes import LaunchPlan, follow
+from .processes import LaunchPlan
 
 
 def work(folder: str | Path) -> None:
@@ -39,27 +39,14 @@ def work(folder: str | Path) -> None:
 
 def main() -> None:
     """The process: exit code 0 when the run is done, 1 with one line of reason."""
-    folder = sys.argv[1]
-    parent = os.getppid()
-    by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
-    if by_torchrun:
-        follow(parent, lambda: _orphaned(folder))
     try:
-        work(folder)
+        work(sys.argv[1])
     except Exception as error:
-        if by_torchrun and os.getppid() != parent:  # another worker followed, and this one met it
-            _orphaned(folder)
         if not isinstance(error, LabError):
             traceback.print_exc()
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         print(f"crosskd-lab: {reason}", file=sys.stderr, flush=True)
         sys.exit(1)
-
-
-def _orphaned(folder: str) -> None:
-    from ..engine.hooks import record_stop
-
-    record_stop(folder, "torchrun, which had started it, was killed")
 
 
 if __name__ == "__main__":

@@ -37,10 +37,10 @@ def test_ctrl_c_ends_the_waiting_and_says_how_to_end_the_training(launched, caps
 
 
 def test_what_is_asked_of_slurm(launched):
-    words = "--slurm fast --account lab --qos long --time 1-12 --mem 64G --cpus-per-gpu 6"
+    words = "--slurm fast --account lab --qos long --time 2160 --mem 64G --cpus-per-gpu 6"
     assert run(*words.split()) == 0
     (asked,) = launched
-    wanted = dict(account="lab", qos="long", time="1-12", mem="64G", cpus_per_gpu=6)
+    wanted = dict(account="lab", qos="long", time=2160, mem="64G", cpus_per_gpu=6)
     assert asked["slurm"] == "fast" and asked["ask"] == wanted
 
 

@@ -1,6 +1,5 @@
 """What a launch decides, and what it refuses before anything has started."""
 
-import socket
 import sys
 
 import pytest
@@ -154,39 +153,6 @@ def test_gpus():
         checks.check_gpus(8, 2)
     with pytest.raises(LabError, match="has 0 GPUs: say --gpus 0 --processes 2, on the CPU"):
         checks.check_gpus(1, 0)
-
-
-def test_a_busy_port():
-    with socket.socket() as other:
-        other.bind(("", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        with pytest.raises(LabError, match=f"port {port} is taken"):
-            checks.check_port(port)
-    checks.check_port(port)
-
-
-@pytest.mark.parametrize("port", [-1, 0, 65536, 10**9])
-def test_a_port_that_does_not_exist(port):
-    with pytest.raises(LabError, match=f"--port {port}: ports are 1 to 65535"):
-        checks.check_port(port)
-
-
-@pytest.mark.parametrize(
-    ("said", "minutes"),
-    [
-        *(("90", 90), ("0", 1), ("90:30", 91), ("1:30:00", 90), ("1:30:01", 91), ("2-0", 2880)),
-        *(("1-12", 2160), ("1-12:30", 2190), ("0-0:0:61", 2), (" 7 ", 7)),
-    ],
-)
-def test_times_as_slurm_says_them(said, minutes):
-    assert checks.minutes(said) == minutes
-
-
-@pytest.mark.parametrize("said", ["", "soon", "1h", "1-", "-5", "1:2:3:4", "9" * 400, "1.5"])
-def test_what_is_no_time_is_named(said):
-    with pytest.raises(LabError, match="^--time .*: say minutes"):
-        checks.minutes(said)
 
 
 def test_space(tmp_path, monkeypatch):

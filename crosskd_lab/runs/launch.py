@@ -10,12 +10,15 @@ from random import SystemRandom
 from typing import Any
 from uuid import uuid4
 
+import torch
 from mmengine.config import Config
 from mmengine.utils import get_object_from_string
 
 from ..configs import innermost
 from ..distiller import build_method
+from ..engine.config import load_experiment
 from ..engine.record import RECORD
+from ..engine.train import prepare_engine, quiet
 from ..errors import LabError
 from ..files import LAUNCH, PROJECT, holder, portable_path, sole_writer, usable_cores
 from ..pair import build_detector
@@ -193,11 +196,6 @@ def prepare(
     which may lack the GPUs. The processes share the cores, or have as many threads each as
     ``OMP_NUM_THREADS`` says.
     """
-    import torch
-
-    from ..engine.config import load_experiment
-    from ..engine.train import prepare_engine, quiet
-
     stem = config.removesuffix(".py").strip("/").replace("/", "-")
     folder = Path(out or Path("runs") / f"{stem}-s{seed}")
     check_free(folder)
@@ -210,12 +208,8 @@ def prepare(
     asked = {name: value for name, value in (ask or {}).items() if value is not None}
     if asked and not slurm:
         raise LabError(f"--{next(iter(asked)).replace('_', '-')} is SLURM's: say --slurm too")
-    threads = max(1, usable_cores() // (processes or gpus or 1))
-    if "OMP_NUM_THREADS" in os.environ:
-        threads = torch.get_num_threads()
-    if slurm:
-        threads = asked.pop("cpus_per_gpu", CORES)
-        asked = {"partition": slurm, **asked}
+    processes = processes or gpus or 1
+    threads = asked.pop("cpus_per_gpu", CORES) if slurm else threads_each(processes)
     if not slurm and nodes == 1 and not dry_run:  # else nothing starts on this machine
         check_gpus(gpus, torch.cuda.device_count())
     with quiet():  # of mmengine's warnings; a notebook would show them in red
@@ -232,7 +226,7 @@ def prepare(
         data=None if data is None else str(data),
         seed=seed,
         gpus=gpus,
-        processes=processes or gpus or 1,
+        processes=processes,
         nodes=nodes,
         port=SystemRandom().randrange(20000, 30000),
         meeting=uuid4().hex[:12],
@@ -240,8 +234,14 @@ def prepare(
         steps=int(cfg.train_cfg.get("max_iters", 0)),
         threads=threads,
         weights=addresses(cfg),
-        slurm=asked,
+        slurm={"partition": slurm, **asked} if slurm else {},
     )
+
+
+def threads_each(processes: int) -> int:
+    """Threads of each process: as ``OMP_NUM_THREADS`` says, or its share of the cores."""
+    shared = max(1, usable_cores() // processes)
+    return torch.get_num_threads() if "OMP_NUM_THREADS" in os.environ else shared
 
 
 def check_methods(cfg: Config) -> None:
@@ -264,9 +264,6 @@ def check_free(folder: Path) -> None:
 
 def describe(plan: LaunchPlan) -> str:
     """What a launch has decided, in a few lines."""
-    from ..engine.config import load_experiment
-    from ..engine.train import quiet
-
     with quiet():
         cfg = load_experiment(plan.config, plan.settings, plan.data, plan.seed)
     count = plan.processes * plan.nodes

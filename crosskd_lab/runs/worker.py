@@ -5,7 +5,11 @@ import sys
 import traceback
 from pathlib import Path
 
+import torch
+
+from ..engine.config import load_experiment
 from ..engine.record import RECORD, read_record
+from ..engine.train import train
 from ..errors import LabError
 from .launch import scales
 from .processes import LaunchPlan
@@ -17,11 +21,6 @@ def work(folder: str | Path) -> None:
     LabError for whatever training refuses; and, when torchrun starts the processes again, for a run
     that failed by itself, which would only fail again.
     """
-    import torch
-
-    from ..engine.config import load_experiment
-    from ..engine.train import train
-
     plan = LaunchPlan.read(folder)
     torch.set_num_threads(plan.threads)  # as was said, whoever started it: torchrun says 1
     begun = (Path(folder) / RECORD).exists()

@@ -42,12 +42,10 @@ def test_an_error_of_another_kind_is_one_line_too_below_where_it_came_from(
 
 def test_it_computes_on_the_threads_that_were_said(tmp_path, monkeypatch):
     """Whoever started it: torchrun by hand says one, SLURM says nothing."""
-    from crosskd_lab.engine import config as experiment
-
     LaunchPlan("pocket/crosskd", str(tmp_path), threads=3).write()
     seen = []
     monkeypatch.setattr(torch, "set_num_threads", seen.append)
-    monkeypatch.setattr(experiment, "load_experiment", lambda *_: 1 / 0)
+    monkeypatch.setattr(worker, "load_experiment", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         worker.work(tmp_path)
     assert seen == [3]

@@ -15,18 +15,9 @@ DELIVERED = ("memory", "query")
 
 
 class DecoderTerms(PredictionTerms):
-    """What the two decoder methods share: their pair's check, and terms summed over layers.
-
-    Args:
-        i: Decoder layers of the teacher that are left out: its layers i + 1 ... L teach.
-        terms: See :class:`PredictionTerms`.
-    """
+    """What the two decoder methods share: their pair's check, and terms summed over layers."""
 
     families = ("decoder",)
-
-    def __init__(self, i: int = 0, **terms: object) -> None:
-        super().__init__(**terms)  # type: ignore[arg-type]
-        self.i = i
 
     def attach(self, student: HeadFamily, teacher: HeadFamily) -> None:
         """Raise LabError for decoders that do not fit."""
@@ -39,11 +30,6 @@ class DecoderTerms(PredictionTerms):
                 f"layers, channels and queries of the student's decoder are {ours}, of the "
                 f"teacher's {theirs}: give both decoders the same num_layers, embed_dims and "
                 "num_queries"
-            )
-        if not 0 <= self.i < teacher.depth:
-            raise LabError(
-                f"i = {self.i} is out of range: with {teacher.depth} decoder layers, i must be in "
-                f"0 ... {teacher.depth - 1}"
             )
 
     def over_layers(
@@ -58,14 +44,14 @@ class DecoderTerms(PredictionTerms):
 
 
 class DecoderCrossKD(DecoderTerms):
-    """``sum over layers j > i of (1/|S|) * sum over q of S(q) * D_pred(p_hat_j^s(q), p_j^t(q))``.
+    """``sum over layers j of (1/|S|) * sum over q of S(q) * D_pred(p_hat_j^s(q), p_j^t(q))``.
 
     The student's memory, or its queries too, go through the frozen teacher's decoder layers.
 
     Paper: none of its text; its web page names Deformable DETR. So this follows the authors'
     unfinished branches, which hold both forms. Which of them made a number is unknown.
 
-    Idea: every layer j > i of the teacher runs for itself.
+    Idea: every layer j of the teacher runs for itself.
 
     - ``delivered="memory"``: the teacher's own queries and references enter it, as they do in the
       teacher's own forward; only the memory that it attends to is the student's. The target is
@@ -88,28 +74,22 @@ class DecoderCrossKD(DecoderTerms):
     Unverified: which delivery the authors would have kept; both of their branches are unfinished.
 
     Args:
-        i: 0 ... L - 1, see :class:`DecoderTerms`.
         delivered: "memory" or "query".
         terms: See :class:`PredictionTerms`.
     """
 
     name = "crosskd"
 
-    def __init__(self, i: int = 0, delivered: str = "memory", **terms: object) -> None:
-        super().__init__(i, **terms)
+    def __init__(self, delivered: str = "memory", **terms: Any) -> None:
+        super().__init__(**terms)
         one_of("delivered", delivered, DELIVERED)
         self.delivered = delivered
 
     def losses(self, taps: Taps) -> dict[str, Tensor]:
-        """``loss_crosskd_cls`` and ``loss_crosskd_reg``, summed over layers i + 1 ... L."""
+        """``loss_crosskd_cls`` and ``loss_crosskd_reg``, summed over the layers."""
         student, teacher = taps.student, taps.teacher
         assert isinstance(student, DecoderTaps) and isinstance(teacher, DecoderTaps)
-        if student.memory.shape != teacher.memory.shape:
-            raise LabError(
-                f"the student's memory is {tuple(student.memory.shape)}, the teacher's "
-                f"{tuple(teacher.memory.shape)}: give both the same feature levels and channels"
-            )
-        layers = range(self.i, taps.teacher_head.depth)
+        layers = range(taps.teacher_head.depth)
         if self.delivered == "memory":
             own = [_of_layer(teacher.predictions, layer) for layer in layers]
             prediction = [deliver(taps, layer, teacher, student.memory) for layer in layers]
@@ -120,7 +100,7 @@ class DecoderCrossKD(DecoderTerms):
 
 
 class DecoderMimicking(DecoderTerms):
-    """``sum over layers j > i of (1/|S|) * sum over q of S(q) * D_pred(p_j^s(q), p_j^t(q))``.
+    """``sum over layers j of (1/|S|) * sum over q of S(q) * D_pred(p_j^s(q), p_j^t(q))``.
 
     Paper: eq. (1) of CrossKD, carried over to decoders after the authors' unfinished branch.
 
@@ -137,17 +117,16 @@ class DecoderMimicking(DecoderTerms):
     Carried over: as for :class:`DecoderCrossKD`.
 
     Args:
-        i: See :class:`DecoderTerms`.
         terms: See :class:`PredictionTerms`.
     """
 
     name = "kd"
 
     def losses(self, taps: Taps) -> dict[str, Tensor]:
-        """``loss_kd_cls`` and ``loss_kd_reg``, summed over layers i + 1 ... L."""
-        layers = range(self.i, taps.teacher_head.depth)
+        """``loss_kd_cls`` and ``loss_kd_reg``, summed over the layers."""
         pairs = [
-            (_of_layer(taps.student.predictions, layer), _answer(taps, layer)) for layer in layers
+            (_of_layer(taps.student.predictions, layer), _answer(taps, layer))
+            for layer in range(taps.teacher_head.depth)
         ]
         return self.over_layers(pairs, taps)
 

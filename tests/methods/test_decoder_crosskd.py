@@ -24,22 +24,21 @@ def entropy(logits):
 
 
 @pytest.mark.parametrize("delivered", ["memory", "query"])
-@pytest.mark.parametrize("i", [0, 1, 2])
-def test_a_student_that_is_its_teacher(beyond_dense, make_batch, i, delivered):
+def test_a_student_that_is_its_teacher(beyond_dense, make_batch, delivered):
     student = beyond_dense("deformable")
     pair = Pair(student, copy.deepcopy(student), {"checkpoint": "random"})
     taps, _ = collect(pair, *make_batch())
     asks = taps.teacher if delivered == "memory" else taps.student
-    for layer in range(i, 3):
+    for layer in range(3):
         cross = deliver(taps, layer, asks, taps.student.memory)
         for mine, theirs in zip(cross.cls + cross.reg, (
             taps.teacher.predictions.cls[layer], taps.teacher.predictions.reg[layer]
         ), strict=True):  # fmt: skip
             torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-5)
-    losses = DecoderCrossKD(i=i, delivered=delivered).losses(taps)
+    losses = DecoderCrossKD(delivered=delivered).losses(taps)
     assert float(losses["loss_crosskd_reg"]) == pytest.approx(0, abs=1e-4)
     # beta = 0: the class term of equals is the entropy of the teacher's scores, summed over layers
-    expected = sum(entropy(cls).mean() for cls in taps.teacher.predictions.cls[i:])
+    expected = sum(entropy(cls).mean() for cls in taps.teacher.predictions.cls)
     assert float(losses["loss_crosskd_cls"]) == pytest.approx(float(expected), rel=1e-4)
 
 
@@ -50,11 +49,11 @@ def reached(module):
 @pytest.mark.parametrize(("delivered", "queries_learn"), [("memory", False), ("query", True)])
 def test_gradient_goes_where_the_delivery_came_from(pair, make_batch, delivered, queries_learn):
     taps, _ = collect(pair, *make_batch())
-    sum(DecoderCrossKD(i=1, delivered=delivered).losses(taps).values()).backward()
+    sum(DecoderCrossKD(delivered=delivered).losses(taps).values()).backward()
     student = pair.student
     assert reached(student.encoder) and reached(student.neck) and reached(student.backbone)
     assert reached(student.decoder.layers[0]) is queries_learn
-    assert not reached(student.decoder.layers[2])
+    assert not reached(student.decoder.layers[2]), "what leaves the last layer enters no other"
     assert not reached(student.bbox_head.cls_branches), "the student's predictors serve one master"
     assert all(w.grad is None for w in pair.teacher.parameters())
 
@@ -70,31 +69,18 @@ def test_mimicking_trains_the_students_own_predictors(pair, make_batch):
 
 def test_the_box_term_is_a_weighted_mean_a_layer(pair, make_batch):
     taps, _ = collect(pair, *make_batch())
-    loss = DecoderCrossKD(i=2).losses(taps)["loss_crosskd_reg"]
-    cross = deliver(taps, 2, taps.teacher, taps.student.memory)
-    weight = taps.teacher.predictions.cls[2].sigmoid().amax(-1)
-    size = torch.tensor([[64.0, 64.0], [40.0, 64.0]])[:, None]
-    corners = []
-    for boxes in (cross.reg[0], taps.teacher.predictions.reg[2]):
-        centre, half = boxes[..., :2] * size, boxes[..., 2:] * size / 2
-        corners.append(torch.cat([centre - half, centre + half], -1))
-    gap = (corners[0] - corners[1]).abs().sum(-1)
-    expected = (weight * gap).sum() / (4 * weight.sum())
-    assert float(loss) == pytest.approx(float(expected), rel=1e-4)
-
-
-def test_no_ground_truth(pair, make_batch):
-    model = Distiller(pair=pair, methods=[DecoderCrossKD(delivered="query"), DecoderMimicking()])
-    losses = model.loss(*make_batch([[], []]))
-    assert all(torch.isfinite(value).all() for value in losses.values())
-
-
-def test_bfloat16(pair, make_batch):
-    inputs, samples = make_batch()
-    with torch.autocast("cpu", torch.bfloat16):
-        taps, _ = collect(pair, inputs, samples)
-        losses = DecoderCrossKD().losses(taps)
-    assert all(v.dtype == torch.float32 and torch.isfinite(v) for v in losses.values())
+    loss = DecoderCrossKD().losses(taps)["loss_crosskd_reg"]
+    size, expected = torch.tensor([[64.0, 64.0], [40.0, 64.0]])[:, None], 0.0
+    for layer in range(3):
+        cross = deliver(taps, layer, taps.teacher, taps.student.memory)
+        weight = taps.teacher.predictions.cls[layer].sigmoid().amax(-1)
+        corners = []
+        for boxes in (cross.reg[0], taps.teacher.predictions.reg[layer]):
+            centre, half = boxes[..., :2] * size, boxes[..., 2:] * size / 2
+            corners.append(torch.cat([centre - half, centre + half], -1))
+        gap = (corners[0] - corners[1]).abs().sum(-1)
+        expected += float((weight * gap).sum() / (4 * weight.sum()))
+    assert float(loss) == pytest.approx(expected, rel=1e-4)
 
 
 def test_what_does_not_fit_is_named(beyond_dense, make_pair, pair):
@@ -102,8 +88,6 @@ def test_what_does_not_fit_is_named(beyond_dense, make_pair, pair):
         Distiller(pair=make_pair(), methods=[DecoderCrossKD()])
     with pytest.raises(LabError, match="serves dense or roi heads, not decoder.*DecoderC"):
         Distiller(pair=pair, methods=[CrossKD()])
-    with pytest.raises(LabError, match="i = 3 is out of range: with 3 decoder layers"):
-        Distiller(pair=pair, methods=[DecoderCrossKD(i=3)])
     with pytest.raises(LabError, match="'both' is unknown: choose one of memory, query"):
         DecoderCrossKD(delivered="both")
     other = Pair(pair.student, beyond_dense("deformable", num_queries=40))

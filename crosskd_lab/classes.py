@@ -64,8 +64,8 @@ def match_classes(student: Sequence[str], teacher: Sequence[str]) -> list[int] |
     theirs = [name for name in teacher if name not in student]
     if ours or theirs:
         raise LabError(
-            f"student and teacher know other classes: only the student has {_listed(ours)}; only "
-            f"the teacher has {_listed(theirs)}: choose a teacher of the student's classes or "
+            f"student and teacher know other classes: only the student has {listed(ours)}; only "
+            f"the teacher has {listed(theirs)}: choose a teacher of the student's classes or "
             "train one on this data; if only the names differ, say teacher=dict(classes=[...])"
         )
     order = [list(teacher).index(name) for name in student]
@@ -84,7 +84,7 @@ def category_ids(
     classes = [one_spelling(name) for name in classes]
     if twice := [name for name, count in Counter(classes).items() if count > 1]:
         raise LabError(
-            f"the detector has several classes named {_listed(twice)}: rename all but one"
+            f"the detector has several classes named {listed(twice)}: rename all but one"
         )
     ids = {one_spelling(each["name"]): each["id"] for each in document["categories"]}
     boxes = Counter(box["category_id"] for box in document["annotations"] if not box.get("iscrowd"))
@@ -92,7 +92,7 @@ def category_ids(
     if foreign:
         raise LabError(
             f"{file} has {sum(boxes[ids[name]] for name in foreign)} boxes of classes that the "
-            f"detector does not know: {_listed(foreign)}; it knows {_listed(classes)}: spell the "
+            f"detector does not know: {listed(foreign)}; it knows {listed(classes)}: spell the "
             "same classes alike in all files, or leave the others out"
         )
     return [ids.get(name) for name in classes]
@@ -118,6 +118,7 @@ def _of_kind(kind: str, count: int | None) -> list[str] | None:
     return list(names) if names and len(names) == count else None
 
 
-def _listed(names: Sequence[str], count: int = 12) -> str:
+def listed(names: Sequence[str], count: int = 12) -> str:
+    """The first names in words, and how many more there are."""
     more = f" and {len(names) - count} more" if len(names) > count else ""
     return ", ".join(names[:count]) + more if names else "none of its own"

@@ -93,8 +93,12 @@ def find_conflict(
         raise LabError(
             "conflict is counted location by location, between dense heads: choose such a pair"
         )
-    if boxes != "student":
-        refuse_dynamic(pair.student_head)
+    if boxes != "student" and is_dynamic(pair.student_head):
+        raise LabError(
+            f"the assigner of {type(pair.student_head.head).__name__} looks at the student's "
+            "predictions and has no targets before training: take a trained student and its own "
+            "boxes"
+        )
     truths, ignored, metas = unpack_gt_instances(data_samples)
     teacher = pair.teacher_head.forward_towers(pair.teacher.extract_feat(inputs)).predictions
     if boxes == "student":
@@ -354,12 +358,3 @@ def blank_predictions(head: HeadAdapter, levels: Levels) -> Predictions:
 def is_dynamic(head: HeadAdapter) -> bool:
     """Whether a head's assigner looks at predictions, so that its targets change in training."""
     return any(kind.__name__ in DYNAMIC for kind in type(head.head).__mro__)
-
-
-def refuse_dynamic(head: HeadAdapter) -> None:
-    """Raise LabError for a head whose assigner looks at predictions, of a student not there."""
-    if is_dynamic(head):
-        raise LabError(
-            f"the assigner of {type(head.head).__name__} looks at the student's predictions and "
-            "has no targets before training: take a trained student and its own boxes"
-        )

@@ -159,7 +159,6 @@ def measure_gradients(
     batches: Iterable[Mapping[str, Any]],
     methods: Mapping[str, Method],
     places: Sequence[tuple[str, int]] = (("neck", 0),),
-    tap: str = "post_relu",
 ) -> pd.DataFrame:
     """:func:`concentration` over a set, with columns ``where`` and ``i`` for the feature.
 
@@ -171,7 +170,7 @@ def measure_gradients(
 
     frames = []
     for batch in batches:
-        taps, terms = _losses_of(pair, batch, methods, tap)
+        taps, terms = _losses_of(pair, batch, methods)
         for where, i in places:
             frame = concentration(taps, gradients(taps, terms, where, i))
             frame.insert(1, "where", where)
@@ -181,12 +180,21 @@ def measure_gradients(
 
 
 def _losses_of(
-    pair: Pair, batch: Mapping[str, Any], methods: Mapping[str, Method], tap: str = "post_relu"
+    pair: Pair, batch: Mapping[str, Any], methods: Mapping[str, Method]
 ) -> tuple[Taps, Terms]:
     """One forward pass of both detectors with gradients on, and all losses on it."""
     with torch.enable_grad():
-        taps, detection = collect(pair, batch["inputs"], batch["data_samples"], tap)
+        taps, detection = collect(pair, batch["inputs"], batch["data_samples"])
         return taps, loss_terms(taps, detection, methods)
+
+
+def _energy_view(
+    pair: Pair, batch: Mapping[str, Any], taps: Taps, found: Mapping[str, Levels], image: int
+) -> View:
+    """The energy map ``(H, W)`` of every gradient on one image."""
+    size = batch["inputs"].shape[-2:]
+    maps = {name: energy_map(taps, g, image, size) for name, g in found.items()}
+    return view(pair, batch, maps, image)
 
 
 def gradient_view(
@@ -199,10 +207,7 @@ def gradient_view(
 ) -> View:
     """Fig. 5 for one image of a batch: the energy map ``(H, W)`` of every source at one feature."""
     taps, terms = _losses_of(pair, batch, methods)
-    size = batch["inputs"].shape[-2:]
-    found = gradients(taps, terms, where, i)
-    maps = {name: energy_map(taps, g, image, size) for name, g in found.items()}
-    return view(pair, batch, maps, image)
+    return _energy_view(pair, batch, taps, gradients(taps, terms, where, i), image)
 
 
 def term_views(
@@ -221,12 +226,10 @@ def term_views(
     named = dict(terms)
     for source, losses in terms.items():
         named |= {f"{source}: {name}": {name: loss} for name, loss in losses.items()}
-    size, views = batch["inputs"].shape[-2:], {}
-    for where, i in places:
-        found = gradients(taps, named, where, i)
-        maps = {name: energy_map(taps, g, image, size) for name, g in found.items()}
-        views[where, i] = view(pair, batch, maps, image)
-    return views
+    return {
+        (where, i): _energy_view(pair, batch, taps, gradients(taps, named, where, i), image)
+        for where, i in places
+    }
 
 
 def layers_of(detector: Any, head: HeadAdapter) -> dict[str, list[nn.Parameter]]:
@@ -237,13 +240,16 @@ def layers_of(detector: Any, head: HeadAdapter) -> dict[str, list[nn.Parameter]]
     several levels share is filed where it comes first.
     """
     parts = {name: list(getattr(detector, name).parameters()) for name in ("backbone", "neck")}
-    taken: set[int] = set()
     for branch in BRANCHES:
         towers = [head.tower(branch, level) for level in range(len(head.strides))]
         for k, convs in enumerate(zip(*towers, strict=True), 1):
-            parts[f"{branch} {k}"] = _fresh((p for c in convs for p in c.parameters()), taken)
-    parts[PREDICTORS] = _fresh(head.head.parameters(), taken)
-    return {name: [p for p in own if p.requires_grad] for name, own in parts.items()}
+            parts[f"{branch} {k}"] = [p for conv in convs for p in conv.parameters()]
+    parts[PREDICTORS] = list(head.head.parameters())
+    filed: dict[nn.Parameter, str] = {}
+    for name, own in parts.items():
+        for weight in own:
+            filed.setdefault(weight, name)
+    return {n: [p for p, at in filed.items() if at == n and p.requires_grad] for n in parts}
 
 
 def reach(pair: Pair, loss: Tensor) -> pd.DataFrame:
@@ -260,16 +266,6 @@ def reach(pair: Pair, loss: Tensor) -> pd.DataFrame:
     squares = iter(0.0 if g is None else g.double().square().sum().item() for g in found)
     norms = [sum(next(squares) for _ in own) ** 0.5 for own in parts.values()]
     return pd.DataFrame({"part": list(parts), "norm": norms})
-
-
-def _fresh(weights: Iterable[nn.Parameter], taken: set[int]) -> list[nn.Parameter]:
-    """Those that are not taken yet; they are then."""
-    fresh = []
-    for weight in weights:
-        if id(weight) not in taken:
-            taken.add(id(weight))
-            fresh.append(weight)
-    return fresh
 
 
 def weight_map(taps: Taps, method: Method, image: int, size: tuple[int, int]) -> Tensor:

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from .classes import match_classes, trained_classes
+from .classes import listed, match_classes, trained_classes
 from .configs import RANDOM, read_config, teacher_file
 from .errors import LabError
 from .files import sha256
@@ -141,34 +141,25 @@ def load_in_full(detector: nn.Module, checkpoint: str | Path) -> None:
     Prefixes that wrappers, averages and other frameworks put before the names are taken off, and
     that is said.
     """
-    own = detector.state_dict()
+    own, file = detector.state_dict(), Path(checkpoint).name
     weights, said = without_prefixes(read_weights(checkpoint), own)
     if said:
-        print(f"{Path(checkpoint).name}: {said}", file=sys.stderr)
+        print(f"{file}: {said}", file=sys.stderr)
+    both = own.keys() & weights.keys()
+    missing = {k for k in own.keys() - both if not k.endswith("num_batches_tracked")}
+    reshaped = {k for k in both if own[k].shape != weights[k].shape}
     # what a cast in silence would make numbers of
-    integers = sorted(
-        k
-        for k, weight in weights.items()
-        if k in own and own[k].is_floating_point() > weight.is_floating_point()
-    )
-    if integers:
-        raise LabError(
-            f"checkpoint {Path(checkpoint).name} has integers for {_some(integers)}, as quantised "
-            "models have: name the file with floating point weights that it was made from"
-        )
-    missing = sorted(k for k in own if k not in weights and not k.endswith("num_batches_tracked"))
-    left_over = sorted(k for k in weights if k not in own)
-    reshaped = sorted(k for k in own if k in weights and own[k].shape != weights[k].shape)
-    for keys, what in (
-        (missing, "has no weights for"),
-        (left_over, "has weights that the detector lacks:"),
-        (reshaped, "has other shapes for"),
+    integers = {k for k in both if own[k].is_floating_point() > weights[k].is_floating_point()}
+    config = "it belongs to another config; name the config that it was trained with"
+    quantised = "quantised models have them; name the file that it was made from"
+    for what, keys, remedy in (
+        ("has integers for", integers, quantised),
+        ("has no weights for", missing, config),
+        ("has weights that the detector lacks:", weights.keys() - both, config),
+        ("has other shapes for", reshaped, config),
     ):
         if keys:
-            raise LabError(
-                f"checkpoint {Path(checkpoint).name} {what} {_some(keys)}: it belongs to another "
-                "config; name the config that it was trained with"
-            )
+            raise LabError(f"checkpoint {file} {what} {listed(sorted(keys), 3)}: {remedy}")
     detector.load_state_dict(weights, strict=False)
 
 
@@ -262,9 +253,3 @@ def check_teacher_confidence(teacher_scores: Tensor, least: float = 0.05) -> Non
             "check it with 'crosskd-lab eval'; if it has only begun to learn and you mean it, say "
             "--set teacher.young=True"
         )
-
-
-def _some(keys: Iterable[str], count: int = 3) -> str:
-    keys = list(keys)
-    more = f" and {len(keys) - count} more" if len(keys) > count else ""
-    return ", ".join(keys[:count]) + more

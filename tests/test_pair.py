@@ -86,7 +86,7 @@ def test_integers_are_cast_to_no_weight(make_detector, tmp_path):
     assert weights["backbone.bn1.num_batches_tracked"].dtype == torch.int64
     load_in_full(make_detector(8), save(weights, tmp_path / "t.pth"))
     quantised = {**weights, key: weights[key].mul(9).to(torch.int8)}
-    with pytest.raises(LabError, match=rf"t\.pth has integers for {key}, as quantised models"):
+    with pytest.raises(LabError, match=rf"t\.pth has integers for {key}: quantised models"):
         load_in_full(make_detector(8), save(quantised, tmp_path / "t.pth"))
 
 

@@ -1,12 +1,9 @@
 """Assigners asked alone give what they give within the loss."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
-from crosskd_lab.conflict import assigned, blank_predictions, refuse_dynamic
-from crosskd_lab.errors import LabError
+from crosskd_lab.conflict import assigned, blank_predictions
 
 BOXES = [[4.0, 4.0, 60.0, 50.0], [70.0, 20.0, 90.0, 44.0]]
 
@@ -46,10 +43,3 @@ def test_blank_predictions_have_the_heads_own_channels(toy_pair):
     assert [m.shape for m in blank.reg] == [(3, 20, 5, 4), (3, 20, 3, 2)]
     assert blank.centerness is None
     assert not any(m.any() for m in (*blank.cls, *blank.reg))
-
-
-def test_an_assigner_that_weighs_predictions_is_refused(toy_pair):
-    refuse_dynamic(toy_pair().student_head)
-    head = type("OwnHead", (type("PAAHead", (), {}),), {})()
-    with pytest.raises(LabError, match="OwnHead looks at the student's predictions"):
-        refuse_dynamic(SimpleNamespace(head=head))

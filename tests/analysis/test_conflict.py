@@ -123,6 +123,13 @@ def test_an_unknown_target_is_named(toy_pair, sample):
         find_conflict(toy_pair(), IMAGES, [sample(BOX, [1])], boxes="mine")
 
 
+def test_an_assigner_that_weighs_predictions_needs_a_trained_student(toy_pair, sample, monkeypatch):
+    monkeypatch.setattr("crosskd_lab.conflict.DYNAMIC", ("GFLHead",))
+    with pytest.raises(LabError, match="GFLHead looks at the student's predictions"):
+        find_conflict(toy_pair(), IMAGES, [sample(BOX, [1])])
+    assert find_conflict(toy_pair(), IMAGES, [sample(BOX, [1])], boxes="student").positive.any()
+
+
 @pytest.mark.parametrize("student", ["gfl", "retinanet", "fcos", "atss"])
 @pytest.mark.parametrize("teacher", ["gfl", "retinanet", "fcos", "atss"])
 def test_any_assigner_against_any_teacher(mixed_pair, sample, student, teacher):

@@ -118,7 +118,7 @@ def scenes_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from crosskd_lab.data.scene_sets import write_scenes
 
     out = tmp_path_factory.mktemp("scenes") / "tiny"
-    return write_scenes(out, size=96, train=24, val=8, seed=0, processes=1)
+    return write_scenes(out, size=96, train=24, val=8, seed=0)
 
 
 @pytest.fixture(scope="session")

@@ -27,18 +27,15 @@ def scenes(
     val: Annotated[int, Option(help="Held-out images.")] = 500,
     test: Annotated[int, Option(help="More held-out images.")] = 0,
     seed: Annotated[int, Option(help="Which scenes; the same seed, the same bytes.")] = 0,
-    processes: Annotated[
-        int | None, Option(help="Draw in so many processes.", show_default="one a CPU")
-    ] = None,
 ) -> None:
     """Make a COCO-format detection set of synthetic scenes.
 
     Images of textured shapes on cluttered ground, ten classes, 1 to 8 objects each. Stopped or
-    damaged sets are completed by the same command; foreign files are never touched.
+    damaged sets are made whole by the same command; foreign files are never touched.
     """
     from ..data.scene_sets import data_checksum, write_scenes
 
-    write_scenes(out, size, train, val, test, seed, processes)
+    write_scenes(out, size, train, val, test, seed)
     splits = {"train": train, "val": val, "test": test}
     made = ", ".join(f"{count} {split}" for split, count in splits.items() if count)
     print(f"{out}: {made} images of {size} x {size} pixels, data checksum {data_checksum(out)}")

@@ -53,23 +53,20 @@ MIRROR = "http://images.cocodataset.org"
 
 @dataclass(frozen=True)
 class Part:
-    """One zip file of COCO 2017: its path below the mirror, and the folder that it unpacks to.
-
-    ``gigabytes`` is about its size, as the publisher says (photographs do not get smaller in a
-    zip), ``images`` how many the folder has.
+    """One zip file of COCO 2017: its path below the mirror, the folder that it unpacks to, and how
+    many ``images`` that has.
     """
 
     path: str
     folder: str
-    gigabytes: float
     images: int = 0
 
 
 IMAGES = {
-    "train": Part("zips/train2017.zip", "train2017", 19.5, 118287),
-    "val": Part("zips/val2017.zip", "val2017", 1.0, 5000),
+    "train": Part("zips/train2017.zip", "train2017", 118287),
+    "val": Part("zips/val2017.zip", "val2017", 5000),
 }
-ANNOTATIONS = Part("annotations/annotations_trainval2017.zip", "annotations", 0.8)
+ANNOTATIONS = Part("annotations/annotations_trainval2017.zip", "annotations")
 
 
 def get_coco(
@@ -91,9 +88,8 @@ def get_coco(
         missing = [part for part in parts if not _complete(root, part, splits)]
         at_hand = root if source is None else Path(source)
         zips = {part: at_hand / Path(part.path).name for part in missing}
-        if source is None:
-            require_room(root, sum(_needed(part, file) for part, file in zips.items()), "COCO 2017")
-        elif lacks := [file.name for file in zips.values() if not file.is_file()]:
+        lacks = [file.name for file in zips.values() if not file.is_file()]
+        if source is not None and lacks:
             raise LabError(
                 f"{source} lacks {', '.join(lacks)}: put them there, or leave out --from"
             )
@@ -106,14 +102,6 @@ def get_coco(
             if source is None:
                 archive.unlink()
     return root
-
-
-def _needed(part: Part, file: Path) -> int:
-    """Bytes that a zip file, as far as it has not come, and what comes out of it will take."""
-    come = sum(
-        f.stat().st_size for f in (file, file.with_name(f".{file.name}.part")) if f.is_file()
-    )
-    return int(1e9 * part.gigabytes + max(0.0, 1e9 * part.gigabytes - come))
 
 
 def _complete(root: Path, part: Part, splits: Sequence[str]) -> bool:

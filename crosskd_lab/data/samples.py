@@ -1,9 +1,8 @@
-"""A few images of a COCO-format split: as records, and as a picture with boxes."""
+"""A few images of a COCO-format split as a picture with boxes."""
 
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,24 +22,19 @@ _CAPTION, _GAP = 20, 6
 FONT = ImageFont.load_default(13)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """An image file and its boxes.
+def chosen(images: Sequence[Record], count: int, seed: int) -> list[Record]:
+    """`count` image records, chosen by `seed`; fewer of a seed are a part of more of them."""
 
-    ``boxes`` (k, 4) are (x, y, width, height) in pixels, ``labels`` (k,) positions in ``names``,
-    the classes in order of category ids.
-    """
+    def rank(image: Record) -> bytes:  # of the id and the seed alone, so it stays the same for ever
+        return hashlib.sha256(f"{seed} {image['id']}".encode()).digest()
 
-    path: Path
-    boxes: NDArray[np.float64]
-    labels: NDArray[np.int64]
-    names: tuple[str, ...]
+    return sorted(images, key=rank)[:count]
 
 
-def sample(root: str | Path, split: str, count: int = 12, seed: int = 0) -> list[Sample]:
-    """`count` good images of a split, chosen by `seed`, with their boxes; LabError for too few.
+def draw_samples(root: str | Path, split: str, count: int = 12, seed: int = 0) -> NDArray[np.uint8]:
+    """A contact sheet (H, W, 3) RGB of `count` good images with their boxes and class names.
 
-    Fewer images of a seed are a part of more of them.
+    LabError where the split has fewer.
     """
     found = find_split(root, split)
     _, document = checked(found, skip_bad=True, read_images=False)
@@ -48,29 +42,10 @@ def sample(root: str | Path, split: str, count: int = 12, seed: int = 0) -> list
     if not 1 <= count <= len(images):
         has = f"{found.annotations} has {len(images)} that can be used"
         raise LabError(f"{count} images were asked for; {has}; give 1 to {len(images)}")
-
-    def rank(image: Record) -> bytes:  # of the id and the seed alone, so it stays the same for ever
-        return hashlib.sha256(f"{seed} {image['id']}".encode()).digest()
-
-    labels = {c["id"]: k for k, c in enumerate(sorted_categories(document))}
-    names = {c["id"]: c["name"] for c in document["categories"]}
-    samples = []
-    for image in sorted(images, key=rank)[:count]:
+    tiles = []
+    for image in chosen(images, count, seed):
         boxes = [box for box in document["annotations"] if box["image_id"] == image["id"]]
-        samples.append(
-            Sample(
-                found.images / image["file_name"],
-                np.array([box["bbox"] for box in boxes], dtype=np.float64).reshape(-1, 4),
-                np.array([labels[box["category_id"]] for box in boxes], dtype=np.int64),
-                tuple(names[box["category_id"]] for box in boxes),
-            )
-        )
-    return samples
-
-
-def draw_samples(root: str | Path, split: str, count: int = 12, seed: int = 0) -> NDArray[np.uint8]:
-    """A contact sheet (H, W, 3) RGB of `count` images with their boxes and class names."""
-    tiles = [_tile(one) for one in sample(root, split, count, seed)]
+        tiles.append(_tile(found.images / image["file_name"], boxes, sorted_categories(document)))
     sheet = contact_sheet(tiles, math.ceil(math.sqrt(count)), _GAP)
     return np.asarray(ImageOps.expand(sheet, _GAP, "white"))
 
@@ -89,27 +64,30 @@ def contact_sheet(tiles: Sequence[Image.Image], columns: int, gap: int) -> Image
     return whole
 
 
-def _tile(one: Sample) -> Image.Image:
-    picture = Image.fromarray(read_pixels(one.path))
+def _tile(path: Path, boxes: list[Record], categories: list[Record]) -> Image.Image:
+    """An image with its boxes, small ones on top and names above all, in the classes' colours."""
+    picture = Image.fromarray(read_pixels(path))
     scale = TILE / max(picture.size)
     width, height = (max(1, round(side * scale)) for side in picture.size)
     tile = Image.new("RGB", (TILE, height + _CAPTION), "white")
     tile.paste(picture.resize((width, height), Image.Resampling.BICUBIC))
     draw = ImageDraw.Draw(tile)
-    draw.text((2, height + 2), one_line(one.path.name, 400), fill="black", font=FONT)
-    order = np.argsort(-one.boxes[:, 2] * one.boxes[:, 3])  # small boxes on top, names above all
-    colours = [PALETTE[label % len(PALETTE)] for label in one.labels]
-    for k in order:
-        x, y, wide, high = one.boxes[k] * scale
+    draw.text((2, height + 2), one_line(path.name, 400), fill="black", font=FONT)
+    classes = {c["id"]: (PALETTE[k % len(PALETTE)], c["name"]) for k, c in enumerate(categories)}
+    drawn = []
+    for box in sorted(boxes, key=lambda box: -box["bbox"][2] * box["bbox"][3]):
+        x, y, wide, high = at = [number * scale for number in box["bbox"]]
+        colour, name = classes[box["category_id"]]
         draw.rectangle((x - 2, y - 2, x + wide + 1, y + high + 1), outline="black", width=4)
-        draw.rectangle((x - 1, y - 1, x + wide, y + high), outline=colours[k], width=2)
-    for k in order:
-        _draw_name(draw, one.boxes[k] * scale, colours[k], one.names[k], width)
+        draw.rectangle((x - 1, y - 1, x + wide, y + high), outline=colour, width=2)
+        drawn.append((at, colour, name))
+    for at, colour, name in drawn:
+        _draw_name(draw, at, colour, name, width)
     return tile
 
 
 def _draw_name(
-    draw: ImageDraw.ImageDraw, box: NDArray, colour: tuple[int, ...], name: str, width: int
+    draw: ImageDraw.ImageDraw, box: list[float], colour: tuple[int, ...], name: str, width: int
 ) -> None:
     """The class name above the box, or inside where there is no room, on the class's colour."""
     _, _, right, bottom = FONT.getbbox(name)

@@ -6,65 +6,17 @@ once the set is whole, the sha256 of every other file.
 
 import hashlib
 import json
-import multiprocessing
-import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from PIL import Image
 from tqdm import tqdm
 
 from ..errors import LabError
-from ..files import WRITER, holder, read_json, sha256, sole_writer, usable_cores, write_whole
+from ..files import WRITER, holder, read_json, sha256, sole_writer, write_whole
 from .scenes import CLASSES, GENERATOR_VERSION, check_size, draw_scene, generator
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-CHUNK = 16  # items handed over at a time; fewer than this are not worth a process
-
-
-def ordered_map(
-    work: Callable[[Item], Result], items: Sequence[Item], processes: int
-) -> Iterator[Result]:
-    """Yield `work(item)` in the order of the items, from fresh (spawned) processes if several."""
-    processes = min(processes, len(items) // CHUNK)
-    if processes < 2:
-        yield from map(work, items)
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, initializer=_follow_parent)
-    try:
-        yield from pool.map(work, items, chunksize=CHUNK)
-    except BrokenProcessPool as error:
-        raise LabError(
-            "a worker process was killed or could not start; run the same again to go on, with "
-            "`processes` 1 if it repeats, and in a script under 'if __name__ == \"__main__\":'"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end as soon as the parent is gone, however it ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def end_with_it() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=end_with_it, daemon=True).start()
-
 
 Seen = dict[str, Any]  # of an image: its file, and what can be seen in it
 OURS = "crosskd-lab scenes"  # the generator named in a manifest begins with this
@@ -109,20 +61,16 @@ def write_scenes(
     val: int = 500,
     test: int = 0,
     seed: int = 0,
-    processes: int | None = None,
 ) -> Path:
     """Write a set of synthetic scenes, or anew one that was stopped or damaged; ``out``.
 
     Where another process is at it, wait for that one's end. ``size`` is the side of the square
-    images in pixels, ``train``, ``val`` and ``test`` numbers of images; ``processes`` that draw
-    side by side, by default one a CPU core, change no byte. LabError where ``out`` holds anything
-    else or cannot be written, or a worker process died.
+    images in pixels, ``train``, ``val`` and ``test`` numbers of images. LabError where ``out``
+    holds anything else or cannot be written.
     """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):  # would wait for itself
-        raise LabError("this process was begun to make scenes, not to run the script anew")
     out = Path(out)
     splits = {"train": train, "val": val, "test": test}
-    _check(size, splits, seed, processes)
+    _check(size, splits, seed)
     splits = {split: count for split, count in splits.items() if count}
     parameters = {"generator": f"{OURS} {GENERATOR_VERSION}", "size": size, "seed": seed, **splits}
     if _is_whole(out, parameters):
@@ -138,12 +86,12 @@ def write_scenes(
         _write_manifest(out, {"parameters": parameters})
         sums: dict[str, str] = {}
         for split, count in splits.items():
-            sums |= _write_split(out, split, count, size, seed, processes or usable_cores())
+            sums |= _write_split(out, split, count, size, seed)
         _write_manifest(out, {"parameters": parameters, "sha256": sums})
     return out
 
 
-def _check(size: int, splits: dict[str, int], seed: int, processes: int | None) -> None:
+def _check(size: int, splits: dict[str, int], seed: int) -> None:
     check_size(size)
     generator(seed, "train", 0)
     for split, count in splits.items():
@@ -151,8 +99,6 @@ def _check(size: int, splits: dict[str, int], seed: int, processes: int | None) 
             raise LabError(f"{count} {split} images are out of range; give 0 to 999999")
     if not any(splits.values()):
         raise LabError("no images asked for; give the train or val split a number above 0")
-    if processes is not None and processes < 1:
-        raise LabError(f"{processes} processes are out of range; give 1 or more")
 
 
 def _is_whole(out: Path, parameters: dict[str, Any]) -> bool:
@@ -185,13 +131,10 @@ def _write_manifest(out: Path, manifest: dict[str, Any]) -> None:
     write_whole(out / "manifest.json", json.dumps(manifest, indent=2) + "\n")
 
 
-def _write_split(
-    out: Path, split: str, count: int, size: int, seed: int, processes: int
-) -> dict[str, str]:
+def _write_split(out: Path, split: str, count: int, size: int, seed: int) -> dict[str, str]:
     """Draw the images and write the annotations of a split; the sha256 of each of its files."""
-    draw = partial(_write_image, out, split, size, seed)
-    bar = tqdm(ordered_map(draw, range(count), processes), split, count, unit="img", disable=None)
-    seen = list(bar)
+    bar = tqdm(range(count), split, unit="img", disable=None)
+    seen = [_write_image(out, split, size, seed, index) for index in bar]
     listing = f"annotations/{split}.json"
     write_whole(out / listing, json.dumps(_coco(seen, size), separators=(",", ":")) + "\n")
     sums = {f"{split}/{image['name']}": image["sha256"] for image in seen}

@@ -97,7 +97,7 @@ def lesson_scenes(scale: str) -> Path:
     effort(scale)
     if scale != "smoke":
         return race_scenes()
-    return write_scenes(PROJECT / "data" / "cache" / "smoke_scenes", 160, 24, 16, processes=1)
+    return write_scenes(PROJECT / "data" / "cache" / "smoke_scenes", 160, 24, 16)
 
 
 def real_set(name: str) -> Path | None:

@@ -7,7 +7,6 @@ import json
 import re
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import mmdet
 import pytest
@@ -86,18 +85,13 @@ def test_a_flipped_byte_anywhere_is_one_line_or_harmless(tmp_path):
 @pytest.fixture
 def archives(monkeypatch):
     """Path to content of the zip files, two photographs a split."""
-    small = {
-        split: dataclasses.replace(part, images=2, gigabytes=1e-6)
-        for split, part in coco2017.IMAGES.items()
-    }
+    small = {split: dataclasses.replace(part, images=2) for split, part in coco2017.IMAGES.items()}
     monkeypatch.setattr(coco2017, "IMAGES", small)
-    few = dataclasses.replace(coco2017.ANNOTATIONS, gigabytes=1e-6)
-    monkeypatch.setattr(coco2017, "ANNOTATIONS", few)
     document = json.dumps({"images": [{}], "annotations": [], "categories": []})
     members = {"annotations": [f"instances_{split}2017.json" for split in small]}
     members |= {f"{split}2017": ["1.jpg", "2.jpg"] for split in small}
     found = {}
-    for part in [few, *small.values()]:
+    for part in [coco2017.ANNOTATIONS, *small.values()]:
         memory = io.BytesIO()
         with zipfile.ZipFile(memory, "w") as archive:
             for name in members[part.folder]:
@@ -139,34 +133,6 @@ def test_a_folder_that_lacks_photographs_is_told(archives, tmp_path):
         get_coco(tmp_path, ["val"])
     with pytest.raises(LabError, match="no split 'test' here"):
         get_coco(tmp_path, ["test"])
-
-
-def test_room_is_asked_for_before_anything_is_fetched(tmp_path, monkeypatch):
-    huge = dataclasses.replace(coco2017.ANNOTATIONS, gigabytes=1e9)
-    monkeypatch.setattr(coco2017, "ANNOTATIONS", huge)
-    with pytest.raises(LabError, match="COCO 2017 needs 2e.*GB"):
-        get_coco(tmp_path, ["val"], mirror="http://127.0.0.1:1")
-
-
-def test_what_has_come_needs_no_room_again(tmp_path, monkeypatch):
-    """43 GB are enough to begin; the large zip file is there, and 20 GB more to unpack it."""
-    with (tmp_path / "train2017.zip").open("wb") as file:
-        file.truncate(int(19.5e9))  # without its blocks
-    disk = SimpleNamespace(free=int((2 * (19.5 + 0.8) - 19.5) * 1e9))
-    monkeypatch.setattr("crosskd_lab.stack.download.shutil.disk_usage", lambda folder: disk)
-    monkeypatch.setattr(coco2017, "download", raises(RuntimeError("it may begin")))
-    with pytest.raises(RuntimeError, match="it may begin"):
-        get_coco(tmp_path, ["train"])
-    disk.free -= 10**9
-    with pytest.raises(LabError, match=r"COCO 2017 needs 21.1 GB and .* has 20.1 GB free"):
-        get_coco(tmp_path, ["train"])
-
-
-def raises(error):
-    def function(*_, **__):
-        raise error
-
-    return function
 
 
 def test_every_address_is_one_of_mmdets_metafiles():

@@ -1,19 +1,16 @@
-"""Writing the set: the same bytes however it is made, whole after any stop, never over others."""
+"""Writing the set: the same bytes each time, whole after any stop, never over others."""
 
 import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from crosskd_lab.data.scene_sets import data_checksum, ordered_map, verify_scenes, write_scenes
+from crosskd_lab.data.scene_sets import data_checksum, verify_scenes, write_scenes
 from crosskd_lab.data.scenes import CLASSES, draw_scene, generator
 from crosskd_lab.errors import LabError
 
@@ -27,10 +24,8 @@ def tree(folder):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The files of a set made by one process in one go."""
-    return tree(
-        write_scenes(tmp_path_factory.mktemp("scenes") / "new" / "set", processes=1, **SMALL)
-    )
+    """The files of a set made in one go."""
+    return tree(write_scenes(tmp_path_factory.mktemp("scenes") / "new" / "set", **SMALL))
 
 
 @pytest.fixture
@@ -65,10 +60,6 @@ def test_images_hold_the_scene(copy):
     assert np.array_equal(np.asarray(Image.open(copy / "train/000007.png")), scene.image)
 
 
-def test_two_processes_write_the_same_bytes(whole, tmp_path):
-    assert tree(write_scenes(tmp_path, processes=2, **SMALL)) == whole
-
-
 def test_damage_is_found_and_mended(copy, whole):
     assert verify_scenes(copy) == []
     (copy / "train/000003.png").unlink()
@@ -78,57 +69,28 @@ def test_damage_is_found_and_mended(copy, whole):
     (copy / "annotations/val.json").write_text("{}")
     damaged = ["train/000003.png", "train/000005.png", "val/000001.png", "annotations/val.json"]
     assert verify_scenes(copy) == [f"{copy / name}: missing or changed" for name in damaged]
-    write_scenes(copy, processes=1, **SMALL)
+    write_scenes(copy, **SMALL)
     assert tree(copy) == whole
 
 
 def test_a_whole_set_is_not_made_again(copy, monkeypatch):
     monkeypatch.setattr("crosskd_lab.data.scene_sets.draw_scene", None)
-    assert write_scenes(copy, processes=1, **SMALL) == copy
+    assert write_scenes(copy, **SMALL) == copy
 
 
-def running(group):
-    """Processes of a group that are not zombies."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) == group and fields[0] != "Z":
-            found.append(stat.parent.name)
-    return found
+def test_a_set_that_was_stopped_is_made_whole(whole, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
 
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see processes")
-def test_a_kill_leaves_no_process_and_the_same_command_completes(tmp_path):
-    out = tmp_path / "set"
-    code = f"write_scenes({str(out)!r}, size=64, train=600, val=0, processes=2)"
-    script = tmp_path / "make.py"
-    script.write_text(
-        "from crosskd_lab.data.scene_sets import write_scenes\n"
-        f"if __name__ == '__main__':\n    {code}\n"
-    )
-    process = subprocess.Popen([sys.executable, script], start_new_session=True)
-    deadline = time.monotonic() + 60
-    while not list(out.glob("train/*.png")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    while running(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not running(process.pid)
-    assert 0 < len(list((out / "train").glob("*.png"))) < 600
-    assert verify_scenes(out) == [
-        f"{out}: unfinished; run `data scenes` again with the same parameters"
-    ]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("crosskd_lab.data.scene_sets._coco", stop)
+        write_scenes(tmp_path, **SMALL)
+    assert len(list((tmp_path / "train").glob("*.png"))) == 40
+    said = f"{tmp_path}: unfinished; run `data scenes` again with the same parameters"
+    assert verify_scenes(tmp_path) == [said]
     for name in (".manifest.json.1.part", "train/.000599.png.1.part"):  # as a kill leaves them
-        (out / name).write_bytes(b"half")
-    write_scenes(out, size=64, train=600, val=0, processes=1)
-    assert verify_scenes(out) == []
-    assert not list(out.rglob("*.part"))
-    reference = draw_scene(generator(0, "train", 599), 64).image
-    assert np.array_equal(np.asarray(Image.open(out / "train/000599.png")), reference)
+        (tmp_path / name).write_bytes(b"half")
+    assert tree(write_scenes(tmp_path, **SMALL)) == whole
 
 
 def fill(folder, name, content):
@@ -150,14 +112,14 @@ def test_foreign_files_are_refused_and_left_alone(name, content, tmp_path):
     fill(tmp_path, name, content)
     before = tree(tmp_path)
     with pytest.raises(LabError, match=f"holds {name.split('/')[0]}, .*give a new or empty folder"):
-        write_scenes(tmp_path, processes=1, **SMALL)
+        write_scenes(tmp_path, **SMALL)
     assert tree(tmp_path) == before
 
 
 @pytest.mark.parametrize("change", [{"size": 64}, {"seed": 4}, {"train": 41}, {"test": 2}])
 def test_other_scenes_are_refused_and_left_alone(change, copy, whole):
     with pytest.raises(LabError, match="holds other scenes .*size 32, seed 3, train 40, val 6"):
-        write_scenes(copy, processes=1, **{**SMALL, **change})
+        write_scenes(copy, **{**SMALL, **change})
     assert tree(copy) == whole
 
 
@@ -165,7 +127,7 @@ def test_other_scenes_are_refused_and_left_alone(change, copy, whole):
 def test_a_place_that_cannot_be_written_is_named(name, tmp_path):
     fill(tmp_path, "file", "mine")
     with pytest.raises(LabError, match=rf"{name} cannot be written .a file is where a folder is"):
-        write_scenes(tmp_path / name, processes=1, **SMALL)
+        write_scenes(tmp_path / name, **SMALL)
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -177,7 +139,6 @@ def test_a_place_that_cannot_be_written_is_named(name, tmp_path):
         ({"seed": 2**63}, f"seed {2**63} is no seed: give a whole number from 0 to {2**63 - 1}"),
         ({"train": -5}, "-5 train images"),
         ({"train": 0, "val": 0}, "no images asked for"),
-        ({"processes": 0}, "0 processes"),
     ],
 )
 def test_parameters_out_of_range_write_nothing(wrong, words, tmp_path):
@@ -218,30 +179,3 @@ def test_only_our_scenes_can_be_verified(tmp_path):
     (tmp_path / "manifest.json").write_text('{"parameters": {"generator": "another"}}')
     with pytest.raises(LabError, match=r"no manifest.json of `data scenes`"):
         verify_scenes(tmp_path)
-
-
-def square_and_process(number):
-    return number * number, os.getpid()
-
-
-def die(number):
-    if number == 20:
-        os._exit(9)
-    return number
-
-
-def test_order_is_kept_and_work_is_shared_out():
-    results = list(ordered_map(square_and_process, range(64), 2))
-    assert [square for square, _ in results] == [n * n for n in range(64)]
-    assert os.getpid() not in {process for _, process in results}
-
-
-@pytest.mark.parametrize("items, processes", [(64, 1), (20, 8), (0, 2)])
-def test_one_process_or_little_work_stays_here(items, processes):
-    results = list(ordered_map(square_and_process, range(items), processes))
-    assert results == [(n * n, os.getpid()) for n in range(items)]
-
-
-def test_a_killed_worker_is_one_clear_line():
-    with pytest.raises(LabError, match="worker process was killed"):
-        list(ordered_map(die, range(64), 2))

@@ -56,7 +56,7 @@ def work(kind: str, folder: Path, data: Path) -> None:
         sets = data, data.parent / "held_out"
         run_sweep(sweep, runs=folder / "runs", recorded=folder / "recorded", data=sets)
     else:
-        write_scenes(folder, processes=2 if kind == "scenes in two" else 1, **SCENES)
+        write_scenes(folder, **SCENES)
 
 
 def child(job: dict[str, Any], death: int | str | None, tally: Path) -> int:

@@ -14,7 +14,7 @@ from crosskd_lab.data.scene_sets import write_scenes
 def tiny_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight training and three validation images of 160 by 160 pixels; read it only."""
     out = tmp_path_factory.mktemp("lesson") / "tiny"
-    return write_scenes(out, size=160, train=8, val=3, seed=0, processes=1)
+    return write_scenes(out, size=160, train=8, val=3, seed=0)
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ SWEEP = Sweep("tiny", "A tiny sweep", 1, ROWS, (0, 1))
 def sets(scenes_dir, tmp_path_factory):
     """What to train on, and what to report on."""
     out = tmp_path_factory.mktemp("held_out") / "set"
-    return scenes_dir, write_scenes(out, size=96, train=0, val=0, test=8, seed=7, processes=1)
+    return scenes_dir, write_scenes(out, size=96, train=0, val=0, test=8, seed=7)
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,9 @@ modules that hold several verbs of one subject.
 Only the verb that was asked for is imported, so ``--help`` needs neither torch nor mmdet.
 """
 
-import codecs
 import io
 import os
 import sys
-import unicodedata
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
@@ -24,8 +22,6 @@ except ModuleNotFoundError:
 from crosskd_lab import __version__
 from crosskd_lab.errors import LabError
 
-PLAIN = dict(zip("–—−±×·→≥≤", ["-", "-", "-", "+-", "x", ".", "->", ">=", "<="], strict=True))
-"""The ASCII for letters of our texts that Unicode does not take apart."""
 VERBS = {
     "doctor": "Check python, torch, packages, ops and disk; say what to do about each FAIL.",
     "race": "Train students with and without a teacher side by side, and say what came of it.",
@@ -67,10 +63,9 @@ def main(args: Sequence[str] | None = None) -> None:
         warnings.filterwarnings("ignore", message=known)
     # Before torch is imported: threads that wait spin for a moment and then let others work.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    codecs.register_error("plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="plain")  # a terminal need not know every letter
+            stream.reconfigure(errors="replace")  # a terminal need not know every letter
     try:
         _app(args)(args, prog_name="crosskd-lab")
     except LabError as error:
@@ -88,16 +83,6 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def _plain(error: UnicodeError) -> tuple[str, int]:
-    """What a terminal that lacks a letter shows in its place: the nearest ASCII, or its code."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    letter = error.object[error.start]
-    near = PLAIN.get(letter) or unicodedata.normalize("NFKD", letter)
-    near = "".join(one for one in near if one.isascii())
-    return near or ascii(letter)[1:-1], error.start + 1
 
 
 def _app(args: Sequence[str]) -> typer.Typer:

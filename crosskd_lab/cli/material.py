@@ -167,7 +167,6 @@ def list_teachers(wide: Wide = False) -> None:
 def ship(
     run: Annotated[Path, Argument(help="Folder of a run that is done.")],
     name: Annotated[str, Option(help="The teacher's name in data/teachers.")],
-    sets: Annotated[int, Option(min=2, help="Held-out sets to measure it on.")] = 20,
 ) -> None:
     """Put a run's detector into data/teachers in half precision, with its record.
 
@@ -175,11 +174,12 @@ def ship(
     """
     from ..engine.teacher import ship as put
 
-    measured = put(run, name, sets)
+    measured = put(run, name)
     low, high = measured["interval"]
     print(
-        f"{name}: AP {measured['mean']:.1f}, sd {measured['sd']:.1f} over {sets} held-out sets; "
-        f"a fresh set must fall within {low:.1f} ... {high:.1f}"
+        f"{name}: AP {measured['mean']:.1f}, sd {measured['sd']:.1f} over "
+        f"{len(measured['seeds'])} held-out sets; a fresh set must fall within "
+        f"{low:.1f} ... {high:.1f}"
     )
 
 

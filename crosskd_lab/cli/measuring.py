@@ -11,7 +11,6 @@ from typer import Argument, Option
 
 from .options import (
     TEACHER,
-    Batch,
     Csv,
     Data,
     Saved,
@@ -131,7 +130,6 @@ def conflict(
             show_default="runs/conflict/{teacher}",
         ),
     ] = None,
-    batch: Batch = 8,
     skip_bad: SkipBad = False,
 ) -> None:
     """Count the locations where a teacher contradicts what a student's assigner asks for.
@@ -161,7 +159,7 @@ def conflict(
             analysis = open_analysis(
                 path, student, data, split, teacher_config, student_weights, skip_bad
             )
-            histogram = analyse_conflict(analysis, boxes, out / f"{name}.npz", batch)
+            histogram = analyse_conflict(analysis, boxes, out / f"{name}.npz")
             frames.append(histogram.frame().assign(teacher=name))
             identities[name] = analysis.identity | {"boxes": boxes, "images": histogram.images}
         frame = pd.concat(frames)[["teacher", *frames[0].columns.drop("teacher")]]
@@ -200,7 +198,6 @@ def gradients(
             show_default="runs/gradients/{teacher}",
         ),
     ] = None,
-    batch: Batch = 8,
     skip_bad: SkipBad = False,
 ) -> None:
     """Measure the gradients of the detection loss, KD, CrossKD and PKD at the student's features.
@@ -224,7 +221,7 @@ def gradients(
     out = out or Path("runs") / "gradients" / Path(teacher).stem
     methods = {"CrossKD": CrossKD(), "KD": PredictionMimicking(), "PKD": PKD()}
     with sole_writer(out):
-        frame = analyse_gradients(analysis, methods, places, images, batch)
+        frame = analyse_gradients(analysis, methods, places, images)
         write_whole(out / "gradients.csv", frame.to_csv(index=False))
         made = origin() | {"student": student, "pair": analysis.identity}
         write_whole(out / "made.json", json.dumps(made, indent=1))

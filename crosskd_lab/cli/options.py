@@ -37,7 +37,6 @@ TeacherConfig = Annotated[
 StudentWeights = Annotated[
     str | None, Option(metavar="RUN_OR_FILE", help="A trained student; by default it is untrained.")
 ]
-Batch = Annotated[int, Option(min=1, help="Images a forward pass.")]
 
 
 JSON = {"true": True, "false": False, "null": None}

@@ -6,7 +6,6 @@ import json
 import pandas as pd
 import pytest
 
-from crosskd_lab import cli
 from crosskd_lab.configs import TEACHERS
 from crosskd_lab.files import sole_writer
 
@@ -14,16 +13,9 @@ PAIR = ["--teacher", "random", "--teacher-config", "pocket/gfl_r18_w16"]
 PAIR += ["--student", "pocket/gfl_r18_w16"]
 
 
-def run(capsys, *args):
-    with pytest.raises(SystemExit) as ended:
-        cli.main([*map(str, args)])
-    said = capsys.readouterr()
-    return ended.value.code or 0, said.out, said.err
-
-
-def test_conflict_writes_a_table_and_a_figure(capsys, scenes_dir, tmp_path):
+def test_conflict_writes_a_table_and_a_figure(run, scenes_dir, tmp_path):
     args = ["conflict", *PAIR, "--data", scenes_dir, "--out", tmp_path / "c"]
-    code, out, _ = run(capsys, *args)
+    code, out, _ = run(*args)
     assert code == 0
     names = sorted(path.name for path in (tmp_path / "c").iterdir())
     assert names == ["conflict.csv", "conflict.png", "conflict.svg", "made.json", "random.npz"]
@@ -34,16 +26,16 @@ def test_conflict_writes_a_table_and_a_figure(capsys, scenes_dir, tmp_path):
     assert len(whole) == 101
     assert whole["conflicts"].is_monotonic_decreasing
     assert f"({whole['positives'].iloc[0]} positives)" in out
-    assert run(capsys, *args)[1] == out  # done already: the same numbers again
+    assert run(*args)[1] == out  # done already: the same numbers again
 
 
 def test_several_teachers_are_compared_and_say_where_their_curves_came_from(
-    capsys, scenes_dir, tmp_path
+    run, scenes_dir, tmp_path
 ):
     teachers = ["gfl_r18_w32", "atss_r18_w32"]
     args = [word for name in teachers for word in ("--teacher", name)]
     args += ["--student", "pocket/gfl_r18_w16", "--data", scenes_dir, "--out", tmp_path]
-    code, out, _ = run(capsys, "conflict", *args)
+    code, out, _ = run("conflict", *args)
     assert code == 0
     frame = pd.read_csv(tmp_path / "conflict.csv")
     assert frame.groupby("teacher", sort=False).size().index.tolist() == teachers
@@ -58,13 +50,13 @@ def test_several_teachers_are_compared_and_say_where_their_curves_came_from(
     }
     assert {"command", "date", "git", "versions", "machine"} <= set(made)
     assert [line.partition(":")[0] for line in out.splitlines()[:2]] == teachers
-    _, _, err = run(capsys, "conflict", *args, "--teacher", teachers[0])
+    _, _, err = run("conflict", *args, "--teacher", teachers[0])
     assert "give each one once" in err
 
 
-def test_gradients_writes_a_table_and_two_figures(capsys, scenes_dir, tmp_path):
+def test_gradients_writes_a_table_and_two_figures(run, scenes_dir, tmp_path):
     args = [*PAIR, "--data", scenes_dir, "--out", tmp_path / "g", "--images", 3]
-    code, _, _ = run(capsys, "gradients", *args, "--place", "neck", "--place", "reg:2")
+    code, _, _ = run("gradients", *args, "--place", "neck", "--place", "reg:2")
     assert code == 0
     names = sorted(path.name for path in (tmp_path / "g").glob("*.[cp]*"))
     assert names == ["concentration.png", "energy.png", "gradients.csv"]
@@ -87,10 +79,10 @@ def test_gradients_writes_a_table_and_two_figures(capsys, scenes_dir, tmp_path):
         (["conflict", "--teacher", "a/epoch_1.pth"], "there is no a/epoch_1.pth"),
     ],
 )
-def test_mistakes_are_one_line(capsys, scenes_dir, tmp_path, args, said):
+def test_mistakes_are_one_line(run, scenes_dir, tmp_path, args, said):
     verb, *rest = args
     where = ["--data", scenes_dir, "--out", tmp_path / "x"]
-    code, _, err = run(capsys, verb, *PAIR, *where, *rest)
+    code, _, err = run(verb, *PAIR, *where, *rest)
     assert code == 1
     lines = [line for line in err.splitlines() if line.startswith("crosskd-lab:")]
     assert len(lines) == 1
@@ -98,7 +90,7 @@ def test_mistakes_are_one_line(capsys, scenes_dir, tmp_path, args, said):
 
 
 @pytest.mark.parametrize("verb", ["conflict", "gradients"])
-def test_of_two_in_one_folder_one_is_told(capsys, scenes_dir, tmp_path, verb):
+def test_of_two_in_one_folder_one_is_told(run, scenes_dir, tmp_path, verb):
     with sole_writer(tmp_path / "o"):
-        code, _, err = run(capsys, verb, *PAIR, "--data", scenes_dir, "--out", tmp_path / "o")
+        code, _, err = run(verb, *PAIR, "--data", scenes_dir, "--out", tmp_path / "o")
     assert code == 1 and err.count("\n") == 1 and f"{tmp_path}/o is being written by" in err

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from crosskd_lab import cli
-
 
 @pytest.fixture
 def launched(monkeypatch):
@@ -24,30 +22,24 @@ def launched(monkeypatch):
     return asked
 
 
-def run(*words):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["launch", "paper/table1_i3", *words])
-    return ended.value.code or 0
+RECIPE = ("launch", "paper/table1_i3")
 
 
-def test_ctrl_c_ends_the_waiting_and_says_how_to_end_the_training(launched, capsys):
-    assert run("--wait") == 130
-    assert "runs/x trains on: 'crosskd-lab runs --stop runs/x' stops it" in capsys.readouterr().out
-    assert run() == 0
+def test_ctrl_c_ends_the_waiting_and_says_how_to_end_the_training(launched, run):
+    code, out, _ = run(*RECIPE, "--wait")
+    assert code == 130 and "runs/x trains on: 'crosskd-lab runs --stop runs/x' stops it" in out
+    assert run(*RECIPE)[0] == 0
 
 
-def test_what_is_asked_of_slurm(launched):
+def test_what_is_asked_of_slurm(launched, run):
     words = "--slurm fast --account lab --qos long --time 2160 --mem 64G --cpus-per-gpu 6"
-    assert run(*words.split()) == 0
+    assert run(*RECIPE, *words.split())[0] == 0
     (asked,) = launched
     wanted = dict(account="lab", qos="long", time=2160, mem="64G", cpus_per_gpu=6)
     assert asked["slurm"] == "fast" and asked["ask"] == wanted
 
 
 @pytest.mark.parametrize("more", [["--stop", "b"], ["--compare"], ["--tail", "a", "--csv", "x"]])
-def test_one_run_is_steered_at_a_time(capsys, more):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["runs", "--resume", "a", *more])
-    assert ended.value.code == 1
+def test_one_run_is_steered_at_a_time(run, more):
     said = "crosskd-lab: --tail, --stop and --resume are of one run: say nothing else beside\n"
-    assert capsys.readouterr().err == said
+    assert run("runs", "--resume", "a", *more) == (1, "", said)

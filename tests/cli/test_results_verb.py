@@ -5,21 +5,13 @@ import re
 import pandas as pd
 import pytest
 
-from crosskd_lab import cli
 from crosskd_lab.files import PROJECT
 from crosskd_lab.report.results import results
 
 
-def run(capsys, *args):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["results", *map(str, args)])
-    said = capsys.readouterr()
-    return ended.value.code or 0, said.out, said.err
-
-
-def test_a_table_with_its_sources(capsys, monkeypatch, tmp_path):
+def test_a_table_with_its_sources(run, monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "200")
-    code, out, _ = run(capsys, 1, "--runs", tmp_path, "--csv", tmp_path / "t.csv")
+    code, out, _ = run("results", 1, "--runs", tmp_path, "--csv", tmp_path / "t.csv")
     assert code == 0
     frame = pd.read_csv(tmp_path / "t.csv")
     assert frame["mean"].tolist() == results(1, runs=tmp_path)["mean"].tolist()
@@ -28,8 +20,8 @@ def test_a_table_with_its_sources(capsys, monkeypatch, tmp_path):
     assert "GFL-R50 → GFL-R18" in out and "+2.9" in out
 
 
-def test_the_page_in_docs_is_todays(capsys, tmp_path):
-    assert run(capsys, "--page", tmp_path / "r.md")[0] == 0
+def test_the_page_in_docs_is_todays(run, tmp_path):
+    assert run("results", "--page", tmp_path / "r.md")[0] == 0
     page, kept = (f.read_text("utf-8") for f in (tmp_path / "r.md", PROJECT / "docs/results.md"))
     assert page.startswith("# What has been measured")
     assert page == kept, "write it again: crosskd-lab results --page docs/results.md"
@@ -41,8 +33,8 @@ def test_the_page_in_docs_is_todays(capsys, tmp_path):
     assert places == pytest.approx(before, abs=0.01), "and the figure with it"
 
 
-def test_an_unknown_metric_is_one_line(capsys):
-    code, _, err = run(capsys, 1, "--metric", "AR")
+def test_an_unknown_metric_is_one_line(run):
+    code, _, err = run("results", 1, "--metric", "AR")
     assert code == 1
     assert err.startswith("crosskd-lab: there is no metric 'AR'")
     assert len(err.splitlines()) == 1

@@ -4,16 +4,8 @@ import subprocess
 
 import pytest
 
-from crosskd_lab import cli
 from crosskd_lab.files import append_line
 from crosskd_lab.report.sweep_spec import read_sweep
-
-
-def run(capsys, *args):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["sweep", *map(str, args)])
-    captured = capsys.readouterr()
-    return ended.value.code or 0, captured.out, captured.err
 
 
 @pytest.mark.parametrize(
@@ -24,23 +16,23 @@ def run(capsys, *args):
         (["table1", "--seeds", "one"], "--seeds takes numbers such as 0,1,2; got 'one'"),
     ],
 )
-def test_a_mistake_is_one_line(capsys, tmp_path, args, said):
-    code, _, error = run(capsys, *args, "--recorded", tmp_path)
+def test_a_mistake_is_one_line(run, tmp_path, args, said):
+    code, _, error = run("sweep", *args, "--recorded", tmp_path)
     assert (code, error.count("\n")) == (1, 1)
     assert error.startswith(f"crosskd-lab: {said}")
 
 
-def test_what_is_recorded_is_not_run(capsys, tmp_path):
+def test_what_is_recorded_is_not_run(run, tmp_path):
     for row in read_sweep("smoke").rows:
         append_line(tmp_path / "x.jsonl", {"key": row.key, "seed": 0, "status": "done"})
-    code, said, told = run(capsys, "smoke", "--recorded", tmp_path)
+    code, said, told = run("sweep", "smoke", "--recorded", tmp_path)
     assert code == 0 and f"2 runs, 2 of them recorded; {tmp_path}" in said and "step" not in told
-    code, said, _ = run(capsys, "smoke", "--recorded", tmp_path, "--check")
+    code, said, _ = run("sweep", "smoke", "--recorded", tmp_path, "--check")
     assert code == 0, "a record without losses cannot be checked"
     assert said == f"smoke: no such run is recorded with its first losses in {tmp_path}\n"
 
 
-def test_side_by_side_starts_a_process_a_run(capsys, tmp_path, monkeypatch):
+def test_side_by_side_starts_a_process_a_run(run, tmp_path, monkeypatch):
     started = []
 
     popen = subprocess.Popen
@@ -51,7 +43,7 @@ def test_side_by_side_starts_a_process_a_run(capsys, tmp_path, monkeypatch):
 
     monkeypatch.setattr("crosskd_lab.runs.sweep.subprocess.Popen", start)
     monkeypatch.setattr("crosskd_lab.runs.sweep.scenes_of", lambda sweep: None)
-    code, said, _ = run(capsys, "smoke", "--side-by-side", 2, "--recorded", tmp_path)
+    code, said, _ = run("sweep", "smoke", "--side-by-side", 2, "--recorded", tmp_path)
     assert code == 0 and "2 runs over, 1 of them broken off" in said
     words = sorted(command[command.index("sweep") :] for command in started)
     rest = ["--recorded", str(tmp_path), "--runs", "runs/sweeps"]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crosskd_lab import cli
 from crosskd_lab.cli.options import parse_settings
 from crosskd_lab.engine.hooks import last_checkpoint
 from crosskd_lab.engine.record import read_record
@@ -19,14 +18,6 @@ from crosskd_lab.stack.checkpoints import read_weights
 
 QUICK = ["data.size=64", "schedule.steps=2", "schedule.batch=2", "schedule.validate_every=1"]
 SETS = [word for pair in QUICK for word in ("--set", pair)]
-
-
-def run(capsys, *args):
-    """Exit code, stdout and stderr of ``crosskd-lab train``."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["train", *map(str, args)])
-    captured = capsys.readouterr()
-    return ended.value.code or 0, captured.out, captured.err
 
 
 @pytest.fixture
@@ -52,12 +43,12 @@ def pets(tmp_path):
     return root
 
 
-def test_classes_come_from_the_annotation_file(capsys, pets, tmp_path):
+def test_classes_come_from_the_annotation_file(run, pets, tmp_path):
     out, file = tmp_path / "run", pets / "annotations" / "train.json"
     document = json.loads(file.read_text())
     file.write_text(json.dumps(document | {"categories": document["categories"][::-1]}))
     code, said, bar = run(
-        capsys, "pocket/gfl_r18_w16", "--data", pets, *SETS, "--out", out, "--seed", 5
+        "train", "pocket/gfl_r18_w16", "--data", pets, *SETS, "--out", out, "--seed", 5
     )
     report, result = said.splitlines()
     assert code == 0 and result.startswith(f"{out}: AP ")
@@ -96,10 +87,10 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_record_is_one_line_that_names_file_and_record(capsys, pets, tmp_path, kind):
+def test_a_bad_record_is_one_line_that_names_file_and_record(run, pets, tmp_path, kind):
     BAD[kind](pets)
     code, said, error = run(
-        capsys, "pocket/gfl_r18_w16", "--data", pets, *SETS, "--out", tmp_path / "run"
+        "train", "pocket/gfl_r18_w16", "--data", pets, *SETS, "--out", tmp_path / "run"
     )
     assert (code, said) == (1, "")
     assert error.count("\n") == 1 and error.startswith("crosskd-lab: ")
@@ -110,19 +101,19 @@ def test_a_bad_record_is_one_line_that_names_file_and_record(capsys, pets, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-def test_broken_json_is_one_line(capsys, pets, tmp_path):
+def test_broken_json_is_one_line(run, pets, tmp_path):
     cut(pets / "annotations" / "train.json", 100)
     code, said, error = run(
-        capsys, "pocket/gfl_r18_w16", "--data", pets, "--skip-bad", "--out", tmp_path / "run"
+        "train", "pocket/gfl_r18_w16", "--data", pets, "--skip-bad", "--out", tmp_path / "run"
     )
     assert (code, said, error.count("\n")) == (1, "", 1)
     assert str(pets / "annotations" / "train.json") in error and "is broken" in error
 
 
-def test_skip_bad_trains_on_the_rest_and_reports(capsys, pets, tmp_path):
+def test_skip_bad_trains_on_the_rest_and_reports(run, pets, tmp_path):
     BAD["truncated JPEG"](pets)
     arguments = ["--data", pets, *SETS, "--skip-bad", "--out", tmp_path / "run"]
-    code, said, _ = run(capsys, "pocket/gfl_r18_w16", *arguments)
+    code, said, _ = run("train", "pocket/gfl_r18_w16", *arguments)
     assert code == 0
     record, report, result = said.splitlines()
     assert record.startswith(f"{pets / 'annotations' / 'train.json'}: ") and ".jpg" in record
@@ -139,9 +130,9 @@ def test_skip_bad_trains_on_the_rest_and_reports(capsys, pets, tmp_path):
         (["pocket/gfl_r18_w16", "--set", "schedul.steps=1"], "schedul"),
     ],
 )
-def test_a_mistake_in_the_command_is_one_line(capsys, tmp_path, monkeypatch, arguments, said):
+def test_a_mistake_in_the_command_is_one_line(run, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
-    code, out, error = run(capsys, *arguments)
+    code, out, error = run("train", *arguments)
     assert (code, out, error.count("\n")) == (1, "", 1)
     assert said in error
     assert not list(tmp_path.iterdir())
@@ -171,11 +162,11 @@ def test_the_terminal_shows_a_bar_and_one_line(pets, tmp_path):
     assert "step/s" in lines[-1] or "s/step" in lines[-1]
 
 
-def test_a_real_set_trains(real_data, capsys, tmp_path):
+def test_a_real_set_trains(real_data, run, tmp_path):
     settings = ["data.size=160", "schedule.steps=4", "schedule.batch=2"]
     words = [word for pair in settings for word in ("--set", pair)]
     arguments = ["--data", real_data / "bccd", *words, "--skip-bad", "--out", tmp_path / "run"]
-    code, said, error = run(capsys, "pocket/gfl_r18_w16", *arguments)
+    code, said, error = run("train", "pocket/gfl_r18_w16", *arguments)
     assert code == 0, error
     assert said.splitlines()[-1].startswith(f"{tmp_path / 'run'}: AP ")
     assert read_record(tmp_path / "run")["results"]["AP"] >= 0

@@ -20,7 +20,8 @@ from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import partial
 from importlib import import_module
-from queue import SimpleQueue
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from typing import Any
 
 import mmdet.registry
@@ -201,7 +202,7 @@ def _modules_of_users() -> set[str]:
 
 
 class Others:
-    """Runs in a process of their own, told of by a pipe. It stops when its input is closed.
+    """Runs in a process of their own, told of by a pipe. It stops when the pipe is closed.
 
     So it does whatever becomes of this process: a kill closes the pipe, too.
     """
@@ -215,46 +216,40 @@ class Others:
     ) -> None:
         self.listeners = [run.get("listeners", ()) for run in runs]
         self.results: list[dict[str, float]] | None = None
-        self.said: SimpleQueue[tuple[str, Any]] = SimpleQueue()
-        work = "from crosskd_lab.engine.together import work_for_another; work_for_another()"
+        self.pipe, theirs = Pipe()
+        work = "from crosskd_lab.engine.together import work_for_another as w; w(%d)"
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", work],  # this process has warned already
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            [sys.executable, "-W", "ignore", "-c", work % theirs.fileno()],  # this one has warned
+            pass_fds=[theirs.fileno()],
+            stdout=sys.__stderr__,
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
             start_new_session=True,  # Ctrl-C is for this process, which stops that one
         )
-        with suppress(BrokenPipeError):  # it has failed, and `hear` will tell
-            for part in ((threads, sorted(modules), sys.path), told):
-                pickle.dump(part, self.process.stdin)  # type: ignore[arg-type]
-            self.process.stdin.flush()  # type: ignore[union-attr]
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        with suppress(EOFError, pickle.UnpicklingError):
-            while True:
-                self.said.put(pickle.load(self.process.stdout))  # type: ignore[arg-type]
-        self.said.put(("gone", None))
+        theirs.close()
+        with suppress(OSError):  # it has failed, and `hear` will tell
+            self.pipe.send((threads, sorted(modules), sys.path))
+            self.pipe.send(told)
 
     def hear(self, wait: bool = False) -> None:
         """Hand on the rows that have come; LabError if the runs have failed.
 
         With ``wait`` until their end.
         """
-        while self.results is None and (wait or not self.said.empty()):
-            kind, told = self.said.get()
+        while self.results is None and (wait or self.pipe.poll()):
+            try:
+                kind, told = self.pipe.recv()
+            except (EOFError, OSError):
+                raise LabError(
+                    "one of the processes that trained side by side was killed, by lack of memory "
+                    "perhaps: the same command goes on, with fewer at once if OMP_NUM_THREADS=1"
+                ) from None
             if kind == "row":
                 for listener in self.listeners[told[0]]:
                     listener(told[1])
             elif kind == "end":
                 self.results = told
-            elif kind == "fault":
-                raise told
             else:
-                raise LabError(
-                    "one of the processes that trained side by side was killed, by lack of memory "
-                    "perhaps: the same command goes on, with fewer at once if OMP_NUM_THREADS=1"
-                )
+                raise told
 
     def end(self) -> list[dict[str, float]]:
         """The last validations, when all have come to their end."""
@@ -263,35 +258,33 @@ class Others:
 
     def stop(self) -> None:
         """Have the process close its records, if it is still at work, and wait for its end."""
-        with suppress(BrokenPipeError):
-            self.process.stdin.close()  # type: ignore[union-attr]
+        self.pipe.close()
         self.process.wait()
 
 
-def work_for_another() -> None:
-    """What the process of :class:`Others` does."""
-    inbox, outbox = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what is printed goes to the terminal
-    threads, modules, sys.path[:] = pickle.load(inbox)
+def work_for_another(handle: int) -> None:
+    """What the process of :class:`Others` does; ``handle`` is its end of the pipe."""
+    pipe = Connection(handle)
+    threads, modules, sys.path[:] = pipe.recv()
     from .train import prepare_engine
 
     prepare_engine()
     for module in modules:
         import_module(module)
-    runs = [pickle.loads(told) for told in pickle.load(inbox)]
+    runs = [pickle.loads(told) for told in pipe.recv()]
     over = threading.Event()
 
-    def stop_at_end_of_input() -> None:
-        os.read(inbox.fileno(), 1)  # past the buffer, whose lock would outlive this thread
+    def stop_when_it_is_closed() -> None:
+        with suppress(EOFError, OSError):
+            pipe.recv()
         if not over.is_set():
             _thread.interrupt_main()
 
     def tell(kind: str, what: Any) -> None:
-        with suppress(BrokenPipeError):  # nobody hears any more: the input's end stops the runs
-            pickle.dump((kind, what), outbox)
-            outbox.flush()
+        with suppress(OSError):  # nobody hears any more: the runs are being stopped
+            pipe.send((kind, what))
 
-    threading.Thread(target=stop_at_end_of_input, daemon=True).start()
+    threading.Thread(target=stop_when_it_is_closed, daemon=True).start()
     torch.set_num_threads(threads)
     for number, run in enumerate(runs):
         run["listeners"] = [lambda row, number=number: tell("row", (number, row))]

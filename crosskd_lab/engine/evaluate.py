@@ -34,7 +34,7 @@ from ..stack.checkpoints import save_weights
 from .config import sound_split, take_place
 from .hooks import need_checkpoint
 from .metrics import BoxAP
-from .schedule import split_dataset
+from .schedule import AREAS, split_dataset
 from .train import prepare_engine, quiet, settle
 
 
@@ -93,7 +93,7 @@ def evaluate(
             batch = int(cfg.schedule.get("batch", 16) if "schedule" in cfg else theirs)
             settings = dict(batch_size=batch, num_workers=0, sampler=sampler, dataset=dataset)
             loader = Runner.build_dataloader(settings, seed=0)
-        sides = {"areas": cfg.data.get("areas", (20, 40))} if cfg.get("data") else {}
+        sides = {"areas": AREAS} if cfg.get("data") else {}
         metric = BoxAP(str(annotations), **sides)
         return _measure(detector, loader, metric, f"{split}, {len(loader.dataset)} images")
 

@@ -9,12 +9,13 @@ and another tenth after 11/12 of the steps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import LabError
 
-DATA = ("root", "size", "classes", "train", "val", "areas")
+DATA = ("root", "size", "classes", "train", "val")
 SCHEDULE = ("steps", "batch", "lr", "warmup", "validate_every", "optimizer", "clip", "shares")
 DECIDED = {
     "train_cfg.max_iters": "schedule.steps",
@@ -28,7 +29,8 @@ DECIDED = {
 """Numbers of the engine that follow from ours: said in one place, so that rates, records and bars
 agree with them."""
 
-MOST = 10**9
+AREAS = (20, 40)
+"""Sides of the squares, in pixels, that part small, medium and large objects at this scale."""
 SGD = dict(type="SGD", momentum=0.9, weight_decay=1e-4)
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")
 
@@ -40,25 +42,27 @@ def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: 
     """
     _known("data", data, DATA, "size")
     _known("schedule", schedule, SCHEDULE, "steps", "batch", "lr", "warmup", "validate_every")
-    steps, batch = whole(schedule, "schedule.steps"), whole(schedule, "schedule.batch", most=10**5)
+    steps, batch = whole(schedule, "schedule.steps"), whole(schedule, "schedule.batch")
     every = min(whole(schedule, "schedule.validate_every"), steps)
     warmup = whole(schedule, "schedule.warmup", least=0)
-    optimizer, areas = schedule.get("optimizer", SGD), data.get("areas", (20, 40))
+    optimizer, shares = schedule.get("optimizer", SGD), schedule.get("shares") or {}
     if not isinstance(optimizer, Mapping) or "type" not in optimizer or "lr" in optimizer:
         raise LabError(
-            f"schedule.optimizer is {_shown(optimizer)}: give a dict with its type, such as "
-            f"{SGD}; the rate is schedule.lr"
+            f"schedule.optimizer is {optimizer!r}: give a dict with its type, such as {SGD}; the "
+            "rate is schedule.lr"
         )
-    if not _rise(areas):
-        raise LabError(f"data.areas is {_shown(areas)}: give two rising sides in pixels: (20, 40)")
-    shares = _shares(schedule)
+    if not isinstance(shares, Mapping):
+        raise LabError(f"schedule.shares is {shares!r}: give a dict such as {{'neck': 0.1}}")
+    if not (clip := number(schedule, "schedule.clip", default=35)):
+        raise LabError("schedule.clip is 0, which no gradient passes: leave it out, or say more")
+    rates = {part: dict(lr_mult=number(shares, f"schedule.shares.{part}")) for part in shares}
     loader = dict(batch_size=batch, num_workers=0, persistent_workers=False)
     val_loader = dict(
         **loader,
         sampler=dict(type="DefaultSampler", shuffle=False),
         dataset=split_dataset(data, "val", train=False),
     )
-    metric = dict(type="BoxAP", annotations=data["val"]["annotations"], areas=areas)
+    metric = dict(type="BoxAP", annotations=data["val"]["annotations"], areas=AREAS)
     return dict(
         default_scope="mmdet",
         train_dataloader=dict(
@@ -78,8 +82,8 @@ def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: 
             _delete_=True,
             type="OptimWrapper",
             optimizer=dict(optimizer, lr=number(schedule, "schedule.lr")),
-            clip_grad=dict(max_norm=_clip(schedule), norm_type=2),
-            paramwise_cfg=dict(custom_keys=shares) if shares else None,
+            clip_grad=dict(max_norm=clip, norm_type=2),
+            paramwise_cfg=dict(custom_keys=rates) if rates else None,
         ),
         param_scheduler=_rates(steps, warmup),
         default_hooks=dict(
@@ -106,54 +110,29 @@ def _rates(steps: int, warmup: int) -> list[dict]:
     ]
 
 
-def number(numbers: Mapping[str, Any], name: str, default: float | None = None) -> Any:
-    """An entry such as ``schedule.lr``, from 0 to a thousand millions, as it is; else LabError."""
+def number(
+    numbers: Mapping[str, Any], name: str, least: float = 0, default: float | None = None
+) -> Any:
+    """An entry such as ``schedule.lr``, finite and not below ``least``, as it is; else LabError."""
     value = numbers.get(name.rpartition(".")[2], default)
     plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not plain or not 0 <= value <= MOST:
-        raise LabError(f"{name} is {_shown(value)}: give a number from 0 to {MOST:,}")
+    if not plain or not least <= value < math.inf:
+        raise LabError(f"{name} is {value!r}: give a number of at least {least}")
     return value
 
 
-def whole(numbers: Mapping[str, Any], name: str, least: int = 1, most: int = MOST) -> int:
-    """An entry such as ``schedule.steps``, a whole number from ``least`` to ``most``.
-
-    LabError for anything else; 2.5 is not cut down to 2.
-    """
-    value: Any = numbers.get(name.rpartition(".")[2])
-    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not plain or not least <= value <= most or value != int(value):
-        raise LabError(f"{name} is {_shown(value)}: give a whole number from {least} to {most:,}")
+def whole(numbers: Mapping[str, Any], name: str, least: int = 1) -> int:
+    """An entry such as ``schedule.steps``; LabError if it is not whole: 2.5 is not cut to 2."""
+    value = number(numbers, name, least)
+    if value != int(value):
+        raise LabError(f"{name} is {value!r}: give a whole number")
     return int(value)
-
-
-def _clip(schedule: Mapping[str, Any]) -> float:
-    if not (clip := number(schedule, "schedule.clip", 35)):
-        raise LabError(f"schedule.clip is 0, which no gradient passes: give {MOST} for no clip")
-    return clip
-
-
-def _shares(schedule: Mapping[str, Any]) -> dict[str, dict]:
-    shares = schedule.get("shares") or {}
-    if not isinstance(shares, Mapping):
-        raise LabError(f"schedule.shares is {_shown(shares)}: give a dict such as {{'neck': 0.1}}")
-    return {part: dict(lr_mult=number(shares, f"schedule.shares.{part}")) for part in shares}
-
-
-def _rise(areas: Any) -> bool:
-    plain = isinstance(areas, (tuple, list)) and [type(side) in (int, float) for side in areas]
-    return plain == [True, True] and 0 < areas[0] < areas[1]
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _known(name: str, entry: Any, known: tuple[str, ...], *needed: str) -> None:
     """Refuse an entry that nothing would read, as a misspelt one, and one that lacks a number."""
     if not isinstance(entry, Mapping):
-        raise LabError(f"{name} is {_shown(entry)}: give a dict of {', '.join(known)}")
+        raise LabError(f"{name} is {entry!r}: give a dict of {', '.join(known)}")
     for key in entry:
         if key not in known:
             raise LabError(f"{name}.{key} is unknown: {name} has {', '.join(known)}")
@@ -167,7 +146,7 @@ def split_dataset(data: Mapping[str, Any], split: str, train: bool) -> dict:
 
     ``train`` flips at random and leaves out images without boxes.
     """
-    size = whole(data, "data.size", least=32, most=10_000)  # less is nothing at stride 32
+    size = whole(data, "data.size", least=32)  # less is nothing at stride 32
     pipeline = [
         dict(type="LoadImageFromFile"),
         dict(type="LoadAnnotations", with_bbox=True),

@@ -23,6 +23,7 @@ from ..configs import RANDOM, detector_of, read_config, set_classes
 from ..conflict import ConflictHistogram, find_conflict
 from ..engine.evaluate import Saved, find_saved, split_settings
 from ..engine.metrics import LOADS
+from ..engine.schedule import AREAS
 from ..engine.train import prepare_engine, quiet, settle
 from ..errors import LabError
 from ..files import sha256
@@ -123,7 +124,7 @@ def open_analysis(
         "split": split,
         "size": said.get("size") or str(settings["pipeline"]),
     }
-    areas = tuple(said.get("areas", (20, 40) if said else COCO_AREAS))
+    areas = AREAS if said else COCO_AREAS
     return Analysis(pair, dataset, classes, areas, identity)
 
 

@@ -22,7 +22,6 @@ FEW = {"schedule.steps": 4, "schedule.batch": 2, "schedule.warmup": 1, "schedule
         ("val_evaluator.areas", (5, 6)),
         ("randomness.deterministic", True),
         ("custom_hooks", [{"type": "EMAHook"}]),
-        ("data.areas", [10, 20]),
     ],
 )
 def test_a_setting_of_the_engine_is_in_the_completed_config(scenes_dir, key, value):

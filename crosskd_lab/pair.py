@@ -141,8 +141,15 @@ def load_in_full(detector: nn.Module, checkpoint: str | Path) -> None:
     Prefixes that wrappers, averages and other frameworks put before the names are taken off, and
     that is said.
     """
-    own, file = detector.state_dict(), Path(checkpoint).name
-    weights, said = without_prefixes(read_weights(checkpoint), own)
+    weights = in_full(read_weights(checkpoint), detector.state_dict(), Path(checkpoint).name)
+    detector.load_state_dict(weights, strict=False)
+
+
+def in_full(
+    weights: Mapping[str, Tensor], own: Mapping[str, Tensor], file: str
+) -> dict[str, Tensor]:
+    """The weights of a ``file`` by a detector's ``own`` names, as :func:`load_in_full` has them."""
+    weights, said = without_prefixes(weights, own)
     if said:
         print(f"{file}: {said}", file=sys.stderr)
     both = own.keys() & weights.keys()
@@ -160,7 +167,7 @@ def load_in_full(detector: nn.Module, checkpoint: str | Path) -> None:
     ):
         if keys:
             raise LabError(f"checkpoint {file} {what} {listed(sorted(keys), 3)}: {remedy}")
-    detector.load_state_dict(weights, strict=False)
+    return weights
 
 
 def without_prefixes(

@@ -21,7 +21,7 @@ from mmengine.registry import HOOKS
 
 from ..errors import LabError
 from ..files import write_whole
-from ..pair import without_prefixes
+from ..pair import in_full
 from .record import RECORD, append_metrics, finish_record, read_record, trim_metrics
 
 PEER_LOST = "another process of this run is gone"
@@ -207,17 +207,13 @@ class LossGuard(Hook):
 
 def _stopped(runner: Any, number: int, what: str) -> str:
     """What happened, what is left of the run, and how to go on from there."""
-    kept = last_checkpoint(runner.work_dir)
-    step = f"step {number}: {what}; "
-    if kept is None:
+    stopped = f"step {number}: {what}; the run stops"
+    if kept := last_checkpoint(runner.work_dir):
         return (
-            f"{step}the run stops before its first checkpoint: start another with a lower "
-            "schedule.lr, or a smaller weight of that loss"
+            f"{stopped}, its last good checkpoint is {kept}: go on from there in another folder "
+            f"with a lower rate, --set load_from={kept} --set schedule.lr=... --out ..."
         )
-    return (
-        f"{step}the run stops, its last good checkpoint is {kept}: go on from there in another "
-        f"folder with a lower rate, --set load_from={kept} --set schedule.lr=... --out ..."
-    )
+    return f"{stopped} before its first checkpoint: start another with a lower schedule.lr"
 
 
 @HOOKS.register_module()
@@ -252,23 +248,16 @@ class MethodState(Hook):
                 f"{now['checkpoint']} is another file: put the first one back or start a new run"
             )
         weights = checkpoint.get("state_dict", checkpoint)
-        own = {name: value.shape for name, value in bare(runner.model).state_dict().items()}
+        own = bare(runner.model).state_dict()
         parts = {name for name in own if name.startswith("methods.")}
         stock = {name: own[name] for name in own.keys() - parts}
-        bare_names, said = without_prefixes(weights, stock)
-        if said and runner.rank == 0:
-            print(f"the checkpoint: {said}", file=sys.stderr)
+        fitting = in_full(weights, stock, "of this run" if runner._resume else "load_from")
         weights.clear()
-        weights.update(bare_names)
-        wrong = sorted(weights.keys() ^ stock.keys())
-        wrong += sorted(k for k in weights.keys() & stock.keys() if weights[k].shape != stock[k])
-        if wrong:
-            raise LabError(
-                f"the checkpoint does not fit the detector: {wrong[0]} is missing, left over or of "
-                f"another shape ({len(wrong)} such weights): name one of the same config"
-            )
+        weights.update(fitting)
         methods = kept.get("methods", {})
-        if methods.keys() == parts and all(methods[name].shape == own[name] for name in parts):
+        if methods.keys() == parts and all(
+            methods[name].shape == own[name].shape for name in parts
+        ):
             weights.update(methods)
 
 

@@ -164,11 +164,6 @@ def entry(label: str) -> Entry:
     return known[_plain(label)]
 
 
-def find(label: str) -> Any:
-    """What implements a place in the paper: a class, a function, or a table's data frame."""
-    return entry(label).object
-
-
 def show(label: str) -> None:
     """Print what stands at a place in the paper, where it is implemented, and the source."""
     place = entry(label)

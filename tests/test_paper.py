@@ -38,23 +38,23 @@ def test_every_entry_resolves_to_documented_code_or_a_table(label):
     ],
 )
 def test_places_are_found_as_people_write_them(label, thing):
-    assert paper.find(label) is thing
+    assert paper.entry(label).object is thing
 
 
 @pytest.mark.parametrize("label", ["Eq. (1)", "Eq. (2)"])
 def test_equations_are_tagged_in_the_code(label):
-    assert inspect.getdoc(paper.find(label)).startswith(label)
+    assert inspect.getdoc(paper.entry(label).object).startswith(label)
 
 
 def test_tables_are_the_papers_numbers():
-    frame = paper.find("Table 3")
+    frame = paper.entry("Table 3").object
     assert frame["AP"].tolist() == [37.3, 36.8, 37.8, 37.7, 37.2, 38.7]
 
 
 @pytest.mark.parametrize("label", ["Eq. (9)", "Fig. 99", "", "CrossKD"])
 def test_unknown_places_list_the_known(label):
     with pytest.raises(LabError, match=r"there are: Eq\. \(1\); Eq\. \(2\); .*Tab\. 8$"):
-        paper.find(label)
+        paper.entry(label)
 
 
 def test_show_prints_statement_place_and_source(capsys):

@@ -23,21 +23,6 @@ OURS = "crosskd-lab scenes"  # the generator named in a manifest begins with thi
 PATIENCE = 4 * 3600.0  # seconds; a large set takes about one
 
 
-def verify_scenes(out: str | Path) -> list[str]:
-    """What is missing or changed in a set of `write_scenes`, one line each; empty if whole."""
-    out = Path(out)
-    manifest = _read_manifest(out)
-    if manifest is None:
-        raise LabError(f"{out} has no manifest.json of `data scenes`; make the scenes anew")
-    if "sha256" not in manifest:
-        return [f"{out}: unfinished; run `data scenes` again with the same parameters"]
-    return [
-        f"{out / name}: missing or changed"
-        for name, checksum in manifest["sha256"].items()
-        if not (out / name).is_file() or sha256(out / name) != checksum
-    ]
-
-
 def data_checksum(root: str | Path) -> str:
     """A short stable name for the data of a COCO-format folder, for the record of a run.
 
@@ -102,8 +87,12 @@ def _check(size: int, splits: dict[str, int], seed: int) -> None:
 
 
 def _is_whole(out: Path, parameters: dict[str, Any]) -> bool:
+    """Whether a folder has all scenes of these parameters, and no file of them has changed."""
     held = _read_manifest(out)
-    return held is not None and held["parameters"] == parameters and not verify_scenes(out)
+    if held is None or held["parameters"] != parameters or "sha256" not in held:
+        return False
+    sums = held["sha256"].items()
+    return all((out / name).is_file() and sha256(out / name) == one for name, one in sums)
 
 
 def _refuse_other(out: Path, parameters: dict[str, Any]) -> None:

@@ -51,10 +51,9 @@ class Gallery:
 
     def html(self) -> str:
         """The gallery for a browser."""
-        at = [{value: k for k, value in enumerate(column)} for column in self.values]
 
         def place(key: tuple[Any, ...]) -> list[int]:
-            return [at[which][value] for which, value in enumerate(key)]
+            return [column.index(value) for column, value in zip(self.values, key, strict=True)]
 
         spec = {
             "labels": self.labels,
@@ -77,15 +76,19 @@ class Gallery:
             f'<div class="frames">{"".join(frames)}</div><script>{script}</script></div>'
         )
 
-    def shown(self) -> list[bytes]:
-        """The pictures of the sheet: those shown first, then where the last control leads to."""
-        rows = [start[:-1] for start in self.starts]
-        others = [k for k in self.pictures if k[:-1] in rows and k not in self.starts]
-        return [self.pictures[key] for key in (*self.starts, *others)]
-
     def sheet(self) -> bytes:
-        """One PNG for what shows no HTML."""
-        return sheet(self.shown(), len(self.starts))
+        """One PNG for what shows no HTML: where the last control leads to from the starts.
+
+        Several starts stand in its first row, a column each.
+        """
+        first = self.starts if len(self.starts) > 1 else []
+        rows = [start[:-1] for start in self.starts]
+        others = [k for k in self.pictures if k[:-1] in rows and k not in first]
+        pictures = [self.pictures[key] for key in (*first, *others)]
+        tiles = [Image.open(io.BytesIO(data)).convert("RGB") for data in pictures]
+        out = io.BytesIO()
+        contact_sheet(tiles, len(self.starts), GAP).save(out, "PNG")
+        return out.getvalue()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         png = base64.b64encode(self.sheet()).decode()
@@ -97,34 +100,12 @@ class Frames(Gallery):
     """Pictures by the values of one control.
 
     ``pictures`` are PNG bytes by value; ``label`` says what the control chooses, ``start`` what is
-    shown first, ``columns`` how many stand side by side on the sheet. LabError without pictures, or
-    for a start that is not among them.
+    shown first.
     """
 
-    def __init__(
-        self, pictures: Mapping[Any, bytes], label: str, start: Any = None, columns: int = 1
-    ) -> None:
-        if not pictures:
-            raise LabError(f"frames for {label!r}: give at least one picture")
-        start = next(iter(pictures)) if start is None else start
-        if start not in pictures:
-            known = ", ".join(map(str, pictures))
-            raise LabError(f"frames for {label!r}: there is no {start!r} among {known}")
+    def __init__(self, pictures: Mapping[Any, bytes], label: str, start: Any = None) -> None:
+        start = next(iter(pictures), None) if start is None else start
         super().__init__({(value,): png for value, png in pictures.items()}, [label], [(start,)])
-        self.columns = columns
-
-    def sheet(self) -> bytes:
-        """All pictures as one PNG, in the order given, row by row."""
-        return sheet(list(self.pictures.values()), self.columns)
-
-
-class Menus(Gallery):
-    """A gallery of several controls and one picture at a time; see :class:`Gallery`."""
-
-    def __init__(
-        self, pictures: Mapping[Any, bytes], labels: Sequence[str], start: tuple[Hashable, ...]
-    ) -> None:
-        super().__init__(pictures, labels, [start])
 
 
 @cache
@@ -133,11 +114,3 @@ def _webp(png: bytes) -> str:
     out = io.BytesIO()
     Image.open(io.BytesIO(png)).convert("RGB").save(out, "WEBP", quality=85, method=4)
     return base64.b64encode(out.getvalue()).decode()
-
-
-def sheet(pictures: Sequence[bytes], columns: int = 1) -> bytes:
-    """PNGs as one PNG, in the order given, row by row."""
-    tiles = [Image.open(io.BytesIO(data)).convert("RGB") for data in pictures]
-    out = io.BytesIO()
-    contact_sheet(tiles, columns, GAP).save(out, "PNG")
-    return out.getvalue()

@@ -145,17 +145,14 @@ RESAMPLES, EXACT = 2000, 7  # up to 7 pairs all orders are counted one by one
 class Ordering(NamedTuple):
     """Spearman's rank correlation ``rho`` over ``n`` pairs; NaN where all are equal on one side.
 
-    ``low`` and ``high`` are its 2.5 % and 97.5 % quantiles when each pair's seeds are drawn anew
-    with replacement: how sure the *measured gains* make it; nothing of pairs not measured. ``p`` is
-    two-sided, from all orders of the pairs; ``least`` the smallest that so many can give, 2 / n!.
+    ``p`` is two-sided, from all orders of the pairs; ``least`` the smallest that so many can give,
+    2 / n!.
     ``seen`` is the power: the least rank correlation, of all pairs that could be drawn, of which so
     many find p <= 0.05 eight times in ten; NaN where they find none.
     """
 
     n: int
     rho: float
-    low: float
-    high: float
     p: float
     least: float
     seen: float
@@ -184,20 +181,11 @@ def find_ordering(frame: pd.DataFrame) -> Ordering:
     points = by_pair(frame)
     n, nan = len(points), float("nan")
     if n < 2:
-        return Ordering(n, nan, nan, nan, nan, 1.0, nan)
+        return Ordering(n, nan, nan, 1.0, nan)
     ratio, gain = points["ratio"].to_numpy(), points["gain"].to_numpy()
     rho = spearman(ratio, gain)
-    chance = np.random.default_rng(0)
-    seeds = [frame.loc[frame["pair"] == pair, "gain"].dropna() for pair in points["pair"]]
-    drawn = [
-        spearman(ratio, [chance.choice(one, len(one)).mean() for one in seeds])
-        for _ in range(RESAMPLES)
-    ]
-    drawn = [value for value in drawn if not math.isnan(value)]
-    low, high = np.quantile(drawn, (0.025, 0.975)) if drawn else (nan, nan)
     least = min(1.0, 2 / math.factorial(n))
-    p = _chance(ratio, gain, rho)
-    return Ordering(n, rho, float(low), float(high), p, least, visible_order(n))
+    return Ordering(n, rho, _chance(ratio, gain, rho), least, visible_order(n))
 
 
 @cache
@@ -220,7 +208,7 @@ def visible_order(n: int) -> float:
     return float("nan")
 
 
-def spearman(a: np.ndarray, b: np.ndarray | list[float]) -> float:
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
     """Rank correlation; NaN where one side has a single value."""
     if len(set(a)) < 2 or len(set(b)) < 2:
         return float("nan")
@@ -234,10 +222,7 @@ def tell_ordering(found: Ordering) -> str:
         return f"{said} both a conflict ratio and recorded gains: there is no order to judge."
     if math.isnan(found.rho):
         return f"All {found.n} pairs are equal on one side: there is no order to judge."
-    numbers = (
-        f"Spearman's rho over {found.n} pairs is {found.rho:+.2f} (redrawing seeds: "
-        f"{found.low:+.2f} to {found.high:+.2f}; p = {found.p:.2f})"
-    )
+    numbers = f"Spearman's rho over {found.n} pairs is {found.rho:+.2f} (p = {found.p:.2f})"
     if found.least > 0.05:
         return (
             f"{numbers}. With {found.n} pairs even a perfect order has p = {found.least:.2f}: this "

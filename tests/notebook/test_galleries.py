@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.notebook.galleries import Frames, Gallery, Menus
+from crosskd_lab.notebook.galleries import Frames, Gallery
 
 
 def png(colour, size: tuple[int, int] = (4, 2)) -> bytes:
@@ -36,7 +36,7 @@ def frames(gallery):
 
 
 def test_the_page_has_every_picture_once_by_its_controls_places():
-    menus = Menus(GRID, ("student", "<level>"), ("b", 5))
+    menus = Gallery(GRID, ("student", "<level>"), [("b", 5)])
     assert spec(menus) == {
         "labels": ["student", "<level>"],
         "values": [["a", "b", "c"], ["1", "5"]],
@@ -58,17 +58,14 @@ def test_a_notebook_gets_the_page_and_for_others_a_png():
     assert bundle["text/plain"] == "2 pictures by layer i"
 
 
-def test_the_sheet_of_frames_holds_every_picture_in_order():
-    sheet = Image.open(io.BytesIO(Frames({0: RED, 1: LIME, 2: BLUE}, "i", columns=2).sheet()))
-    assert sheet.size == (4 + 12 + 4, 2 + 12 + 3)
-    colours = [sheet.getpixel(at) for at in ((0, 0), (16, 0), (0, 14), (8, 0))]
+def test_the_sheet_holds_every_place_of_the_last_control_in_order():
+    sheet = Image.open(io.BytesIO(Frames({0: RED, 1: LIME, 2: BLUE}, "i").sheet()))
+    assert sheet.size == (6, 2 + 12 + 2 + 12 + 3)
+    colours = [sheet.getpixel(at) for at in ((0, 0), (0, 14), (0, 28), (0, 8))]
     assert colours == [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
-
-
-def test_the_sheet_of_menus_holds_the_choice_and_where_the_last_control_leads():
-    sheet = Image.open(io.BytesIO(Menus(GRID, ("student", "level"), ("b", 5)).sheet()))
-    assert sheet.size == (4, 2 + 12 + 2)
-    assert (sheet.getpixel((0, 0)), sheet.getpixel((0, 15))) == ((40, 90, 0), (40, 0, 0))
+    menus = Image.open(io.BytesIO(Gallery(GRID, ("student", "level"), [("b", 5)]).sheet()))
+    assert menus.size == (4, 2 + 12 + 2)
+    assert (menus.getpixel((0, 0)), menus.getpixel((0, 15))) == ((40, 0, 0), (40, 90, 0))
 
 
 def test_columns_stand_side_by_side_with_the_others_of_their_row_below():
@@ -85,14 +82,10 @@ def test_columns_stand_side_by_side_with_the_others_of_their_row_below():
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: Frames({}, "layer i"), "at least one picture"),
-        (lambda: Frames({0: RED, 1: LIME}, "layer i", start=7), "no 7 among 0, 1"),
-        (
-            lambda: Menus(dict(list(GRID.items())[:-1]), ("s", "t"), ("a", 1)),
-            r"none for \[\('c', 5",
-        ),
-        (lambda: Menus(GRID, ("s", "t"), ("d", 1)), r"none for \[\('d', 1\)\]"),
-        (lambda: Menus(GRID, ("student",), ("a", 1)), "pictures by student: there is none for"),
+        (lambda: Frames({}, "layer i"), "pictures by layer i: there is none for"),
+        (lambda: Frames({0: RED, 1: LIME}, "layer i", start=7), r"none for \[\(7,\)\]"),
+        (lambda: Gallery(dict([*GRID.items()][:-1]), "st", [("a", 1)]), r"none for \[\('c', 5"),
+        (lambda: Gallery(GRID, ("student",), [("a", 1)]), "pictures by student: there is none for"),
     ],
 )
 def test_what_is_lacking_is_named(make, told):

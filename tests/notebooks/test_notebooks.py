@@ -296,7 +296,7 @@ def target_conflict(cells):
     assert controls(tagged(cells, "groups"))
     assert picture(tagged(cells, "groups")).height > 6 * 300, "all levels and five of them"
     said = printed(tagged(cells, "predicted"))
-    orders = re.findall(r"(.*): Spearman's rho over 7 pairs is (\S+) .*; p = (\S+)\)", said)
+    orders = re.findall(r"(.*): Spearman's rho over 7 pairs is (\S+) \(p = (\S+)\)", said)
     assert orders == [("KD over none", "-0.36", "0.44"), ("CrossKD over KD", "+0.07", "0.91")]
     assert said.count("a true order of 0.94 or more eight times in ten") == 2
     (ratios,) = shown(tagged(cells, "ratios"), "text/html")

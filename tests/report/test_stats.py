@@ -171,8 +171,8 @@ def test_a_row_a_pair():
 
 def test_three_pairs_in_perfect_order_prove_nothing():
     found = find_ordering(THREE)
-    # Of 3! = 6 orders, 1 has rho = 1 and 1 has rho = -1. Gains never overlap: seeds change nothing.
-    assert (found.rho, found.low, found.high) == pytest.approx((1, 1, 1))
+    # Of 3! = 6 orders, 1 has rho = 1 and 1 has rho = -1.
+    assert found.rho == pytest.approx(1)
     assert found.p == pytest.approx(1 / 3) and found.least == pytest.approx(1 / 3)
     assert "cannot show" in tell_ordering(found) and "0.33" in tell_ordering(found)
 
@@ -207,12 +207,6 @@ def test_what_so_many_pairs_can_see_is_what_fishers_z_says(n):
 
 def test_few_pairs_see_only_what_is_all_but_perfect():
     assert math.isnan(visible_order(4)) and visible_order(7) > 0.9
-
-
-def test_noise_between_seeds_widens_the_interval():
-    noisy = frame(a=(0.1, [0, 4.0]), b=(0.2, [1, 3.1]), c=(0.3, [0, 4.4]))
-    found = find_ordering(noisy)
-    assert found.low < 0 < found.rho <= found.high
 
 
 @pytest.mark.parametrize(("count", "said"), [(0, "No pair has"), (1, "One pair"), (2, "Two pairs")])

@@ -96,7 +96,6 @@ def test_lines_of_two_processes_do_not_mix(tmp_path):
         "[1]",
         '{"key": "k"}',
         "\x00\ufffd",
-        '{"key": "k", "seed": 0, "status": "done", "AP": "high"}',
     ],
 )
 def test_a_broken_line_hides_no_other(tmp_path, capsys, bad):
@@ -108,13 +107,6 @@ def test_a_broken_line_hides_no_other(tmp_path, capsys, bad):
     assert [line["key"] for line in read_lines(tmp_path)] == ["a", "b"]
     assert f"{path}, line 2 is no record (" in (said := capsys.readouterr().err)
     assert said.endswith("): it is passed over\n") and said.count("\n") == 1
-
-
-def test_a_file_of_records_that_is_none_hides_no_other(tmp_path, capsys):
-    append_line(tmp_path / "b.jsonl", {"key": "b", "seed": 0, "status": "done"})
-    (tmp_path / "a.jsonl").mkdir()
-    assert [line["key"] for line in read_lines(tmp_path)] == ["b"]
-    assert "a.jsonl cannot be read (Is a directory)" in capsys.readouterr().err
 
 
 def test_the_record_that_counts_is_the_last_that_is_done():

@@ -92,7 +92,7 @@ def _final_ap(finals: pd.DataFrame, teacher_ap: float | None) -> str:
 
 def _difference(finals: pd.DataFrame) -> str:
     """CrossKD against KD or, where one is missing, the best against the worst."""
-    means = _means(finals, "AP")
+    means = _by_seed(finals, "AP").mean()
     if len(means) < 2:
         return ""
     usual = {"CrossKD", "KD"} <= set(means.index)
@@ -119,7 +119,8 @@ def _difference(finals: pd.DataFrame) -> str:
 
 
 def _order(finals: pd.DataFrame, table: int, paper: pd.Series) -> str:
-    means = _means(finals, "AP").round(1).sort_values(ascending=False, kind="stable")
+    aps = _by_seed(finals, "AP")
+    means = aps.mean().round(1).sort_values(ascending=False, kind="stable")
     if len(means) < 2:
         return ""
     equal = means.diff() == 0
@@ -127,12 +128,12 @@ def _order(finals: pd.DataFrame, table: int, paper: pd.Series) -> str:
     shared = [name for name in paper.index if name in means]
     if len(shared) < 2:
         return f"Order of final AP: {found}."
-    by_seed = _by_seed(finals, "AP")[shared]
     holds = (means[shared].diff().iloc[1:] > 0).all()
     verdict = f"is{'' if holds else ' not'} the order of the paper's Table {table}"
     printed = {**PAPER_NAMES, "KD": "LD" if table == 1 else "KD"}
     known = _words(f"{printed[name]} {paper[name]:.1f}" for name in shared)
-    count = _in_seeds((by_seed.diff(axis=1).iloc[:, 1:] > 0).all(axis=1), "have that order")
+    ordered = (aps.dropna()[shared].diff(axis=1).iloc[:, 1:] > 0).all(axis=1)
+    count = _in_seeds(ordered, "have that order")
     return f"Order of final AP: {found}; for {_words(shared)} that {verdict} ({known}){count}."
 
 
@@ -154,28 +155,29 @@ def _paper_order(teacher: str, student: str) -> tuple[int, pd.Series]:
 
 def _nearest_to_teacher(finals: pd.DataFrame) -> str:
     """Fig. 6(a): mimicking reaches the smallest L1(p^s, p^t)."""
-    means = _means(finals, "l1_teacher")
-    if "KD" not in means or len(means) < 2:
-        return "" if len(means) else "The distance to the teacher was not measured."
-    by_seed = _by_seed(finals, "l1_teacher")
+    found = _by_seed(finals, "l1_teacher")
+    if "KD" not in found or len(found.columns) < 2:
+        return "" if len(found.columns) else "The distance to the teacher was not measured."
+    means, same = found.mean(), found.dropna()
     second = means.drop("KD").idxmin()
+    nearest = same["KD"] < same.drop(columns="KD").min(axis=1)
     return (
         f"{_as_in('(a)', means['KD'] < means[second])} nearest to the teacher: L1(p^s, p^t) per "
         f"positive location {means['KD']:.3g}, against {means[second]:.3g} for {second}"
-        f"{_in_seeds(by_seed['KD'] < by_seed.drop(columns='KD').min(axis=1), 'agree with it')}."
+        f"{_in_seeds(nearest, 'agree with it')}."
     )
 
 
 def _farther_from_truth(finals: pd.DataFrame) -> str:
     """Fig. 6(b): mimicking keeps a larger L1(p^s, p^gt) than CrossKD."""
-    means = _means(finals, "l1_truth")
-    if not {"KD", "CrossKD"} <= set(means.index):
-        return "" if len(means) else "The distance to the ground truth was not measured."
-    by_seed = _by_seed(finals, "l1_truth")
+    found = _by_seed(finals, "l1_truth")
+    if not {"KD", "CrossKD"} <= set(found):
+        return "" if len(found.columns) else "The distance to the ground truth was not measured."
+    means, same = found.mean(), found.dropna()
     return (
         f"{_as_in('(b)', means['KD'] > means['CrossKD'])} farther from the ground truth than "
         f"CrossKD: L1(p^s, p^gt) {means['KD']:.3g} against {means['CrossKD']:.3g}"
-        f"{_in_seeds(by_seed['KD'] > by_seed['CrossKD'], 'agree with it')}."
+        f"{_in_seeds(same['KD'] > same['CrossKD'], 'agree with it')}."
     )
 
 
@@ -183,16 +185,10 @@ def _as_in(part: str, holds: bool) -> str:
     return f"As in Fig. 6{part}, KD ends" if holds else f"Unlike in Fig. 6{part}, KD does not end"
 
 
-def _means(finals: pd.DataFrame, value: str) -> pd.Series:
-    """The mean of ``value`` over the seeds of each method; empty where nobody measured it."""
-    if value not in finals:
-        return pd.Series(dtype=float)
-    return finals.groupby("method", sort=False)[value].mean().dropna()
-
-
 def _by_seed(finals: pd.DataFrame, value: str) -> pd.DataFrame:
-    """``value`` with a row a seed and a column a method, only seeds that all methods have."""
-    return finals.pivot(index="seed", columns="method", values=value).dropna()
+    """``value`` with a row a seed and a column a method of those for which it was measured."""
+    measured = finals.reindex(columns=["seed", "method", value])
+    return measured.pivot(index="seed", columns="method", values=value).dropna(axis=1, how="all")
 
 
 def _in_seeds(holds: pd.Series, what: str) -> str:

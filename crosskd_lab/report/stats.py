@@ -161,19 +161,20 @@ class Ordering(NamedTuple):
 def by_pair(frame: pd.DataFrame) -> pd.DataFrame:
     """A row a pair: ``ratio``, ``n`` seeds, mean ``gain`` and its 95 % ``half_width``.
 
-    ``frame`` is ``pair, ratio, seed, gain``; LabError where a pair has two ratios.
+    ``frame`` is ``pair, ratio, seed, gain``; every row of a pair has the same ratio.
     """
     need(frame, "pair", "ratio", "seed", "gain")
     rows = frame.dropna(subset=["ratio", "gain"])
-    groups = rows.groupby("pair", sort=False)
-    if (groups["ratio"].nunique() > 1).any():
-        raise LabError("a pair has one conflict ratio: these rows give it several")
-    return groups.agg(
-        ratio=("ratio", "first"),
-        n=("gain", "count"),
-        gain=("gain", "mean"),
-        half_width=("gain", half_width),
-    ).reset_index()
+    return (
+        rows.groupby("pair", sort=False)
+        .agg(
+            ratio=("ratio", "first"),
+            n=("gain", "count"),
+            gain=("gain", "mean"),
+            half_width=("gain", half_width),
+        )
+        .reset_index()
+    )
 
 
 def find_ordering(frame: pd.DataFrame) -> Ordering:
@@ -217,11 +218,8 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
 
 def tell_ordering(found: Ordering) -> str:
     """What the numbers allow one to say, in words."""
-    if found.n < 3:
-        said = {0: "No pair has", 1: "One pair has"}.get(found.n, "Two pairs have")
-        return f"{said} both a conflict ratio and recorded gains: there is no order to judge."
     if math.isnan(found.rho):
-        return f"All {found.n} pairs are equal on one side: there is no order to judge."
+        return f"too few unlike pairs ({found.n}): there is no order to judge."
     numbers = f"Spearman's rho over {found.n} pairs is {found.rho:+.2f} (p = {found.p:.2f})"
     if found.least > 0.05:
         return (

@@ -131,14 +131,6 @@ def test_streaming_equals_one_shot():
     assert streamed.images == whole.images == 6
 
 
-def test_memory_does_not_grow_with_images():
-    histogram = counted(at_random(50))
-    before = histogram.counts.nbytes, len(vars(histogram))
-    for seed in range(20):
-        histogram.add(at_random(50, seed=seed))
-    assert (histogram.counts.nbytes, len(vars(histogram))) == before
-
-
 def test_saved_and_taken_up_again(tmp_path):
     first, second = at_random(50, seed=1), at_random(50, seed=2)
     counted(first).save(tmp_path / "counts.npz", "this pair")

@@ -60,16 +60,6 @@ def test_no_proposal_at_all(beyond_dense, make_batch):
     assert total.isfinite() and all(grad.isfinite().all() for grad in learnt(distiller))
 
 
-def test_proposals_in_one_image_only(beyond_dense, make_batch):
-    changes = {"train_cfg.rpn_proposal.min_bbox_size": 10**6}
-    pair = Pair(*(beyond_dense(ROI, seed, **changes) for seed in (0, 1)), {"checkpoint": "random"})
-    distiller = Distiller(pair=pair, methods=methods_of(ROI))
-    total, losses = distiller.parse_losses(distiller.loss(*make_batch([[], [[4, 4, 30, 30]]])))
-    total.backward()
-    assert losses["loss_crosskd_cls"] > 0 and losses["loss_kd_reg"] > 0, "its own ground truth"
-    assert total.isfinite() and all(grad.isfinite().all() for grad in learnt(distiller))
-
-
 def test_a_bf16_step(distiller, make_batch):
     inputs, samples = make_batch()
     for layer in getattr(getattr(distiller.pair.teacher, "decoder", None), "layers", ()):

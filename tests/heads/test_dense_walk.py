@@ -18,16 +18,6 @@ def hidden(detector, branch):
     return head.cls_convs if branch == "cls" else head.reg_convs
 
 
-@pytest.mark.parametrize("tap", ["post_relu", "pre_relu"])
-def test_predictions_equal_the_heads_forward_to_the_bit(detector, make_batch, tap):
-    neck = detector.extract_feat(make_batch()[0])
-    cls, reg = detector.bbox_head(neck)
-    walked = adapter_for(detector.bbox_head).forward_towers(neck, tap).predictions
-    assert all(torch.equal(a, b) for a, b in zip(walked.cls, cls, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(walked.reg, reg, strict=True))
-    assert walked.centerness is None
-
-
 @pytest.mark.parametrize("branch", ["cls", "reg"])
 def test_every_f_i_is_what_the_convs_give_one_by_one(detector, make_batch, branch):
     neck = detector.extract_feat(make_batch()[0])
@@ -53,27 +43,6 @@ def test_the_neck_is_not_changed(detector, make_batch):
     for tap in ("post_relu", "pre_relu"):
         adapter_for(detector.bbox_head).forward_towers(neck, tap)
     assert all(torch.equal(a, b) for a, b in zip(neck, kept, strict=True))
-
-
-@pytest.mark.parametrize("i", range(5))
-def test_resuming_from_any_layer_gives_the_predictions(detector, make_batch, i):
-    neck = detector.extract_feat(make_batch()[0])
-    head = adapter_for(detector.bbox_head)
-    taps = head.forward_towers(neck)
-    last = {
-        branch: head.forward_from(branch, taps.towers[branch][i], i) for branch in ("cls", "reg")
-    }
-    resumed = head.predict(last)
-    for branch in ("cls", "reg"):
-        pairs = zip(getattr(resumed, branch), getattr(taps.predictions, branch), strict=True)
-        assert all(torch.equal(a, b) for a, b in pairs)
-
-
-@pytest.mark.parametrize("i", [-1, 5, 17])
-def test_a_layer_out_of_range_names_the_range(detector, i):
-    head = adapter_for(detector.bbox_head)
-    with pytest.raises(LabError, match=rf"i = {i} is out of range.*0 \.\.\. 4"):
-        head.forward_from("cls", (), i)
 
 
 def test_the_range_follows_the_heads_depth(make_detector):

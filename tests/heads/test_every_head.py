@@ -228,10 +228,3 @@ def test_the_saved_student_loads_into_stock_mmdet(detector, family):
     pair = Pair(detector(family, seed=1), detector(family, seed=2))
     saved = Distiller(pair=pair, methods=[CrossKD()]).state_dict()
     detector(family, seed=3).load_state_dict(saved, strict=True)
-
-
-@each_head
-def test_a_layer_out_of_range_names_the_range(detector, family):
-    pair, depth = Pair(detector(family), detector(family)), DEPTH.get(family, 4)
-    with pytest.raises(LabError, match=rf"i must be in 0 \.\.\. {depth}"):
-        Distiller(pair=pair, methods=[CrossKD(i=depth + 1)])

@@ -88,29 +88,6 @@ def test_targets_of_one_object(head, make_batch):
     assert (weights[:, :5] == 1).all() and (weights[:, 5:] == 0).all()
 
 
-def test_soft_labels_are_the_overlap_at_the_objects_class(head, make_batch):
-    _, samples = make_batch([[[8, 8, 56, 56]]])
-    samples[0].set_metainfo(dict(pad_shape=(64, 64)))
-    # all bins equal at stride 8: each box reaches 24 pixels from its centre, 48 by 48 in all
-    predictions = head.forward_towers(
-        tuple(torch.zeros(1, 16, *size) for size in SIZES)
-    ).predictions
-    reg = maps(4 * 7, 0)
-    predictions = type(predictions)(predictions.cls, reg)
-    metas = [samples[0].metainfo]
-    _, targets = head.detection_losses(predictions, [samples[0].gt_instances], metas)
-    soft = head.soft_labels(predictions, targets, metas)
-    assert soft.shape == (1, 86, 3) and soft[0, ~targets.positive[0]].sum() == 0
-    assert soft[..., 1:].sum() == 0
-    for row, column in ((4, 4), (4, 3), (3, 3)):
-        if targets.positive[0, 8 * row + column]:
-            w, h = 48 - 8 * abs(column - 4), 48 - 8 * abs(row - 4)
-            wanted = w * h / (2 * 48 * 48 - w * h)
-            assert soft[0, 8 * row + column, 0].item() == pytest.approx(wanted, abs=1e-5)
-    assert soft[0, 36, 0].item() == pytest.approx(1, abs=1e-5) or not targets.positive[0, 36]
-    assert soft.sum() > 0
-
-
 def iou(a, b):
     low, high = torch.maximum(a[:2], b[:2]), torch.minimum(a[2:], b[2:])
     inner = float((high - low).clamp(min=0).prod())

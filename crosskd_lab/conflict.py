@@ -108,12 +108,12 @@ def find_conflict(
     head = pair.student_head
     targets = assigned(head, student, truths, metas, ignored)
     if boxes == "student":
-        target = head.soft_labels(student, targets, metas)  # (N, P, K)
+        target = head.soft_labels(student, targets)  # (N, P, K)
     else:
-        target = HeadAdapter.soft_labels(head, student, targets, metas)  # one-hot
+        target = HeadAdapter.soft_labels(head, student, targets)  # one-hot
     if boxes == "teacher" and type(head).soft_labels is not HeadAdapter.soft_labels:
         # the family's labels are its boxes' quality: of the prior that the teacher is surest of
-        decoded = by_location(pair.teacher_head.decode(teacher.reg, metas), teacher.cls)
+        decoded = by_location(pair.teacher_head.decode(teacher.reg), teacher.cls)
         best = by_location(scores_of(pair.teacher_head, teacher), teacher.cls).amax(-1).argmax(-1)
         decoded = decoded.take_along_dim(best[..., None, None], 2)
         mine = by_location(targets.boxes, teacher.cls)
@@ -331,7 +331,7 @@ def assigned(
     try:
         return head.detection_losses(predictions, truths, metas, ignored)[1]
     except _Answered as carried:
-        return head.read_targets(carried.args[0], predictions, metas)
+        return head.read_targets(carried.args[0], predictions)
     finally:
         object.__delattr__(head.head, head.assigns)
 

@@ -48,7 +48,7 @@ def gfl_losses(head: Any, said: Predictions, targets: Targets) -> dict[str, Tens
     """GFL (Li et al. 2020): quality focal, GIoU and distribution focal loss."""
     stock, positive = head.head, targets.positive
     cls, bins = head.flat_cls(said), head.edge_bins(said.reg)
-    boxes = head.decode(said.reg, [])
+    boxes = head.decode(said.reg)
     quality = box_iou(boxes.detach(), targets.boxes) * positive
     weight = cls.detach().sigmoid().amax(-1) * positive
     total = reduce_mean(weight.sum()).clamp(min=1)
@@ -77,7 +77,7 @@ def gfl_losses(head: Any, said: Predictions, targets: Targets) -> dict[str, Tens
 def atss_losses(head: Any, said: Predictions, targets: Targets) -> dict[str, Tensor]:
     """ATSS (Zhang et al. 2020): focal loss, GIoU weighted by centerness, and centerness."""
     stock, positive = head.head, targets.positive
-    boxes = _where(positive, head.decode(said.reg, []), targets.boxes)
+    boxes = _where(positive, head.decode(said.reg), targets.boxes)
     centerness = targets.centerness
     distance = giou_distance(boxes, targets.boxes, stock.loss_bbox.eps)
     total = reduce_mean(centerness.sum()).clamp(min=1)
@@ -97,7 +97,7 @@ def retinanet_losses(head: Any, said: Predictions, targets: Targets) -> dict[str
     stock, positive = head.head, targets.positive
     count = positive.sum(1).clamp(min=1).sum()
     if stock.reg_decoded_bbox:
-        boxes = _where(positive, head.decode(said.reg, []), targets.boxes)
+        boxes = _where(positive, head.decode(said.reg), targets.boxes)
         distance = giou_distance(boxes, targets.boxes, stock.loss_bbox.eps)
         box_loss = stock.loss_bbox.loss_weight * region_mean(distance, positive, count)
     else:

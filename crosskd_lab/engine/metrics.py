@@ -170,7 +170,7 @@ class ScoreDistances:
         targets = self.targets[k] or assigned(head, prediction, truths, metas, ignored)
         if targets.quality is None and not is_dynamic(head):
             self.targets[k] = targets
-        truth = head.soft_labels(prediction, targets, metas)
+        truth = head.soft_labels(prediction, targets)
         return scores_of(head, prediction), truth, targets.positive
 
 

@@ -29,9 +29,7 @@ class ATSSAdapter(DeltaAdapter):
             return None
         return tuple(self.head.atss_centerness(feature) for feature in last["reg"])
 
-    def read_targets(
-        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
-    ) -> Targets:
+    def read_targets(self, assigner_output: Any, predictions: Predictions) -> Targets:
         """ATSS's assigner result as ``(N, P)`` targets."""
         _, labels, label_weights, boxes, _, num_pos = assigner_output
         num_pos = self.mean_over_processes(num_pos, labels[0])

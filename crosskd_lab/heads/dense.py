@@ -248,7 +248,7 @@ class HeadAdapter(HeadFamily):
         """
         with record_calls(self.head, self.assigns) as assigner_output:
             losses = self.own_losses(predictions, gt_instances, metas, ignored)
-        return losses, self.read_targets(assigner_output[0], predictions, metas)
+        return losses, self.read_targets(assigner_output[0], predictions)
 
     def own_losses(self, predictions: Predictions, *truths: Any) -> dict[str, Any]:
         """The head's ``loss_by_feat`` on predictions; for the rest see :meth:`detection_losses`."""
@@ -293,13 +293,11 @@ class HeadAdapter(HeadFamily):
         count = self.mean_over_processes(targets.positive.sum(), targets.boxes)
         return replace(targets, num_pos=count.clamp(min=1))
 
-    def read_targets(
-        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
-    ) -> Targets:
+    def read_targets(self, assigner_output: Any, predictions: Predictions) -> Targets:
         """Turn what ``head.get_targets`` returned into :class:`Targets`, ``(N, P)`` of each."""
         raise NotImplementedError
 
-    def soft_labels(self, predictions: Predictions, targets: Targets, metas: list[dict]) -> Tensor:
+    def soft_labels(self, predictions: Predictions, targets: Targets) -> Tensor:
         """The classification target p^gt at every prior, ``(N, P, K)`` in [0, 1].
 
         One-hot at positives; heads that score localisation quality put the IoU there instead.
@@ -331,13 +329,13 @@ class HeadAdapter(HeadFamily):
         self, prediction: Predictions, target: Predictions, metas: list[dict]
     ) -> Tensor:
         """:meth:`box_distance` of what both say, ``(N, P)``."""
-        return self.box_distance(prediction.reg, target.reg, metas)
+        return self.box_distance(prediction.reg, target.reg)
 
-    def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
+    def box_distance(self, reg: Levels, teacher_reg: Levels) -> Tensor:
         """D_pred of the regression branch per prior, ``(N, P)``: 1 - GIoU of the decoded boxes."""
-        return giou_distance(self.decode(reg, metas), self.decode(teacher_reg, metas))
+        return giou_distance(self.decode(reg), self.decode(teacher_reg))
 
-    def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
+    def decode(self, reg: Levels) -> Tensor:
         """Boxes ``(N, P, 4)``, xyxy in input pixels, not clipped to the image."""
         raise NotImplementedError
 

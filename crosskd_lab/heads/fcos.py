@@ -40,9 +40,7 @@ class FCOSAdapter(HeadAdapter):
             return None
         return tuple(self.head.conv_centerness(feature) for feature in last[branch])
 
-    def read_targets(
-        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
-    ) -> Targets:
+    def read_targets(self, assigner_output: Any, predictions: Predictions) -> Targets:
         """FCOS's ``(N, P)`` targets, of distances; mmdet gives a level for all images at once."""
         labels, edges = assigner_output
         images = predictions.cls[0].size(0)
@@ -65,13 +63,13 @@ class FCOSAdapter(HeadAdapter):
         """M, a scalar, as for classification."""
         return self.cls_normaliser(targets)
 
-    def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
+    def decode(self, reg: Levels) -> Tensor:
         """Boxes ``(N, P, 4)``: the points moved by the predicted distances."""
         return self._boxes(self.flat(reg, 4), reg)
 
-    def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
+    def box_distance(self, reg: Levels, teacher_reg: Levels) -> Tensor:
         """-ln IoU of the decoded boxes, ``(N, P)``."""
-        return log_iou_distance(self.decode(reg, metas), self.decode(teacher_reg, metas))
+        return log_iou_distance(self.decode(reg), self.decode(teacher_reg))
 
     def _boxes(self, edges: Tensor, levels: Levels) -> Tensor:
         return self.boxes_around(edges, levels, in_strides=self.head.norm_on_bbox)

@@ -15,10 +15,10 @@ from .dense import HeadAdapter
 class QualityAdapter(HeadAdapter):
     """A joint score of class and localisation quality (GFL, VFNet, RTMDet)."""
 
-    def soft_labels(self, predictions: Predictions, targets: Targets, metas: list[dict]) -> Tensor:
+    def soft_labels(self, predictions: Predictions, targets: Targets) -> Tensor:
         """The quality label ``(N, P, K)``: the predicted box's IoU with its object."""
-        one_hot = super().soft_labels(predictions, targets, metas)  # (N, P, K)
-        boxes = self.decode(predictions.reg, metas).detach()  # (N, P, 4)
+        one_hot = super().soft_labels(predictions, targets)  # (N, P, K)
+        boxes = self.decode(predictions.reg).detach()  # (N, P, 4)
         overlap = bbox_overlaps(boxes, targets.boxes, is_aligned=True)  # (N, P)
         return one_hot * overlap.clamp(0, 1)[..., None]
 
@@ -36,9 +36,7 @@ class GFLAdapter(QualityAdapter):
         """Edge-bin logits ``(N, 4 * (reg_max + 1), H, W)``."""
         return self.head.scales[level](self.head.gfl_reg(feature)).float()
 
-    def read_targets(
-        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
-    ) -> Targets:
+    def read_targets(self, assigner_output: Any, predictions: Predictions) -> Targets:
         """GFL's assigner result as ``(N, P)`` targets; its boxes are xyxy pixels already."""
         _, labels, label_weights, boxes, _, num_pos = assigner_output
         num_pos = self.mean_over_processes(num_pos, labels[0])
@@ -48,7 +46,7 @@ class GFLAdapter(QualityAdapter):
         """Edge-bin logits ``(N, P, 4, reg_max + 1)``, edges left, top, right, bottom."""
         return self.flat(reg, 4 * (self.head.reg_max + 1)).unflatten(-1, (4, -1))
 
-    def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
+    def box_distance(self, reg: Levels, teacher_reg: Levels) -> Tensor:
         """Mean over the four edges of KL(teacher || student), ``(N, P)``."""
         return distribution_kl(self.edge_bins(reg), self.edge_bins(teacher_reg)).mean(-1)
 
@@ -60,7 +58,7 @@ class GFLAdapter(QualityAdapter):
         """
         return reduce_mean(weight.sum())
 
-    def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
+    def decode(self, reg: Levels) -> Tensor:
         """Boxes ``(N, P, 4)``: expectation of the bins, in strides, around each prior's centre."""
         bins = self.edge_bins(reg)  # (N, P, 4, reg_max + 1)
         values = torch.arange(bins.size(-1), dtype=bins.dtype, device=bins.device)

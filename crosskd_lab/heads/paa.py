@@ -47,9 +47,7 @@ class PAAAdapter(ATSSAdapter):
         )
         return losses, replace(found, boxes=found.boxes * found.positive[..., None])
 
-    def read_targets(
-        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
-    ) -> Targets:
+    def read_targets(self, assigner_output: Any, predictions: Predictions) -> Targets:
         """The first match, image by image."""
         images = (
             torch.stack(found) for found in assigner_output[:3]

@@ -61,7 +61,7 @@ class DeltaAdapter(HeadAdapter):
             return decode(anchors, deltas, coder.means, coder.stds)
         return coder.decode(anchors.flatten(0, 1), deltas.flatten(0, 1)).view_as(deltas)
 
-    def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
+    def decode(self, reg: Levels) -> Tensor:
         """Boxes ``(N, P, 4)``: deltas applied to the anchors, not clipped to the image."""
         return self.from_deltas(self.flat(reg, 4), reg)
 
@@ -79,9 +79,7 @@ class RetinaAdapter(DeltaAdapter):
         """Deltas ``(N, A * 4, H, W)``."""
         return self.head.retina_reg(feature)
 
-    def read_targets(
-        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
-    ) -> Targets:
+    def read_targets(self, assigner_output: Any, predictions: Predictions) -> Targets:
         """RetinaNet's ``(N, P)`` targets; anchors of middling IoU have weight 0.
 
         Its own loss divides by the process's number of positives. What is distilled is divided by

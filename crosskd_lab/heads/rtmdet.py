@@ -41,13 +41,11 @@ class RTMDetAdapter(QualityAdapter):
         reg = reg.exp() if self.head.exp_on_reg else reg
         return reg * self.head.prior_generator.strides[level][0]
 
-    def read_targets(
-        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
-    ) -> Targets:
+    def read_targets(self, assigner_output: Any, predictions: Predictions) -> Targets:
         """The dynamic assigner's result; its box targets are xyxy pixels already."""
         _, labels, label_weights, boxes, _, _ = assigner_output
         return self.targets(predictions, labels, label_weights, boxes)
 
-    def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
+    def decode(self, reg: Levels) -> Tensor:
         """The points moved by the predicted distances."""
         return self.boxes_around(self.flat(reg, 4), reg, in_strides=False)

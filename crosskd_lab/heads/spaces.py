@@ -56,16 +56,14 @@ def to_anchors(per_prior: Tensor, ours: int, theirs: int) -> Tensor:
     return per_prior.unflatten(1, (-1, ours)).amax(-1).repeat_interleave(theirs, 1)
 
 
-def best_anchors(
-    head: HeadAdapter, predictions: Predictions, metas: list[dict]
-) -> tuple[Tensor, Tensor]:
+def best_anchors(head: HeadAdapter, predictions: Predictions) -> tuple[Tensor, Tensor]:
     """Class logits ``(N, L, K)`` and boxes ``(N, L, 4)`` of each location's best-scored anchor."""
-    logits, boxes = _by_location(head, predictions, metas)
+    logits, boxes = _by_location(head, predictions)
     return _pick((logits, boxes), logits.amax(-1).argmax(-1))
 
 
 def nearest_anchors(
-    head: HeadAdapter, predictions: Predictions, metas: list[dict], boxes: Tensor
+    head: HeadAdapter, predictions: Predictions, boxes: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Class logits and boxes of the anchor that overlaps ``boxes`` best, location by location.
 
@@ -73,7 +71,7 @@ def nearest_anchors(
     what the student has learnt. For boxes ``(N, L, 4)`` xyxy in input pixels: ``(N, L, K)`` logits
     and ``(N, L, 4)`` boxes.
     """
-    mine = _by_location(head, predictions, metas)
+    mine = _by_location(head, predictions)
     if head.anchors == 1:
         return mine[0][:, :, 0], mine[1][:, :, 0]
     anchors = head.priors(predictions.cls).unflatten(0, (-1, head.anchors))  # (L, A, 4)
@@ -82,11 +80,9 @@ def nearest_anchors(
     return _pick(mine, overlap.argmax(-1))
 
 
-def _by_location(
-    head: HeadAdapter, predictions: Predictions, metas: list[dict]
-) -> tuple[Tensor, Tensor]:
+def _by_location(head: HeadAdapter, predictions: Predictions) -> tuple[Tensor, Tensor]:
     """Logits ``(N, L, A, K)`` and decoded boxes ``(N, L, A, 4)``."""
-    flat = head.flat_cls(predictions), head.decode(predictions.reg, metas)
+    flat = head.flat_cls(predictions), head.decode(predictions.reg)
     logits, boxes = (values.unflatten(1, (-1, head.anchors)) for values in flat)
     return logits, boxes
 

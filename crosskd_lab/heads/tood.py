@@ -108,16 +108,14 @@ class TOODAdapter(HeadAdapter):
             hub.update_info("epoch", 0)
         return super().detection_losses(predictions, gt_instances, metas, ignored)
 
-    def read_targets(
-        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
-    ) -> Targets:
+    def read_targets(self, assigner_output: Any, predictions: Predictions) -> Targets:
         """The result of the epoch's assigner; its box targets are xyxy pixels already."""
         _, labels, label_weights, boxes, metrics = assigner_output
         aligned = self.head.epoch >= self.head.initial_epoch
         quality = torch.cat(metrics, 1).detach() if aligned else None  # (N, P)
         return self.targets(predictions, labels, label_weights, boxes, quality=quality)
 
-    def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
+    def decode(self, reg: Levels) -> Tensor:
         """The boxes in pixels."""
         return self.flat(reg, 4) * self.stride_of_priors(reg)[:, None]
 

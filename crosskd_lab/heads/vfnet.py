@@ -56,9 +56,7 @@ class VFNetAdapter(QualityAdapter):
         """Scores, first boxes and second boxes."""
         return [predictions.cls, *_both(predictions.reg)]
 
-    def read_targets(
-        self, assigner_output: Any, predictions: Predictions, metas: list[dict]
-    ) -> Targets:
+    def read_targets(self, assigner_output: Any, predictions: Predictions) -> Targets:
         """ATSS's assigner result (or FCOS's); mmdet gives each level for all images at once."""
         labels, label_weights, edges, _ = assigner_output
         images = predictions.cls[0].size(0)
@@ -78,7 +76,7 @@ class VFNetAdapter(QualityAdapter):
         anchors = self.head.atss_prior_generator.grid_priors(sizes, device=levels[0].device)
         return torch.cat(anchors)
 
-    def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
+    def decode(self, reg: Levels) -> Tensor:
         """The points moved by the second box's distances."""
         return self.boxes(reg)[1]
 
@@ -86,7 +84,7 @@ class VFNetAdapter(QualityAdapter):
         """First and second boxes, ``(N, P, 4)`` each."""
         return tuple(self.boxes_around(self.flat(e, 4), e, in_strides=False) for e in _both(reg))
 
-    def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
+    def box_distance(self, reg: Levels, teacher_reg: Levels) -> Tensor:
         """1 - GIoU of the decoded boxes, the mean of the first's and the second's, ``(N, P)``."""
         pairs = zip(self.boxes(reg), self.boxes(teacher_reg), strict=True)
         first, second = (giou_distance(ours, theirs) for ours, theirs in pairs)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from ..errors import LabError
-from ..losses import giou_distance
 from .base import HeadDefaults, Levels, Predictions, Targets, record_calls
 from .dense import HeadAdapter
 
@@ -105,12 +104,8 @@ class YOLOXAdapter(HeadAdapter):
         )
         return losses, self.counted(targets)
 
-    def decode(self, reg: Levels, metas: list[dict]) -> Tensor:
+    def decode(self, reg: Levels) -> Tensor:
         """The head's own decoding, around points on multiples of the stride."""
         stride = self.stride_of_priors(reg)[:, None]  # (P, 1)
         priors = torch.cat([self.centres(reg), stride, stride], 1)
         return self.head._bbox_decode(priors, self.flat(reg, 4))
-
-    def box_distance(self, reg: Levels, teacher_reg: Levels, metas: list[dict]) -> Tensor:
-        """1 - GIoU of the decoded boxes, ``(N, P)``."""
-        return giou_distance(self.decode(reg, metas), self.decode(teacher_reg, metas))

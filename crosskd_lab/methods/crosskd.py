@@ -278,14 +278,9 @@ class PredictionMimicking(PredictionTerms):
 
     def _between_spaces(self, taps: Taps) -> dict[str, Tensor]:
         """Both terms at the best anchor of every location."""
-        metas = list(taps.metas)
-        with torch.no_grad():
-            logits, boxes = best_anchors(
-                taps.teacher_head, taps.teacher.predictions, metas
-            )  # (N, R, K), (N, R, 4)
-        own_logits, own_boxes = nearest_anchors(
-            taps.student_head, taps.student.predictions, metas, boxes
-        )
+        with torch.no_grad():  # (N, R, K) and (N, R, 4)
+            logits, boxes = best_anchors(taps.teacher_head, taps.teacher.predictions)
+        own_logits, own_boxes = nearest_anchors(taps.student_head, taps.student.predictions, boxes)
         seen = to_anchors(taps.targets.label_weights, taps.student_head.anchors, 1)
         beta = taps.teacher_head.defaults.beta
         terms = {

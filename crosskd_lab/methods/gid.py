@@ -53,12 +53,12 @@ class GID(Imitation):
 
         LabError if the heads do not predict at the same priors.
         """
-        ours, theirs, metas = taps.student_head, taps.teacher_head, list(taps.metas)
+        ours, theirs = taps.student_head, taps.teacher_head
         gain, boxes = disagreement(
             ours.flat_cls(taps.student.predictions),
             theirs.flat_cls(taps.teacher.predictions),
-            ours.decode(taps.student.predictions.reg, metas),
-            theirs.decode(taps.teacher.predictions.reg, metas),
+            ours.decode(taps.student.predictions.reg),
+            theirs.decode(taps.teacher.predictions.reg),
         )
         neck = taps.student.neck
         masks = []

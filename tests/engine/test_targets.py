@@ -29,7 +29,7 @@ def stock_targets(adapter, said, truths, metas, ignored):
         anchors = head.get_anchors(sizes, metas, device="cpu")
     if not isinstance(head, FCOSHead):
         made = head.get_targets(*anchors, truths, metas, batch_gt_instances_ignore=ignored)
-    targets = adapter.read_targets(made, said, metas)
+    targets = adapter.read_targets(made, said)
     if type(head).__name__ == "RetinaHead":  # its own are deltas, which a tiny object overflows
         targets = replace(targets, boxes=torch.cat(made[-3], 1))
     if isinstance(head, FCOSHead):  # its own are distances, of which boxes are a rounding

@@ -110,7 +110,7 @@ def test_targets_name_real_objects_in_pixels(detector, batch, family):
     _, targets = adapter.detection_losses(taps.predictions, gt, metas)
     priors = targets.centres.size(0)
     assert targets.labels.shape == targets.label_weights.shape == (2, priors)
-    assert adapter.decode(taps.predictions.reg, metas).shape == (2, priors, 4)
+    assert adapter.decode(taps.predictions.reg).shape == (2, priors, 4)
     for image, objects in enumerate(gt):
         at = targets.positive[image]
         distance = apart(targets.boxes[image][at], objects.bboxes)
@@ -128,8 +128,7 @@ def test_decoded_boxes_are_those_that_stock_evaluation_finds(detector, batch, fa
     with torch.no_grad():
         neck = model.extract_feat(batch[0])
         taps = adapter.forward_towers(neck)
-        metas = [sample.metainfo for sample in batch[1]]
-        boxes = adapter.decode(taps.predictions.reg, metas)
+        boxes = adapter.decode(taps.predictions.reg)
         found = model.bbox_head.predict(neck, batch[1], rescale=False)
     for image, instances in enumerate(found):
         assert len(instances) > 0

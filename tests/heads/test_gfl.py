@@ -41,7 +41,7 @@ def test_flat_order_is_level_then_row_then_column(head):
 
 def test_equal_bins_decode_to_the_mean_distance_in_strides(head):
     # seven equal bins 0 ... 6 expect 3 strides to each side of the prior's centre
-    boxes = head.decode(maps(4 * 7, 0), [])
+    boxes = head.decode(maps(4 * 7, 0))
     assert boxes.shape == (1, 86, 4)
     assert boxes[0, 0].tolist() == pytest.approx([-24, -24, 24, 24], abs=1e-4)
     assert boxes[0, 9].tolist() == pytest.approx([-16, -16, 32, 32], abs=1e-4)
@@ -53,7 +53,7 @@ def test_edges_are_left_top_right_bottom(head):
     for level in reg:
         for edge, distance in enumerate((1, 2, 3, 4)):
             level[:, 7 * edge + distance] = 60
-    assert head.decode(reg, [])[0, 0].tolist() == pytest.approx([-8, -16, 24, 32], abs=1e-4)
+    assert head.decode(reg)[0, 0].tolist() == pytest.approx([-8, -16, 24, 32], abs=1e-4)
 
 
 def test_box_distance_is_the_mean_over_edges(make_detector):
@@ -62,7 +62,7 @@ def test_box_distance_is_the_mean_over_edges(make_detector):
     teacher = maps(8, 0)
     for level in teacher:
         level[:, 3] = math.log(3)  # second bin of the second edge
-    distance = head.box_distance(maps(8, 0), teacher, [])
+    distance = head.box_distance(maps(8, 0), teacher)
     assert distance.shape == (1, 86)
     assert distance[0].tolist() == pytest.approx([0.130812 / 4] * 86, abs=1e-6)
 
@@ -103,7 +103,7 @@ def test_quality_is_the_overlap_at_the_objects_class(detector, batch, family):
     gt = [sample.gt_instances for sample in batch[1]]
     metas = [sample.metainfo for sample in batch[1]]
     _, targets = adapter.detection_losses(said, gt, metas)
-    soft, boxes = adapter.soft_labels(said, targets, metas), adapter.decode(said.reg, metas)
+    soft, boxes = adapter.soft_labels(said, targets), adapter.decode(said.reg)
     assert not soft.requires_grad and not soft[~targets.positive].any()
     chosen = targets.positive.nonzero()
     assert len(chosen) > 3

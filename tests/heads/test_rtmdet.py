@@ -32,7 +32,7 @@ def test_terms_of_constant_predictions(detector, constant, mimicry):
         "loss_kd_reg": pytest.approx(0.8 * 0.75 * 82 / 7, rel=1e-5),
     }
     # points on multiples of the stride: the tenth is (8, 8), the 65th (0, 0) again
-    boxes = adapter.decode(ours.reg, [])[0]
+    boxes = adapter.decode(ours.reg)[0]
     assert boxes[9].tolist() == [0, 0, 16, 16] and boxes[64].tolist() == [-8, -8, 8, 8]
 
 

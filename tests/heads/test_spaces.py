@@ -41,7 +41,7 @@ def test_the_best_anchor_is_the_best_scored_one(detector, constant):
     predictions = constant(adapter, -2.0, [0.0] * 4)
     predictions.cls[0][0, 5 * 3 + 1, 0, 0] = 1.0  # sixth anchor, second class, first location
     predictions.cls[0][0, 7 * 3, 0, 0] = 0.5
-    logits, boxes = best_anchors(adapter, predictions, [{}])
+    logits, boxes = best_anchors(adapter, predictions)
     assert logits.shape == (1, 86, 3) and boxes.shape == (1, 86, 4)
     assert logits[0, 0].tolist() == [-2, 1, -2]
     side = 32 * 2 ** (2 / 3) / 2  # the sixth is the square of the third scale
@@ -57,7 +57,7 @@ def test_the_nearest_anchor_is_chosen_by_its_prior(detector, constant):
     boxes = torch.zeros(1, 86, 4)
     boxes[0, 0] = torch.tensor([-flat / 2, -flat / 4, flat / 2, flat / 4])  # twice as wide as high
     boxes[0, 1] = torch.tensor([8 - 16.0, -16, 8 + 16, 16])
-    logits, _ = nearest_anchors(adapter, predictions, [{}], boxes)
+    logits, _ = nearest_anchors(adapter, predictions, boxes)
     assert logits[0, :2, 0].tolist() == [0, 3]
 
 
@@ -68,14 +68,13 @@ def test_a_student_that_says_what_the_best_anchor_says_has_nothing_to_learn(
     """Its logits and boxes are the teacher's; only the heads' families differ."""
     pair = Pair(detector(family, seed=1), detector("retinanet", seed=2))
     taps, _ = collect(pair, *batch)
-    metas = list(taps.metas)
-    logits, boxes = best_anchors(taps.teacher_head, taps.teacher.predictions, metas)
+    logits, boxes = best_anchors(taps.teacher_head, taps.teacher.predictions)
 
     class Echo(type(taps.student_head)):  # reads any prediction as that of the best anchor
         def flat_cls(self, predictions):
             return logits
 
-        def decode(self, reg, metas):
+        def decode(self, reg):
             return boxes
 
     echo = replace(taps, student_head=Echo(pair.student.bbox_head))
@@ -96,8 +95,8 @@ def test_the_order_of_anchors_does_not_matter(detector, batch):
     )
 
     class Shuffled(type(taps.teacher_head)):
-        def decode(self, reg, metas):
-            return super().decode(reg, metas).unflatten(1, (-1, 9))[:, :, order].flatten(1, 2)
+        def decode(self, reg):
+            return super().decode(reg).unflatten(1, (-1, 9))[:, :, order].flatten(1, 2)
 
     teacher = HeadTaps(taps.teacher.neck, taps.teacher.towers, shuffled)
     head = Shuffled(pair.teacher.bbox_head)
@@ -110,11 +109,10 @@ def test_terms_between_spaces_by_hand(detector, batch):
     """GFL from RetinaNet: sum over locations, divided by the student's number of positives."""
     pair = Pair(detector("gfl", seed=1), detector("retinanet", seed=2))
     taps, _ = collect(pair, *batch)
-    metas = list(taps.metas)
     z, t = pair.student_head.flat_cls(taps.student.predictions), taps.teacher.predictions
-    mine = pair.student_head.decode(taps.student.predictions.reg, metas)
+    mine = pair.student_head.decode(taps.student.predictions.reg)
     logits = pair.teacher_head.flat_cls(t).view(2, -1, 9, 3).double()
-    theirs = pair.teacher_head.decode(t.reg, metas).view(2, -1, 9, 4)
+    theirs = pair.teacher_head.decode(t.reg).view(2, -1, 9, 4)
     cls = reg = 0.0
     for image in range(2):
         for at in range(z.size(1)):

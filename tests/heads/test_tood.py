@@ -39,7 +39,7 @@ def test_terms_of_constant_predictions(detector, constant, mimicry):
         "loss_kd_cls": pytest.approx(3 * 0.3 * math.log(2) * 84 / 7, rel=1e-4),
         "loss_kd_reg": pytest.approx(0.8 * 0.75 * 84 / 7, rel=1e-5),
     }
-    boxes = adapter.decode(ours.reg, [])[0]  # xyxy in strides: alike at all locations of a level
+    boxes = adapter.decode(ours.reg)[0]  # xyxy in strides: alike at all locations of a level
     assert boxes[9].tolist() == [-8, -8, 8, 8] and boxes[64].tolist() == [-16, -16, 16, 16]
 
 
@@ -59,7 +59,7 @@ def test_the_epoch_chooses_the_assigner(detector, batch, epoch, kind):
         for name in ("loss_cls", "loss_bbox"):
             assert all(map(torch.equal, losses[name], stock[name]))
         assert (targets.quality is None) == (number == 0)
-        soft = adapter.soft_labels(said, targets, list(metas))
+        soft = adapter.soft_labels(said, targets)
         assert not soft[~targets.positive].any()
         at = soft[targets.positive].amax(-1)
         assert ((at == 1).all()) if number == 0 else (at < 1).any() and (at <= 1).all()

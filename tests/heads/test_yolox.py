@@ -59,7 +59,7 @@ def test_terms_of_constant_predictions(detector, constant, mimicry):
         "loss_kd_reg": pytest.approx(0.64 * 0.75 * 82 / 7, rel=1e-5),
     }
     # points on multiples of the stride: the tenth is (8, 8), the 65th (0, 0) again
-    boxes = adapter.decode(ours.reg, [])[0]
+    boxes = adapter.decode(ours.reg)[0]
     assert boxes[9].tolist() == [4, 4, 12, 12] and boxes[64].tolist() == [-8, -8, 8, 8]
 
 
@@ -100,14 +100,14 @@ def test_a_positives_score_shall_be_its_boxes_iou(step):
     _, targets = adapter.detection_losses(said, truths, metas)
     assert targets.num_pos == targets.positive.sum().item() > 1
     at = targets.positive
-    ours, theirs = adapter.decode(said.reg, metas)[at], targets.boxes[at]
+    ours, theirs = adapter.decode(said.reg)[at], targets.boxes[at]
     least, most = torch.max(ours[:, :2], theirs[:, :2]), torch.min(ours[:, 2:], theirs[:, 2:])
     extent = (most - least).clamp(0)
     areas = [(b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (ours, theirs)]
     overlap = extent.prod(1) / (sum(areas) - extent.prod(1))
     torch.testing.assert_close(targets.quality[targets.positive], overlap)
     assert not targets.quality[~targets.positive].any()
-    soft = adapter.soft_labels(said, targets, metas)
+    soft = adapter.soft_labels(said, targets)
     assert torch.equal(soft.sum(-1), targets.quality)
 
 

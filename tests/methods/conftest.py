@@ -232,7 +232,7 @@ def hand() -> Callable[..., Any]:
             priors=lambda maps: priors,
             centres=lambda maps: centre,
             flat_cls=lambda p: p.cls[0].flatten(2).mT,
-            decode=lambda reg, metas: reg[0].flatten(2).mT,
+            decode=lambda reg: reg[0].flatten(2).mT,
             **head,
         )
         labels = torch.full((n, h * w), 3)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 from rich.console import Console
-from rich.live import Live
-from rich.table import Table
+from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.text import Text
 from typer import Argument, Option
 
@@ -121,9 +118,8 @@ def race(
         highlight=False,
         markup=False,
     )
-    with board.live if console.is_terminal else nullcontext():
-        result = run_race(out, steps, seeds, names, data, teacher, student, own, board)
-    console.print(board.table() if not console.is_terminal else "")
+    with board:
+        result = run_race(out, steps, seeds, names, data, teacher, student, own, board.hear)
     console.print(Text(result.paragraph))
     said = f"\nFigure: {out / 'race.png'} (also .svg); numbers: {out / 'race.csv'}"
     console.print(said, markup=False)
@@ -136,48 +132,32 @@ def method_names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-class Board:
-    """A live table of the race: a row a student, refreshed as rows of metrics arrive.
+class Board(Progress):
+    """A row a student, refreshed as rows of metrics arrive.
 
-    Where the output is no terminal, a line a validation is printed instead.
+    Where the output is no terminal, a line a validation is printed, and the rows at the end.
     """
 
-    COLUMNS = {"loss": ("loss", 2), "AP": ("AP", 1), "l1_teacher": ("L1 to teacher", 2)}
-    COLUMNS |= {"l1_truth": ("L1 to truth", 2), "seconds_per_step": ("s/step", 2)}
+    NUMBERS = {"loss": ("loss", 2), "AP": ("AP", 1)}
+    NUMBERS |= {"l1_teacher": ("L1 teacher", 2), "l1_truth": ("truth", 2)}
     """Title and digits of each number of a row of metrics."""
 
     def __init__(self, console: Console, methods: list[str], steps: int, seeds: int) -> None:
-        self.console, self.steps = console, steps
-        self.rows: dict[str, dict[str, Any]] = {
-            f"{method}-s{seed}": {} for seed in range(seeds) for method in methods
-        }
-        self.start = time.monotonic()
-        self.live = Live(console=console, get_renderable=self.table, refresh_per_second=2)
+        texts = [f"{title} {{task.fields[{key}]}}" for key, (title, _) in self.NUMBERS.items()]
+        first, last = ("{task.description}", MofNCompleteColumn()), TimeRemainingColumn()
+        super().__init__(*first, *texts, last, console=console, refresh_per_second=2)
+        unknown: dict[str, Any] = dict.fromkeys(self.NUMBERS, "–")
+        names = [f"{method}-s{seed}" for seed in range(seeds) for method in methods]
+        self.students = {name: self.add_task(name, total=steps, **unknown) for name in names}
 
-    def __call__(self, method: str, seed: int, row: dict[str, Any]) -> None:
+    def hear(self, method: str, seed: int, row: dict[str, Any]) -> None:
         """Take a row of metrics in."""
         name = f"{method}-s{seed}"
-        self.rows[name].update(row)
+        known = [key for key in self.NUMBERS if row.get(key) is not None]
+        new: dict[str, Any] = {key: f"{row[key]:.{self.NUMBERS[key][1]}f}" for key in known}
+        self.update(self.students[name], completed=row["step"], **new)
         if row["kind"] == "val" and not self.console.is_terminal:
-            ap = f"{row['AP']:5.1f}" if "AP" in row else "    –"
-            shown = f"{name:<16} step {row['step']:>5}  AP {ap}"
-            print(f"{shown}  ({time.monotonic() - self.start:.0f} s)", flush=True)
-
-    def table(self) -> Table:
-        """The table as it stands, with the time left by the pace so far."""
-        done = sum(row.get("step", 0) for row in self.rows.values())
-        whole, spent = self.steps * len(self.rows), time.monotonic() - self.start
-        left = f", about {spent * (whole - done) / done:.0f} s to go" if 0 < done < whole else ""
-        title = f"The race: {100 * done / whole:.0f} % after {spent:.0f} s{left}"
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        table.add_column("student")
-        for title in ("step", *(title for title, _ in self.COLUMNS.values())):
-            table.add_column(title, justify="right")
-        for name, row in self.rows.items():
-            digits = {key: digits for key, (_, digits) in self.COLUMNS.items()}
-            texts = (f"{row[k]:.{n}f}" if k in row else "–" for k, n in digits.items())
-            table.add_row(name, f"{row.get('step', 0)}/{self.steps}", *texts)
-        return table
+            print(f"{name:<16} step {row['step']:>5}  AP {new.get('AP', '–')}", flush=True)
 
 
 def sweep(

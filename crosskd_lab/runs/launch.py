@@ -163,7 +163,6 @@ def launch(config: str, dry_run: bool = False, **words: Any) -> Run | None:
     if plan.slurm:
         executor(plan)  # refuses before anything is written
     with sole_writer(plan.folder, LAUNCH) as lock:  # one of two who launch at the same moment
-        check_free(Path(plan.folder))
         plan.write()
         if plan.slurm:
             submit(plan)

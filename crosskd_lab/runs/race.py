@@ -18,7 +18,7 @@ from ..engine.evaluate import Saved, evaluate, find_saved
 from ..engine.record import RECORD, read_record
 from ..engine.together import train_together
 from ..engine.train import prepare_engine
-from ..errors import LabError, tell_once
+from ..errors import LabError
 from ..files import PROJECT, read_json, sole_writer, write_whole
 from ..report.figures import race_figure, save
 from ..report.page import report_paragraph
@@ -226,11 +226,6 @@ def _claim(out: Path, about: dict[str, Any]) -> None:
         raise LabError(
             f"{out} holds a race with another {' and '.join(other)}: choose another --out, or "
             "delete the folder to start anew"
-        )
-    if before and (unsaid := [key for key in about if key not in {*before, "teacher_ap"}]):
-        tell_once(
-            f"{out}/race.json, of an earlier version, does not say its {' and '.join(unsaid)}: "
-            "what is done in it may have had others than are said now"
         )
     about |= {k: v for k, v in before.items() if k not in about}
     write_whole(out / "race.json", json.dumps(about, indent=2) + "\n")

@@ -1,8 +1,6 @@
 """The race at a scale that says nothing about methods: that it runs, resumes, refuses and tells."""
 
 import itertools
-import json
-import shutil
 
 import pytest
 import torch
@@ -104,19 +102,6 @@ def test_another_race_is_not_mixed_into_the_folder(raced, scenes_dir):
     other = SMALL | {"schedule.lr": 0.001}
     with pytest.raises(LabError, match="another settings"):
         run_race(raced[0].folder, STEPS, methods=METHODS, data=scenes_dir, settings=other)
-
-
-def test_a_race_that_does_not_say_its_settings_says_so_once(raced, scenes_dir, tmp_path, capsys):
-    older = shutil.copytree(raced[0].folder, tmp_path / "race")
-    about = json.loads((older / "race.json").read_text())
-    del about["settings"], about["fast"]
-    (older / "race.json").write_text(json.dumps(about))
-    plan = dict(seeds=2, methods=METHODS, data=scenes_dir, settings=SMALL)
-    run_race(older, STEPS, **plan)
-    said = [line for line in capsys.readouterr().err.splitlines() if "race.json" in line]
-    assert len(said) == 1 and "of an earlier version, does not say its settings and fast" in said[0]
-    run_race(older, STEPS, **plan)
-    assert "race.json" not in capsys.readouterr().err, "it says them now"
 
 
 @pytest.fixture(scope="module")

@@ -77,11 +77,11 @@ def hold(
 ) -> Held:
     """A student from your race, or trained briefly now, and held-out images.
 
-    ``scale`` says how long, and how many images; ``student`` what it learnt by ("none", "kd" ...),
-    ``teacher`` may also be a run's folder. The rest is as for :func:`train_student`.
+    ``scale`` says how long, and how many images; ``student`` what it learnt by ("none", "kd" ...).
+    The rest is as for :func:`train_student`.
     """
     race = None if scale == "smoke" or teacher != TEACHER else PROJECT / "runs" / "race"
-    made = train_student(student, scale, data, checkpoint_of(teacher), race)
+    made = train_student(student, scale, data, teacher, race)
     batch = held_out(made, IMAGES[scale])
     return Held(made.pair, _split(batch, 8), made.origin)
 
@@ -141,10 +141,11 @@ def train_student(
 
     ``method`` is "none", "kd", "crosskd" ..., or a method of your own, trained with from now;
     ``scale`` "smoke", "cpu" or "gpu"; ``data`` a COCO-format folder, by default the lesson's
-    scenes; ``teacher`` a shipped teacher's name, a checkpoint of the pocket GFL, or "random".
-    ``race`` is the folder of a race whose ``<method>-s0`` is taken if the race is finished and it
-    fits, ``steps`` how many instead of the scale's, ``student`` the config of the student beside a
-    method of your own. LabError for an unknown method or scale, and what building a pair refuses.
+    scenes; ``teacher`` a shipped teacher's name, a checkpoint or a run of the pocket GFL, or
+    "random". ``race`` is the folder of a race whose ``<method>-s0`` is taken if the race is
+    finished and it fits, ``steps`` how many instead of the scale's, ``student`` the config of the
+    student beside a method of your own. LabError for an unknown method or scale, and what building
+    a pair refuses.
     """
     wanted = effort(scale)
     name = method if isinstance(method, str) else type(method).__name__
@@ -175,7 +176,8 @@ def begin(
     own = method if isinstance(method, Method) else None
     prepare_engine()
     init_default_scope("mmdet")
-    settings = {"teacher.checkpoint": teacher, "schedule.batch": wanted.batch}
+    checkpoint = str(find_saved(teacher).checkpoint) if Path(teacher).is_dir() else teacher
+    settings = {"teacher.checkpoint": checkpoint, "schedule.batch": wanted.batch}
     if teacher in teachers():  # of any kind of head
         settings["teacher.config"] = f"pocket/{teacher}"
     if student is not None:
@@ -194,11 +196,6 @@ def loader(cfg: Config) -> Any:
     """An experiment's training batches, in the order that its seed gives them."""
     with quiet(), redirect_stdout(io.StringIO()):  # pycocotools tells how fast it is
         return Runner.build_dataloader(cfg.train_dataloader, seed=cfg.randomness.seed)
-
-
-def checkpoint_of(teacher: str) -> str:
-    """A teacher as :func:`train_student` takes it: a run's folder stands for its last weights."""
-    return str(find_saved(teacher).checkpoint) if Path(teacher).is_dir() else teacher
 
 
 def held_out(student: Student, count: int = 8) -> dict[str, Any]:

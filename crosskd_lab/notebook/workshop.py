@@ -78,8 +78,8 @@ def fetch_wheels(out: str | Path) -> None:
         raise LabError(f"pip could not get every wheel into {out}: see above, and try again")
 
 
-def collect(folders: Sequence[str | Path], scale: str = "smoke") -> pd.DataFrame:
-    """Execute what learners handed in, a folder each, and read the judges' answers.
+def collect(folders: Sequence[str | Path]) -> pd.DataFrame:
+    """Execute what learners handed in, a folder each, at scale smoke and read the judges' answers.
 
     A cell that fails stops no other. What is executed is the learners' code: do it where that may
     do no harm. One row an exercise: learner, chapter, verdict ("right", "not yet", "no answer"; "no
@@ -101,12 +101,12 @@ def collect(folders: Sequence[str | Path], scale: str = "smoke") -> pd.DataFrame
         except LabError as error:  # one learner's stray file stops nobody else's judging
             rows.append((folder.name, path.stem, "no exercise", str(error)))
             continue
-        rows += [(folder.name, cover.title, *verdict) for verdict in _judged(cover, scale)]
+        rows += [(folder.name, cover.title, *verdict) for verdict in _judged(cover)]
     return pd.DataFrame(rows, columns=["learner", "chapter", "verdict", "said"])
 
 
-def _judged(cover: Cover, scale: str) -> list[tuple[str, str]]:
-    notebook = set_scale(nbformat.read(cover.path, as_version=4), scale)
+def _judged(cover: Cover) -> list[tuple[str, str]]:
+    notebook = set_scale(nbformat.read(cover.path, as_version=4), "smoke")
     client = NotebookClient(
         notebook,
         timeout=600,

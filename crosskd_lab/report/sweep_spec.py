@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LabError, tell_once
-from ..files import PROJECT, read_json
+from ..files import PROJECT, read_file, read_json
 
 SWEEPS, RECORDED = PROJECT / "configs" / "sweeps", PROJECT / "data" / "recorded"
 CONFIRMED, SUPERSEDED, AGAIN = "confirmed.json", "superseded.json", "again"
@@ -122,13 +122,18 @@ def read_lines(folder: str | Path = RECORDED) -> list[dict[str, Any]]:
     """
     lines: list[dict[str, Any]] = []
     for path in sorted(Path(folder).glob("*.jsonl")):
-        for number, text in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+        try:
+            texts = read_file(path, "restore it").decode("utf-8", "replace").splitlines()
+        except LabError as error:  # one broken file hides no other
+            tell_once(str(error))
+            continue
+        for number, text in enumerate(texts, 1):
             try:
                 line = {"sweep": path.stem, **json.loads(text)}
                 if lacks := {"key", "seed", "status"} - line.keys():  # by which a run is told
                     raise ValueError(f"it has no {min(lacks)}")
                 lines.append(line)
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 tell_once(f"{path}, line {number} is no record ({error}): it is passed over")
     _supersede(lines, Path(folder) / SUPERSEDED)
     return lines

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import combinations
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -62,8 +61,6 @@ def unpaired(curves, method):
 
 GAIN = [
     (paired_at_the_end, "Right"),
-    (lambda c, m: np.float32(paired_at_the_end(c, m)), "Right"),
-    (lambda c, m: torch.tensor(paired_at_the_end(c, m)), "Right"),
     (lambda c, m: 0.0, "race gives 0, not 6; take the last step"),
     (unpaired, "seed 2 has no partner"),
     (lambda c, m: -paired_at_the_end(c, m), "not the other way"),
@@ -71,8 +68,6 @@ GAIN = [
     (lambda c, m: float("nan"), "gives nan, not 6"),
     (lambda c, m: paired_at_the_end(c, "CrossKD"), "against itself, gives 6, not 0"),
     (lambda c, m: paired_at_the_end(c[c["step"] <= 200], m), "twice as long gives"),
-    (lambda c, m: "six", "return one number, not str"),
-    (lambda c, m: c["nothing"], "raised KeyError"),
 ]
 
 
@@ -93,8 +88,6 @@ RATIO = [
     (lambda a, b, t: ratio(a, b, 0.5), "use the threshold"),
     (lambda a, b, t: ((a - b).abs().amax(-1) >= t).sum() / 2, "lies above it"),
     (lambda a, b, t: ((a - b).abs().amax(-1) > t).sum() / len(a), "not by all"),
-    (lambda a, b, t: torch.tensor(ratio(a, b, t)).half(), "Right: "),
-    (lambda a, b, t: None, "return one number, not NoneType"),
 ]
 
 
@@ -112,7 +105,6 @@ TRANSLATION = [
     (lambda s, b: (s[:, 1], b[:, 1]), "the largest score of any class"),
     (lambda s, b: (best(s, b)[0], b[:, 0]), "the boxes must be those of the same anchors"),
     (lambda s, b: s, "return two tensors"),
-    (lambda s, b: 1 / 0, "raised ZeroDivisionError"),
 ]
 
 
@@ -128,9 +120,6 @@ def ranked(energy, first=1):
 GINI = [
     (pairs, "Right"),
     (ranked, "Right"),
-    (lambda e: pairs(e.double()).numpy(), "Right"),
-    (lambda e: pairs(e).reshape(1).requires_grad_(), "Right"),
-    (lambda e: pairs(e.half()), "Right"),
     (lambda e: 0.0, "holds everything it gives 0, not 0.75"),
     (lambda e: 2 * pairs(e), "divide by twice the mean"),
     (lambda e: pairs(e) * e.mean(), "ten times the energy is not more focused"),
@@ -138,8 +127,6 @@ GINI = [
     (lambda e: ranked(e, 0), "ranks begin at 1"),
     (lambda e: (torch.tensor([-3, -1, 1, 3]) * e).sum() / (4 * e.sum()), "sort first"),
     (lambda e: 1 - e.min() / e.max(), "one value of four"),
-    (lambda e: e, "return one number, not 4"),
-    (lambda e: None, "return one number, not NoneType"),
 ]
 
 
@@ -241,12 +228,10 @@ def agreeing(level=False, tied=lambda here, a, b: False, common=True):
 
 AGREEMENT = [
     (agreeing(), "Right"),
-    (lambda paper, here: torch.tensor(agreeing()(paper, here)), "Right"),
     (agreeing(level=True), "leave out a pair that the paper has level"),
     (agreeing(common=False), "compare only rows that both have"),
     (agreeing(tied=lambda here, a, b: here[a] == here[b]), "a pair that is level here"),
     (lambda paper, here: 1.0, "two of the three pairs"),
-    (lambda paper, here: here["z"], "your function raised KeyError"),
 ]
 
 
@@ -265,7 +250,6 @@ def smallest(boxes, height, width):
 REGION = [
     (smallest, "Right: "),
     (lambda *given: smallest(*given).half().requires_grad_(), "Right: "),
-    (lambda *given: smallest(*given).numpy(), "Right: "),
     (
         lambda *given: (smallest(*given) > 0).float(),
         "one box of 2 by 3 cells, cell (1, 1) has 1 and not 0.167",
@@ -284,8 +268,6 @@ def of_the_best(deltas, teacher_deltas, logits):
 
 BEST = [
     (of_the_best, "Right: "),
-    (lambda *given: of_the_best(*given).half().requires_grad_(), "Right: "),
-    (lambda *given: of_the_best(*given).numpy(), "Right: "),
     (lambda s, t, z: of_the_best(s, t * 0 + t.abs().amax(-1, True), z), "not 2, 4"),
     (lambda s, t, z: (s - t).abs().mean(-1)[:, 0], "surest of it gives 1, 4, not 2, 4"),
     (lambda s, t, z: (s - t).abs().mean((1, 2)), "it gives"),
@@ -303,11 +285,9 @@ def whole_ones(killed, every, broken):
 
 RESUME = [
     (whole_ones, "Right: "),
-    (lambda *given: torch.tensor(whole_ones(*given)), "Right: "),
     (lambda killed, every, broken: killed, "0 broken: it gives 250, not 200"),
     (lambda killed, every, broken: (killed // every - broken) * every, "never below 0"),
     (lambda k, e, broken: max(0, (k // e - broken) * e), "only the last two"),
-    (lambda *given: None, "return one number, not NoneType"),
 ]
 
 
@@ -317,15 +297,11 @@ def relative(x, y, w, h, width, height):
 
 BOXES = [
     (relative, "Right: "),
-    (lambda *given: np.array(relative(*given), dtype=np.float32), "Right: "),
-    (lambda *given: torch.tensor(relative(*given)), "Right: "),
     (lambda x, y, w, h, W, H: [x * W, y * H, w * W, h * H], "is the centre"),
     (lambda *given: [80, 30, 120, 70], "two corners"),
     (lambda x, y, w, h, W, H: [x - w / 2, y - h / 2, w, h], "counts pixels"),
     (lambda *given: [80, 30, 40, 40], "not 0, 240, 128, 240"),
     (lambda *given: [round(v) for v in relative(*given)], "not 74.925, 21.175, 49.95, 19.25"),
-    (lambda *given: None, "return four numbers, not NoneType"),
-    (lambda *given: relative(*given)[:3], "return four numbers, not 3"),
 ]
 
 
@@ -338,10 +314,8 @@ def halves(scores, truth, positive, least=1, own=False):
 
 SPLIT = [
     (halves, "Right"),
-    (lambda *given: torch.stack(halves(*given)).half(), "Right"),
     (lambda *given: halves(*given, own=True), "divided by the number of positives"),
     (lambda *given: halves(*given, least=0), "without any positive"),
-    (lambda s, t, p: 0.0, "return two numbers"),
     (lambda s, t, p: (0.0, 0.0), "for two positives of four it gives 0, 0, not 0.35, 0.4"),
 ]
 CASES = {

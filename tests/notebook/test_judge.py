@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
 
 from crosskd_lab.notebook import judge
-from crosskd_lab.notebook.judge import Wrong, solved, verdict
+from crosskd_lab.notebook.judge import Wrong, numbers, solved, verdict
 
 
 @verdict
@@ -34,6 +36,18 @@ def test_one_line_for_right_wrong_and_broken(function, said):
     assert check_double(function) == said
     assert check_double(function, 3) == said
     assert check_double.__name__ == "check_double"
+
+
+def test_numbers_are_read_in_every_form_that_a_learner_may_return():
+    forms = [1.5, np.float32(1.5), np.array([1.5]), torch.tensor(1.5).half(), [torch.tensor([1.5])]]
+    forms += [torch.tensor(1.5, requires_grad=True)]
+    assert [numbers(form, 1) for form in forms] == [[1.5]] * len(forms)
+    assert numbers((1, torch.tensor(2)), 2) == numbers(np.array([1.0, 2]), 2) == [1, 2]
+    for wrong, said in (("six", "one number, not str"), (None, "one number, not NoneType")):
+        with pytest.raises(Wrong, match=f"return {said}"):
+            numbers(wrong, 1)
+    with pytest.raises(Wrong, match="return four numbers, not 3"):
+        numbers([1, 2, 3], 4)
 
 
 def test_a_learners_own_mistake_is_told_with_its_line():

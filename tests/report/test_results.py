@@ -57,20 +57,13 @@ def test_the_papers_rows_are_held_against_its_own_student(tmp_path):
     assert math.isnan(one(frame, method="none")["difference"])
 
 
-def test_a_table_without_a_baseline_takes_that_of_the_same_pair(tmp_path):
-    """Table 3 prints no student alone; Table 1 has it for the same pair: 35.8."""
+def test_each_pair_has_its_own_baseline_from_another_table_where_its_own_has_none():
+    """Table 3 prints no student alone; Table 1 has it for the same pair: 35.8. Table 7:
+    RetinaNet-R101 pulls GFL-R50 from 40.2 down to 30.3. Table 5 prints its gains."""
     frame = results(3, sources=["paper"])
     assert one(frame, method="LD", variant="reg")["difference"] == pytest.approx(36.8 - 35.8)
-
-
-def test_each_pair_has_its_own_baseline():
-    """Table 7: RetinaNet-R101 pulls GFL-R50 from 40.2 down to 30.3 by mimicking."""
-    frame = results(7, sources=["paper"])
-    harmed = one(frame, study="RetinaNet-R101 → GFL-R50", method="KD")
+    harmed = one(results(7, sources=["paper"]), study="RetinaNet-R101 → GFL-R50", method="KD")
     assert harmed["difference"] == pytest.approx(-9.9)
-
-
-def test_the_gains_that_table_5_prints_come_out():
     frame = results(5, sources=["paper"])
     assert one(frame, method="CrossKD+PKD")["difference"] == pytest.approx(3.7)
     assert one(frame, method="FitNets")["difference"] == pytest.approx(0.5)
@@ -99,16 +92,12 @@ def test_runs_that_would_be_one_run_twice_stand_beside_each_other(runs, tmp_path
     assert one(frame, variant="mine")["difference"] == 30.0 - 20.0
 
 
-def test_only_methods_of_the_table_are_shown(runs, tmp_path):
+def test_only_methods_of_the_table_are_shown_and_its_ld_is_this_labs_kd(runs, tmp_path):
     shown = results(1, runs=runs, recorded_runs=tmp_path / "none").query("source == 'yours'")
     assert set(shown["method"]) == {"none", "CrossKD"}
     assert "FGD" in set(results(5, runs=runs)["method"])
-
-
-def test_the_papers_ld_is_this_labs_kd(tmp_path):
-    write_run(tmp_path / "race" / "kd", [{"type": "PredictionMimicking"}], 0, 21.0)
-    assert len(results(4, sources=["yours"], runs=tmp_path)) == 1
-    assert results(4, "AP50", ["yours"], runs=tmp_path)["mean"].tolist() == [31.0]
+    write_run(tmp_path / "own" / "race" / "kd", [{"type": "PredictionMimicking"}], 0, 21.0)
+    assert results(4, "AP50", ["yours"], runs=tmp_path / "own")["mean"].tolist() == [31.0]
 
 
 def test_what_is_not_there_is_named(tmp_path):

@@ -109,6 +109,14 @@ def test_a_broken_line_hides_no_other(tmp_path, capsys, bad):
     assert said.endswith("): it is passed over\n") and said.count("\n") == 1
 
 
+def test_a_file_of_records_that_is_none_hides_no_other(tmp_path, capsys):
+    append_line(tmp_path / "b.jsonl", {"key": "b", "seed": 0, "status": "done"})
+    (tmp_path / "a.jsonl").mkdir()
+    assert [line["key"] for line in read_lines(tmp_path)] == ["b"]
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "a.jsonl cannot be read" in told
+
+
 def test_the_record_that_counts_is_the_last_that_is_done():
     said = ["failed", "done", "failed", "done"]
     lines = [{"key": "k", "seed": 0, "status": s, "at": n} for n, s in enumerate(said)]

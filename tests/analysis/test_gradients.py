@@ -187,30 +187,6 @@ def test_it_measures_under_no_grad_and_says_where_there_is_no_gradient(toy_pair,
         measure_gradients(pair, [batch | {"inputs": inputs.detach()}], methods)
 
 
-def test_energy_of_a_detection_loss_by_finite_differences(toy_pair, sample):
-    """The gradient at one cell of the neck equals what a small push there does to the loss."""
-    pair = toy_pair()
-    head, samples = pair.student_head, [sample([[4.0, 4, 12, 12]], [0])]
-    for parameter in pair.student.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    metas = [s.metainfo for s in samples]
-    pair.student.double()
-
-    def loss(feature):
-        said = head.forward_towers((feature,)).predictions
-        losses, _ = head.detection_losses(said, [s.gt_instances for s in samples], metas)
-        return losses["loss_cls"][0]
-
-    draw = torch.Generator().manual_seed(1)
-    feature = torch.rand(1, 8, 2, 2, generator=draw, dtype=torch.float64).requires_grad_()
-    (found,) = gradient(loss(feature), (feature,))
-    push = torch.zeros_like(feature)
-    push[0, 3, 1, 1] = 1e-4
-    with torch.no_grad():
-        slope = (loss(feature + push) - loss(feature - push)) / 2e-4
-    assert found[0, 3, 1, 1].item() == pytest.approx(slope.item(), rel=1e-2, abs=1e-6)
-
-
 def test_terms_add_up_to_their_source(toy_pair, sample):
     """One term is all of its source; at f_2 of the class tower CrossKD with i = 1 has no pull."""
     pair = toy_pair((8, 16), 2)

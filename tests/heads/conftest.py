@@ -107,6 +107,20 @@ def detector(mixtures: None) -> Callable[..., Any]:
     return make
 
 
+@pytest.fixture
+def stepped() -> Callable[..., Any]:
+    """``stepped(model, batch)``: its head's adapter, predictions, detection losses and targets."""
+
+    def step(model: Any, batch: tuple[torch.Tensor, list[Any]]) -> tuple[Any, Any, Any, Any]:
+        from crosskd_lab.heads import adapter_for
+
+        adapter = adapter_for(model.bbox_head)
+        walked, losses, targets = adapter.student_step(model, *batch, "post_relu")
+        return adapter, walked.predictions, losses, targets
+
+    return step
+
+
 def make_batch(images: int = 2, size: int = 128, seed: int = 0) -> tuple[torch.Tensor, list[Any]]:
     """Normalised images ``(N, 3, size, size)`` and samples with two to four boxes each."""
     from mmdet.structures import DetDataSample

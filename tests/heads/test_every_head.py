@@ -66,14 +66,10 @@ def test_resuming_from_any_layer_ends_at_the_same_predictions(detector, batch, f
 
 
 @each_head
-def test_the_detection_loss_is_stock_to_the_bit(detector, batch, family):
+def test_the_detection_loss_is_stock_to_the_bit(detector, batch, stepped, family):
     model = detector(family)
     expected = copy.deepcopy(model).loss(*batch)  # DDOD counts its calls
-    adapter = adapter_for(model.bbox_head)
-    taps = adapter.forward_towers(model.extract_feat(batch[0]))
-    gt = [sample.gt_instances for sample in batch[1]]
-    metas = [sample.metainfo for sample in batch[1]]
-    losses, targets = adapter.detection_losses(taps.predictions, gt, metas)
+    _, _, losses, targets = stepped(model, batch)
     assert losses.keys() == expected.keys()
     for name, value in expected.items():
         ours, theirs = (v if isinstance(v, list) else [v] for v in (losses[name], value))
@@ -82,18 +78,17 @@ def test_the_detection_loss_is_stock_to_the_bit(detector, batch, family):
 
 
 @pytest.mark.parametrize("family", ["gfl", "retinanet", "atss", "ddod", "paa", "vfnet", "tood"])
-def test_ignored_objects_are_left_out_as_stock_leaves_them(detector, batch, family):
+def test_ignored_objects_are_left_out_as_stock_leaves_them(detector, batch, stepped, family):
     """FCOS, RTMDet and YOLOX assign points, which nothing ignores."""
-    model, (inputs, samples) = detector(family), batch
+    model = detector(family)
     for part in vars(model.bbox_head).values():
         if hasattr(part, "ignore_iof_thr"):
             part.ignore_iof_thr = 0.3
-    adapter = adapter_for(model.bbox_head)
-    with_all = adapter.student_step(model, inputs, samples, "post_relu")[2]
-    for sample in samples:
+    *_, with_all = stepped(model, batch)
+    for sample in batch[1]:
         sample.ignored_instances = InstanceData(bboxes=torch.tensor([[0.0, 0.0, 128.0, 60.0]]))
-    expected = copy.deepcopy(model).loss(inputs, samples)
-    _, losses, targets = adapter.student_step(model, inputs, samples, "post_relu")
+    expected = copy.deepcopy(model).loss(*batch)
+    _, _, losses, targets = stepped(model, batch)
     for name, value in expected.items():
         ours, theirs = (v if isinstance(v, list) else [v] for v in (losses[name], value))
         assert same(tuple(ours), tuple(theirs)), name
@@ -101,17 +96,12 @@ def test_ignored_objects_are_left_out_as_stock_leaves_them(detector, batch, fami
 
 
 @each_head
-def test_targets_name_real_objects_in_pixels(detector, batch, family):
-    model = detector(family)
-    adapter = adapter_for(model.bbox_head)
-    taps = adapter.forward_towers(model.extract_feat(batch[0]))
-    gt = [sample.gt_instances for sample in batch[1]]
-    metas = [sample.metainfo for sample in batch[1]]
-    _, targets = adapter.detection_losses(taps.predictions, gt, metas)
+def test_targets_name_real_objects_in_pixels(detector, batch, stepped, family):
+    adapter, said, _, targets = stepped(detector(family), batch)
     priors = targets.centres.size(0)
     assert targets.labels.shape == targets.label_weights.shape == (2, priors)
-    assert adapter.decode(taps.predictions.reg).shape == (2, priors, 4)
-    for image, objects in enumerate(gt):
+    assert adapter.decode(said.reg).shape == (2, priors, 4)
+    for image, objects in enumerate(sample.gt_instances for sample in batch[1]):
         at = targets.positive[image]
         distance = apart(targets.boxes[image][at], objects.bboxes)
         nearest = distance.min(1)

@@ -69,17 +69,12 @@ def test_positives_are_the_points_near_the_middle_of_a_box(make_batch):
     assert sorted(marked) == [[x, y] for x in (20, 28) for y in (20, 28)]
 
 
-def test_centerness_is_mmdets_own(detector, batch):
+def test_centerness_is_mmdets_own(detector, batch, stepped):
     model = detector("fcos")
-    head = model.bbox_head
-    adapter = adapter_for(head)
-    taps = adapter.forward_towers(model.extract_feat(batch[0]))
-    gt = [sample.gt_instances for sample in batch[1]]
-    metas = [sample.metainfo for sample in batch[1]]
-    _, targets = adapter.detection_losses(taps.predictions, gt, metas)
+    *_, targets = stepped(model, batch)
     at = targets.positive
     low = (targets.centres - targets.boxes[..., :2])[at]
     high = (targets.boxes[..., 2:] - targets.centres)[at]
-    expected = head.centerness_target(torch.cat([low, high], 1))
+    expected = model.bbox_head.centerness_target(torch.cat([low, high], 1))
     torch.testing.assert_close(targets.centerness[at], expected)
     assert targets.centerness.sum() > 0 and not targets.centerness[~at].any()

@@ -95,14 +95,9 @@ def iou(a, b):
 
 
 @pytest.mark.parametrize("family", ["gfl", "vfnet", "rtmdet"])
-def test_quality_is_the_overlap_at_the_objects_class(detector, batch, family):
+def test_quality_is_the_overlap_at_the_objects_class(detector, batch, stepped, family):
     changes = {"rtmdet": dict(exp_on_reg=True)}.get(family, {})  # boxes with an inside
-    model = detector(family, **changes)
-    adapter = adapter_for(model.bbox_head)
-    said = adapter.forward_towers(model.extract_feat(batch[0])).predictions
-    gt = [sample.gt_instances for sample in batch[1]]
-    metas = [sample.metainfo for sample in batch[1]]
-    _, targets = adapter.detection_losses(said, gt, metas)
+    adapter, said, _, targets = stepped(detector(family, **changes), batch)
     soft, boxes = adapter.soft_labels(said, targets), adapter.decode(said.reg)
     assert not soft.requires_grad and not soft[~targets.positive].any()
     chosen = targets.positive.nonzero()

@@ -16,17 +16,10 @@ from crosskd_lab.pair import Pair
 LN4 = math.log(4)  # sigma = 0.8
 
 
-def walked(model, batch):
-    adapter = adapter_for(model.bbox_head)
-    said = adapter.forward_towers(model.extract_feat(batch[0])).predictions
-    return adapter, (said, [s.gt_instances for s in batch[1]], [s.metainfo for s in batch[1]])
-
-
-def test_targets_are_those_of_the_second_step(detector, batch):
+def test_targets_are_those_of_the_second_step(detector, batch, stepped):
     model = detector("paa")
-    adapter, step = walked(model, batch)
     with record_calls(model.bbox_head, "get_targets") as first:
-        _, targets = adapter.detection_losses(*step)
+        adapter, _, _, targets = stepped(model, batch)
     candidates = torch.stack(first[0][0]) < adapter.num_classes
     assert not (targets.positive & ~candidates).any()
     assert 1 < targets.positive.sum() < candidates.sum()
@@ -35,11 +28,10 @@ def test_targets_are_those_of_the_second_step(detector, batch):
     assert not targets.boxes[dropped].any() and targets.boxes[targets.positive].any(-1).all()
 
 
-def test_images_without_objects_count_as_one_each(detector, batch):
+def test_images_without_objects_count_as_one_each(detector, batch, stepped):
     for sample in batch[1]:
         sample.gt_instances = sample.gt_instances[:0]
-    adapter, step = walked(detector("paa"), batch)
-    losses, targets = adapter.detection_losses(*step)
+    _, _, losses, targets = stepped(detector("paa"), batch)
     assert targets.num_pos == 2 and not targets.positive.any()
     assert all(value.isfinite() for value in losses.values())
 
@@ -55,12 +47,11 @@ def test_terms_of_constant_predictions(detector, constant, mimicry):
     }
 
 
-def test_only_a_student_needs_scikit_learn(detector, batch, monkeypatch):
+def test_only_a_student_needs_scikit_learn(detector, batch, stepped, monkeypatch):
     monkeypatch.setattr(paa_head, "skm", None)
     losses = Distiller(
         pair=Pair(detector("gfl", seed=1), detector("paa", seed=2)), methods=[CrossKD()]
     ).loss(*batch)
     assert "loss_crosskd_centerness" in losses
-    adapter, step = walked(detector("paa"), batch)
     with pytest.raises(LabError, match="PAAHead student needs scikit-learn"):
-        adapter.detection_losses(*step)
+        stepped(detector("paa"), batch)

@@ -24,16 +24,11 @@ def test_terms_of_constant_predictions(detector, constant, mimicry):
     }
 
 
-def test_middling_anchors_are_ignored(detector, batch):
-    model = detector("retinanet")
-    adapter = adapter_for(model.bbox_head)
-    taps = adapter.forward_towers(model.extract_feat(batch[0]))
-    gt = [sample.gt_instances for sample in batch[1]]
-    metas = [sample.metainfo for sample in batch[1]]
-    _, targets = adapter.detection_losses(taps.predictions, gt, metas)
-    priors = adapter.priors(taps.predictions.cls)
-    for image, objects in enumerate(gt):
-        boxes = objects.bboxes
+def test_middling_anchors_are_ignored(detector, batch, stepped):
+    adapter, said, _, targets = stepped(detector("retinanet"), batch)
+    priors = adapter.priors(said.cls)
+    for image, sample in enumerate(batch[1]):
+        boxes = sample.gt_instances.bboxes
         low = torch.maximum(priors[:, None, :2], boxes[None, :, :2])
         high = torch.minimum(priors[:, None, 2:], boxes[None, :, 2:])
         both = (high - low).clamp(min=0).prod(-1)

@@ -44,12 +44,8 @@ def test_distances_may_be_exponents_and_are_pixels(detector, batch):
         assert torch.equal(ours, theirs) and ours.min() > 0
 
 
-def test_positives_are_counted(detector, batch):
-    model = detector("rtmdet")
-    adapter = adapter_for(model.bbox_head)
-    said = adapter.forward_towers(model.extract_feat(batch[0])).predictions
-    truths = [sample.gt_instances for sample in batch[1]]
-    _, targets = adapter.detection_losses(said, truths, [s.metainfo for s in batch[1]])
+def test_positives_are_counted(detector, batch, stepped):
+    *_, targets = stepped(detector("rtmdet"), batch)
     assert targets.num_pos == targets.positive.sum().item() > 1
 
 

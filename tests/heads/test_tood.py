@@ -44,17 +44,12 @@ def test_terms_of_constant_predictions(detector, constant, mimicry):
 
 
 @pytest.mark.parametrize("kind", ["anchor_free", "anchor_based"])
-def test_the_epoch_chooses_the_assigner(detector, batch, epoch, kind):
+def test_the_epoch_chooses_the_assigner(detector, batch, stepped, epoch, kind):
     coder = dict(type="DeltaXYWHBBoxCoder", target_stds=[0.1, 0.1, 0.2, 0.2])
     model = detector("tood", anchor_type=kind, bbox_coder=coder)
-    adapter, neck = adapter_for(model.bbox_head), model.extract_feat(batch[0])
-    gt, metas = zip(*((s.gt_instances, s.metainfo) for s in batch[1]), strict=True)
-    said = adapter.forward_towers(neck).predictions
-    for ours, theirs in zip(adapter.outputs(said), model.bbox_head(neck), strict=True):
-        assert all(map(torch.equal, ours, theirs))
     for number in (0, model.bbox_head.initial_epoch):
         epoch(number)
-        losses, targets = adapter.detection_losses(said, list(gt), list(metas))
+        adapter, said, losses, targets = stepped(model, batch)
         stock = model.loss(*batch)
         for name in ("loss_cls", "loss_bbox"):
             assert all(map(torch.equal, losses[name], stock[name]))
@@ -66,13 +61,10 @@ def test_the_epoch_chooses_the_assigner(detector, batch, epoch, kind):
     assert torch.equal(at, targets.quality[targets.positive])
 
 
-def test_outside_of_a_run_it_is_epoch_0(detector, batch, epoch):
-    model = detector("tood")
+def test_outside_of_a_run_it_is_epoch_0(detector, batch, stepped, epoch):
     epoch(None)
-    adapter = adapter_for(model.bbox_head)
-    said = adapter.forward_towers(model.extract_feat(batch[0])).predictions
-    truths, metas = [s.gt_instances for s in batch[1]], [s.metainfo for s in batch[1]]
-    assert adapter.detection_losses(said, truths, metas)[1].quality is None
+    *_, targets = stepped(detector("tood"), batch)
+    assert targets.quality is None
 
 
 def test_plain_towers_meet_it_at_the_neck_or_through_a_conv(detector, batch):

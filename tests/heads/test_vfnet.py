@@ -28,12 +28,9 @@ def test_terms_of_constant_predictions(detector, constant, mimicry):
 
 
 @pytest.mark.parametrize("changes", [dict(bbox_norm_type="stride"), dict(use_atss=False)])
-def test_its_options_are_walked_and_assigned_as_in_stock(detector, batch, changes):
+def test_its_options_are_walked_and_assigned_as_in_stock(detector, batch, stepped, changes):
     model = detector("vfnet", **changes)
-    adapter = adapter_for(model.bbox_head)
-    gt, metas = zip(*((s.gt_instances, s.metainfo) for s in batch[1]), strict=True)
-    said = adapter.forward_towers(model.extract_feat(batch[0])).predictions
-    losses, targets = adapter.detection_losses(said, list(gt), list(metas))
+    _, _, losses, targets = stepped(model, batch)
     stock = model.loss(*batch)
     assert losses.keys() == stock.keys() == {"loss_cls", "loss_bbox", "loss_bbox_rf"}
     assert all(torch.equal(losses[name], stock[name]) for name in stock)
@@ -42,13 +39,9 @@ def test_its_options_are_walked_and_assigned_as_in_stock(detector, batch, change
         assert (targets.label_weights == 1).all()
 
 
-def test_padding_counts_for_nothing(detector, batch):
-    model = detector("vfnet")
+def test_padding_counts_for_nothing(detector, batch, stepped):
     batch[1][1].set_metainfo(dict(pad_shape=(128, 64)))
-    adapter = adapter_for(model.bbox_head)
-    gt, metas = zip(*((s.gt_instances, s.metainfo) for s in batch[1]), strict=True)
-    said = adapter.forward_towers(model.extract_feat(batch[0])).predictions
-    _, targets = adapter.detection_losses(said, list(gt), list(metas))
+    *_, targets = stepped(detector("vfnet"), batch)
     finest = targets.label_weights[:, :256].view(2, 16, 16)
     assert finest[0].all() and finest[1, :, :8].all() and not finest[1, :, 8:].any()
 

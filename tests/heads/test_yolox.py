@@ -20,16 +20,6 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "yolo.md"
 LN4 = math.log(4)  # sigma = 0.8
 
 
-@pytest.fixture
-def step(detector, batch):
-    """The adapter of a YOLOX head, and what it says and is asked of a batch."""
-    model = detector("yolox")
-    adapter = adapter_for(model.bbox_head)
-    said = adapter.forward_towers(model.extract_feat(batch[0])).predictions
-    truths = [sample.gt_instances for sample in batch[1]]
-    return adapter, (said, truths, [sample.metainfo for sample in batch[1]])
-
-
 def test_each_level_has_layers_of_its_own(detector):
     adapter = adapter_for(detector("yolox").bbox_head)
     assert adapter.depth == 2 and adapter.strides == (8, 16, 32)
@@ -95,9 +85,8 @@ def test_the_class_branch_needs_the_box_branch(detector, batch):
     assert losses["loss_crosskd_reg"] > 0 and "loss_crosskd_cls" not in losses
 
 
-def test_a_positives_score_shall_be_its_boxes_iou(step):
-    adapter, (said, truths, metas) = step
-    _, targets = adapter.detection_losses(said, truths, metas)
+def test_a_positives_score_shall_be_its_boxes_iou(detector, batch, stepped):
+    adapter, said, _, targets = stepped(detector("yolox"), batch)
     assert targets.num_pos == targets.positive.sum().item() > 1
     at = targets.positive
     ours, theirs = adapter.decode(said.reg)[at], targets.boxes[at]
@@ -124,7 +113,7 @@ def test_an_object_that_no_box_meets_keeps_its_label(detector, constant):
 
 
 @pytest.mark.parametrize("bare", [(0,), (1,), (0, 1)])
-def test_images_without_objects(detector, batch, bare):
+def test_images_without_objects(detector, batch, stepped, bare):
     pair = Pair(detector("yolox", seed=1), detector("yolox", seed=2))
     for image in bare:
         batch[1][image].gt_instances = batch[1][image].gt_instances[:0]
@@ -132,17 +121,16 @@ def test_images_without_objects(detector, batch, bare):
     assert all(value.isfinite() for value in losses.values())
     stock = pair.student.loss(*batch)
     assert all(torch.equal(losses[name], value) for name, value in stock.items())
-    adapter, samples = pair.student_head, batch[1]
-    targets = adapter.student_step(pair.student, batch[0], samples, "post_relu")[2]
+    *_, targets = stepped(pair.student, batch)
     assert [row.any().item() for row in targets.positive] == [i not in bare for i in range(2)]
     assert targets.num_pos >= 1
 
 
-def test_the_last_epochs_distances_are_stock_too(step):
-    adapter, (said, truths, metas) = step
-    adapter.head.use_l1 = True
-    losses, _ = adapter.detection_losses(said, truths, metas)
-    stock = adapter.head.loss_by_feat(said.cls, said.reg, said.centerness, truths, metas)
+def test_the_last_epochs_distances_are_stock_too(detector, batch, stepped):
+    model = detector("yolox")
+    model.bbox_head.use_l1 = True
+    _, _, losses, _ = stepped(model, batch)
+    stock = model.loss(*batch)
     assert losses["loss_l1"] > 0 and losses.keys() == stock.keys()
     assert all(torch.equal(losses[name], value) for name, value in stock.items())
 

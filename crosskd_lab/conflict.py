@@ -337,22 +337,15 @@ def assigned(
 
 
 def blank_predictions(head: HeadAdapter, levels: Levels) -> Predictions:
-    """Zeros ``(N, C, H_l, W_l)`` for maps of these sizes: all that an assigner needs of no boxes.
+    """What the predictors say to towers of zeros, for maps ``(N, C, H_l, W_l)`` of these sizes.
 
-    The number of channels comes from the head's own predictors, run on one tiny map.
+    It has the right shapes, which is all that an assigner needs that looks at no prediction.
     """
-    last = {
-        branch: tuple(m.new_zeros(1, head.channels(branch, head.depth), 1, 1) for m in levels)
-        for branch in BRANCHES
-    }
-    tiny = head.predict(last)
 
-    def grow(maps: Levels) -> Levels:
-        pairs = zip(maps, levels, strict=True)
-        return tuple(m.new_zeros(len(v), m.size(1), *v.shape[-2:]) for m, v in pairs)
+    def zeros(channels: int) -> Levels:
+        return tuple(m.new_zeros(len(m), channels, *m.shape[-2:]) for m in levels)
 
-    centerness = None if tiny.centerness is None else grow(tiny.centerness)
-    return Predictions(grow(tiny.cls), grow(tiny.reg), centerness)
+    return head.predict({b: zeros(head.channels(b, head.depth)) for b in BRANCHES})
 
 
 def is_dynamic(head: HeadAdapter) -> bool:

@@ -98,23 +98,17 @@ def build_pair(
     if not isinstance(young := teacher.get("young", False), bool):
         raise LabError(f"teacher.young is True or False, got {young!r}")
     model, checkpoint = teacher["config"], teacher["checkpoint"]
-    fit: dict[str, Any] = dict(young=young, classes=(classes, teacher.get("classes")))
-    model = model if isinstance(model, Mapping) else read_config(model).model
-    detector = build_detector(model)
+    detector = build_detector(model if isinstance(model, Mapping) else read_config(model).model)
+    known, teacher_id = teacher.get("classes"), {"checkpoint": RANDOM, "sha256": None}
     if checkpoint == RANDOM:
         detector.init_weights()
-        return Pair(
-            build_detector(student), detector, {"checkpoint": RANDOM, "sha256": None}, **fit
-        )
-    checkpoint = teacher_file(checkpoint)
-    load_in_full(detector, checkpoint)
-    if classes and not teacher.get("classes"):
-        fit["classes"] = classes, trained_classes(Config(), checkpoint)
-    teacher_id: dict[str, str | None] = {
-        "checkpoint": Path(checkpoint).name,
-        "sha256": sha256(checkpoint),
-    }
-    return Pair(build_detector(student), detector, teacher_id, **fit)
+    else:
+        checkpoint = teacher_file(checkpoint)
+        load_in_full(detector, checkpoint)
+        teacher_id = {"checkpoint": Path(checkpoint).name, "sha256": sha256(checkpoint)}
+        if classes and not known:
+            known = trained_classes(Config(), checkpoint)
+    return Pair(build_detector(student), detector, teacher_id, young, (classes, known))
 
 
 def build_detector(model: Mapping[str, Any]) -> Any:

@@ -71,33 +71,30 @@ class PredictionTerms(Method):
         ``loss_<name>_reg`` and, for heads that distil it, ``loss_<name>_centerness`` with the
         branch that its tower belongs to.
         """
+        head, targets = taps.teacher_head, taps.targets
         target = taps.teacher.predictions if target is None else target
-        terms = {"cls": self._cls_term, "reg": self._reg_term}
-        losses = {
-            f"loss_{self.name}_{branch}": terms[branch](prediction, target, taps)
-            for branch in self.branches
-        }
-        weight = taps.teacher_head.defaults.centerness_weight
-        if weight and prediction.centerness is not None:
-            term = self._centerness_term(prediction.centerness, taps)
+        losses = {}
+        if "cls" in self.branches:
+            weight = head.defaults.cls_weight if self.cls_weight is None else self.cls_weight
+            distance = head.cls_distance(prediction, target)  # (N, P)
+            seen = _seen(targets.label_weights, taps)  # (N, P)
+            term = region_mean(distance, seen, head.cls_normaliser(targets))
+            losses[f"loss_{self.name}_cls"] = weight * term
+        if "reg" in self.branches:
+            weight = head.defaults.reg_weight if self.reg_weight is None else self.reg_weight
+            distance = head.reg_distance(prediction, target, list(taps.metas))  # (N, P)
+            region = self._region(target, taps)  # (N, P), S(r)
+            own = head.box_normaliser(region, targets)
+            normaliser = own if self.normaliser == "recipe" else targets.num_pos
+            losses[f"loss_{self.name}_reg"] = weight * region_mean(distance, region, normaliser)
+        if (weight := head.defaults.centerness_weight) and prediction.centerness is not None:
+            assert taps.teacher.predictions.centerness is not None
+            soft_label = head.flat(taps.teacher.predictions.centerness, 1).sigmoid()  # (N, P, 1)
+            distance = kd_quality_focal(head.flat(prediction.centerness, 1), soft_label, beta=0)
+            positive = _seen(targets.positive.float(), taps)  # (N, P)
+            term = region_mean(distance, positive, targets.num_pos)
             losses[f"loss_{self.name}_centerness"] = weight * term
         return losses
-
-    def _cls_term(self, prediction: Predictions, target: Predictions, taps: Taps) -> Tensor:
-        head = taps.teacher_head
-        distance = head.cls_distance(prediction, target)  # (N, P)
-        weight = head.defaults.cls_weight if self.cls_weight is None else self.cls_weight
-        normaliser = head.cls_normaliser(taps.targets)
-        return weight * region_mean(distance, _seen(taps.targets.label_weights, taps), normaliser)
-
-    def _reg_term(self, prediction: Predictions, target: Predictions, taps: Taps) -> Tensor:
-        head = taps.teacher_head
-        region = self._region(target, taps)  # (N, P)
-        distance = head.reg_distance(prediction, target, list(taps.metas))  # (N, P)
-        weight = head.defaults.reg_weight if self.reg_weight is None else self.reg_weight
-        own = head.box_normaliser(region, taps.targets)
-        normaliser = own if self.normaliser == "recipe" else taps.targets.num_pos
-        return weight * region_mean(distance, region, normaliser)
 
     def _region(self, target: Predictions, taps: Taps) -> Tensor:
         """S(r) at the teacher's priors, ``(N, P)``."""
@@ -108,17 +105,6 @@ class PredictionTerms(Method):
         """S(r) of the regression term, ``(N, H, W)`` a level: the best prior's of each location."""
         region = self._region(taps.teacher.predictions, taps)
         return tuple(s.amax(-1) for s in split_levels(region, taps.teacher.neck))
-
-    @staticmethod
-    def _centerness_term(centerness: Levels, taps: Taps) -> Tensor:
-        """Cross-entropy to the teacher's centerness at the student's positives."""
-        head = taps.teacher_head
-        assert taps.teacher.predictions.centerness is not None
-        soft_label = head.flat(taps.teacher.predictions.centerness, 1).sigmoid()  # (N, P, 1)
-        distance = kd_quality_focal(head.flat(centerness, 1), soft_label, beta=0)
-        return region_mean(
-            distance, _seen(taps.targets.positive.float(), taps), taps.targets.num_pos
-        )
 
 
 class CrossKD(PredictionTerms):

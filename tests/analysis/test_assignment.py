@@ -34,12 +34,3 @@ def test_no_loss_is_computed_on_the_way(mixed_pair, sample, monkeypatch):
     monkeypatch.setattr(pair.student.bbox_head, "loss_cls", None)
     found = assigned(pair.student_head, blank, [made.gt_instances], [made.metainfo])
     assert found.positive.any()
-
-
-def test_blank_predictions_have_the_heads_own_channels(toy_pair):
-    levels = (torch.zeros(3, 2, 5, 4), torch.zeros(3, 2, 3, 2))
-    blank = blank_predictions(toy_pair((8, 16)).student_head, levels)
-    assert [m.shape for m in blank.cls] == [(3, 2, 5, 4), (3, 2, 3, 2)]
-    assert [m.shape for m in blank.reg] == [(3, 20, 5, 4), (3, 20, 3, 2)]
-    assert blank.centerness is None
-    assert not any(m.any() for m in (*blank.cls, *blank.reg))

@@ -7,9 +7,10 @@ import json
 import os
 import reprlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -40,65 +41,13 @@ Fault = tuple[str, str] | None  # what is wrong with a record: kind and detail
 
 @dataclass(frozen=True)
 class Problem:
-    """One bad record: its ``kind`` in two or three words, for counting, and the ``detail`` in full.
-
-    It is the ``index``-th, from 0, of ``part`` "images" or "annotations"; ``record`` in words.
+    """One bad record: its ``kind`` in two or three words, for counting, and the ``record`` and the
+    ``detail`` in full.
     """
 
     kind: str
-    part: str
-    index: int
     record: str
     detail: str
-
-
-def image_problems(document: Document, split: Split, read_images: bool) -> Iterator[Problem]:
-    """The bad image records of a document, in its order, and the bad files that they name.
-
-    With `read_images` every file is decoded; without, it has to be there.
-    """
-    images = document["images"]
-    names: dict[Any, list[str]] = {}
-    for image in images:
-        if not _field_fault(image, _IMAGE):
-            names.setdefault(image["id"], []).append(image["file_name"])
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        faults = threads.map(lambda image: _image_fault(image, split.images, read_images), images)
-        quiet = None if read_images else True  # None: quiet where there is no terminal
-        progress = tqdm(faults, f"check {split.name}", len(images), unit="img", disable=quiet)
-        for index, fault in enumerate(progress):
-            image = images[index]
-            if not fault and len(names[image["id"]]) > 1:  # which of them have the boxes?
-                fault = "duplicate id", f"its id stands for {' and '.join(names[image['id']])}"
-            if fault:
-                words = f"images[{index}]"
-                if not _field_fault(image, _NAMED):
-                    words = f"image {image['id']} ({image['file_name']})"
-                yield _problem("images", index, words, fault)
-
-
-def box_problems(document: Document) -> Iterator[Problem]:
-    """The bad annotations of a document, in its order."""
-    images = images_by_id(document)
-    categories = {category["id"] for category in document["categories"]}
-    for index, box in enumerate(document["annotations"]):
-        if fault := _box_fault(box, images, categories):
-            words = f"annotations[{index}]"
-            if isinstance(box, dict):
-                words = f"annotation {box['id']}" if is_id(box.get("id")) else words
-                image = images.get(box["image_id"]) if _is_key(box.get("image_id")) else None
-                words += f" on {image.get('file_name')}" if image else ""
-            yield _problem("annotations", index, words, fault)
-
-
-def _problem(part: str, index: int, words: str, fault: tuple[str, str]) -> Problem:
-    return Problem(fault[0], part, index, one_line(words, 400), one_line(fault[1], 400))
-
-
-def images_by_id(document: Document) -> dict[Any, Record]:
-    """The image records that have a proper id and size, by id."""
-    proper = {"id": _is_key, **_SIZE}
-    return {i["id"]: i for i in document["images"] if not _field_fault(i, proper)}
 
 
 def is_finite(value: Any) -> TypeGuard[float]:
@@ -152,6 +101,24 @@ def _field_fault(record: Any, fields: Mapping[str, Callable[[object], bool]]) ->
         if not fits(record[key]):
             return "bad value", f'its "{key}" is {reprlib.repr(record[key])}'
     return None
+
+
+def _image_faults(images: list[Any], split: Split, read_images: bool) -> list[Fault]:
+    """What is wrong with each image record of a document, or with the file that it names."""
+    names: dict[Any, list[str]] = {}
+    for image in images:
+        if not _field_fault(image, _IMAGE):
+            names.setdefault(image["id"], []).append(image["file_name"])
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        found = threads.map(lambda image: _image_fault(image, split.images, read_images), images)
+        quiet = None if read_images else True  # None: quiet where there is no terminal
+        bar = tqdm(found, f"check {split.name}", len(images), unit="img", disable=quiet)
+        faults = list(bar)
+    for index, image in enumerate(images):
+        if not faults[index] and len(names[image["id"]]) > 1:  # which of them have the boxes?
+            said = f"its id stands for {' and '.join(names[image['id']])}"
+            faults[index] = "duplicate id", said
+    return faults
 
 
 def _image_fault(image: Any, folder: Path, read_images: bool) -> Fault:
@@ -278,43 +245,74 @@ def checked(split: Split, skip_bad: bool, read_images: bool = True) -> tuple[Rep
     Without ``read_images`` a file has to be there, and its pixels are trusted.
     """
     document = read_document(split.annotations)
-    problems = (*image_problems(document, split, read_images), *box_problems(document))
+    images, boxes = document["images"], document["annotations"]
+    known = {image["id"]: image for image in images if not _field_fault(image, _IMAGE)}
+    categories = {category["id"] for category in document["categories"]}
+    image_faults = _image_faults(images, split, read_images)
+    box_faults = [_box_fault(box, known, categories) for box in boxes]
+    problems = _problems(images, image_faults, _image_name)
+    problems += _problems(boxes, box_faults, partial(_box_name, images=known))
     if problems and not skip_bad:
         first, rest = problems[0], len(problems) - 1
         more = f"; {_count(rest, 'more bad record')}" if rest else ""
         remedy = "correct them, or give --skip-bad to leave them out"
         raise LabError(f"{split.annotations}: {first.record}: {first.detail}{more}; {remedy}")
-    before = _without(document, problems)
-    good = _put_right(before)
-    if not good["images"]:
+    good = [image for image, fault in zip(images, image_faults, strict=True) if not fault]
+    if not good:
         raise LabError(f"{split.annotations}: no image can be used; {problems[0].detail}")
-    pairs = (zip(before[part], good[part], strict=True) for part in PARTS)
-    repaired = sum(old != new for part in pairs for old, new in part)
-    boxes, whole = good["annotations"], (len(document["images"]), len(document["annotations"]))
-    kept = len(good["images"]), len(boxes)
-    seen = len({box["image_id"] for box in boxes}), sum(not box["iscrowd"] for box in boxes)
-    return Report(split, problems, *whole, *kept, *seen, repaired), good
+    ids = {image["id"] for image in good}
+    left = [
+        box
+        for box, fault in zip(boxes, box_faults, strict=True)
+        if not fault and box["image_id"] in ids
+    ]
+    before = {**document, "images": good, "annotations": left}
+    right = _put_right(before)
+    pairs = (zip(before[part], right[part], strict=True) for part in PARTS)
+    report = Report(
+        split,
+        tuple(problems),
+        images=len(images),
+        boxes=len(boxes),
+        images_kept=len(good),
+        boxes_kept=len(left),
+        images_seen=len({box["image_id"] for box in left}),
+        boxes_seen=sum(not box["iscrowd"] for box in right["annotations"]),
+        repaired=sum(old != new for part in pairs for old, new in part),
+    )
+    return report, right
 
 
 def _count(number: int, thing: str, more: str = "s") -> str:
     return f"{number} {thing}{more * (number != 1)}"
 
 
-def _without(document: Document, problems: tuple[Problem, ...]) -> Document:
-    """A copy of the document without its bad records and without the boxes of its bad images."""
-    bad = {(problem.part, problem.index) for problem in problems}
-    good = {
-        part: [r for index, r in enumerate(document[part]) if (part, index) not in bad]
-        for part in ("images", "annotations")
-    }
-    ids = {image["id"] for image in good["images"]}
-    good["annotations"] = [box for box in good["annotations"] if box["image_id"] in ids]
-    return {**document, **good}
+def _problems(
+    records: list[Any], faults: list[Fault], name: Callable[[int, Any], str]
+) -> list[Problem]:
+    return [
+        Problem(fault[0], one_line(name(index, record), 400), one_line(fault[1], 400))
+        for index, (record, fault) in enumerate(zip(records, faults, strict=True))
+        if fault
+    ]
+
+
+def _image_name(index: int, image: Any) -> str:
+    if _field_fault(image, _NAMED):
+        return f"images[{index}]"
+    return f"image {image['id']} ({image['file_name']})"
+
+
+def _box_name(index: int, box: Any, images: dict[Any, Record]) -> str:
+    if _field_fault(box, {"id": is_id}):
+        return f"annotations[{index}]"
+    image = images.get(box["image_id"]) if _is_key(box.get("image_id")) else None
+    return f"annotation {box['id']}" + (f" on {image['file_name']}" if image else "")
 
 
 def _put_right(document: Document) -> Document:
-    """A copy of a document with what can be put right."""
-    images = images_by_id(document)
+    """A copy of a document of good records with what can be put right."""
+    images = {image["id"]: image for image in document["images"]}
     ids: dict[Any, int] = {i: i for i in images}
     if not all(map(is_id, images)):
         ids = {i: number for number, i in enumerate(images, 1)}

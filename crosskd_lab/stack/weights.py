@@ -47,8 +47,6 @@ def load_checkpoint(
         case "open-mmlab" | "openmmlab":
             name = theirs.get_deprecated_model_names().get(name, name)
             place = _model(filename, name, theirs.get_external_models())
-            if "://" not in place:
-                place = os.path.join(theirs._get_mmengine_home(), place)
         case "mmcls":
             place = _model(filename, name, theirs.get_mmcls_models())
             return theirs._process_mmcls_checkpoint(load_checkpoint(place, map_location))

@@ -39,7 +39,6 @@ def engine(site, tmp_path, monkeypatch):
     """mmengine with our reader, empty caches, and a model named ``net`` in every zoo."""
     monkeypatch.setattr(theirs.CheckpointLoader, "_schemes", theirs.CheckpointLoader._schemes)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setenv("MMENGINE_HOME", str(tmp_path / "mmengine"))
     for zoo in ("torchvision", "external", "mmcls"):
         monkeypatch.setattr(
             theirs, f"get_{zoo}_models", lambda: {"net": f"{site.url}/net-0123abcd.pth"}
@@ -103,13 +102,6 @@ def test_names_in_the_zoos_are_those_that_mmengine_knows(monkeypatch, tmp_path):
     kept.parent.mkdir(parents=True)
     kept.write_bytes(GOOD)
     assert read("torchvision://resnet50") == 7.0
-
-
-def test_a_zoo_of_ones_own_names_local_files(monkeypatch, tmp_path):
-    monkeypatch.setattr(theirs, "get_external_models", lambda: {"mine": "mine.pth"})
-    (tmp_path / "mmengine").mkdir()
-    (tmp_path / "mmengine/mine.pth").write_bytes(GOOD)
-    assert read("open-mmlab://mine") == 7.0
 
 
 @pytest.mark.parametrize(

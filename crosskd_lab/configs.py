@@ -45,10 +45,21 @@ def read_config(name: str | Path) -> Config:
     """The config file that ``name`` stands for, not yet completed; LabError names the nearest."""
     path = find_config(name)
     try:
-        return Config.fromfile(path)
+        cfg = Config.fromfile(path)
     except (Exception, SystemExit) as error:
         said = "it ends the program" if isinstance(error, SystemExit) else error
         raise LabError(f"config {path} cannot be read: {said}") from error
+    _check_numbers(cfg.to_dict(), f"config {path}")
+    return cfg
+
+
+def _check_numbers(value: Any, where: str) -> None:
+    """Raise LabError for an integer beyond 64 bits anywhere in a value, with the way to it."""
+    if isinstance(value, dict | list | tuple):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_numbers(inner, f"{where}, {key}")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise LabError(f"{where} has more than 64 bits: give a number that can be meant")
 
 
 def config_text(cfg: Config) -> str:

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -70,11 +70,12 @@ def usable_cores() -> int:
 def write_whole(path: str | Path, content: str | bytes) -> None:
     """Writes a file, and the folders above it, so that nobody ever reads a part of the new content.
 
-    A link stays one, to the file that is written; what is below /dev, as /dev/stdout and a shell's
-    pipes are, is written into. LabError where the disk is full, or the place may not be written to.
+    A link stays one, to the file that is written; a pipe and what is below /dev, as /dev/stdout
+    is, is written into. LabError where the disk is full, or the place may not be written to.
     """
     path = Path(path)
-    direct = path.is_relative_to("/dev")
+    odd = os.path.exists(path) and not os.path.isfile(path)
+    direct = odd or path.is_relative_to("/dev")
     path = path if direct else Path(os.path.realpath(path))
     draft = path.parent / f".{path.name}.{os.getpid()}.part"
     raw = content.encode() if isinstance(content, str) else content
@@ -126,10 +127,29 @@ def open_folder(folder: str | Path) -> Path:
 def read_file(path: str | Path, remedy: str) -> bytes:
     """The content of a file; LabError with the remedy where it cannot be read."""
     try:
+        if os.path.exists(path) and not os.path.isfile(path):  # one would wait for a pipe for ever
+            raise OSError(0, "it is no file but a folder, a pipe or the like")
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise LabError(f"{path} cannot be read ({why}): {remedy}") from error
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
+        raise ValueError(f"{digits[:9]}... has more than 64 bits")
+    return int(digits)
+
+
+def parse_json(text: str | bytes, whole: Callable[[str], int] = _whole) -> Any:
+    """What a JSON text says, in any encoding of Unicode and with or without its mark in front.
+
+    ValueError for no JSON, or nested without end, or with integers that ``whole`` refuses.
+    """
+    try:
+        return json.loads(text, parse_int=whole)
+    except RecursionError as error:
+        raise ValueError("it is nested without end") from error
 
 
 def one_spelling(name: str) -> str:
@@ -137,14 +157,17 @@ def one_spelling(name: str) -> str:
     return " ".join(unicodedata.normalize("NFC", name).split())
 
 
-def read_json(path: str | Path, remedy: str, kind: type = dict) -> Any:
-    """The JSON object (or another ``kind``) in a file, in any encoding of Unicode, with or without
-    its mark in front. LabError with the remedy where there is none.
+def read_json(
+    path: str | Path, remedy: str, whole: Callable[[str], int] = _whole, kind: type = dict
+) -> Any:
+    """The JSON object (or another ``kind``) in a file, as :func:`parse_json` has it.
+
+    LabError with the remedy where there is none.
     """
     content = read_file(path, remedy)
     try:
-        found = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(content, whole)
+    except ValueError as error:
         raise LabError(f"{path} is broken ({error}): {remedy}") from error
     if not isinstance(found, kind):
         what = "list" if kind is list else "object"

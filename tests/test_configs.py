@@ -133,6 +133,12 @@ def test_what_has_no_literal_is_refused_before_anything_is_written(wrong):
         config_text(Config(wrong))
 
 
+def test_numbers_beyond_all_meaning_are_named(tmp_path):
+    (tmp_path / "config.py").write_text(f"schedule = dict(steps=[1, {'9' * 400}])\n")
+    with pytest.raises(LabError, match=r"config\.py, schedule, steps, 1 has more than 64 bits"):
+        read_config(tmp_path)
+
+
 def test_names_that_no_file_can_have_and_what_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe.py")
     (tmp_path / "loop.py").symlink_to(tmp_path / "loop.py")

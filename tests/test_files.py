@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -35,14 +36,21 @@ def test_text_and_bytes_replace_what_was_there(tmp_path):
     assert target.read_bytes() == b"\x00\x01"
     with pytest.raises(LabError, match="cannot be written"):
         write_whole("", "what has no name")
+    with pytest.raises(LabError, match="cannot be written .File name too long"):
+        write_whole(tmp_path / ("x" * 300), "too long a name")
 
 
-def test_a_link_stays_one_and_the_terminal_is_written_into(tmp_path):
+def test_a_link_stays_one_and_a_pipe_is_written_into(tmp_path):
     (tmp_path / "real.csv").write_text("old")
     (tmp_path / "link.csv").symlink_to("real.csv")
     write_whole(tmp_path / "link.csv", "new")
     assert (tmp_path / "link.csv").is_symlink()
     assert (tmp_path / "real.csv").read_text() == "new"
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        heard = pool.submit((tmp_path / "pipe").read_text)
+        write_whole(tmp_path / "pipe", "told")
+        assert heard.result(20) == "told" and (tmp_path / "pipe").is_fifo()
     words = "from crosskd_lab.files import write_whole; write_whole('/dev/stdout', 'a table')"
     told = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
     assert told.stdout == "a table" and Path("/dev/stdout").is_symlink()
@@ -178,7 +186,9 @@ def test_the_next_writer_clears_what_a_kill_left_half_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.part"]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b"[" * 99999, b"1" * 9999])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1]", b"[" * 99999, b'{"a": ' + b"1" * 400 + b"}"]
+)
 def test_what_is_no_object_is_named_with_its_remedy(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(LabError, match=r"a\.json is broken \(.*\): delete it"):
@@ -187,20 +197,22 @@ def test_what_is_no_object_is_named_with_its_remedy(tmp_path, content):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
 def test_json_is_read_in_every_unicode(tmp_path, encoding):
-    (tmp_path / "a.json").write_bytes('[{"é": 1}]'.encode(encoding))
-    assert read_json(tmp_path / "a.json", "", kind=list) == [{"é": 1}]
+    (tmp_path / "a.json").write_bytes('[{"é": -9223372036854775808}]'.encode(encoding))
+    assert read_json(tmp_path / "a.json", "", kind=list) == [{"é": -(2**63)}]
 
 
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("folder.json", "Is a directory"),
+        ("folder.json", "it is no file but a folder, a pipe or the like"),
+        ("pipe.json", "it is no file but a folder, a pipe or the like"),
         ("gone.json", "No such file or directory"),
         ("x" * 300 + ".json", "File name too long"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, name, why):
     (tmp_path / "folder.json").mkdir()
+    os.mkfifo(tmp_path / "pipe.json")
     with pytest.raises(LabError) as error:
         read_json(tmp_path / name, "delete it")
     assert str(error.value).endswith(f" cannot be read ({why}): delete it")

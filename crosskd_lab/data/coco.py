@@ -81,7 +81,7 @@ def read_document(annotations: str | Path) -> Document:
     `one_spelling`).
     """
     path = Path(annotations)
-    document = read_json(path, "give a COCO annotation file")
+    document = read_json(path, "give a COCO annotation file", int)
     for key in ("images", "annotations", "categories"):
         if not isinstance(document.get(key), list):
             raise LabError(f'{path} has no list "{key}"; give a COCO annotation file')

@@ -13,12 +13,12 @@ from ..files import sole_writer, write_whole
 from ..stack.download import PATIENCE, check_sum, download, require_room
 
 
-def extract(archive: str | Path, root: str | Path, folder: str) -> Path:
+def extract(archive: str | Path, root: str | Path, folder: str, gigabytes: float) -> Path:
     """Unpack the one folder ``folder`` that a zip file holds to ``root``/``folder``.
 
     The folder appears when it is whole: every member's CRC-32 has been checked by then. Whatever
     else the archive holds is dropped. LabError for a folder that exists, no room, or an archive
-    that is damaged or another one.
+    that is damaged, another one, or unpacks to more than so many ``gigabytes``.
     """
     archive, root = Path(archive), Path(root)
     target, draft = root / folder, root / f".{folder}.part"
@@ -29,6 +29,8 @@ def extract(archive: str | Path, root: str | Path, folder: str) -> Path:
     try:
         with zipfile.ZipFile(archive) as packed:
             size = sum(member.file_size for member in packed.infolist())
+            if size > 1e9 * gigabytes:
+                raise LabError(f"{archive} unpacks to {size / 1e9:.3g} GB: it is another archive")
             require_room(root, size, f"what {archive} holds")
             packed.extractall(draft)  # never writes outside, and makes no links
         if not (draft / folder).is_dir():
@@ -53,20 +55,21 @@ MIRROR = "http://images.cocodataset.org"
 
 @dataclass(frozen=True)
 class Part:
-    """One zip file of COCO 2017: its path below the mirror, the folder that it unpacks to, and how
-    many ``images`` that has.
+    """One zip file of COCO 2017: its path below the mirror, the folder that it unpacks to, which
+    stays well below so many ``gigabytes``, and how many ``images`` that has.
     """
 
     path: str
     folder: str
+    gigabytes: float
     images: int = 0
 
 
 IMAGES = {
-    "train": Part("zips/train2017.zip", "train2017", 118287),
-    "val": Part("zips/val2017.zip", "val2017", 5000),
+    "train": Part("zips/train2017.zip", "train2017", 30, 118287),
+    "val": Part("zips/val2017.zip", "val2017", 2, 5000),
 }
-ANNOTATIONS = Part("annotations/annotations_trainval2017.zip", "annotations")
+ANNOTATIONS = Part("annotations/annotations_trainval2017.zip", "annotations", 2)
 
 
 def get_coco(
@@ -96,7 +99,7 @@ def get_coco(
         for part, archive in zips.items():
             if source is None:
                 download(f"{mirror.rstrip('/')}/{part.path}", archive)
-            extract(archive, root, part.folder)
+            extract(archive, root, part.folder, part.gigabytes)
             if not _complete(root, part, splits):
                 raise LabError(f"{archive} is another archive: it lacks files of {part.folder}")
             if source is None:

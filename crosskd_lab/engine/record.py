@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import LabError, tell_once
-from ..files import append_line, portable_path, read_file, read_json, write_whole
+from ..files import append_line, parse_json, portable_path, read_file, read_json, write_whole
 from .provenance import code_version, machine, now, package_versions
 
 if TYPE_CHECKING:  # training writes tables and reads none
@@ -54,7 +54,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     rows = {}
     for number, line in enumerate(lines, start=1):
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             rows[int(row["step"]), row.get("kind")] = row
         except (ValueError, TypeError, LookupError):
             if number < len(lines) or line.endswith("\n"):  # else it is still being written

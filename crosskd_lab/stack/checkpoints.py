@@ -117,7 +117,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         for key, text in (file.metadata() or {}).items():
             try:
                 meta[key] = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 meta[key] = text
     return {"state_dict": {name: _widened(t) for name, t in weights.items()}, "meta": meta}
 
@@ -135,6 +135,8 @@ def _check_weights(path: Path, weights: dict[str, Any]) -> None:
             continue
         if str(tensor.dtype).removeprefix("torch.") not in _DTYPES:
             wrong = f"of type {tensor.dtype}"
+        elif tensor.is_meta or tensor.layout != torch.strided or _is_expanded(tensor):
+            wrong = "without values of its own"
         elif str(name).rpartition(".")[2] in _NUMBERS and not tensor.is_floating_point():
             wrong = f"of integers ({tensor.dtype}), as a quantised model's"
         elif not tensor.isfinite().all():
@@ -144,12 +146,19 @@ def _check_weights(path: Path, weights: dict[str, Any]) -> None:
         raise LabError(f"{path}: {name!r} is {wrong}, so it is no weight: {_REMEDY}")
 
 
+def _is_expanded(tensor: Tensor) -> bool:
+    """Whether it is larger than what the file holds of it: one number as a thousand."""
+    return tensor.nbytes > tensor.untyped_storage().nbytes()
+
+
 def _restricted_load(path: Path, map_location: Any) -> Any:
     import torch
 
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as packed:
+                if sum(part.file_size for part in packed.infolist()) > path.stat().st_size:
+                    raise zipfile.BadZipFile("it unpacks to more than it has")
                 # torch reads past the checksums: a flipped bit can give a weight another's numbers
                 if wrong := packed.testzip():
                     raise zipfile.BadZipFile(wrong)

@@ -100,8 +100,7 @@ def _receive(url: str, part: Path, timeout: float) -> None:
     """Append to ``part`` what is missing of ``url``, or start over if the server cannot resume."""
     answer = _open(url, part, timeout)
     begin = _size(part) if answer.status == 206 else 0
-    length = answer.headers.get("Content-Length")
-    total = None if length is None else begin + int(length)
+    total = None if answer.length is None else begin + answer.length
     name = part.name[1:-5]
     require_room(part.parent, (total or 0) - begin, name)
     bar = tqdm(desc=name, total=total, initial=begin, unit="B", unit_scale=True, disable=None)
@@ -121,7 +120,7 @@ def _open(url: str, part: Path, timeout: float) -> HTTPResponse:
     have = _size(part)
     try:
         request = Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-        return urlopen(request, timeout=timeout)
+        answer = urlopen(request, timeout=timeout)
     except HTTPError as error:
         said = f"{error.code} {error.reason}"
         if error.code == 416 and have:
@@ -139,6 +138,10 @@ def _open(url: str, part: Path, timeout: float) -> HTTPResponse:
                 f"online, {ELSEWHERE}"
             ) from error
         raise _Lost(f"no answer ({why})") from error
+    resumed = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+    if answer.status != (206 if resumed else 200):
+        raise LabError(f"{url}: {answer.status}, and not what was asked for: {ELSEWHERE}")
+    return answer
 
 
 def _read(answer: HTTPResponse) -> bytes:

@@ -27,21 +27,21 @@ def packed(path, members):
 
 def test_a_folder_is_unpacked_whole(tmp_path):
     good = packed(tmp_path / "a.zip", [("set/1.txt", "one"), ("set/sub/2.txt", "two")])
-    folder = extract(good, tmp_path / "out", "set")
+    folder = extract(good, tmp_path / "out", "set", 1)
     assert (folder / "sub/2.txt").read_text() == "two"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["set"]
     with pytest.raises(LabError, match="exists: move it away"):
-        extract(good, tmp_path / "out", "set")
+        extract(good, tmp_path / "out", "set", 1)
 
 
 @pytest.mark.parametrize("beside", ["../evil.txt", "set/../../evil.txt", "beside/evil.txt"])
 def test_nothing_comes_out_but_the_folder(tmp_path, beside):
     held = packed(tmp_path / "a.zip", [("set/1.txt", "one"), (beside, "evil")])
-    extract(held, tmp_path / "out", "set")
+    extract(held, tmp_path / "out", "set", 1)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.zip", "out"]
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["set"]
     with pytest.raises(LabError, match="holds no folder other: it is another archive"):
-        extract(held, tmp_path / "out", "other")
+        extract(held, tmp_path / "out", "other", 1)
 
 
 def test_a_changed_byte_is_found_by_its_crc(tmp_path):
@@ -50,7 +50,15 @@ def test_a_changed_byte_is_found_by_its_crc(tmp_path):
     data[data.index(b"oneone")] ^= 1
     whole.write_bytes(data)
     with pytest.raises(LabError, match="is damaged .*CRC"):
-        extract(whole, tmp_path / "out", "set")
+        extract(whole, tmp_path / "out", "set", 1)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_more_than_is_known_of_the_set_is_not_unpacked(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("set/zeros", bytes(5_000_000))
+    with pytest.raises(LabError, match="unpacks to 0.005 GB: it is another archive"):
+        extract(tmp_path / "a.zip", tmp_path / "out", "set", 0.004)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -58,9 +66,9 @@ def test_a_changed_byte_is_found_by_its_crc(tmp_path):
 def test_what_is_no_zip_file_is_told(tmp_path, content):
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(LabError, match="is damaged"):
-        extract(tmp_path / "a.zip", tmp_path / "out", "set")
+        extract(tmp_path / "a.zip", tmp_path / "out", "set", 1)
     with pytest.raises(LabError, match="cannot be unpacked"):
-        extract(tmp_path / "none.zip", tmp_path / "out", "set")
+        extract(tmp_path / "none.zip", tmp_path / "out", "set", 1)
 
 
 def test_a_flipped_byte_anywhere_is_one_line_or_harmless(tmp_path):
@@ -72,7 +80,7 @@ def test_a_flipped_byte_anywhere_is_one_line_or_harmless(tmp_path):
         flipped = tmp_path / "flipped.zip"
         flipped.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
         try:
-            folder = extract(flipped, tmp_path / str(place), "set")
+            folder = extract(flipped, tmp_path / str(place), "set", 1)
         except LabError as error:
             refused += 1
             assert "\n" not in str(error)

@@ -1,5 +1,7 @@
 import json
+import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -169,7 +171,10 @@ def test_an_object_array_cannot_smuggle_a_call(tmp_path):
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
 def test_missing_damaged_and_foreign_files_are_named(name, tmp_path):
     path = tmp_path / name
-    for nowhere in (path, tmp_path, tmp_path / ("a" * 300)):
+    os.mkfifo(tmp_path / "pipe.pth")
+    (tmp_path / "loop.pth").symlink_to("loop.pth")
+    nowheres = (path, tmp_path, tmp_path / "pipe.pth", tmp_path / "loop.pth", "a" * 300, "nul\0")
+    for nowhere in nowheres:
         with pytest.raises(LabError, match="there is no file"):
             read_weights(nowhere)
     tensors = {"w": torch.arange(5000.0)}
@@ -207,6 +212,9 @@ ONE = torch.ones(1)
         (torch.tensor([float("-inf")], dtype=torch.bfloat16), "not finite"),
         (torch.ones(2, dtype=torch.complex64), "of type torch.complex64"),
         (torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), "of type torch.qint8"),
+        (torch.eye(2).to_sparse(), "without values of its own"),
+        (torch.ones(2, device="meta"), "without values of its own"),
+        (ONE.expand(10**6, 10**6), "without values of its own"),
     ],
     ids=str,
 )
@@ -238,6 +246,18 @@ def test_a_quantised_layer_is_refused_by_its_key(name, dtype, tmp_path):
 def test_types_that_weights_and_buffers_have_are_read(dtype, tmp_path):
     torch.save({"w": torch.ones(2, dtype=dtype)}, tmp_path / "w.pth")
     assert read_weights(tmp_path / "w.pth")["w"].tolist() == [1, 1]
+
+
+def test_a_small_file_that_unpacks_to_a_large_one_is_not_unpacked(tmp_path):
+    torch.save({"w": torch.zeros(10**6)}, tmp_path / "w.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "w.pth") as whole,
+        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for member in whole.infolist():
+            bomb.writestr(member.filename, whole.read(member))
+    with pytest.raises(LabError, match=r"damaged or not a checkpoint \(BadZipFile\)"):
+        read_weights(tmp_path / "bomb.pth")
 
 
 def header(entries):

@@ -125,10 +125,20 @@ def test_only_web_addresses_are_fetched(tmp_path):
     [
         (b"HTTP/1.1 302 Moved\r\nLocation: file:///etc/hostname\r\n\r\n", "302 .*not allowed"),
         (b"HTTP/1.1 302 Moved\r\nLocation: /f.bin\r\n\r\n", "302 .*loop"),
+        (b"HTTP/1.1 404 \x1b[31m\tGone\r\n\r\n", ": 404 "),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", ": 204, and not what was asked for"),
+        (b"HTTP/1.1 206 Partial Content\r\n\r\nabc", ": 206, and not what was asked for"),
+        (b"HTTP/1.1 416 No\r\nContent-Range: bytes */0\r\n\r\n", ": 416 No"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nabc", "is damaged"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nabc", "is damaged"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nabc", "is damaged"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 18 + b"\r\n\r\nabc", "needs 1e"),
         (b"no web server...", "5 times in a row"),
     ],
 )
 def test_an_answer_that_makes_no_sense_is_one_line(fetch, tmp_path, answer, complaint):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/.f.bin.part").write_bytes(b"some")
     with pytest.raises(LabError, match=complaint) as told:
         fetch(*[answer] * 30)
     assert str(told.value).isprintable()

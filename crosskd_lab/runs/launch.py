@@ -20,7 +20,7 @@ from ..engine.config import load_experiment
 from ..engine.record import RECORD
 from ..engine.train import prepare_engine, quiet
 from ..errors import LabError
-from ..files import LAUNCH, PROJECT, holder, portable_path, sole_writer, usable_cores
+from ..files import LAUNCH, PROJECT, portable_path, sole_writer, usable_cores
 from ..pair import build_detector
 from ..report.sweep_spec import read_sweep
 from ..stack.weights import load_checkpoint
@@ -151,11 +151,11 @@ def launch(config: str, dry_run: bool = False, **words: Any) -> Run | None:
 
     LabError: one line with the remedy, before anything has started.
     """
-    plan = prepare(config, dry_run=dry_run, **words)
-    print(describe(plan))
+    plan, cfg = prepare(config, dry_run=dry_run, **words)
+    print(describe(plan, cfg))
     if dry_run:
         return None
-    for name in plan.weights:  # fetched now: the machines that train may be offline
+    for name in addresses(cfg):  # fetched now: the machines that train may be offline
         try:
             load_checkpoint(name, "cpu")
         except LabError as error:
@@ -163,6 +163,7 @@ def launch(config: str, dry_run: bool = False, **words: Any) -> Run | None:
     if plan.slurm:
         executor(plan)  # refuses before anything is written
     with sole_writer(plan.folder, LAUNCH) as lock:  # one of two who launch at the same moment
+        check_free(Path(plan.folder))
         plan.write()
         if plan.slurm:
             submit(plan)
@@ -184,8 +185,8 @@ def prepare(
     slurm: str | None = None,
     ask: Mapping[str, Any] | None = None,
     dry_run: bool = False,
-) -> LaunchPlan:
-    """Check all that can be checked before a start, and plan it.
+) -> tuple[LaunchPlan, Config]:
+    """Check all that can be checked before a start; the plan, and the completed config.
 
     ``config`` is ``paper/...``, ``pocket/...`` or a file; ``gpus``, ``processes`` and ``nodes``
     count GPUs (0: the CPU) and processes a machine, and machines; ``settings`` are dotted keys,
@@ -218,7 +219,7 @@ def prepare(
         student = build_detector(cfg.model.get("student", cfg.model))
         check_methods(cfg)
     check_space(folder, sum(p.numel() for p in student.parameters()))
-    return LaunchPlan(
+    plan = LaunchPlan(
         config=config,
         folder=str(folder),
         settings=dict(settings or {}),
@@ -232,9 +233,9 @@ def prepare(
         restarts=restarts,
         steps=int(cfg.train_cfg.get("max_iters", 0)),
         threads=threads,
-        weights=addresses(cfg),
         slurm={"partition": slurm, **asked} if slurm else {},
     )
+    return plan, cfg
 
 
 def threads_each(processes: int) -> int:
@@ -251,41 +252,34 @@ def check_methods(cfg: Config) -> None:
 
 
 def check_free(folder: Path) -> None:
-    """Raise LabError where a run is in a folder already, or another process writes into it."""
+    """Raise LabError where a run is in a folder already."""
     if (folder / RECORD).exists():
         raise LabError(
             f"{folder} holds a run already: 'crosskd-lab runs --resume {folder}' goes on with it, "
             "or choose another --out"
         )
-    if who := holder(folder):
-        raise LabError(f"{folder} is being written by {who}: choose another --out")
 
 
-def describe(plan: LaunchPlan) -> str:
+def describe(plan: LaunchPlan, cfg: Config) -> str:
     """What a launch has decided, in a few lines."""
-    with quiet():
-        cfg = load_experiment(plan.config, plan.settings, plan.data, plan.seed)
     count = plan.processes * plan.nodes
     batch, rate = scaled_rate(cfg, count, plan.gpus)
     given = float(cfg.optim_wrapper.optimizer.lr)
     each = int(cfg.train_dataloader.batch_size)
     where = f"{plan.gpus} GPUs" if plan.gpus else f"{plan.processes} CPU processes"
     scaled = "" if rate == given else f", scaled from {given:g} with the batch"
-    begins = [f"weights   {name}, fetched before the start" for name in plan.weights]
-    by_hand = [
-        f"start it  by hand, on each of the {plan.nodes} machines: in this folder, which all of "
-        "them share, with HEAD_NODE=<name of the first>.",
-        "          Nothing is started from here; --slurm PARTITION lets a cluster do it.",
+    lines = [
+        f"run       {plan.folder}",
+        f"machines  {plan.nodes} with {where} each, {plan.threads} threads a process",
+        f"batch     {count} x {each} = {batch} images a step",
+        f"rate      {rate:g}{scaled}",
+        *(f"weights   {name}, fetched before the start" for name in addresses(cfg)),
+        slurm_words(plan) if plan.slurm else f"command   {plan.line()}",
     ]
-    by_hand = by_hand if plan.nodes > 1 and not plan.slurm else []
-    return "\n".join(
-        (
-            f"run       {plan.folder}",
-            f"machines  {plan.nodes} with {where} each, {plan.threads} threads a process",
-            f"batch     {count} x {each} = {batch} images a step",
-            f"rate      {rate:g}{scaled}",
-            *begins,
-            slurm_words(plan) if plan.slurm else f"command   {plan.line()}",
-            *by_hand,
-        )
-    )
+    if plan.nodes > 1 and not plan.slurm:
+        lines += [
+            f"start it  by hand, on each of the {plan.nodes} machines: in this folder, which all "
+            "of them share, with HEAD_NODE=<name of the first>.",
+            "          Nothing is started from here; --slurm PARTITION lets a cluster do it.",
+        ]
+    return "\n".join(lines)

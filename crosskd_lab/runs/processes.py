@@ -47,17 +47,13 @@ GRACE = 40.0  # seconds; torchrun itself gives its workers 30
 class LaunchPlan:
     """How a run is started; enough to start it again.
 
-    Attributes:
-        config, folder, settings, data, seed: As for :func:`crosskd_lab.runs.launch.launch`.
-        gpus, processes, nodes: GPUs and processes a machine, and machines.
-        port, meeting: Where several machines meet, and by what name, so that two jobs never do.
-        restarts: How often torchrun starts the processes again when one of them dies.
-        steps: Training steps, for the time left.
-        threads: CPU threads of each process.
-        weights: Addresses of the weights that it begins with, read before the start.
-        slurm: What is asked of SLURM: ``partition``, and ``account``, ``qos``, ``mem`` and
-            ``time`` (minutes) where they were given; empty without it.
-        verb: Words of ``crosskd-lab`` that make the run, where it is not the worker.
+    ``gpus`` and ``processes`` are those of a machine, ``nodes`` the machines, which meet at a
+    ``port`` by a name (``meeting``) that no other job has. ``restarts`` is how often torchrun
+    starts the processes again when one dies, ``steps`` the training steps (0: not known yet),
+    ``threads`` those of each process. ``slurm`` has ``partition``, and ``account``, ``qos``,
+    ``mem`` and ``time`` (minutes) where they were given. ``verb`` are words of ``crosskd-lab`` that
+    make the run, where it is not the worker. The others are those of
+    :func:`crosskd_lab.runs.launch.prepare`.
     """
 
     config: str
@@ -68,12 +64,11 @@ class LaunchPlan:
     gpus: int = 0
     processes: int = 1
     nodes: int = 1
-    port: int = 29500
+    port: int | None = None
     meeting: str = "crosskd"
     restarts: int = 0
     steps: int = 0
     threads: int = 1
-    weights: list[str] = field(default_factory=list)
     slurm: dict[str, Any] = field(default_factory=dict)
     verb: list[str] = field(default_factory=list)
 
@@ -91,9 +86,12 @@ class LaunchPlan:
                 f"{folder} was not launched: it has no {PLAN}; 'crosskd-lab runs' lists what "
                 "there is"
             )
-        said = read_json(path, "restore it or delete the run")
-        known = {each.name for each in fields(cls)}  # an earlier version said more
-        said = {name: value for name, value in said.items() if name in known}
+        known = {each.name: each.default for each in fields(cls)}  # an earlier version said more
+        remedy = "restore it or delete the run"
+        said = {k: v for k, v in read_json(path, remedy).items() if k in known}
+        wrong = [k for k, v in said.items() if isinstance(known[k], int) and not isinstance(v, int)]
+        if wrong or "config" not in said:
+            raise LabError(f"{path} is broken (see its {', '.join(wrong) or 'config'}): {remedy}")
         return cls(**said | {"folder": str(folder)})
 
     def line(self) -> str:
@@ -120,9 +118,9 @@ class LaunchPlan:
 def start(plan: LaunchPlan, lock: int) -> None:
     """Start the plan's command in a session of its own, its words going to the folder's log.
 
-    The number of a process may be given to another one later, and means nothing on another machine,
-    so its time of birth and its host are kept too. The folder's ``LAUNCH`` lock goes over to the
-    process and tells that it lives.
+    The number of a process may be given to another one later, and means nothing on another machine
+    or in another container, so its time of birth and its host are kept too. The folder's ``LAUNCH``
+    lock goes over to the process and tells that it lives.
     """
     folder = Path(plan.folder)
     env = os.environ | {"OMP_NUM_THREADS": str(plan.threads), "PYTHONUNBUFFERED": "1"}
@@ -158,7 +156,7 @@ def find(folder: str | Path) -> psutil.Process | None:
         process = psutil.Process(said["pid"])
         same = abs(process.create_time() - said["born"]) < 1
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.Error:
+    except (psutil.Error, KeyError, TypeError):  # the lock tells where the note is broken
         return None
 
 
@@ -174,7 +172,7 @@ def is_alive(folder: str | Path) -> bool | None:
 
 
 def elsewhere(folder: str | Path) -> str:
-    """The machine that a run was started on, if that is another one; "" otherwise."""
+    """The machine or container that a run was started in, if that is another one; "" otherwise."""
     host = _said(folder).get("host", "")
     return "" if host == socket.gethostname() else host
 
@@ -238,12 +236,15 @@ class Run:
         word: killed, or the machine went down).
         """
         alive = self._alive()
-        if not (self.folder / RECORD).exists():
+        if not (record := self._record()):
             return {True: "starting", False: "failed", None: "waiting"}[alive]
-        said = read_record(self.folder)["status"]
+        said = str(record["status"])
         if said == "running" or alive:
             return "interrupted" if alive is False else "running"
         return said
+
+    def _record(self) -> dict[str, Any]:
+        return read_record(self.folder) if (self.folder / RECORD).exists() else {}
 
     def _alive(self) -> bool | None:
         """Whether its process lives; None where that cannot be known from here."""
@@ -256,17 +257,15 @@ class Run:
     @property
     def reason(self) -> str | None:
         """Why a run failed, in one line; None where it did not."""
-        if (self.folder / RECORD).exists():
-            return read_record(self.folder).get("reason")
+        if record := self._record():
+            return record.get("reason")
         said = [line for line in self.tail(400).splitlines() if line.startswith("crosskd-lab:")]
         return said[-1].partition(": ")[2] if said else None
 
     @property
     def steps(self) -> int:
         """Steps of the whole run; 0 where it counts epochs and has not begun yet."""
-        if self.plan.steps or not (self.folder / RECORD).exists():
-            return self.plan.steps
-        return int(read_record(self.folder)["extra"].get("steps", 0))
+        return self.plan.steps or int(self._record().get("extra", {}).get("steps", 0))
 
     @property
     def step(self) -> int:
@@ -280,8 +279,7 @@ class Run:
 
     def results(self) -> dict[str, float]:
         """The last validation of a run that is done, AP in points; empty before."""
-        record = read_record(self.folder) if (self.folder / RECORD).exists() else {}
-        return dict(record.get("results") or {})
+        return dict(self._record().get("results") or {})
 
     def seconds_left(self) -> float | None:
         """Time left at the pace of the last steps, validations left out; None where unknown."""

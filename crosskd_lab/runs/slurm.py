@@ -109,7 +109,11 @@ def submitted(folder: str | Path) -> str | None:
     path = Path(folder) / JOB
     if not path.is_file():
         return None
-    return read_json(path, "delete it if no job of this run is left")["job"]
+    remedy = "delete it if no job of this run is left"
+    job = read_json(path, remedy).get("job")
+    if not isinstance(job, str):
+        raise LabError(f"{path} is broken (it names no job): {remedy}")
+    return job
 
 
 def queued(job: str) -> bool | None:

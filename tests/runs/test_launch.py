@@ -9,7 +9,6 @@ from crosskd_lab.cli import _app
 from crosskd_lab.configs import read_config
 from crosskd_lab.engine.record import finish_record, start_record
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import sole_writer
 from crosskd_lab.runs import launch as checks
 from crosskd_lab.runs import processes as process
 from crosskd_lab.runs.launch import AGAIN, RowRun, launch, prepare
@@ -59,17 +58,17 @@ def test_a_folder_with_a_run_is_refused(small, tmp_path):
 
 
 def test_the_plan_knows_the_length_of_the_run(small):
-    plan = prepare(**small(6))
+    plan, _ = prepare(**small(6))
     assert (plan.steps, plan.processes, plan.gpus) == (6, 1, 0)
 
 
 def test_processes_share_the_cores_or_have_the_threads_that_were_said(small, monkeypatch):
     monkeypatch.setattr(checks, "usable_cores", lambda: 6)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert [prepare(**small(6), processes=n).threads for n in (None, 2, 8)] == [6, 3, 1]
+    assert [prepare(**small(6), processes=n)[0].threads for n in (None, 2, 8)] == [6, 3, 1]
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     monkeypatch.setattr("torch.get_num_threads", lambda: 5)
-    assert prepare(**small(6), processes=2).threads == 5
+    assert prepare(**small(6), processes=2)[0].threads == 5
 
 
 def test_several_machines_are_started_by_hand(small, capsys, tmp_path):
@@ -101,7 +100,7 @@ def test_several_machines_are_started_by_hand(small, capsys, tmp_path):
 def test_machines_by_hand_need_no_gpu_where_they_are_planned(small, capsys):
     """And no two jobs meet each other's processes."""
     words = small(6)
-    first, second = (prepare(**words, gpus=8, nodes=2) for _ in range(2))
+    first, second = (prepare(**words, gpus=8, nodes=2)[0] for _ in range(2))
     assert first.meeting != second.meeting and 20000 <= first.port < 30000
     assert launch(**words, gpus=8, nodes=2, dry_run=True) is None
     assert "--nproc-per-node=8" in capsys.readouterr().out
@@ -125,14 +124,6 @@ def test_a_recipe_names_the_weights_of_its_backbone():
     cfg = read_config("paper/parts/gfl_r18")
     assert checks.addresses(cfg) == ["torchvision://resnet18"]
     assert checks.addresses(read_config("pocket/gfl_r18_w16")) == []
-
-
-def test_a_folder_that_someone_writes_into_is_refused(small, tmp_path):
-    with (
-        sole_writer(tmp_path / "run"),
-        pytest.raises(LabError, match=r"run is being written by process \d+ on .*choose another"),
-    ):
-        launch(**small(6))
 
 
 def test_a_dry_run_for_a_cluster_says_what_would_be_submitted(small, capsys, tmp_path, monkeypatch):

@@ -46,6 +46,13 @@ def test_a_folder_that_was_not_launched_is_named(tmp_path):
         LaunchPlan.read(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["{", "[1]", '{"config": "c", "steps": "x"}', '{"steps": 1}'])
+def test_a_broken_plan_is_one_line(tmp_path, text):
+    (tmp_path / PLAN).write_text(text)
+    with pytest.raises(LabError, match=r"launch\.json is broken .*: restore it or delete the run"):
+        LaunchPlan.read(tmp_path)
+
+
 def test_a_plan_of_an_earlier_version_is_read(tmp_path):
     (tmp_path / PLAN).write_text(json.dumps({"config": "c", "folder": "f", "color": "red"}))
     assert LaunchPlan.read(tmp_path) == LaunchPlan("c", str(tmp_path))
@@ -77,9 +84,15 @@ def test_a_number_given_to_another_process_is_no_match(tmp_path):
     for lock in (LAUNCH, WRITER):
         with sole_writer(tmp_path, lock):
             assert process.is_alive(tmp_path) is True
-    place.write_text("{")
-    with pytest.raises(LabError, match="process.json is broken .*: delete it if the run is over"):
-        process.is_alive(tmp_path)
+    for text in ("{", "[1]", "\0"):
+        place.write_text(text)
+        with pytest.raises(LabError, match=r"process\.json is broken .*: delete it if the run is"):
+            process.is_alive(tmp_path)
+    for text in ("{}", '{"pid": "x"}', '{"host": 3}'):  # the lock alone tells
+        place.write_text(text)
+        assert not process.is_alive(tmp_path)
+        with sole_writer(tmp_path):
+            assert process.is_alive(tmp_path) is True
 
 
 def test_the_end_takes_the_children_too():

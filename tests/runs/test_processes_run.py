@@ -104,7 +104,7 @@ def test_the_life_of_a_run(small, tmp_path, child):
     assert len(read_record(run.folder)["resumed"]) == 2
     with pytest.raises(LabError, match="is done: launch another"):
         run.resume()
-    straight = prepare(**{**words, "out": tmp_path / "straight"})
+    straight, _ = prepare(**{**words, "out": tmp_path / "straight"})
     straight.write()
     code, _, errors = child(
         "from crosskd_lab.runs.worker import main; main()", straight.folder

@@ -87,9 +87,10 @@ def test_a_job_is_cancelled_and_submitted_again(cluster, monkeypatch):
     assert again == [{"partition": "fast", "qos": "long"}]
 
 
-def test_a_broken_note_of_a_job_is_one_line(cluster):
+@pytest.mark.parametrize("text", ["{", "[]", '{"partition": "fast"}'])
+def test_a_broken_note_of_a_job_is_one_line(cluster, text):
     folder, _ = cluster
-    (folder / slurm.JOB).write_text("{")
+    (folder / slurm.JOB).write_text(text)
     with pytest.raises(LabError, match=r"slurm\.json is broken .*: delete it if no job"):
         _ = Run.open(folder).status
 
@@ -176,7 +177,7 @@ def test_each_task_sees_all_gpus_and_takes_its_own(monkeypatch):
 @pytest.mark.timeout(600)
 def test_two_tasks_train_together(small):
     """submitit's stand-in for a cluster starts the tasks as srun would: without torchrun."""
-    plan = prepare(**small(4), processes=2, slurm="fast")
+    plan, _ = prepare(**small(4), processes=2, slurm="fast")
     plan.write()
     job = executor(plan, cluster="local").submit(SlurmTask(plan.folder))
     job.results()

@@ -9,7 +9,6 @@ detector config alone is an experiment without a teacher. Configs that carry ``d
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from ..errors import LabError
 from ..files import PROJECT, here_or_in_project
 from .hooks import need_checkpoint
 from .schedule import engine_settings
-from .settings import MADE_FROM, changed, check_applied, check_read, replace, within
+from .settings import MADE_FROM, check_applied, check_read, replace, within
 
 ENGINE = {"custom_imports": {"imports": ["crosskd_lab.engine.train"]}}
 """What registers all that a completed config names by string."""
@@ -147,21 +146,19 @@ def take_place(dataset: Any, split: Split, classes: Sequence[str]) -> None:
 def _once_more(
     cfg: Config, settings: dict[str, Any], data: str | Path | None, seed: int | None
 ) -> Config:
-    """The completed config of a run, as it was or with other numbers in it.
-
-    What follows from numbers that change is made anew; all else that was said of the engine stays.
-    """
-    if data is not None or _of(settings, "data.root", "data.classes", "data.train", "data.val"):
+    """The completed config of a run, as it was or with other settings of its engine and model."""
+    if data is not None or _of(settings, "data", "schedule"):
         raise LabError(
-            f"{cfg.filename} has its data in it: name the experiment's own config for other data"
+            f"{cfg.filename} has its data and schedule in it: name the experiment's own config for "
+            "others"
         )
-    own = "schedule" in cfg  # else mmdet's
-    before = engine_settings(cfg.data, cfg.schedule, cfg.randomness.seed) if own else {}
     replace(cfg, settings)
     if seed is not None:
         cfg.randomness = dict(seed=seed)
+        if cfg.train_dataloader.dataset.type == "Draws":
+            cfg.train_dataloader.dataset.seed = seed
+    own = "schedule" in cfg  # else mmdet's
     engine = engine_settings(cfg.data, cfg.schedule, cfg.randomness.seed) if own else {}
-    cfg.merge_from_dict(changed(before, engine))
     _finish(cfg, settings, engine)
     return cfg
 
@@ -172,14 +169,9 @@ def sound_split(root: Path, split: str, skip_bad: bool) -> Split:
     """
     found = find_split(root, split)
     files = [found.annotations, *sorted(found.images.rglob("*"))]
-    found_as = [(file, s.st_size, s.st_mtime_ns) for file in files if (s := _state(file))]
-    return _sound_split(root, split, skip_bad, hash(tuple(found_as)))
-
-
-def _state(file: Path) -> os.stat_result | None:
-    with suppress(OSError):  # the check names what is wrong with it
-        return file.stat()
-    return None
+    states = [(file, file.stat()) for file in files if file.exists()]
+    found_as = tuple((file, state.st_size, state.st_mtime_ns) for file, state in states)
+    return _sound_split(root, split, skip_bad, hash(found_as))
 
 
 @cache

@@ -104,19 +104,6 @@ def check_applied(cfg: Config, settings: Mapping[str, Any], engine: Mapping[str,
             )
 
 
-def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a tree of dicts that differs from another; anything else counts as one value."""
-    found = {}
-    for key, value in after.items():
-        was = before.get(key)
-        if isinstance(value, Mapping) and isinstance(was, Mapping):
-            if below := changed(was, value):
-                found[key] = below
-        elif value != was:
-            found[key] = value
-    return found
-
-
 def value_at(tree: Any, key: str) -> Any:
     """The entry of a dotted key; None where there is none."""
     for part in key.split("."):

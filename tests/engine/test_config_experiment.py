@@ -98,11 +98,11 @@ def test_a_runs_config_loads_again_and_equals(completed, tmp_path):
     (tmp_path / "config.py").write_text(completed.pretty_text, encoding="utf-8")
     for name in (tmp_path / "config.py", tmp_path):
         assert load_experiment(name).to_dict() == completed.to_dict()
-    longer = load_experiment(tmp_path, {"schedule.steps": 24})
-    assert longer.train_cfg.max_iters == 24
-    assert longer.param_scheduler[1].milestones == [16, 22]
-    with pytest.raises(LabError, match="has its data in it"):
-        load_experiment(tmp_path, data="elsewhere")
+    other = load_experiment(tmp_path, seed=7)
+    assert other.randomness.seed == other.train_dataloader.dataset.seed == 7
+    for words in ({"data": "elsewhere"}, {"settings": {"schedule.steps": 24}}):
+        with pytest.raises(LabError, match="has its data and schedule in it"):
+            load_experiment(tmp_path, **words)
 
 
 def test_so_does_that_of_a_run_on_mmdets_own_schedule(scenes_dir, tmp_path):
@@ -111,7 +111,7 @@ def test_so_does_that_of_a_run_on_mmdets_own_schedule(scenes_dir, tmp_path):
     assert load_experiment(tmp_path).to_dict() == known.to_dict()
     other = load_experiment(tmp_path, {"optim_wrapper.optimizer.lr": 0.5}, seed=3)
     assert other.optim_wrapper.optimizer.lr == 0.5 and other.randomness.seed == 3
-    with pytest.raises(LabError, match="has its data in it"):
+    with pytest.raises(LabError, match="has its data and schedule in it"):
         load_experiment(tmp_path, data="elsewhere")
 
 

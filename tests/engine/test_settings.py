@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from crosskd_lab.engine.config import load_experiment
-from crosskd_lab.engine.settings import changed, replace, value_at, within
+from crosskd_lab.engine.settings import replace, value_at
 from crosskd_lab.errors import LabError
 
 FEW = {"schedule.steps": 4, "schedule.batch": 2, "schedule.warmup": 1, "schedule.validate_every": 2}
@@ -63,16 +63,16 @@ def test_a_setting_that_cannot_hold_is_refused_by_name(scenes_dir, key, value, s
     assert key.partition(".")[0] in str(refused.value)
 
 
-def test_a_runs_own_config_keeps_what_was_set_and_follows_new_numbers(scenes_dir, tmp_path):
+def test_a_runs_own_config_keeps_what_was_set(scenes_dir, tmp_path):
     settings = {**FEW, "train_dataloader.num_workers": 2, "param_scheduler.1.gamma": 0.5}
     cfg = load_experiment("pocket/gfl_r18_w16", settings, scenes_dir)
     (tmp_path / "config.py").write_text(cfg.pretty_text)
-    again = load_experiment(tmp_path, {"schedule.batch": 3, "optim_wrapper.type": "Other"})
-    assert again.train_dataloader.num_workers == 2 and again.train_dataloader.batch_size == 3
-    assert again.param_scheduler[1].gamma == 0.5 and again.optim_wrapper.type == "Other"
+    again = load_experiment(tmp_path, {"optim_wrapper.type": "Other"})
+    assert again.train_dataloader.num_workers == 2 and again.param_scheduler[1].gamma == 0.5
+    assert again.optim_wrapper.type == "Other"
     with pytest.raises(LabError, match=r"decided by schedule.steps \(4\)"):
         load_experiment(tmp_path, {"train_cfg.max_iters": 7})
-    with pytest.raises(LabError, match="has its data in it"):
+    with pytest.raises(LabError, match="has its data and schedule in it"):
         load_experiment(tmp_path, {"data.root": "x"})
 
 
@@ -100,9 +100,3 @@ def test_replace_reaches_into_dicts_and_lists():
     cfg = Config({"methods": [{"type": "A", "i": 3}], "data": {"size": 5}})
     replace(cfg, {"methods.0.i": 2, "data.size": 7, "methods.0.new": 1})
     assert cfg.to_dict() == {"methods": [{"type": "A", "i": 2, "new": 1}], "data": {"size": 7}}
-
-
-def test_changed_is_the_part_of_a_tree_that_differs():
-    before, after = {"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": 1, "c": 3}, "d": [1], "e": 0}
-    assert changed(before, after) == {"a": {"c": 3}, "e": 0}
-    assert within("a.b", "a") and not within("ab", "a")

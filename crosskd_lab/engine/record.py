@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,10 @@ def append_metrics(folder: str | Path, row: Mapping[str, Any]) -> None:
     """
     numbers = {name: v.item() if hasattr(v, "item") else v for name, v in row.items()}
     append_line(Path(folder) / METRICS, numbers)
+
+
+BROKEN = (ValueError, TypeError, LookupError, AttributeError)
+"""What comes of reading a line, or a record, that has been damaged."""
 
 
 def trim_metrics(folder: str | Path, step: int) -> None:
@@ -55,8 +60,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             row = parse_json(line)
-            rows[int(row["step"]), row.get("kind")] = row
-        except (ValueError, TypeError, LookupError):
+            numbers = [value for name, value in row.items() if name != "kind" and value is not None]
+            if not isinstance(row["step"], int) or not all(map(math.isfinite, numbers)):
+                raise ValueError(line)
+            rows[row["step"], row.get("kind")] = row
+        except BROKEN:
             if number < len(lines) or line.endswith("\n"):  # else it is still being written
                 tell_once(f"{path}, line {number} is no row with a step: it is passed over")
     return [rows[at] for at in sorted(rows, key=lambda at: at[0])]
@@ -64,7 +72,10 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 SCHEMA = 1
 RECORD, CONFIG = "record.json", "config.py"
-PARTS = ("status", "created", "git", "seed", "data", "teacher", "methods", "extra", "resumed")
+KINDS: dict[str, Any] = dict(
+    **dict(status=str, created=str, seed=int, git=dict, data=dict, teacher=dict | None),
+    **dict(methods=list, extra=dict, resumed=list, results=dict | None),
+)
 """What every reader of a record relies on."""
 # What a table calls a method when its class has a longer name.
 SHORT_NAMES = {"PredictionMimicking": "KD"}
@@ -192,9 +203,20 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     record = read_json(path, "restore it or delete the run")
     if record.get("schema") != SCHEMA:
         raise LabError(f"{path} is not of schema {SCHEMA}: read it with the version that wrote it")
-    if lacking := [name for name in PARTS if name not in record]:
-        raise LabError(f"{path} is broken (it lacks {lacking[0]}): restore it or delete the run")
+    if not _is_whole({"results": None, **record}):
+        raise LabError(f"{path} is broken (a part of it is missing): restore it or delete the run")
     return record
+
+
+def _is_whole(record: dict[str, Any]) -> bool:
+    """Whether all is there that is read of a record, and its APs are numbers."""
+    try:
+        said = [record["data"]["checksum"], record["git"]["commit"], record["git"]["dirty"]]
+        said += [(record["teacher"] or {"name": ""})["name"], *map(_type_name, record["methods"])]
+        said += [v + 0 for k, v in (record["results"] or {}).items() if "AP" in k and v is not None]
+        return all(isinstance(record[name], kind) for name, kind in KINDS.items())
+    except BROKEN:
+        return False
 
 
 def find_runs(root: str | Path) -> list[Path]:

@@ -8,7 +8,6 @@ from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.evaluate import export
 from crosskd_lab.engine.train import train
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import sole_writer
 from crosskd_lab.pair import build_detector
 from crosskd_lab.stack.checkpoints import load_from_local, read_weights
 
@@ -67,12 +66,6 @@ def test_a_failed_export_leaves_nothing(run, tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(LabError, match="cannot be written .a file is where a folder is meant"):
         export(run, tmp_path / "file" / "student.pth")
-
-
-def test_of_two_who_export_at_once_one_is_told(run, tmp_path):
-    with sole_writer(tmp_path, "student"), pytest.raises(LabError, match="being written by"):
-        export(run, tmp_path / "student.pth")
-    export(run, tmp_path / "student.pth")
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])

@@ -174,11 +174,6 @@ def test_rows_come_at_their_interval_and_go_to_listeners(tmp_path):
     assert heard[0]["lr"] == 0.02 and heard[0]["seconds_per_step"] >= 0
 
 
-def test_only_the_first_process_writes(tmp_path):
-    RunMetrics().after_val_epoch(runner(tmp_path, rank=1), {"AP": 1.5})
-    assert not (tmp_path / "metrics.jsonl").exists()
-
-
 GLOO = RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4242")
 
 
@@ -225,10 +220,18 @@ def test_a_lost_peer_is_known_when_seen(error, lost):
     assert endings.peer_was_lost(error) == lost
 
 
-def test_alone_every_error_is_ones_own(run, process):
-    process(0, 1)
-    endings.record_fault(run, GLOO)
-    assert ended(run)[0] == "failed"
+@pytest.mark.parametrize(
+    ("processes", "error", "reason"),
+    [
+        (1, GLOO, str(GLOO)),
+        (1, AssertionError(), "AssertionError"),
+        (2, RuntimeError("mat1 and mat2 do not fit\ndetails"), "mat1 and mat2 do not fit"),
+    ],
+)
+def test_an_error_of_ones_own_fails_the_run(run, process, processes, error, reason):
+    process(0, processes)
+    endings.record_fault(run, error)
+    assert ended(run) == ("failed", reason)
 
 
 def test_a_lost_peer_stops_the_run(run, process):
@@ -253,18 +256,6 @@ def test_the_fault_of_any_process_is_the_runs(run, process):
     assert ended(run) == ("failed", "step 3: loss_cls is nan (process 1 of 2)")
 
 
-def test_a_mistake_in_the_config_is_the_runs_fault_among_several_too(run, process):
-    process(0, 2)
-    endings.record_fault(run, RuntimeError("mat1 and mat2 shapes cannot be multiplied\ndetails"))
-    assert ended(run) == ("failed", "mat1 and mat2 shapes cannot be multiplied")
-
-
-def test_an_error_without_words_has_its_name(run, process):
-    process(0, 1)
-    endings.record_fault(run, AssertionError())
-    assert ended(run) == ("failed", "AssertionError")
-
-
 def test_without_a_record_there_is_nothing_to_close(tmp_path, process):
     process(0, 1)
     endings.record_fault(tmp_path, LabError("no data"))
@@ -272,8 +263,7 @@ def test_without_a_record_there_is_nothing_to_close(tmp_path, process):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_done_stays_done(run, process):
-    process(0, 1)
+def test_what_is_done_stays_done(run):
     finish_record(run, "done", results={"AP": 1.0})
     endings.record_stop(run, "interrupted")
     assert ended(run) == ("done", None)

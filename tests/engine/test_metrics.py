@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from crosskd_lab.distiller import Distiller
 from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.metrics import (
     NAMES,
@@ -23,12 +24,7 @@ from crosskd_lab.engine.metrics import (
 )
 from crosskd_lab.engine.train import build_runner, prepare_engine
 from crosskd_lab.heads import adapter_for
-
-
-def test_a_detector_alone_gets_none():
-    metrics = {}
-    Distances().after_val_epoch(SimpleNamespace(model=torch.nn.Linear(1, 1)), metrics)
-    assert metrics == {}
+from crosskd_lab.pair import Pair
 
 
 def test_they_are_those_of_the_models_own_scores(tiny, tmp_path):
@@ -100,18 +96,13 @@ def test_boxes_go_where_the_pixels_go(scenes_dir):
     assert _with_its_boxes(dataset) is dataset
 
 
-def test_heads_that_are_not_dense_are_left_out(beyond_dense):
+def test_without_two_dense_heads_there_are_none(beyond_dense):
     """Fig. 6 compares scores location by location; RoIs and queries have no such places."""
-    from types import SimpleNamespace
-
-    from crosskd_lab.distiller import Distiller
-    from crosskd_lab.engine.metrics import Distances
-    from crosskd_lab.pair import Pair
-
     pair = Pair(*(beyond_dense("faster", seed) for seed in (0, 1)))
-    metrics = {"AP": 1.0}
-    Distances().after_val_epoch(SimpleNamespace(model=Distiller(pair=pair)), metrics)
-    assert metrics == {"AP": 1.0}
+    for model in (Distiller(pair=pair), torch.nn.Linear(1, 1)):
+        metrics = {"AP": 1.0}
+        Distances().after_val_epoch(SimpleNamespace(model=model), metrics)
+        assert metrics == {"AP": 1.0}
 
 
 CLASSES = ("dog", "cat")  # in the order of ids 5 and 3: not the file's
@@ -154,10 +145,11 @@ HITS = {
 }
 
 
-def test_all_found_is_100_and_sizes_are_told_apart(tmp_path):
+def test_all_found_is_100_and_sizes_are_told_apart(tmp_path, capfd):
     measured = measure(truth(tmp_path / "t.json", BOXES), HITS)
     # one box of 15 pixels (small), one of 30 (medium), none above 40: APL cannot be measured
     assert measured == pytest.approx(dict.fromkeys(NAMES[:-1], 100))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_nothing_found_is_0_where_there_was_something_to_find(tmp_path):
@@ -194,39 +186,7 @@ def test_a_loose_box_counts_up_to_its_iou(tmp_path):
     assert (measured["AP50"], measured["AP75"]) == pytest.approx((100, 100))
 
 
-def test_as_pycocotools_says(tmp_path):
-    rng = np.random.default_rng(0)
-    boxes = []
-    found = {1: [], 2: []}
-    for _ in range(30):
-        image, category = int(rng.integers(1, 3)), int(rng.choice([3, 5]))
-        x, y, w, h = (float(v) for v in rng.integers([0, 0, 8, 8], [40, 40, 60, 60]))
-        boxes.append((image, category, [x, y, w, h]))
-        shift = rng.normal(0, 3, 4)
-        corners = [float(v) for v in np.float32(np.array([x, y, x + w, y + h]) + shift)]
-        found[image].append(("cat" if category == 3 else "dog", corners, float(rng.random())))
-    file = truth(tmp_path / "t.json", boxes)
-    results = [
-        {
-            "image_id": image,
-            "category_id": {"cat": 3, "dog": 5}[name],
-            "bbox": [x1, y1, x2 - x1, y2 - y1],
-            "score": score,
-        }
-        for image, rows in found.items()
-        for name, (x1, y1, x2, y2), score in rows
-    ]
-    coco = COCO(str(file))
-    direct = COCOeval(coco, coco.loadRes(results), "bbox")
-    direct.params.areaRng = [[0, 1e10], [0, 400], [400, 1600], [1600, 1e10]]
-    direct.evaluate(), direct.accumulate(), direct.summarize()
-    measured = measure(file, found)
-    assert list(measured) == list(NAMES)
-    assert list(measured.values()) == pytest.approx(list(100 * direct.stats[:6]), abs=1e-4)
-    assert 0 < measured["AP"] < 100 and measured["AP"] != round(measured["AP"], 3)
-
-
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_as_pycocotools_says_of_crowds_ties_and_many_boxes(tmp_path, seed):
     rng = np.random.default_rng(seed)
     boxes = np.concatenate([rng.integers(0, 90, (200, 2)), rng.integers(4, 60, (200, 2))], 1)
@@ -252,8 +212,3 @@ def test_as_pycocotools_says_of_crowds_ties_and_many_boxes(tmp_path, seed):
     direct.evaluate(), direct.accumulate(), direct.summarize()
     said = {n: 100 * v for n, v in zip(NAMES, direct.stats[:6].tolist(), strict=True) if v >= 0}
     assert average_precision(FastCOCO(str(file)), results) == pytest.approx(said, rel=1e-12)
-
-
-def test_it_is_silent(tmp_path, capfd):
-    measure(truth(tmp_path / "t.json", BOXES), HITS)
-    assert capfd.readouterr() == ("", "")

@@ -9,7 +9,7 @@ from crosskd_lab.engine.pretrain import Classifier, pretrain
 from crosskd_lab.engine.record import read_record
 from crosskd_lab.engine.train import WholeBackbone, prepare_engine
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import PROJECT, sha256, sole_writer
+from crosskd_lab.files import PROJECT, sha256
 from crosskd_lab.pair import build_detector
 from crosskd_lab.stack.checkpoints import read_weights
 
@@ -56,11 +56,6 @@ def test_another_suffix_is_refused_before_there_is_work_to_lose(tmp_path):
     with pytest.raises(LabError, match=r"pre\.pth: weights are saved as \.safetensors"):
         pretrain("pocket/gfl_r18_w16", tmp_path / "pre.pth")
     assert not list(tmp_path.iterdir())
-
-
-def test_of_two_who_pretrain_at_once_one_is_told(tmp_path):
-    with sole_writer(tmp_path / "w16"), pytest.raises(LabError, match="being written by"):
-        pretrain("pocket/gfl_r18_w16", tmp_path / "w16.safetensors", count=8)
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path, monkeypatch):

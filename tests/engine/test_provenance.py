@@ -57,11 +57,6 @@ def test_a_copy_inside_somebody_elses_repository_is_not_under_git(package, monke
     assert "not under git" in version["reason"]
 
 
-def test_git_not_installed(package, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    assert provenance.code_version()["reason"] == "git is not installed"
-
-
 def test_versions_are_those_of_the_installed_packages(monkeypatch):
     monkeypatch.setattr(provenance, "PACKAGES", ("numpy", "no-such-package"))
     versions = provenance.package_versions()

@@ -1,6 +1,7 @@
 """A run is a folder whose record can be cited, compared and resumed; its rows survive kills."""
 
 import json
+import os
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -106,9 +107,15 @@ def test_moved_data_may_be_resumed(tmp_path):
     assert record.read_record(tmp_path)["status"] == "running"
 
 
-def test_resuming_what_never_started(tmp_path):
-    with pytest.raises(LabError, match="is no run"):
-        record.start_record(tmp_path, **arguments(resume=True))
+def test_what_is_no_run_is_told(tmp_path):
+    for ask in (record.read_record, lambda at: record.start_record(at, **arguments(resume=True))):
+        with pytest.raises(LabError, match=r"is no run: it has no record\.json"):
+            ask(tmp_path)
+    with pytest.raises(LabError, match="there is no run"):
+        read_metrics(tmp_path / "missing")
+    assert read_metrics(tmp_path).empty
+    assert record.find_runs(tmp_path) == record.find_runs(tmp_path / "missing") == []
+    assert record.runs_frame(tmp_path).empty
 
 
 @pytest.mark.parametrize(
@@ -117,17 +124,12 @@ def test_resuming_what_never_started(tmp_path):
         ("{", "is broken"),
         ("[]", "is broken"),
         ('{"schema": 99}', "is not of schema 1"),
-        ('{"schema": 1}', "is broken .it lacks status.: restore it"),
+        ('{"schema": 1}', "is broken .a part of it is missing.: restore it"),
     ],
 )
 def test_a_record_that_cannot_be_read(tmp_path, text, word):
     (tmp_path / "record.json").write_text(text)
     with pytest.raises(LabError, match=word):
-        record.read_record(tmp_path)
-
-
-def test_no_record(tmp_path):
-    with pytest.raises(LabError, match=r"is no run: it has no record\.json"):
         record.read_record(tmp_path)
 
 
@@ -160,11 +162,6 @@ def test_runs_become_rows(tmp_path):
     assert "gpus" not in frame
 
 
-def test_no_runs(tmp_path):
-    assert record.find_runs(tmp_path / "missing") == []
-    assert record.runs_frame(tmp_path).empty
-
-
 def test_results_are_read_without_torch_or_mmdet():
     code = "import sys, crosskd_lab.engine.record; print(*({'torch', 'mmdet'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -174,15 +171,27 @@ def test_results_are_read_without_torch_or_mmdet():
 def test_a_broken_record_hides_no_other(tmp_path, capsys):
     record.start_record(tmp_path / "a", **arguments())
     whole = (tmp_path / "a/record.json").read_text()
-    for name, text in {"b": "{", "c": '{"schema": 1}', "d": "\ufeff" + whole}.items():
+    broken = {
+        "b": "{",
+        "c": '{"schema": 1}',
+        "d": whole.replace('"methods": [', '"methods": [3, '),
+        "e": whole.replace('"data": {', '"data": 3, "date": {'),
+        "f": whole.replace('"extra"', '"results": {"AP": "high"}, "extra"'),
+        "g": "\ufeff" + whole,
+    }
+    for name, text in broken.items():
+        assert text != whole
         (tmp_path / name).mkdir()
         (tmp_path / name / "record.json").write_text(text, encoding="utf-8")
-    (tmp_path / "e/record.json").mkdir(parents=True)
+    (tmp_path / "h/record.json").mkdir(parents=True)
+    (tmp_path / "i").mkdir()
+    os.mkfifo(tmp_path / "i/record.json")
     frame = record.runs_frame(tmp_path)
-    assert frame["run"].tolist() == list("abcde")
-    assert frame["status"].tolist() == ["running", "broken", "broken", "running", "broken"]
+    assert frame["run"].tolist() == list("abcdefghi")
+    states = ["running", *["broken"] * 5, "running", *["broken"] * 2]
+    assert frame["status"].tolist() == states
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == 3 and all(line.startswith("crosskd-lab: ") for line in told)
+    assert len(told) == 7 and all(line.startswith("crosskd-lab: ") for line in told)
 
 
 def lines(folder):
@@ -198,10 +207,6 @@ def test_rows_come_back_as_written(tmp_path):
     assert frame.loc[1, "AP"] == 0.5
     assert frame.loc[1, "kind"] == "é"
     assert frame["loss"].isna().tolist() == [False, True]
-
-
-def test_an_empty_run_has_an_empty_frame(tmp_path):
-    assert read_metrics(tmp_path).empty
 
 
 def test_what_is_no_number_is_not_written(tmp_path):
@@ -220,30 +225,23 @@ def test_a_line_cut_by_a_kill_is_left_out_and_then_stands_alone(tmp_path, cut):
     assert lines(tmp_path) == ['{"step": 1}', '{"step": 3}']
 
 
-def test_a_line_that_lacks_only_its_end_of_line_is_kept(tmp_path):
-    (tmp_path / METRICS).write_text('{"step": 1}\n{"step": 2}')
-    assert list(read_metrics(tmp_path)["step"]) == [1, 2]
-    append_metrics(tmp_path, {"step": 3})
-    assert [json.loads(line)["step"] for line in lines(tmp_path)] == [1, 2, 3]
-
-
 @pytest.mark.parametrize(
-    "middle", ['{"step": 1', '{"loss": 1}', "[1]", "", "\x00", '{"step": 1}{"st']
+    "middle",
+    [
+        *(b'{"step": 1', b'{"loss": 1}', b"[1]", b"", b"\xff\xfe", b'{"step": 1}{"st', b"[" * 9999),
+        *(b'{"step": "1"}', b'{"step": 1, "AP": "high"}', b'{"step": 1, "loss": NaN}'),
+        *(b'{"step": 1' + b"0" * 400 + b"}", b'{"step": 1, "loss": 1e400}'),
+    ],
+    ids=range(12),
 )
 def test_a_broken_line_is_told_and_hides_no_other(tmp_path, capsys, middle):
-    (tmp_path / METRICS).write_text('{"step": 0}\n' + middle + '\n{"step": 2}\n')
+    (tmp_path / METRICS).write_bytes(b'{"step": 0}\n' + middle + b'\n{"step": 2}')
     assert list(read_metrics(tmp_path)["step"]) == [0, 2]
     told = capsys.readouterr().err
     assert f"{METRICS}, line 2 is no row with a step: it is passed over" in told
-    read_metrics(tmp_path)
-    assert capsys.readouterr().err == "", "once is enough"
-
-
-def test_bytes_that_are_no_text_hide_no_row(tmp_path):
-    (tmp_path / METRICS).write_bytes(b'{"step": 0}\n\xff\xfe\n{"step": 2}\n{"st\xff')
-    assert list(read_metrics(tmp_path)["step"]) == [0, 2]
     append_metrics(tmp_path, {"step": 3})
     assert list(read_metrics(tmp_path)["step"]) == [0, 2, 3]
+    assert capsys.readouterr().err == "", "once is enough"
 
 
 def test_of_two_writers_rows_the_later_of_a_step_counts(tmp_path):
@@ -269,8 +267,3 @@ def test_trim_drops_the_rows_beyond_a_step(tmp_path):
         '{"step": 20, "loss": 2.0}',
     ]
     assert [path.name for path in tmp_path.iterdir()] == [METRICS]
-
-
-def test_no_run(tmp_path):
-    with pytest.raises(LabError, match="there is no run"):
-        read_metrics(tmp_path / "missing")

@@ -33,12 +33,10 @@ AGAIN = PROJECT / "runs" / "again"
 
 
 class RowRun(Run):
-    """One row of a sweep with one seed (by default its first), trained from scratch beside the
-    records.
+    """One row of a sweep with a seed (by default its first), trained anew beside the records.
 
-    The run is a folder as any other, and ``<place>/<sweep>.jsonl`` gets its record. It computes on
-    one thread, as the shipped records did: how sums are split decides how they are rounded.
-    LabError for a sweep or row that is not declared.
+    ``<place>/<sweep>.jsonl`` gets its record. It computes on one thread, as the shipped records
+    did: how sums are split decides how they are rounded. LabError for what is not declared.
     """
 
     def __init__(
@@ -145,11 +143,8 @@ def scaled_rate(cfg: Config, processes: int, gpus: int = 0) -> tuple[int, float]
 def launch(config: str, dry_run: bool = False, **words: Any) -> Run | None:
     """Start an experiment in a process that belongs to no one: closing a notebook never ends it.
 
-    Everything that can be known beforehand is checked first, and what was decided is printed: the
-    batch, the learning rate at that batch, and the command. ``words`` are those of :func:`prepare`;
-    ``dry_run`` checks and prints, starts nothing and returns None.
-
-    LabError: one line with the remedy, before anything has started.
+    All is checked first, and what was decided is printed. ``words`` are those of :func:`prepare`;
+    ``dry_run`` starts nothing and returns None. LabError before anything has started.
     """
     plan, cfg = prepare(config, dry_run=dry_run, **words)
     print(describe(plan, cfg))

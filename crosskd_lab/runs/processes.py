@@ -118,9 +118,8 @@ class LaunchPlan:
 def start(plan: LaunchPlan, lock: int) -> None:
     """Start the plan's command in a session of its own, its words going to the folder's log.
 
-    The number of a process may be given to another one later, and means nothing on another machine
-    or in another container, so its time of birth and its host are kept too. The folder's ``LAUNCH``
-    lock goes over to the process and tells that it lives.
+    Its number is noted with its time of birth and its host, without which it means nothing later or
+    elsewhere. The folder's ``LAUNCH`` lock goes over to it and tells that it lives.
     """
     folder = Path(plan.folder)
     env = os.environ | {"OMP_NUM_THREADS": str(plan.threads), "PYTHONUNBUFFERED": "1"}
@@ -161,10 +160,8 @@ def find(folder: str | Path) -> psutil.Process | None:
 
 
 def is_alive(folder: str | Path) -> bool | None:
-    """Whether a run's process lives, here or elsewhere; None where that cannot be known from here.
-
-    A lock that is held tells it, to all who share the folder. One that is free tells that none
-    lives on this machine; some shared file systems keep the locks of other machines apart.
+    """Whether a run's process lives, here or elsewhere; None where that cannot be known from here:
+    some shared file systems keep the locks of other machines apart.
     """
     if holder(folder, LAUNCH) or holder(folder) or find(folder):
         return True
@@ -184,10 +181,7 @@ def _said(folder: str | Path) -> dict[str, Any]:
 
 
 def workers(folder: str | Path) -> list[psutil.Process]:
-    """Every process on this machine that trains into a folder, whoever started it.
-
-    One whose torchrun was killed is among them: it trains on.
-    """
+    """Every process here that trains into a folder, also one whose torchrun was killed."""
     place, found = Path(folder).resolve(), []
     for process in psutil.process_iter(["cmdline", "cwd"]):
         words, cwd = process.info["cmdline"] or [], process.info["cwd"] or "/"
@@ -313,11 +307,7 @@ class Run:
         return self.status
 
     def stop(self) -> str:
-        """Ask the run to end: at once, its record closed; :meth:`resume` goes on from there.
-
-        LabError for a SLURM job, where this machine does not reach SLURM, and for a process of
-        another machine.
-        """
+        """Ask the run to end, its record closed; LabError where it cannot be reached from here."""
         for process in filter(None, [find(self.folder), *workers(self.folder)]):
             end(process)
         if self.status not in OVER and (job := slurm.submitted(self.folder)):
@@ -353,10 +343,7 @@ class Run:
         return self
 
     def refuse_live(self, waiting: bool = True) -> None:
-        """Raise LabError where the run is under way, or may be on a machine that is not this.
-
-        With ``waiting`` also where it is to be started by hand.
-        """
+        """Raise LabError where the run is, or may be, under way; ``waiting``: or to be started."""
         status = self.status
         waits = status == "waiting" and (waiting or slurm.submitted(self.folder))
         if waits or status in ("starting", "running"):
@@ -367,10 +354,7 @@ class Run:
             raise LabError(f"{self.folder} is {status}{what}")
 
     def watch(self, every: float = 2.0) -> Watch:
-        """A live picture of the run: curves, time left, GPUs, the end of its log.
-
-        A widget looks ``every`` so many seconds; where none can run, its picture as it is now.
-        """
+        """A live picture: curves, time left, GPUs, log; looked at ``every`` so many seconds."""
         from .watch import Watch
 
         return Watch(self, every)

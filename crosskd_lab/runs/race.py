@@ -67,17 +67,13 @@ def run_race(
 
     The students of a seed train side by side, on a CPU in as many processes as it has threads; in
     each, a batch is loaded once and seen once by the teacher. They take the fast form of the step
-    unless ``settings`` say ``fast=False``. A race that was interrupted goes on where it was; runs
-    that are done are not run again.
+    unless ``settings`` say ``fast=False``. An interrupted race goes on where it was.
 
     ``out`` gets a folder a run. ``methods`` are experiments below ``configs/pocket``, all with the
-    seeds 0 ... seeds - 1, each with the same draws; ``data`` is a COCO-format folder, by default
-    synthetic scenes; for ``teacher`` and ``student`` see :func:`find_teacher` and
-    :func:`find_student`, for ``settings`` :func:`load_experiment`. ``listener`` is called with
-    method, seed and every row of metrics.
-
-    LabError for a name that stands for nothing, a folder that holds another race or that another
-    process writes into, and whatever training can refuse.
+    seeds 0 ... seeds - 1; ``data`` is a COCO-format folder, by default synthetic scenes; for
+    ``teacher`` and ``student`` see :func:`find_teacher` and :func:`find_student`. ``listener`` is
+    called with method, seed and every row of metrics. LabError for a name that stands for nothing,
+    a folder that holds another race or has another writer, and whatever training can refuse.
     """
     out = Path(out)
     settings = dict(settings or {})

@@ -76,17 +76,15 @@ def run_sweep(
     data: tuple[Path, Path] | None = None,
     listener: Listener | None = None,
 ) -> list[dict[str, Any]]:
-    """Run what is not done yet; a run that fails is recorded as failed, and the next one begins.
+    """Run what is not done yet, and return the lines that were added to the records.
 
-    Rows of a seed train side by side, as a race's students do: a batch is loaded once, and seen
-    once by a teacher that several have. Where one of them fails, they go on one by one. ``only``
-    names rows, ``seeds`` replace the sweep's own. Run folders go to
-    ``<runs>/<sweep>/<row>-s<seed>``, an interrupted one is resumed; ``<sweep>.jsonl`` in
-    ``recorded`` gets a line a run. ``data`` are sets to train on (train and val) and to report on
-    (test) instead of synthetic ones; ``listener`` is called with row, seed and each row of metrics.
-
-    The lines that this call added. LabError for a row that is not declared, or a folder with a run
-    that was superseded. Busy for a row that another process is running.
+    Rows of a seed train side by side, as a race's students do; where one of them fails, they go on
+    one by one, and it is recorded as failed. ``only`` names rows, ``seeds`` replace the sweep's
+    own. Run folders go to ``<runs>/<sweep>/<row>-s<seed>``, an interrupted one is resumed;
+    ``<sweep>.jsonl`` in ``recorded`` gets a line a run. ``data`` are sets to train on (train and
+    val) and to report on (test) instead of synthetic ones; ``listener`` is called with row, seed
+    and each row of metrics. LabError for a row that is not declared, or a folder with a run that
+    was superseded; Busy for a row that another process is running.
     """
     if not to_do(sweep, only, seeds, recorded):
         return []

@@ -110,16 +110,6 @@ def test_ctrl_c_is_exit_130(add_verb, run):
     assert run("stops")[0] == 130
 
 
-def test_an_app_becomes_a_family(add_verb, run):
-    import typer
-
-    app = typer.Typer()
-    app.command("one")(lambda: print("first"))
-    app.command("two")(lambda: print("second"))
-    add_verb("family", family=app)
-    assert run("family", "two") == (0, "second\n", "")
-
-
 def test_the_verb_of_contributing_works(add_verb, run):
     text = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n((?:(?!```).)*def depth.*?)```", text, re.DOTALL)

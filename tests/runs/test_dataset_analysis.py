@@ -53,6 +53,7 @@ def test_the_set_is_read_once_in_order(analysis):
     assert len(ids) == 8
     later = [s.img_id for batch in analysis.batches(3, 2, 7) for s in batch["data_samples"]]
     assert later == ids[2:7]
+    assert not analysis.pair.student.training and not analysis.pair.teacher.training
 
 
 def test_everything_is_counted(analysis, whole):
@@ -76,11 +77,6 @@ def test_conflict_goes_by_the_names_of_classes_not_by_their_ids(scenes_dir, turn
         assert opened.classes == tuple(names)
         ratios.append(frame[frame["by"] == "class"]["ratio"].to_numpy())
     assert np.array_equal(*ratios, equal_nan=True)
-
-
-def test_neither_detector_trains(analysis):
-    assert not analysis.pair.student.training
-    assert not analysis.pair.teacher.training
 
 
 @pytest.mark.parametrize("batch", [1, 8])

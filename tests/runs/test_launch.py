@@ -137,7 +137,7 @@ def test_a_dry_run_for_a_cluster_says_what_would_be_submitted(small, capsys, tmp
     assert not (tmp_path / "run").exists()
 
 
-def test_gpus():
+def test_gpus_that_are_not_there():
     checks.check_gpus(0, 0)
     checks.check_gpus(2, 2)
     with pytest.raises(LabError, match="8 GPUs were asked for and this machine has 2 GPUs.*gpus 2"):
@@ -201,34 +201,19 @@ def test_the_command_is_one_that_the_cli_understands():
     assert run.plan.verb[-1] == str(AGAIN) and run.steps == 240
 
 
-@pytest.fixture
-def short(monkeypatch):
-    """Instead of a sweep, a process that says a word and ends."""
-    monkeypatch.setattr(
-        LaunchPlan, "command", lambda self, python: [sys.executable, "-c", "print('made again')"]
-    )
-
-
-def test_it_runs_apart_and_leaves_its_log(short, tmp_path):
+@pytest.mark.parametrize("code", ["print('made again')", "import time; time.sleep(60)"])
+def test_it_runs_apart_once_at_a_time_and_leaves_its_log(monkeypatch, tmp_path, code):
+    monkeypatch.setattr(LaunchPlan, "command", lambda self, python: [sys.executable, "-c", code])
     run = RowRun("smoke", "kd", place=tmp_path).start()
     assert run.folder == tmp_path / "smoke" / "kd-s0"
-    run.wait(30)
-    assert run.tail() == "made again"
-    assert run.status == "failed", "it ended without having trained"
-
-
-def test_it_is_not_started_twice_at_a_time(monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        LaunchPlan,
-        "command",
-        lambda self, python: [sys.executable, "-c", "import time; time.sleep(60)"],
-    )
-    run = RowRun("smoke", "kd", place=tmp_path).start()
-    try:
+    if "sleep" in code:
         with pytest.raises(LabError, match="is starting"):
             RowRun("smoke", "kd", place=tmp_path).start()
-    finally:
         process.end(process.find(run.folder))
+    else:
+        run.wait(30)
+        assert run.tail() == "made again"
+    assert run.status == "failed", "it ended without having trained"
 
 
 def test_what_is_not_declared_is_refused(tmp_path):

@@ -17,7 +17,7 @@ import pytest
 from crosskd_lab.engine.hooks import last_checkpoint
 from crosskd_lab.engine.record import append_metrics, read_metrics, read_record, start_record
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import sole_writer
+from crosskd_lab.files import LAUNCH, sole_writer
 from crosskd_lab.runs import processes as process
 from crosskd_lab.runs.launch import launch, prepare
 from crosskd_lab.runs.processes import LOG, LaunchPlan, Run
@@ -197,21 +197,6 @@ def test_a_run_of_epochs_has_its_time_left_from_the_record(tmp_path):
 
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
-RESUMES = """
-import os, sys, time
-from crosskd_lab.errors import LabError
-from crosskd_lab.runs.processes import LaunchPlan, Run
-LaunchPlan.command = lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"]
-run = Run.open(sys.argv[1])
-print("on", flush=True)
-while not os.path.exists("go"):
-    time.sleep(0.001)
-try:
-    run.resume()
-    print("started")
-except LabError as error:
-    print(error)
-"""
 
 
 @pytest.fixture
@@ -230,18 +215,16 @@ def sleeper(tmp_path, monkeypatch):
         process.end(left)
 
 
-def test_of_two_resumes_at_once_one_starts(sleeper, child, tmp_path_factory, monkeypatch):
+def test_of_two_resumes_at_once_one_starts(sleeper, monkeypatch):
     assert sleeper.status == "interrupted"
-    monkeypatch.chdir(tmp_path_factory.mktemp("both"))
-    both = [child(RESUMES, sleeper.folder) for _ in range(2)]
-    until(lambda: all(one.out.exists() and one.out.read_text() == "on\n" for one in both))
-    Path("go").touch()
-    said = sorted(one.end()[1].removeprefix("on\n").strip() for one in both)
-    assert said[1] == "started"
-    assert "is running: watch it" in said[0] or "is being written by process" in said[0]
+    with sole_writer(sleeper.folder, LAUNCH):
+        monkeypatch.setattr(sleeper, "refuse_live", lambda: None)  # as it was a moment before
+        with pytest.raises(LabError, match="is being written by process"):
+            sleeper.resume()
+    sleeper.resume()
     assert sleeper.status == "running"
     with pytest.raises(LabError, match="is running: watch it, or stop it first"):
-        sleeper.resume()
+        Run.open(sleeper.folder).resume()
     assert sleeper.stop() == "stopped"
 
 

@@ -112,13 +112,6 @@ def test_the_log_of_a_job_is_the_last_that_was_written(cluster):
     assert Run.open(folder).tail(1) == "step 10"
 
 
-def test_without_slurm_nothing_runs_here_instead(tmp_path, monkeypatch):
-    """submitit's own choice would be this machine."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(LabError, match="this machine reaches no SLURM"):
-        executor(LaunchPlan("c", str(tmp_path)))
-
-
 @pytest.fixture
 def sbatch(tmp_path, monkeypatch):
     """A cluster that takes one job and keeps its script."""

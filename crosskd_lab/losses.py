@@ -132,7 +132,6 @@ def box_iou(boxes: Tensor, others: Tensor, eps: float = 1e-6) -> Tensor:
 
 def giou_distance(boxes: Tensor, teacher_boxes: Tensor, eps: float = 1e-6) -> Tensor:
     """1 - GIoU (sec. 3.3; Rezatofighi et al. 2019) of ``(..., 4)`` boxes, ``(...,)`` in [0, 2]."""
-    expect_same(boxes, teacher_boxes, "paired boxes")
     overlap, union, hull = _overlap(boxes, teacher_boxes.detach())
     union = union.clamp(min=eps)
     hull = hull.clamp(min=eps)
@@ -141,7 +140,6 @@ def giou_distance(boxes: Tensor, teacher_boxes: Tensor, eps: float = 1e-6) -> Te
 
 def log_iou_distance(boxes: Tensor, teacher_boxes: Tensor, eps: float = 1e-6) -> Tensor:
     """-ln IoU (UnitBox, Yu et al. 2016), FCOS's box loss, of ``(..., 4)`` boxes, ``(...,)``."""
-    expect_same(boxes, teacher_boxes, "paired boxes")
     return -box_iou(boxes, teacher_boxes.detach(), eps).clamp(min=eps).log()
 
 

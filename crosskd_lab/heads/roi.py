@@ -169,16 +169,8 @@ class RoIAdapter(HeadFamily):
     def reg_distance(
         self, prediction: Predictions, target: Predictions, metas: list[dict]
     ) -> Tensor:
-        """Mean |difference| of the four deltas of the teacher's best foreground class, ``(1, R)``.
-
-        LabError where one head codes boxes class by class and the other does not.
-        """
+        """Mean |difference| of the deltas of the teacher's best foreground class, ``(1, R)``."""
         ours, theirs = prediction.reg[0].float(), target.reg[0].detach().float()
-        if ours.shape != theirs.shape:
-            raise LabError(
-                f"one head predicts {ours.size(1)} deltas a RoI, the other {theirs.size(1)}: give "
-                "both the same reg_class_agnostic"
-            )
         gap = (ours - theirs).abs().unflatten(1, (-1, 4)).mean(-1)  # (R, K) or (R, 1)
         best = target.cls[0][:, :-1].argmax(-1, keepdim=True)  # (R, 1)
         return (gap.gather(1, best) if gap.size(1) > 1 else gap)[None, :, 0]

@@ -58,8 +58,8 @@ def check_maps(maps: Levels, levels: int, channels: int, whose: str) -> None:
     found = [m.size(1) for m in maps]
     if found != [channels] * levels:
         raise LabError(
-            f"{whose} gives {_maps(found)}, and the method was made for {levels} maps of "
-            f"{channels} channels: set channels (and levels) in the methods entry to the neck's"
+            f"{whose} gives maps of {found} channels, and the method was made for {levels} maps of "
+            f"{channels}: set channels (and levels) in the methods entry to the neck's"
         )
 
 
@@ -67,15 +67,6 @@ def matched(student: Levels, teacher: Levels, remedy: str) -> Iterable[tuple[Ten
     """Pairs of maps of one shape, student's first, the teacher's detached, in float32; else
     LabError.
     """
-    if len(student) != len(teacher):
-        raise LabError(
-            f"the student has {len(student)} levels, the teacher {len(teacher)}: give both necks "
-            "the same num_outs"
-        )
     for s, t in zip(student, teacher, strict=True):
         expect_same(s, t, "neck maps of student and teacher", remedy)
         yield s.float(), t.detach().float()
-
-
-def _maps(channels: list[int]) -> str:
-    return f"{len(channels)} maps of {'/'.join(map(str, sorted(set(channels))))} channels"

@@ -11,7 +11,6 @@ import torch
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
-from ..errors import LabError
 from ..heads.base import Levels
 from ..heads.dense import HeadAdapter
 
@@ -19,17 +18,9 @@ from ..heads.dense import HeadAdapter
 def split_levels(flat: Tensor, levels: Levels) -> Levels:
     """``(N, P, ...)`` per prior to ``(N, H_l, W_l, A, ...)`` per level of maps ``(N, C, H_l,
     W_l)``.
-
-    LabError where P is no multiple of the number of locations.
     """
     sizes = [(m.shape[-2], m.shape[-1]) for m in levels]
-    cells = sum(h * w for h, w in sizes)
-    a, rest = divmod(flat.size(1), cells)
-    if rest or not a:
-        raise LabError(
-            f"{flat.size(1)} priors do not stand on {cells} locations: head and neck disagree on "
-            "their levels"
-        )
+    a = flat.size(1) // sum(h * w for h, w in sizes)
     parts = flat.split([h * w * a for h, w in sizes], dim=1)  # (N, H_l * W_l * A, ...) a level
     return tuple(part.unflatten(1, (*size, a)) for part, size in zip(parts, sizes, strict=True))
 

@@ -5,10 +5,12 @@ import copy
 import pytest
 import torch
 
+from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
 from crosskd_lab.heads import adapter_of
 from crosskd_lab.heads.base import Predictions
 from crosskd_lab.heads.roi import RoIAdapter
+from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.pair import Pair
 from crosskd_lab.taps import collect
 
@@ -111,10 +113,12 @@ def test_scores_are_the_softmax_without_background(head):
     torch.testing.assert_close(found, logits.softmax(-1)[None, :, :2])
 
 
-def test_heads_that_code_boxes_otherwise_are_refused(head):
-    four, eight = (Predictions((torch.zeros(1, 3),), (torch.zeros(1, n),)) for n in (4, 8))
-    with pytest.raises(LabError, match="4 deltas a RoI, the other 8.*reg_class_agnostic"):
-        head.reg_distance(four, eight, [])
+def test_heads_that_code_boxes_otherwise_are_not_mimicked(beyond_dense):
+    agnostic = beyond_dense("faster", **{"roi_head.bbox_head.reg_class_agnostic": True})
+    pair = Pair(beyond_dense("faster"), agnostic)
+    with pytest.raises(LabError, match="code boxes differently.*reg_class_agnostic"):
+        Distiller(pair=pair, methods=[PredictionMimicking()])
+    Distiller(pair=pair, methods=[CrossKD()])
 
 
 def test_a_head_with_other_layers_is_refused(beyond_dense):

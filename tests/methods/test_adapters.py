@@ -28,9 +28,9 @@ def test_pointwise_maps_channels_level_by_level():
     maps = (torch.ones(1, 2, 2, 2), torch.ones(1, 2, 1, 1))
     assert [tuple(m.shape) for m in convs(maps)] == [(1, 3, 2, 2), (1, 3, 1, 1)]
     assert sum(p.numel() for p in convs.parameters()) == 2 * (2 * 3 + 3)
-    with pytest.raises(LabError, match="1 maps of 2 channels, .* 2 maps of 2 channels: set"):
+    with pytest.raises(LabError, match=r"maps of \[2\] channels, .* 2 maps of 2: set"):
         convs(maps[:1])
-    with pytest.raises(LabError, match="2 maps of 5 channels"):
+    with pytest.raises(LabError, match=r"maps of \[5, 5\] channels"):
         convs((torch.ones(1, 5, 1, 1),) * 2)
 
 
@@ -38,5 +38,3 @@ def test_matched_refuses_other_shapes():
     a, b = torch.ones(1, 2, 1, 1), torch.ones(1, 3, 1, 1)
     with pytest.raises(LabError, match=r"\(1, 2, 1, 1\) and \(1, 3, 1, 1\); do this"):
         list(matched((a,), (b,), "do this"))
-    with pytest.raises(LabError, match="the student has 2 levels, the teacher 1"):
-        list(matched((a, a), (b,), ""))

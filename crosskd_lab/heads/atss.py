@@ -32,5 +32,4 @@ class ATSSAdapter(DeltaAdapter):
     def read_targets(self, assigner_output: Any, predictions: Predictions) -> Targets:
         """ATSS's assigner result as ``(N, P)`` targets."""
         _, labels, label_weights, boxes, _, num_pos = assigner_output
-        num_pos = self.mean_over_processes(num_pos, labels[0])
         return self.targets(predictions, labels, label_weights, boxes, num_pos)

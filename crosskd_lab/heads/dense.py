@@ -273,13 +273,14 @@ class HeadAdapter(HeadFamily):
     ) -> Targets:
         """Targets from labels and weights ``(N, P_l)`` and boxes ``(N, P_l, 4)`` of each level.
 
-        ``quality`` is ``(N, P)``. Without ``num_pos`` the positives are counted.
+        ``num_pos`` is this process's; without it the positives are counted. ``quality`` is
+        ``(N, P)``.
         """
         found = Targets(
             labels=torch.cat(tuple(labels), 1),  # (N, P)
             label_weights=torch.cat(tuple(label_weights), 1),  # (N, P)
             boxes=torch.cat(tuple(boxes), 1),  # (N, P, 4)
-            num_pos=1.0 if num_pos is None else num_pos,
+            num_pos=1.0 if num_pos is None else self.mean_over_processes(num_pos, labels[0]),
             num_classes=self.head.num_classes,
             centres=self.centres(predictions.cls),  # (P, 2)
             quality=quality,

@@ -39,7 +39,6 @@ class GFLAdapter(QualityAdapter):
     def read_targets(self, assigner_output: Any, predictions: Predictions) -> Targets:
         """GFL's assigner result as ``(N, P)`` targets; its boxes are xyxy pixels already."""
         _, labels, label_weights, boxes, _, num_pos = assigner_output
-        num_pos = self.mean_over_processes(num_pos, labels[0])
         return self.targets(predictions, labels, label_weights, boxes, num_pos)
 
     def edge_bins(self, reg: Levels) -> Tensor:

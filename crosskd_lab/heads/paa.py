@@ -52,4 +52,4 @@ class PAAAdapter(ATSSAdapter):
         images = (
             torch.stack(found) for found in assigner_output[:3]
         )  # (N, P), and boxes (N, P, 4)
-        return self.targets(predictions, *([found] for found in images), 1.0)
+        return self.targets(predictions, *([found] for found in images))

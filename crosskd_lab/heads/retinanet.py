@@ -86,5 +86,4 @@ class RetinaAdapter(DeltaAdapter):
         that number's mean over processes, as for the other heads.
         """
         labels, label_weights, boxes, _, num_pos = assigner_output
-        num_pos = self.mean_over_processes(num_pos, labels[0])
         return self.targets(predictions, labels, label_weights, boxes, num_pos)

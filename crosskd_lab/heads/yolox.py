@@ -93,16 +93,8 @@ class YOLOXAdapter(HeadAdapter):
             labels[image, at] = found.labels[at]
             boxes[image, at] = gt_instances[image].bboxes[found.gt_inds[at] - 1].to(boxes)
             quality[image, at] = found.max_overlaps[at].to(quality)
-        targets = Targets(
-            labels=labels,
-            label_weights=torch.ones_like(quality),
-            boxes=boxes,
-            num_pos=1.0,
-            num_classes=self.head.num_classes,
-            centres=prior,
-            quality=quality,
-        )
-        return losses, self.counted(targets)
+        seen = torch.ones_like(quality)
+        return losses, self.targets(predictions, [labels], [seen], [boxes], quality=quality)
 
     def decode(self, reg: Levels) -> Tensor:
         """The head's own decoding, around points on multiples of the stride."""

@@ -60,10 +60,9 @@ class Distiller(BaseDetector):
             raise LabError("methods is a list, [dict(type=CrossKD, i=3), ...]")
         if data_preprocessor not in (None, (student or {}).get("data_preprocessor")):
             raise LabError("name the data_preprocessor in the student's model, not beside it")
-        if pair is None:
-            if student is None or teacher is None:
-                raise LabError("a Distiller needs student=... and teacher=..., or a ready pair=...")
-            pair = build_pair(student, teacher, classes)
+        if (pair is None) == (student is None or teacher is None):
+            raise LabError("a Distiller needs student=... and teacher=..., or a ready pair=...")
+        pair = pair or build_pair(student or {}, teacher or {}, classes)
         if tap != "post_relu" and pair.student_head.family != "dense":
             raise LabError(f"tap={tap!r} is for dense heads: leave it out")
         super().__init__(data_preprocessor=pair.student.data_preprocessor)

@@ -157,6 +157,7 @@ def test_what_is_no_method_is_named():
         (dict(methods=dict(type=CrossKD)), "methods is a list"),
         (dict(methods=[CrossKD(i="3")]), "layer index i = '3' is out of range"),
         (dict(tap="after"), "tap"),
+        (dict(student={}, teacher={}), "or a ready pair"),
         (dict(data_preprocessor={"type": "DetDataPreprocessor"}), "in the student's model"),
     ],
 )

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from ..configs import TEACHERS, config_text, detector_of, read_config
 from ..data.scene_sets import write_scenes
 from ..errors import LabError
-from ..files import sha256, sole_writer, write_whole
+from ..files import sha256, write_whole
 from ..stack.checkpoints import read_weights, save_weights
 from .evaluate import evaluate, find_saved
 from .record import CONFIG, RECORD, read_record
@@ -53,11 +53,7 @@ def ship(
     """
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise LabError(f"{name!r} is no teacher's name: give letters, digits, _ and -")
-    with sole_writer(Path(folder), name):
-        return _ship(run, name, sets, images, Path(folder))
-
-
-def _ship(run: str | Path, name: str, sets: int, images: int, folder: Path) -> dict[str, Any]:
+    folder = Path(folder)
     record, target = read_record(run), folder / f"{name}.safetensors"
     if record["status"] != "done":
         raise LabError(f"{run} is {record['status']}, not done: finish it with --resume first")

@@ -133,10 +133,10 @@ def train(
         LabError: for a folder that holds another run, or that another process writes into; for a
             loss that is not finite, and everything that building the experiment can find.
     """
-    folder = Path(folder)
+    folder, first = Path(folder), os.environ.get("RANK", "0") == "0"
     # the first process holds the folder for all of its run
-    with nullcontext() if _rank() else sole_writer(folder):
-        if not _rank() and resume != (folder / RECORD).exists():
+    with sole_writer(folder) if first else nullcontext():
+        if first and resume != (folder / RECORD).exists():
             raise LabError(
                 f"{folder} holds no run to resume: leave --resume out to start it"
                 if resume
@@ -340,7 +340,7 @@ def _record_start(
         teacher=teacher,
         methods=methods_of(cfg),
         extra={
-            "gpus": _gpus(),
+            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
             "threads": torch.get_num_threads(),
             "precision": cfg.get("precision", "fp32"),
             "student": type(getattr(pair, "student", bare(runner.model))).__name__,
@@ -359,10 +359,6 @@ def _image_root(cfg: Config) -> Path | None:
     return (Path(root) / images).parent if images else Path(root) if root else None
 
 
-def _rank() -> int:
-    return int(os.environ.get("RANK", "0"))
-
-
 def _last_validation(folder: Path) -> dict[str, float]:
     """Read from the log, so that resuming a run that is over gives its results again."""
     rows = read_metrics(folder)
@@ -378,7 +374,3 @@ def methods_of(cfg: Config) -> list[dict] | None:
     if methods is None:
         return None
     return [{**method, "type": method["type"].rpartition(".")[2]} for method in methods]
-
-
-def _gpus() -> list[str]:
-    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

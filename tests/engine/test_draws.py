@@ -3,12 +3,9 @@
 import json
 import random
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch.utils.data import DataLoader
 
 from crosskd_lab.engine import draws
 from crosskd_lab.engine.draws import Draws, DrawSampler, NamedSet
@@ -77,23 +74,6 @@ def test_a_sampler_that_starts_later_goes_on(monkeypatch, world):
     for rank in range(world):
         whole = first(sampler(monkeypatch, rank, world), 10)
         assert first(sampler(monkeypatch, rank, world, start=4), 6) == whole[4:]
-
-
-def test_workers_change_nothing(monkeypatch):
-    def batches(workers: int) -> list[Any]:
-        loader = DataLoader(
-            Draws(Noisy(), seed=2),
-            batch_size=3,
-            sampler=sampler(monkeypatch, 0, 1),
-            num_workers=workers,
-            collate_fn=list,
-        )
-        return list(islice(iter(loader), 5))
-
-    torch.manual_seed(0)
-    alone = batches(0)
-    torch.manual_seed(1)
-    assert batches(2) == alone
 
 
 def written(folder, boxes, names):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from faster_coco_eval import COCO as FastCOCO
 from mmdet.registry import DATASETS
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -19,50 +20,23 @@ from crosskd_lab.engine.metrics import (
     NAMES,
     BoxAP,
     Distances,
+    ScoreDistances,
     _with_its_boxes,
     average_precision,
 )
 from crosskd_lab.engine.train import build_runner, prepare_engine
-from crosskd_lab.heads import adapter_for
 from crosskd_lab.pair import Pair
 
 
-def test_they_are_those_of_the_models_own_scores(tiny, tmp_path):
+def test_they_are_measured_on_whole_batches_of_the_first_images(tiny, tmp_path):
     prepare_engine()
     runner = build_runner(tiny(), tmp_path / "run")
-    model = runner.model.eval()
-    dataset = runner.val_loop.dataloader.dataset
+    model, dataset = runner.model.eval(), runner.val_loop.dataloader.dataset
     metrics = {}
-    hook = Distances(images=3)
-    hook.after_val_epoch(runner, metrics)
-    count = sum(len(batch["data_samples"]) for batch in hook._distances.batches)
-    assert 3 <= count < 3 + runner.val_loop.dataloader.batch_size
-
-    difference = positives = 0.0
-    for index in range(count):  # one by one, through stock forward
-        batch = model.data_preprocessor(
-            {"inputs": [dataset[index]["inputs"]], "data_samples": [dataset[index]["data_samples"]]}
-        )
-        with torch.no_grad():
-            scores = [
-                torch.cat(
-                    [level.sigmoid().flatten() for level in side._forward(batch["inputs"])[0]]
-                )
-                for side in (model.pair.student, model.pair.teacher)
-            ]
-            head = adapter_for(model.pair.student.bbox_head)
-            walked = head.forward_towers(
-                model.pair.student.extract_feat(batch["inputs"])
-            ).predictions
-            samples = batch["data_samples"]
-            _, targets = head.detection_losses(
-                walked, [s.gt_instances for s in samples], [s.metainfo for s in samples]
-            )
-        difference += float((scores[0] - scores[1]).abs().sum())
-        positives += int(targets.positive.sum())
-    assert metrics["l1_teacher"] == pytest.approx(difference / positives, rel=1e-4)
-    parts = [metrics[f"l1_truth_{part}"] for part in ("positive", "background")]
-    assert metrics["l1_truth"] == pytest.approx(sum(parts)) and min(parts) > 0
+    Distances(images=3).after_val_epoch(runner, metrics)
+    batches = [pseudo_collate([dataset[k], dataset[k + 1]]) for k in (0, 2)]
+    prepared = [model.data_preprocessor(batch) for batch in batches]
+    assert metrics == ScoreDistances(model.pair, prepared).measure() and len(metrics) == 4
 
 
 def test_they_go_by_the_names_of_classes_not_by_their_ids(scenes_dir, turned_dir, tmp_path):

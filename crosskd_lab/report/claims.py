@@ -205,8 +205,8 @@ CLAIMS: dict[str, Claim] = {
 }
 """Every comparison that the paper's text makes and that recorded runs can judge, by a short name.
 
-Two more are judged by analyses: Fig. 3 (:func:`conflict_claim`) and Fig. 5
-(:mod:`crosskd_lab.report.claims`). Table 8's Swin-T and the supplement were not run here."""
+Two more are judged by analyses: Fig. 3 and Fig. 5 (:func:`compare_focus`). Table 8's Swin-T and the
+supplement were not run here."""
 
 
 def compare_claims(
@@ -273,20 +273,6 @@ def joint(verdicts: Iterable[str]) -> str:
     if FAILED in found:
         return FAILED
     return HELD if found == {HELD} else OPEN
-
-
-def conflict_claim(ratios: Mapping[str, float]) -> Claim:
-    """Conflict predicts harm: of two teachers, mimicking gains less from the more contradictory.
-
-    ``ratios``: conflict ratio by the row of the sweep ``pairs`` that mimics the teacher.
-    """
-    order = sorted(ratios, key=lambda row: ratios[row])
-    pairs = zip(order, order[1:], strict=False)
-    return Claim(
-        "The more a teacher contradicts the assigner, the less mimicking gains",
-        "Fig. 3, Tab. 7",
-        tuple(Comparison("pairs", less, more) for less, more in pairs),
-    )
 
 
 OURS, CLAIMED, DETECTION = "CrossKD", "PKD", "detection"

@@ -191,8 +191,6 @@ def differences_figure(
     ``verdicts`` whether a legend names the colours' verdicts.
     """
     need(compared, "comparison", "n", "difference", "half_width", "verdict")
-    if compared.empty:
-        raise LabError("there is no comparison to draw: name a claim that has one")
     figure, (ax,) = sheet(title, 1.9 + 0.55 * len(compared))
     ax.axvline(0, color="black", linestyle=":")
     for place, row in enumerate(compared.to_dict("records")):

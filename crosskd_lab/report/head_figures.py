@@ -168,43 +168,37 @@ def decoder_figure(layers: int, i: int, delivered: str) -> Figure:
     if not 0 <= i < layers:
         raise LabError(f"i = {i} is out of range: choose 0 ... {layers - 1}")
     one_of("delivered", delivered, DECODER_TITLES)
+    queries = delivered == "query"
     figure = Picture(figsize=(WIDTH, 0.85 * layers + 2.4), dpi=DPI)
     ax = figure.add_axes((0.01, 0.01, 0.98, 0.9))
-    _decoder(ax, STUDENT, layers, i, "s", delivered == "query")
-    _decoder(ax, TEACHER, layers, i, "t", True)
-    start = (STUDENT + ASIDE + 0.75, 0.0)
+    # by side from the queries up: those that enter the student's layer L come out of 1 ... L - 1
+    student = [TAUGHT if queries else SPARED] * layers + [SPARED]
+    teacher = [OWN] * (i + 1) + [CROSSED] * (layers - i)
+    for x, side, name, memory, colours in (
+        (STUDENT, "s", "student's decoder", TAUGHT, student),
+        (TEACHER, "t", "teacher's decoder, frozen", OWN, teacher),
+    ):
+        ax.text(x, layers + 0.75, name, ha="center", fontsize=12, weight="bold")
+        _box(ax, x + ASIDE, 0.0, 1.5, f"memory$^{side}$", memory)
+        _box(ax, x, 0.0, 1.7, f"queries $f_0^{side}$", colours[0])
+        for layer in range(1, layers + 1):
+            crossed = f" and $\\hat{{p}}_{layer}^s$" if side == "t" and layer > i else ""
+            _box(ax, x, layer, WIDE, f"decoder layer {layer}", colours[layer])
+            at = x + WIDE / 2 + 0.15
+            ax.text(at, layer + 0.12, f"$p_{layer}^{side}${crossed}", va="center", fontsize=11)
+            _wire(ax, x, layer - 1)
+            if layer < layers:
+                ax.text(x + 0.08, layer + 0.5, f"$f_{layer}^{side}$", va="center", fontsize=10)
     for layer in range(i + 1, layers + 1):
+        start = (STUDENT + ASIDE + 0.75, 0.0)
         _arrow(ax, start, (TEACHER - WIDE / 2, layer - 0.12), "--", "student's memory")
-        if delivered == "query":
+        if queries:
             entry = (STUDENT + 0.4, layer - 0.5)
             _arrow(ax, entry, (TEACHER - WIDE / 2, layer + 0.12), "-", "student's query")
     words = "dashed: the student's memory"
-    words += "\nsolid: the student's query and reference" * (delivered == "query")
+    words += "\nsolid: the student's query and reference" * queries
     ax.text(5.2, layers + 0.9, words, ha="center", va="top", fontsize=10, color=ARROW)
-    for x, name in ((STUDENT, "student's decoder"), (TEACHER, "teacher's decoder, frozen")):
-        ax.text(x, layers + 0.75, name, ha="center", fontsize=12, weight="bold")
     ax.set(xlim=(0, 11.2), ylim=(-0.6, layers + 1.1))
     ax.set_axis_off()
     figure.suptitle(f"i = {i}: {DECODER_TITLES[delivered]}", x=0.01, ha="left", fontsize=13)
     return figure
-
-
-def _decoder(ax: Axes, x: float, layers: int, i: int, side: str, reached: bool) -> None:
-    """Layers from below up, with queries between them, memory at the foot and what they say."""
-    _box(ax, x + ASIDE, 0.0, 1.5, f"memory$^{side}$", TAUGHT if side == "s" else OWN)
-    _box(ax, x, 0.0, 1.7, f"queries $f_0^{side}$", OWN if side == "t" else _taught(reached))
-    for layer in range(1, layers + 1):
-        if side == "t":
-            colour = CROSSED if layer > i else OWN
-            said = f"$p_{layer}^t$ and $\\hat{{p}}_{layer}^s$" if layer > i else f"$p_{layer}^t$"
-        else:  # queries that enter layer L come out of layers 1 ... L - 1
-            colour, said = _taught(reached and layer < layers), f"$p_{layer}^s$"
-        _box(ax, x, layer, WIDE, f"decoder layer {layer}", colour)
-        ax.text(x + WIDE / 2 + 0.15, layer + 0.12, said, va="center", fontsize=11)
-        _wire(ax, x, layer - 1)
-        if layer < layers:
-            ax.text(x + 0.08, layer + 0.5, f"$f_{layer}^{side}$", va="center", fontsize=10)
-
-
-def _taught(reached: bool) -> str:
-    return TAUGHT if reached else SPARED

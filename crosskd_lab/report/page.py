@@ -48,8 +48,7 @@ def report_paragraph(
         _final_ap(finals, teacher_ap),
         _difference(finals),
         _order(finals, table, paper),
-        _nearest_to_teacher(finals),
-        _farther_from_truth(finals),
+        _distances(finals),
         "The paper's own numbers are from COCO: its order can be compared with this one, its "
         "values cannot."
         if len(paper)
@@ -153,36 +152,27 @@ def _paper_order(teacher: str, student: str) -> tuple[int, pd.Series]:
     return number, pd.Series(known, dtype=float).sort_values()
 
 
-def _nearest_to_teacher(finals: pd.DataFrame) -> str:
-    """Fig. 6(a): mimicking reaches the smallest L1(p^s, p^t)."""
-    found = _by_seed(finals, "l1_teacher")
-    if "KD" not in found or len(found.columns) < 2:
-        return "" if len(found.columns) else "The distance to the teacher was not measured."
-    means, same = found.mean(), found.dropna()
-    second = means.drop("KD").idxmin()
-    nearest = same["KD"] < same.drop(columns="KD").min(axis=1)
-    return (
-        f"{_as_in('(a)', means['KD'] < means[second])} nearest to the teacher: L1(p^s, p^t) per "
-        f"positive location {means['KD']:.3g}, against {means[second]:.3g} for {second}"
-        f"{_in_seeds(nearest, 'agree with it')}."
-    )
-
-
-def _farther_from_truth(finals: pd.DataFrame) -> str:
-    """Fig. 6(b): mimicking keeps a larger L1(p^s, p^gt) than CrossKD."""
-    found = _by_seed(finals, "l1_truth")
-    if not {"KD", "CrossKD"} <= set(found):
-        return "" if len(found.columns) else "The distance to the ground truth was not measured."
-    means, same = found.mean(), found.dropna()
-    return (
-        f"{_as_in('(b)', means['KD'] > means['CrossKD'])} farther from the ground truth than "
-        f"CrossKD: L1(p^s, p^gt) {means['KD']:.3g} against {means['CrossKD']:.3g}"
-        f"{_in_seeds(same['KD'] > same['CrossKD'], 'agree with it')}."
-    )
-
-
-def _as_in(part: str, holds: bool) -> str:
-    return f"As in Fig. 6{part}, KD ends" if holds else f"Unlike in Fig. 6{part}, KD does not end"
+def _distances(finals: pd.DataFrame) -> str:
+    """Fig. 6: mimicking ends nearer to the teacher than CrossKD, and farther from the truth."""
+    said = []
+    for part, value, sign, words in (
+        ("(a)", "l1_teacher", -1, "nearer to the teacher"),
+        ("(b)", "l1_truth", 1, "farther from the ground truth"),
+    ):
+        found = _by_seed(finals, value)
+        if found.columns.empty:
+            said.append(f"Whether KD ends {words}, Fig. 6{part}, was not measured.")
+        elif {"KD", "CrossKD"} <= set(found):
+            both = found[["KD", "CrossKD"]].dropna()
+            kd, crosskd = both.mean()
+            begin = f"As in Fig. 6{part}, KD ends"
+            if sign * (kd - crosskd) <= 0:
+                begin = f"Unlike in Fig. 6{part}, KD does not end"
+            said.append(
+                f"{begin} {words} than CrossKD: L1 per positive location {kd:.3g} against "
+                f"{crosskd:.3g}{_in_seeds(sign * (both['KD'] - both['CrossKD']) > 0, 'agree')}."
+            )
+    return " ".join(said)
 
 
 def _by_seed(finals: pd.DataFrame, value: str) -> pd.DataFrame:

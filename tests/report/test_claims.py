@@ -17,7 +17,6 @@ from crosskd_lab.report.claims import (
     by_student,
     compare_claims,
     compare_focus,
-    conflict_claim,
     joint,
     judge_claims,
     judge_focus,
@@ -95,17 +94,6 @@ def test_distances_and_first_validations_are_compared_too(tmp_path):
     found = compare_claims(recorded=tmp_path).set_index("comparison")["difference"]
     assert found["kd above crosskd in l1_truth"] == 1.0
     assert found["crosskd above kd in AP_first"] == 5.0
-
-
-def test_conflict_orders_the_teachers():
-    claim = conflict_claim({"kd_from_atss": 0.3, "kd": 0.2, "kd_from_retinanet": 0.9})
-    assert [(c.better, c.worse) for c in claim.comparisons] == [
-        ("kd", "kd_from_atss"),
-        ("kd_from_atss", "kd_from_retinanet"),
-    ]
-    assert {c.sweep for c in claim.comparisons} == {"pairs"}
-    rows = {row.name for row in read_sweep("pairs").rows}
-    assert {"kd", "kd_from_atss", "kd_from_retinanet"} <= rows
 
 
 def test_every_comparison_is_of_declared_rows():

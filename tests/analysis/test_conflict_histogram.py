@@ -78,18 +78,15 @@ def test_a_count_done_by_hand():
     }
 
 
-def test_the_threshold_itself_is_no_conflict():
+def test_the_threshold_itself_is_no_conflict_and_without_positives_there_is_no_ratio():
     histogram = counted(by_hand())
     assert rows(histogram, 0.5)["all", "all"] == (1, 2)
     assert rows(histogram, 0.49)["all", "all"] == (3, 2)
     assert rows(histogram, 0)["all", "all"] == (3, 2)  # a discrepancy of 0 is above no threshold
     assert rows(histogram, 1)["all", "all"] == (0, 2)
-
-
-def test_ratios_are_conflicts_over_positives_and_nan_without():
-    frame = counted(by_hand()).frame().set_index(["by", "group", "threshold"])["ratio"]
-    assert frame["all", "all", 0.4] == 1.5
-    assert np.isnan(frame["class", "c", 0.4])
+    ratio = histogram.frame().set_index(["by", "group", "threshold"])["ratio"]
+    assert ratio["all", "all", 0.4] == 1.5
+    assert np.isnan(ratio["class", "c", 0.4])
 
 
 def test_curves_of_a_level_a_class_and_both_are_the_frames():
@@ -104,22 +101,16 @@ def test_curves_of_a_level_a_class_and_both_are_the_frames():
     assert np.isnan(hand.curve(0, 2)).all() and np.isnan(hand.curve(1, 0)).all()
 
 
-def test_at_every_edge_it_equals_direct_counting():
+def test_at_every_edge_it_equals_direct_counting_and_breakdowns_add_up():
     conflict = at_random(400, images=5)
     discrepancy = conflict.discrepancy[0].double()[conflict.counted].numpy()
-    all_ = counted(conflict).frame().query("by == 'all'")
-    direct = [int((discrepancy > threshold).sum()) for threshold in all_["threshold"]]
-    assert all_["conflicts"].tolist() == direct
-    assert len(direct) == 101
-    assert all(a >= b for a, b in zip(direct, direct[1:], strict=False))
-
-
-@pytest.mark.parametrize("by", ["level", "size", "class"])
-def test_every_breakdown_adds_up_to_the_whole(by):
-    frame = counted(at_random(400)).frame()
-    parts = frame[frame["by"] == by].groupby("threshold")["conflicts"].sum()
+    frame = counted(conflict).frame()
     whole = frame[frame["by"] == "all"].set_index("threshold")["conflicts"]
-    assert parts.tolist() == whole.tolist()
+    direct = [int((discrepancy > threshold).sum()) for threshold in whole.index]
+    assert whole.tolist() == direct and len(direct) == 101
+    for by in ("level", "size", "class"):
+        parts = frame[frame["by"] == by].groupby("threshold")["conflicts"].sum()
+        assert parts.tolist() == direct, by
 
 
 def test_streaming_equals_one_shot():

@@ -82,23 +82,20 @@ def test_two_anchors_are_held_against_one_by_the_better():
     assert better.equal(torch.tensor([[[0.3, 0.9], [0.5, 0.6]]]))
 
 
-def test_an_assigner_that_looks_at_no_predictions_is_asked_once(make_pair, make_batch, monkeypatch):
-    pair = make_pair()
-    pair.student.eval()
-    distances = ScoreDistances(pair, [dict(zip(("inputs", "data_samples"), make_batch()))])  # noqa: B905
-    first = distances.measure()
-    monkeypatch.setattr(dynamics, "assigned", lambda *_: pytest.fail("asked again"))
-    assert distances.measure() == first
-    torch.nn.init.constant_(pair.student.bbox_head.gfl_cls.bias, -50.0)
-    assert distances.measure()["l1_truth"] <= 1 < first["l1_truth"], "the student is read anew"
-
-
-def test_an_assigner_that_looks_at_predictions_is_asked_every_time(
+def test_an_assigner_is_asked_once_unless_it_looks_at_predictions(
     make_pair, make_batch, monkeypatch
 ):
     pair = make_pair()
     pair.student.eval()
-    distances = ScoreDistances(pair, [dict(zip(("inputs", "data_samples"), make_batch()))])  # noqa: B905
+    batches = [dict(zip(("inputs", "data_samples"), make_batch(), strict=True))]
+    distances = ScoreDistances(pair, batches)
+    first = distances.measure()
+    with monkeypatch.context() as patched:
+        patched.setattr(dynamics, "assigned", lambda *_: pytest.fail("asked again"))
+        assert distances.measure() == first
+        torch.nn.init.constant_(pair.student.bbox_head.gfl_cls.bias, -50.0)
+        assert distances.measure()["l1_truth"] <= 1 < first["l1_truth"], "the student, read anew"
     monkeypatch.setattr(dynamics, "is_dynamic", lambda head: True)
-    distances.measure()
-    assert distances.targets == [None]
+    dynamic = ScoreDistances(pair, batches)
+    dynamic.measure()
+    assert dynamic.targets == [None]

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import jinja2
 import nbformat
 import papermill  # type: ignore[import-untyped]
-from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import MathTextParser
@@ -146,8 +145,8 @@ def read_cover(path: Path) -> Cover:
 def _templates() -> jinja2.Environment:
     """The pages of our own; the filter ``prose`` is Markdown with its formulas drawn."""
     found = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
-    found.filters["prose"] = lambda text: Markup(markdown2html(draw_formulas(text)))
-    found.globals["style"] = Markup(STYLE.read_text())
+    found.filters["prose"] = lambda text: markdown2html(draw_formulas(text))
+    found.globals["style"] = STYLE.read_text()
     return found
 
 

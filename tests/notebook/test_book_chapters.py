@@ -38,21 +38,15 @@ def test_some_are_chosen_by_how_their_names_begin(tmp_path):
             chosen(book, [word])
 
 
-def test_an_empty_folder_is_named(tmp_path):
+def test_what_is_no_chapter_is_named(tmp_path):
     with pytest.raises(LabError, match="holds no notebooks"):
         covers(tmp_path)
-
-
-def test_a_broken_notebook_is_named(tmp_path):
+    for source, kind in (("no title", "markdown"), ("# code", "code")):
+        write(tmp_path / "00_x.ipynb", source, kind)
+        with pytest.raises(LabError, match="00_x.ipynb: the first cell must be Markdown"):
+            covers(tmp_path)
     (tmp_path / "00_torn.ipynb").write_text('{"cells": [')
     with pytest.raises(LabError, match="00_torn.ipynb cannot be read as a notebook"):
-        covers(tmp_path)
-
-
-@pytest.mark.parametrize(("source", "kind"), [("no title", "markdown"), ("# code", "code")])
-def test_a_notebook_without_a_title_is_named(tmp_path, source, kind):
-    write(tmp_path / "00_x.ipynb", source, kind)
-    with pytest.raises(LabError, match="00_x.ipynb: the first cell must be Markdown"):
         covers(tmp_path)
 
 

@@ -65,27 +65,3 @@ def test_the_idea_stands_in_the_cells(table, capsys):
     assert (table["tensor lines"] >= 10).all(), table["tensor lines"].to_dict()
     assert (table["one-call cells"] <= 1 / 3).all(), table["one-call cells"].to_dict()
     assert (table["longest run"] <= 3).all(), table["longest run"].to_dict()
-
-
-def test_the_measures_count_as_one_would_by_hand():
-    text = """import torch
-from a import (
-    b,
-)
-
-# a comment
-x = torch.ones(2, 3)  # two rows
-
-
-def double(y):
-    \"\"\"Twice.\"\"\"
-    return 2 * y  # (N, P_l)
-"""
-    cells = [nbformat.v4.new_code_cell(text), nbformat.v4.new_code_cell("import a\na.b(c(1))")]
-    cells += [nbformat.v4.new_markdown_cell("prose"), nbformat.v4.new_code_cell("y = x + 1  # ()")]
-    assert measures(cells) == {
-        "code lines": 5,
-        "tensor lines": 3,
-        "one-call cells": pytest.approx(1 / 3),
-        "longest run": 2,
-    }

@@ -114,6 +114,11 @@ def controls(cells):
     return shown(cells, WIDGET) + pages
 
 
+def assert_plays(cells, tag, height):
+    """A control where widgets or scripts run; where not, all its pictures, so many pixels high."""
+    assert controls(tagged(cells, tag)) and picture(tagged(cells, tag)).height > height, tag
+
+
 def printed(cells):
     return "".join(o.text for c in cells for o in c.outputs if o.output_type == "stream")
 
@@ -121,6 +126,18 @@ def printed(cells):
 def tagged(cells, tag):
     (cell,) = (cell for cell in cells if tag in cell.metadata.get("tags", ()))
     return [cell]
+
+
+def numbers(html):
+    """The numbers of each row of a table but the head."""
+    return [re.findall(r"<td>(-?[\d.]+)</td>", row) for row in html.split("<tr>")[1:]]
+
+
+def assert_alike(cells, tag, count, why):
+    """The library's row and the learner's, the last two, have the same ``count`` numbers."""
+    (table,) = shown(tagged(cells, tag), "text/html")
+    library, yours = numbers(table)[-2:]
+    assert len(yours) == count and library == yours, why
 
 
 def picture(cells):
@@ -161,7 +178,7 @@ def welcome(cells):
     (paper,) = shown(tagged(cells, "paper"), "text/html")
     assert "38.7" in paper and "paper" in paper
     (both,) = shown(tagged(cells, "yours"), "text/html")
-    library, yours = (re.findall(r"<td>([\d.]+)</td>", row)[-4:] for row in both.split("<tr>")[1:])
+    library, yours = (row[-4:] for row in numbers(both))
     assert library == yours and library[-1] == "38.7", "untouched: the same student"
 
 
@@ -201,9 +218,7 @@ def one_feature(cells):
     assert picture(slider).size == (1280, 5 * 336 + 4 * 12), "where not, all five positions"
     for tag in ("alignment", "distance", "gradient"):
         assert picture(tagged(cells, tag)).width == 1280
-    (both,) = shown(tagged(cells, "yours"), "text/html")
-    _, library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
-    assert len(yours) == 4 and library == yours, "untouched, S(r) = 1: the same student"
+    assert_alike(cells, "yours", 4, "untouched, S(r) = 1: the same student")
 
 
 def the_race(cells):
@@ -223,16 +238,13 @@ def the_race(cells):
     ends = shown(cells, "text/html")[0]
     assert all(f"<td>{method}</td>" in ends for method in ("none", "KD", "CrossKD", "CrossKD+PKD"))
     assert "Right: " in printed(tagged(cells, "check"))
-    (both,) = shown(tagged(cells, "beside"), "text/html")
-    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
-    assert len(yours) == 4 and library == yours, "untouched, it is the library's distance"
+    assert_alike(cells, "beside", 4, "untouched, it is the library's distance")
 
 
 def any_pair(cells):
     assert "8 detectors for 10 classes" in printed(tagged(cells, "bench"))
     for tag, pictures in (("menus", 4), ("slider", 5), ("positives", 4)):
-        assert controls(tagged(cells, tag)), "where widgets run, there are controls"
-        assert picture(tagged(cells, tag)).height > 300 * pictures, "where not, a row of choices"
+        assert_plays(cells, tag, 300 * pictures)
     refused = printed(tagged(cells, "refused"))
     assert "say CrossKD(i=...)" in refused and "say CrossKD(align='conv')" in refused
     assert picture(tagged(cells, "narrow")).width == 1280
@@ -264,7 +276,7 @@ def any_pair(cells):
     (ends,) = shown(tagged(cells, "ends"), "text/html")
     assert all(f"{m} from {t}" in ends for m in ("KD", "CrossKD") for t in ("ATSS", "RetinaNet"))
     (lines,) = shown(tagged(cells, "yours"), "text/html")
-    library, yours, crossed = (re.findall(r"<td>([\d.]+)</td>", r) for r in lines.split("<tr>")[1:])
+    library, yours, crossed = numbers(lines)
     assert len(yours) == 4 and library == yours != crossed, "untouched, it is the library's"
     assert re.search(r"at [1-9]\d* of 2100 points", printed(tagged(cells, "objectness")))
     for role in ("teacher", "student"):
@@ -283,18 +295,14 @@ def target_conflict(cells):
     assert "class Conflict:" in shown(tagged(cells, "paper"), "text/markdown")[-1]
     assert re.search(r"= 0\.\d\d\n", printed(tagged(cells, "one_pass")))
     assert picture(tagged(cells, "histogram")).width == 1280
-    (both,) = shown(tagged(cells, "yours"), "text/html")
-    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
-    assert len(yours) == 4 and library == yours, "untouched, S(r) = 1: the same student"
+    assert_alike(cells, "yours", 4, "untouched, S(r) = 1: the same student")
     for tag, pictures in (("images", 6), ("slider", 9)):
-        assert controls(tagged(cells, tag)), "where widgets run, there is a control"
-        assert picture(tagged(cells, tag)).height > 300 * pictures, "where not, every position"
+        assert_plays(cells, tag, 300 * pictures)
     (table,) = shown(tagged(cells, "table"), "text/html")
     assert "ratio" in table and "NaN" not in table
     for tag in ("compare", "labels"):
         assert picture(tagged(cells, tag)).width == 1280
-    assert controls(tagged(cells, "groups"))
-    assert picture(tagged(cells, "groups")).height > 6 * 300, "all levels and five of them"
+    assert_plays(cells, "groups", 6 * 300)
     said = printed(tagged(cells, "predicted"))
     orders = re.findall(r"(.*): Spearman's rho over 7 pairs is (\S+) \(p = (\S+)\)", said)
     assert orders == [("KD over none", "-0.36", "0.44"), ("CrossKD over KD", "+0.07", "0.91")]
@@ -323,8 +331,7 @@ def gradients_say(cells):
     assert all(f"<th>{name}</th>" in table for name in ("CrossKD", "KD", "PKD", "detection"))
     assert re.search(r"on one image: 0\.\d{3}\n", printed(tagged(cells, "gini")))
     for tag, pictures in (("maps", 2), ("terms", 8)):
-        assert controls(tagged(cells, tag)), "where widgets run, there are controls"
-        assert picture(tagged(cells, tag)).height > 300 * pictures, "where not, every position"
+        assert_plays(cells, tag, 300 * pictures)
     assert picture(tagged(cells, "concentration")).width == 1280
     turned = re.search(r"two roads: cosine ([+-]\S+) over 8", printed(tagged(cells, "roads")))
     assert abs(float(turned[1])) < 0.3, "one wish by two roads arrives in unrelated directions"
@@ -338,9 +345,7 @@ def gradients_say(cells):
     assert "focused than KD" in tower and "PKD" not in tower, "PKD does not reach the head"
     photographs(tagged(cells, "photographs"))
     assert "Not yet: " in printed(tagged(cells, "exercise"))
-    (both,) = shown(tagged(cells, "yours"), "text/html")
-    library, yours = (re.findall(r"<td>(-?[\d.]+)</td>", row) for row in both.split("<tr>")[1:])
-    assert len(yours) == 4 and library == yours, "untouched, S(r) = 1: the same student"
+    assert_alike(cells, "yours", 4, "untouched, S(r) = 1: the same student")
 
 
 def ten_ways(cells):
@@ -368,14 +373,11 @@ def ten_ways(cells):
     assert "<td>NaN</td>" in kd, "Table 5 has no plain mimicking"
     assert re.search(r"\d+ of \d+ chosen places", printed(tagged(cells, "by_hand")))
     assert "Not yet: " in printed(tagged(cells, "exercise"))
-    (both,) = shown(tagged(cells, "yours"), "text/html")
-    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
-    assert len(yours) == 3 and library == yours, "untouched, the library's region"
+    assert_alike(cells, "yours", 3, "untouched, the library's region")
 
 
 def training_unfolds(cells):
-    assert controls(tagged(cells, "recorded")), "where widgets run, a comparison is chosen"
-    assert picture(tagged(cells, "recorded")).height > 400 * 3, "where not, all of them"
+    assert_plays(cells, "recorded", 400 * 3)
     (told,) = shown(tagged(cells, "told"), "text/markdown")
     assert "3 seeds each" in told and "Fig. 6(a)" in told and "Fig. 6(b)" in told
     assert "training 4 steps a student" in printed(tagged(cells, "follow"))
@@ -398,9 +400,7 @@ def training_unfolds(cells):
     assert "One seed: an observation" in verdict
     assert "your race, run kd-s0, 4 steps" in printed(tagged(cells, "turned"))
     assert "Not yet: " in printed(tagged(cells, "exercise"))
-    (ends,) = shown(tagged(cells, "ends"), "text/html")
-    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in ends.split("<tr>")[1:])
-    assert len(yours) == 4 and library == yours, "untouched, S(r) = 1: the same student"
+    assert_alike(cells, "ends", 4, "untouched, S(r) = 1: the same student")
 
 
 def the_tables(cells):
@@ -429,9 +429,7 @@ def the_tables(cells):
     assert "- paper: GFL-R18 from GFL-R50, CrossKD 3 (table1_i3): " in commands
     assert "AP again" in shown(tagged(cells, "again"), "text/html")[0]
     assert "Not yet: " in printed(tagged(cells, "exercise"))
-    (both,) = shown(tagged(cells, "yours"), "text/html")
-    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
-    assert len(yours) == 5 and library == yours, "untouched: the same student"
+    assert_alike(cells, "yours", 5, "untouched: the same student")
 
 
 def which_layer(cells):
@@ -450,9 +448,7 @@ def which_layer(cells):
     assert "38.7" in table, "the paper's i = 3"
     assert table.count("<td>3</td>") == 5 and "<td>3.0</td>" not in table, "whole seeds"
     assert "Not yet: " in printed(tagged(cells, "exercise"))
-    (both,) = shown(tagged(cells, "yours"), "text/html")
-    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
-    assert len(yours) == 6 and library == yours, "untouched, all weight on i = 3: the library's"
+    assert_alike(cells, "yours", 6, "untouched, all weight on i = 3: the library's")
     assert controls(tagged(cells, "offer"))
     (offered,) = shown(tagged(cells, "offer"), "text/markdown")
     assert offered.count("crosskd-lab launch pocket/crosskd --set methods.0.i=") == 5
@@ -469,8 +465,7 @@ def other_heads(cells):
         ("decoder_delivery", 3),
         ("attention", 3),
     ):
-        assert controls(tagged(cells, tag)), "where widgets run, there is a control"
-        assert picture(tagged(cells, tag)).height > 280 * pictures, "where not, every position"
+        assert_plays(cells, tag, 280 * pictures)
     assert "boxes in 2 images" in printed(tagged(cells, "roi_walk"))
     assert "every delivery agree" in printed(tagged(cells, "roi_by_hand"))
     assert "as the library has it" in printed(tagged(cells, "roi_loss"))
@@ -489,9 +484,7 @@ def other_heads(cells):
     assert "Not yet: " in printed(tagged(cells, "exercise"))
     near, fitted = re.findall(r"feature is ([\d.]+)", printed(tagged(cells, "fit")))
     assert near == fitted, "untouched, nothing is fitted"
-    (both,) = shown(tagged(cells, "yours"), "text/html")
-    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
-    assert len(yours) == 3 and library == yours, "untouched, the library's delivery"
+    assert_alike(cells, "yours", 3, "untouched, the library's delivery")
 
 
 def for_real(cells):
@@ -526,9 +519,7 @@ def for_real(cells):
     assert mine[1] == "smoke" and mine[-2:] == ["1", once], "one run, and a whole number says so"
     assert "38.7" in table, "beside the paper's"
     assert "Not yet: " in printed(tagged(cells, "exercise"))
-    (both,) = shown(tagged(cells, "yours"), "text/html")
-    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
-    assert len(yours) == 2 and library == yours, "a run that was stopped ends as one that was not"
+    assert_alike(cells, "yours", 2, "a run that was stopped ends as one that was not")
 
 
 def own_data(cells):
@@ -557,9 +548,7 @@ def own_data(cells):
     (numbers,) = shown(tagged(cells, "numbers"), "text/html")
     assert "ratio" in numbers and numbers.count("<tr>") == 1 + 1 + 10, "head, all, ten classes"
     assert "Not yet: " in printed(tagged(cells, "exercise"))
-    (both,) = shown(tagged(cells, "yours"), "text/html")
-    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
-    assert len(yours) == 1 + 10 and library == yours, "untouched, every class weighs one"
+    assert_alike(cells, "yours", 1 + 10, "untouched, every class weighs one")
 
 
 def recorded_seeds(one):
@@ -588,8 +577,7 @@ def what_held(cells):
     assert int(of) == len(pairs)
     assert int(checked) == sum(len(recorded_seeds(one)) > 1 for one in pairs)
     assert sum(one.worse.endswith("_w32") for one in pairs) == 3, "Table 6's teachers are no rows"
-    assert controls(tagged(cells, "claims")), "where widgets run, a claim can be chosen"
-    assert picture(tagged(cells, "claims")).height > 200 * len(CLAIMS), "where not, all of them"
+    assert_plays(cells, "claims", 200 * len(CLAIMS))
     (weakest,) = shown(tagged(cells, "weakest"), "text/html")
     assert "crosskd_0 above none" in weakest and "<td>held</td>" not in weakest
     (ratios,) = shown(tagged(cells, "ratios"), "text/html")
@@ -661,14 +649,11 @@ def fine_print(cells):
     for name in ("S(r) = 1", "box term over positives"):
         assert found[name][0] == run[0] and found[name][1] != run[1], "the box term alone"
     assert found["no alignment"][0] == found["as the text says, box term"][0] != run[0]
-    assert controls(tagged(cells, "maps")), "where widgets run, there is a switch"
-    assert picture(tagged(cells, "maps")).height > 600 * len(found), "where not, all positions"
+    assert_plays(cells, "maps", 600 * len(found))
     assert "class CrossKD(" in shown(tagged(cells, "paper"), "text/markdown")[-1]
     assert picture(tagged(cells, "recorded")).width == 1280
     assert "Not yet: " in printed(tagged(cells, "exercise"))
-    (both,) = shown(tagged(cells, "yours"), "text/html")
-    library, yours = (re.findall(r"<td>([\d.]+)</td>", row) for row in both.split("<tr>")[1:])
-    assert len(yours) == 4 and library == yours, "untouched, it is the library's alignment"
+    assert_alike(cells, "yours", 4, "untouched, it is the library's alignment")
 
 
 def switches():

@@ -105,19 +105,15 @@ def _field_fault(record: Any, fields: Mapping[str, Callable[[object], bool]]) ->
 
 def _image_faults(images: list[Any], split: Split, read_images: bool) -> list[Fault]:
     """What is wrong with each image record of a document, or with the file that it names."""
-    names: dict[Any, list[str]] = {}
-    for image in images:
-        if not _field_fault(image, _IMAGE):
-            names.setdefault(image["id"], []).append(image["file_name"])
+    ids = Counter(image["id"] for image in images if not _field_fault(image, _IMAGE))
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         found = threads.map(lambda image: _image_fault(image, split.images, read_images), images)
         quiet = None if read_images else True  # None: quiet where there is no terminal
         bar = tqdm(found, f"check {split.name}", len(images), unit="img", disable=quiet)
         faults = list(bar)
     for index, image in enumerate(images):
-        if not faults[index] and len(names[image["id"]]) > 1:  # which of them have the boxes?
-            said = f"its id stands for {' and '.join(names[image['id']])}"
-            faults[index] = "duplicate id", said
+        if not faults[index] and (count := ids[image["id"]]) > 1:  # which of them have the boxes?
+            faults[index] = "duplicate id", f"{count} images have its id"
     return faults
 
 

@@ -68,7 +68,7 @@ CASES = {
     ),
     "id of two images": (
         edit("images", 2, id=1),
-        ("duplicate id", r"image 1 \(a.jpg\): its id stands for a.jpg and none.jpg"),
+        ("duplicate id", r"image 1 \(a.jpg\): 2 images have its id"),
         (1, 1),
     ),
     "image no object": (

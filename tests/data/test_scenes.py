@@ -127,19 +127,6 @@ def test_boxes_fit_what_other_shapes_leave_visible(monkeypatch):
     assert scene.areas.tolist() == [600, 1800, 500, 36]
 
 
-def test_scenes_are_as_hard_as_they_say():
-    scenes = [draw_scene(generator(0, "train", index)) for index in range(150)]
-    counts = [len(scene.labels) for scene in scenes]
-    assert min(counts) >= 1 and max(counts) == 8 and 3.8 < np.mean(counts) < 4.8
-    boxes = np.concatenate([scene.boxes for scene in scenes])
-    assert (boxes >= 0).all() and (boxes[:, :2] + boxes[:, 2:] <= 160).all()
-    side = np.sqrt(boxes[:, 2] * boxes[:, 3])
-    assert 0.2 < np.mean(side < 20) < 0.45 and 0.2 < np.mean(side > 40) < 0.45
-    assert min(scene.areas.min() for scene in scenes) >= 16
-    share = np.bincount(np.concatenate([scene.labels for scene in scenes])) / len(boxes)
-    assert len(share) == len(CLASSES) and share.min() > 0.06
-
-
 def test_a_single_shape_is_whole(monkeypatch):
     placed = []
     monkeypatch.setattr(draw, "place", lambda *a: placed.append(place(*a)) or placed[-1])

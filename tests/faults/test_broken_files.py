@@ -63,8 +63,9 @@ def damaged(saved, count, net):
     assert not refused_or_right(net, saved)
 
 
-def test_cut_and_changed_files_are_refused(saved, net):
-    damaged(saved, 4, net)
+@pytest.mark.parametrize("count", [4, pytest.param(100, marks=pytest.mark.faults)])
+def test_cut_and_changed_files_are_refused(saved, net, count):
+    damaged(saved, count, net)
 
 
 def test_a_weight_under_the_name_of_another_is_refused(net, tmp_path):
@@ -76,8 +77,3 @@ def test_a_weight_under_the_name_of_another_is_refused(net, tmp_path):
     path.write_bytes(head + mark + swapped.replace(b"/data/?", b"/data/2"))
     assert not torch.equal(torch.load(path)["1.weight"], net.state_dict()["1.weight"])
     assert refused_or_right(net, path)
-
-
-@pytest.mark.faults
-def test_a_hundred_cuts_and_changes_are_refused(saved, net):
-    damaged(saved, 100, net)

@@ -6,8 +6,9 @@ import socket
 import time
 from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from tqdm import tqdm
 
@@ -15,6 +16,7 @@ from ..errors import LabError
 from ..files import sha256 as sha256_of
 from ..files import sole_writer, unwritable
 
+LARGEST = 32 * 10**9  # bytes; COCO's train2017.zip has 19 GB
 PATIENCE = 24 * 3600.0  # seconds; COCO over a slow line takes hours
 _BLOCK = 1 << 20
 _TRIES = 5  # in a row that brought nothing new
@@ -24,6 +26,16 @@ ELSEWHERE = "name a --mirror, or give a folder that has the file with --from DIR
 
 class _Lost(Exception):
     """The connection failed in a way that another try may mend."""
+
+
+class _Redirects(HTTPRedirectHandler):
+    """To the web alone; the body of such an answer may be endless and is left unread."""
+
+    def redirect_request(self, req: Request, fp: Any, *answer: Any) -> Request | None:
+        fp.close()
+        if not answer[-1].startswith(("http://", "https://")):
+            raise LabError(f"{req.full_url}: it sends us on to {answer[-1]!r}: {ELSEWHERE}")
+        return super().redirect_request(req, fp, *answer)
 
 
 def download(
@@ -109,6 +121,9 @@ def _receive(url: str, part: Path, timeout: float) -> None:
             while block := _read(answer):
                 file.write(block)
                 bar.update(len(block))
+                if file.tell() > LARGEST:
+                    part.unlink()
+                    raise LabError(f"{url}: the server sends without end: {ELSEWHERE}")
     except OSError as error:
         raise unwritable(part, error) from error
     if total is not None and _size(part) != total:
@@ -120,7 +135,7 @@ def _open(url: str, part: Path, timeout: float) -> HTTPResponse:
     have = _size(part)
     try:
         request = Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-        answer = urlopen(request, timeout=timeout)
+        answer = build_opener(_Redirects).open(request, timeout=timeout)
     except HTTPError as error:
         said = f"{error.code} {error.reason}"
         if error.code == 416 and have:

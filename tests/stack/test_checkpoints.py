@@ -194,6 +194,7 @@ def test_missing_damaged_and_foreign_files_are_named(name, tmp_path):
         ([1, 2], "holds one list, no checkpoint"),
         ({"state_dict": {}}, "holds no weights"),
         ({"epoch": 3}, "'epoch' is of type int, not a weight"),
+        ({"state_dict": {5: 1}}, "5 is of type int, not a weight"),
     ],
 )
 def test_a_file_without_weights_says_what_it_holds(content, complaint, tmp_path):

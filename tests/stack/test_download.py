@@ -123,7 +123,8 @@ def test_only_web_addresses_are_fetched(tmp_path):
 @pytest.mark.parametrize(
     ("answer", "complaint"),
     [
-        (b"HTTP/1.1 302 Moved\r\nLocation: file:///etc/hostname\r\n\r\n", "302 .*not allowed"),
+        (b"HTTP/1.1 302 Moved\r\nLocation: file:///etc/hostname\r\n\r\nx...", "not allowed"),
+        (b"HTTP/1.1 302 Moved\r\nLocation: ftp://x/y\r\n\r\nx...", "sends us on to"),
         (b"HTTP/1.1 302 Moved\r\nLocation: /f.bin\r\n\r\n", "302 .*loop"),
         (b"HTTP/1.1 404 \x1b[31m\tGone\r\n\r\n", ": 404 "),
         (b"HTTP/1.1 204 No Content\r\n\r\n", ": 204, and not what was asked for"),
@@ -133,16 +134,24 @@ def test_only_web_addresses_are_fetched(tmp_path):
         (b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nabc", "is damaged"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nabc", "is damaged"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 18 + b"\r\n\r\nabc", "needs 1e"),
+        (b"HTTP/1.1 200 OK\r\n\r\nx...", "sends without end"),
         (b"no web server...", "5 times in a row"),
     ],
 )
-def test_an_answer_that_makes_no_sense_is_one_line(fetch, tmp_path, answer, complaint):
+def test_an_answer_that_makes_no_sense_is_one_line(fetch, tmp_path, monkeypatch, answer, complaint):
+    monkeypatch.setattr("crosskd_lab.stack.download.LARGEST", 2_000_000)
     (tmp_path / "new").mkdir()
     (tmp_path / "new/.f.bin.part").write_bytes(b"some")
     with pytest.raises(LabError, match=complaint) as told:
         fetch(*[answer] * 30)
     assert str(told.value).isprintable()
     assert "f.bin" not in left(tmp_path)
+
+
+def test_one_is_sent_on_within_the_web(fetch, site):
+    site.files["/there"] = BODY
+    assert fetch(b"HTTP/1.1 302 Moved\r\nLocation: /there\r\n\r\n").read_bytes() == BODY
+    assert [path for path, _ in site.asked] == ["/f.bin", "/there"]
 
 
 @pytest.mark.parametrize("address", ["http://[::1", "http://a b/", "http://x:port/f", "http://"])

@@ -3,14 +3,13 @@
 import io
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from copy import copy
 from typing import Any
 
 import torch
 from faster_coco_eval import COCO, COCOeval_faster
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import METRICS
-from mmengine.dataset import Compose, pseudo_collate
+from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -23,9 +22,6 @@ from ..heads.dense import HeadAdapter
 from ..maps import scores_of
 from ..pair import Pair
 from .hooks import bare
-
-LOADS = {"LoadImageFromFile": 0, "LoadAnnotations": 1}
-"""What comes first in a pipeline whose boxes go where its pixels go."""
 
 NAMES = ("AP", "AP50", "AP75", "APS", "APM", "APL")
 
@@ -207,23 +203,11 @@ class Distances(Hook):
         loader, model = runner.val_loop.dataloader, bare(runner.model)
         count, size = min(self.images, len(loader.dataset)), loader.batch_size or 1
         count = min(-(-count // size) * size, len(loader.dataset))
-        dataset = _with_its_boxes(loader.dataset)
-        samples = [dataset[i] for i in range(count)]
+        samples = [loader.dataset[i] for i in range(count)]
         batches = [samples[i : i + size] for i in range(0, count, size)]
         return ScoreDistances(
             pair, [model.data_preprocessor(pseudo_collate(batch)) for batch in batches]
         )
-
-
-def _with_its_boxes(dataset: Any) -> Any:
-    """A set whose boxes go where its pixels go: mmdet's own loads them after the resize."""
-    made = dataset.pipeline.transforms
-    sorted_ = sorted(made, key=lambda transform: LOADS.get(type(transform).__name__, 2))
-    if sorted_ == made:
-        return dataset
-    dataset = copy(dataset)
-    dataset.pipeline = Compose(sorted_)
-    return dataset
 
 
 def _dense_pair(runner: Any) -> Any:

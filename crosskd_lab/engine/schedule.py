@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..configs import innermost
 from ..errors import LabError
 
 DATA = ("root", "size", "classes", "train", "val")
@@ -163,3 +164,11 @@ def split_dataset(data: Mapping[str, Any], split: str, train: bool) -> dict:
         test_mode=not train,
         pipeline=pipeline,
     )
+
+
+def load_boxes_first(dataset: Any) -> None:
+    """Let a dataset dict's boxes go where its pixels go: mmdet's tests load them after a resize."""
+    first = ("LoadImageFromFile", "LoadAnnotations")
+    kinds = {kind: place for place, kind in enumerate(first)}
+    pipeline = innermost(dataset)["pipeline"]
+    pipeline.sort(key=lambda step: kinds.get(step["type"].rpartition(".")[2], len(kinds)))

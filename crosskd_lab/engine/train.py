@@ -46,6 +46,7 @@ from .hooks import (
 )
 from .record import RECORD, finish_record, read_metrics, start_record
 from .resident import fix_shapes
+from .schedule import load_boxes_first
 
 if TYPE_CHECKING:
     from .together import Turn
@@ -187,6 +188,8 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
             )
             _meet()
     cfg.experiment_name = Path(folder).name or "run"
+    if cfg.get("val_dataloader"):
+        load_boxes_first(cfg.val_dataloader.dataset)
     cfg.default_hooks.checkpoint.backend_args = dict(backend=WHOLE)
     cfg.default_hooks.setdefault("runtime_info", dict(type="RunInfo"))
     if torch.cuda.is_available():  # copies from other memory wait for the step before

@@ -22,8 +22,7 @@ from ..classes import match_classes, trained_classes
 from ..configs import RANDOM, detector_of, read_config, set_classes
 from ..conflict import ConflictHistogram, find_conflict
 from ..engine.evaluate import Saved, find_saved, split_settings
-from ..engine.metrics import LOADS
-from ..engine.schedule import AREAS
+from ..engine.schedule import AREAS, load_boxes_first
 from ..engine.train import prepare_engine, quiet, settle
 from ..errors import LabError
 from ..files import sha256
@@ -92,8 +91,7 @@ def open_analysis(
         weights = find_saved(str(student_weights)).checkpoint
     mine = trained_classes(ours, weights) if weights else known
     annotations, settings = split_settings(theirs, mine, data, split, skip_bad)
-    # Stock mmdet resizes images for a test before it reads the boxes, which then stay behind.
-    settings["pipeline"].sort(key=lambda s: LOADS.get(s["type"].rpartition(".")[2], len(LOADS)))
+    load_boxes_first(settings)
     classes = tuple(settings["metainfo"]["classes"])
     if known:
         match_classes(classes, known)  # before weights of other shapes are met

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 import torch
 from faster_coco_eval import COCO as FastCOCO
-from mmdet.registry import DATASETS
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import DefaultScope
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -21,7 +19,6 @@ from crosskd_lab.engine.metrics import (
     BoxAP,
     Distances,
     ScoreDistances,
-    _with_its_boxes,
     average_precision,
 )
 from crosskd_lab.engine.train import build_runner, prepare_engine
@@ -52,22 +49,6 @@ def test_they_go_by_the_names_of_classes_not_by_their_ids(scenes_dir, turned_dir
         found.append({})
         Distances(images=4).after_val_epoch(runner, found[-1])
     assert found[0] == pytest.approx(found[1]) and len(found[0]) == 4
-
-
-def test_boxes_go_where_the_pixels_go(scenes_dir):
-    """mmdet's own validation resizes an image of 160 to 800 before it loads the boxes."""
-    prepare_engine()
-    cfg = load_experiment("paper/table1_none", {"teacher.checkpoint": "random"}, scenes_dir)
-    with DefaultScope.overwrite_default_scope("mmdet"):
-        dataset = DATASETS.build(cfg.val_dataloader.dataset)
-    stock, ours = dataset[0]["data_samples"], _with_its_boxes(dataset)[0]["data_samples"]
-    boxes, known = ours.gt_instances.bboxes.tensor, stock.gt_instances.bboxes.tensor
-    assert boxes.allclose(known * ours.scale_factor[0]) and ours.scale_factor[0] > 2
-    assert _with_its_boxes(_with_its_boxes(dataset)) is not dataset
-    pocket = load_experiment("pocket/none", {"teacher.checkpoint": "random"}, scenes_dir)
-    with DefaultScope.overwrite_default_scope("mmdet"):
-        dataset = DATASETS.build(pocket.val_dataloader.dataset)
-    assert _with_its_boxes(dataset) is dataset
 
 
 def test_without_two_dense_heads_there_are_none(beyond_dense):

@@ -1,8 +1,12 @@
 """The engine's settings, from a handful of numbers."""
 
 import pytest
+from mmdet.registry import DATASETS
+from mmengine.registry import DefaultScope
 
-from crosskd_lab.engine.schedule import engine_settings
+from crosskd_lab.engine.config import load_experiment
+from crosskd_lab.engine.schedule import engine_settings, load_boxes_first
+from crosskd_lab.engine.train import prepare_engine
 from crosskd_lab.errors import LabError
 
 DATA = dict(
@@ -91,3 +95,17 @@ def test_an_image_size_that_makes_no_sense_is_named(value):
     schedule = dict(steps=1, batch=1, lr=0.02, warmup=0, validate_every=1)
     with pytest.raises(LabError, match=r"data\.size is "):
         engine_settings(DATA | {"size": value}, schedule, seed=0)
+
+
+def test_boxes_go_where_the_pixels_go(scenes_dir):
+    """mmdet's own validation resizes an image of 160 to 800 before it loads the boxes."""
+    prepare_engine()
+    cfg = load_experiment("paper/table1_none", {"teacher.checkpoint": "random"}, scenes_dir)
+    found = []
+    for _ in range(3):
+        with DefaultScope.overwrite_default_scope("mmdet"):
+            sample = DATASETS.build(cfg.val_dataloader.dataset)[0]["data_samples"]
+        found.append((sample.gt_instances.bboxes.tensor, sample.scale_factor[0]))
+        load_boxes_first(cfg.val_dataloader.dataset)
+    (stock, scale), (ours, _), (again, _) = found
+    assert scale > 2 and ours.allclose(stock * scale) and again.equal(ours)

@@ -4,9 +4,11 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+import jinja2
 import pandas as pd
 
 from ..errors import LabError
+from ..files import PACKAGE
 from .claims import (
     CLAIMS,
     FAILED,
@@ -192,86 +194,40 @@ def _words(parts: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+PAGE = PACKAGE / "report" / "results.md.j2"
 REHEARSAL = "smoke"  # a sweep for the tests, whose AP says nothing
 TOLD = {0.3: "above 0.3", 0.5: "above 0.5", 0.7: "above 0.7"}
 
-HEAD = f"""# What has been measured
-
-Written by `crosskd-lab results --page` from `data/recorded`; a test holds it against the records.
-
-How to read the tables. *AP* in points on the test split: the mean over seeds, ± half of its 95 %
-interval, in brackets the number of seeds. *to none*: the difference to the same student without a
-teacher. *to KD*: the difference to the student that mimicked the same teacher, on the same
-branches, with its own head. Differences are paired by seed: both students met the same images in
-the same order. *seconds a step*: the median of a run, on the machine of the record.
-
-An interval from two or three seeds is itself uncertain: where they agree by luck it is too narrow.
-None is printed below {STRAY}: so far a whole run ended from its record when only the rounding was
-another (see *Whole runs made again*). One seed has no interval.
-
-*First steps made again* says when `crosskd-lab sweep NAME --check` last repeated the first ten
-steps, with which seed, and by how much the losses differed relative to their size. It proves that
-much: the other seeds, the rest of the run and its AP were not tried by it. Where the losses
-disagree, a column `stale` says so.
-
-![Fig. 6 for recorded students of the slow regime, without a teacher, by KD and by CrossKD: distance
-to the teacher, distance to the truth, AP](results.svg)
-
-[Regimes](regime.md) says how long and from where these students train; the paper's numbers are of
-COCO and stand beside these in notebook 07.
-"""
-CLAIMED = """## The paper's claims, as these records judge them
-
-Every comparison that the paper's text makes and that these records can judge. Held: each of its
-differences has its interval above zero. Did not hold: one has it below. Notebook 13 shows the
-differences. Fig. 3 is a count on one set, Fig. 5 rests on the images of one student, in the slow
-regime on three students.
-"""
 CONTRADICTS = "A RetinaNet teacher contradicts the student's assigner more than GFL and ATSS do"
 SLOW_STUDENTS = "figure5_slow_*/gradients.csv"
 FOCUSED = "CrossKD's gradient at the student's features is more focused than that of PKD"
-REPEATED = """## Whole runs made again
-
-From the first step to the last, by `crosskd-lab sweep NAME --only ROW --seeds S --recorded
-data/recorded/again`. *begin*: how far the first losses were apart; *threads*: of the record and of
-the rerun, which ran on two virtual machines of one kind of processor. Another number of threads
-splits sums otherwise and so rounds otherwise, as another kind of processor may.
-"""
-SUPERSEDED = """## Records that count no more
-
-They stay in `data/recorded`; what was run instead stands in the tables above. `superseded.json`
-names them.
-"""
-CONFLICT = """## Fig. 3: conflicts per positive location
-
-The GFL student's assigner against each shipped teacher on the test split (`data/recorded/figure3`).
-"""
 
 
 def results_page(recorded: str | Path = RECORDED) -> str:
     """Every declared sweep as a table, the verdicts on the claims, Fig. 3's ratios: Markdown."""
-    parts = [HEAD]
     names = [name for name in sweeps() if name != REHEARSAL]
     names.sort(key=lambda name: (read_sweep(name).table is None, name))  # the paper's come first
-    parts += [sweep_section(name, recorded) for name in names]
+    sections = [sweep_section(name, recorded) for name in names]
     common = {row.key for row in read_sweep("regime").rows}
     for slow in [read_sweep(f"{name}_slow") for name in names]:
         own = [row.name for row in slow.rows if row.key not in common]  # not that sweep's rows
         runs = measured_runs(slow, recorded)
         if (runs["row"].isin(own) & (runs["status"] == "done")).any():
-            parts.append(sweep_section(slow.name, recorded))
-    parts += [CLAIMED, markdown(claims_table(recorded))]
+            sections.append(sweep_section(slow.name, recorded))
     again = whole_again(recorded)
-    if len(again):
-        numbers = {"begin": "{:.0e}", "recorded": "{:.2f}", "again": "{:.2f}", "apart": "{:.2f}"}
-        shown = {name: again[name].map(form.format) for name, form in numbers.items()}
-        parts += [REPEATED, markdown(again.assign(**shown))]
-    old = superseded_table(recorded)
-    parts += [SUPERSEDED, markdown(old)] if len(old) else []
+    numbers = {"begin": "{:.0e}", "recorded": "{:.2f}", "again": "{:.2f}", "apart": "{:.2f}"}
+    again = again.assign(**{name: again[name].map(form.format) for name, form in numbers.items()})
     figure3 = Path(recorded) / "figure3" / "conflict.csv"
-    if figure3.is_file():
-        parts += [CONFLICT, markdown(conflict_table(pd.read_csv(figure3)))]
-    return "\n".join(parts)
+    ratios = conflict_table(pd.read_csv(figure3)) if figure3.is_file() else pd.DataFrame()
+    page = jinja2.Template(PAGE.read_text("utf-8"), trim_blocks=True).render(
+        stray=STRAY,
+        sections=sections,
+        claims=markdown(claims_table(recorded)),
+        again=markdown(again),
+        superseded=markdown(superseded_table(recorded)),
+        conflict=markdown(ratios),
+    )
+    return page.rstrip() + "\n"
 
 
 def _seeds(count: int) -> str:
@@ -356,7 +312,9 @@ def conflict_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A data frame as a Markdown table."""
+    """A data frame as a Markdown table; nothing of one without rows."""
+    if frame.empty:
+        return ""
     rows = [frame.columns, ["---"] * frame.shape[1], *frame.itertuples(index=False)]
     return "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
 

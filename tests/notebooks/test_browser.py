@@ -26,7 +26,6 @@ pytest.importorskip("jupyterlab", reason="jupyterlab is not installed")
 ROOT = Path(__file__).resolve().parents[2]
 SLIDERS = {  # notebook: the slider's label, and the key that moves it from where it starts
     "01_one_feature_two_heads": ("layer index i", "ArrowLeft"),
-    "04_target_conflict": ("threshold", "ArrowRight"),
     "08_which_layer": ("layer index i", "ArrowRight"),
 }
 WATCHED = """

@@ -9,7 +9,7 @@ import reprlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -17,6 +17,7 @@ from typing import Any, TypeGuard
 from tqdm import tqdm
 
 from ..errors import LabError, one_line
+from ..files import write_whole
 from .coco import (
     Document,
     Record,
@@ -27,9 +28,7 @@ from .coco import (
     is_whole,
     read_document,
     read_pixels,
-    reads_alike,
     sorted_categories,
-    write_document,
 )
 
 PARTS = ("images", "annotations", "categories")
@@ -227,12 +226,20 @@ def clean(
     The file's name has a mark of its content, so what it says never changes: images that are put
     right, or others beside equal annotations, are another file.
     """
-    found = find_split(root, split)
+    found, out = find_split(root, split), Path(out)
     report, document = checked(found, skip_bad)
-    if not report.problems and not report.repaired and reads_alike(found.annotations):
+    raw = found.annotations.read_bytes()
+    # COCO's tools take the encoding of the terminal and know no byte order mark.
+    reads_alike = raw.isascii() and json.detect_encoding(raw) == "utf-8"
+    if not report.problems and not report.repaired and reads_alike:
         return found, report
+    own = {folder.resolve() for folder in (found.images, found.annotations.parent)}
+    if own & {out.resolve(), *out.resolve().parents}:
+        raise LabError(f"{out} is inside the data set; give a folder elsewhere")
     mark = hashlib.sha256(json.dumps(document).encode()).hexdigest()[:8]
-    return write_document(found, out, f"{split}-{mark}", document), report
+    better = out / f"{split}-{mark}.json"
+    write_whole(better, json.dumps(document, separators=(",", ":")) + "\n")
+    return replace(found, annotations=better), report
 
 
 def checked(split: Split, skip_bad: bool, read_images: bool = True) -> tuple[Report, Document]:

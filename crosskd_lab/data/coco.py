@@ -1,6 +1,5 @@
 """COCO-format detection sets on disk: where a split is, its records, one decoder for its images."""
 
-import json
 import unicodedata
 import warnings
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import LabError, tell_once
-from ..files import one_spelling, read_json, write_whole
+from ..files import one_spelling, read_json
 
 Document = dict[str, Any]  # a parsed annotation file
 Record = dict[str, Any]  # one entry of its lists
@@ -96,15 +95,6 @@ def read_classes(annotations: str | Path) -> tuple[str, ...]:
     return tuple(c["name"] for c in sorted_categories(read_document(annotations)))
 
 
-def reads_alike(annotations: Path) -> bool:
-    """Whether every reader of JSON understands a file alike: ASCII without a mark in front.
-
-    COCO's tools take the encoding of the terminal and know no byte order mark.
-    """
-    raw = annotations.read_bytes()
-    return raw.isascii() and json.detect_encoding(raw) == "utf-8"
-
-
 def sorted_categories(document: Document) -> list[Record]:
     """The categories of a document in the order of their ids."""
     return sorted(document["categories"], key=lambda category: category["id"])
@@ -129,19 +119,6 @@ def is_name(value: object) -> bool:
     """Whether a JSON value is a text that can be written and drawn in one line."""
     odd = (unicodedata.category(c) in ("Cc", "Cs") for c in str(value))
     return isinstance(value, str) and bool(one_spelling(value)) and not any(odd)
-
-
-def write_document(split: Split, out: str | Path, stem: str, document: Document) -> Split:
-    """Write a changed document of a split as `out`/{stem}.json; returns the split with that file.
-
-    LabError where `out` is inside the set, where nothing is ever written.
-    """
-    out = Path(out)
-    own = {folder.resolve() for folder in (split.images, split.annotations.parent)}
-    if own & {out.resolve(), *out.resolve().parents}:
-        raise LabError(f"{out} is inside the data set; give a folder elsewhere")
-    write_whole(out / f"{stem}.json", json.dumps(document, separators=(",", ":")) + "\n")
-    return Split(split.name, out / f"{stem}.json", split.images)
 
 
 def _check_categories(path: Path, categories: list[Any]) -> None:

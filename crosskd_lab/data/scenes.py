@@ -138,23 +138,13 @@ GENERATOR_VERSION = 1  # raise it with any change that alters a pixel
 STREAMS = {"train": 0, "val": 1, "test": 2, "crops": 3}  # second word of the seed
 MAX_OBJECTS = 8
 MIN_VISIBLE = 16  # pixels; an object that shows fewer gets no box
+# How hard a scene is to read: the most texture and transparency, in 1/256, strokes on the ground,
+# and noise (45 is a standard deviation of 26 grey levels).
+TEXTURE, TRANSPARENCY, STROKES, NOISE = 256, 115, 9, 45
 SMALLEST, LARGEST = 32, 2048  # image sides for which the fixed-point ranges are sound
 
 # Radii in 1/65536 of the side, log-uniform from 4 % to 30 %.
 RADII: Ints = np.array([round(65536 * 0.04 * 7.5 ** (k / 255)) for k in range(256)], dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class Look:
-    """How hard a scene is to read: the most texture and transparency, in 1/256, strokes on the
-    ground, and noise (45 is a standard deviation of 26 grey levels); all zero is flat opaque shapes
-    on flat ground.
-    """
-
-    texture: int = 256
-    transparency: int = 115
-    strokes: int = 9
-    noise: int = 45
 
 
 @dataclass(frozen=True)
@@ -212,11 +202,11 @@ def _paint(image: Ints, window: Window, cover: Ints, colour: Ints, alpha: int) -
     under += ((colour - under) * (cover * alpha)[:, :, None] + 2048) >> 12
 
 
-def _ground(rng: Generator, size: int, look: Look) -> Ints:
+def _ground(rng: Generator, size: int) -> Ints:
     texture = _texture(rng, size, size, _cell(rng, size))
     bright = _between(rng, 77, 230)
-    ground = ((128 + ((texture - 128) * look.texture >> 8)) * bright >> 8).astype(np.int32)
-    for _ in range(_between(rng, min(2, look.strokes), look.strokes)):
+    ground = ((128 + ((texture - 128) * TEXTURE >> 8)) * bright >> 8).astype(np.int32)
+    for _ in range(_between(rng, min(2, STROKES), STROKES)):
         _stroke(rng, ground)
     return ground
 
@@ -234,9 +224,7 @@ def _stroke(rng: Generator, image: Ints) -> None:
     _paint(image, window, coverage(rings, window), colour, 256)
 
 
-def _shape(
-    rng: Generator, image: Ints, rings: list[Ints], look: Look
-) -> tuple[Window, NDArray[np.bool_]]:
+def _shape(rng: Generator, image: Ints, rings: list[Ints]) -> tuple[Window, NDArray[np.bool_]]:
     """Paint one shape; returns its window and which of those pixels it mostly covers."""
     size = len(image)
     window = pixel_window(rings, size)
@@ -244,16 +232,16 @@ def _shape(
     height, width = cover.shape
     base = rng.integers(0, 256, 3).astype(np.int32)
     texture = _texture(rng, height, width, _cell(rng, size))
-    strength = _between(rng, 0, 256) * look.texture >> 8
+    strength = _between(rng, 0, 256) * TEXTURE >> 8
     colour = np.clip(base + ((texture - 128) * strength >> 8), 0, 255)
-    alpha = 256 - (_between(rng, 0, 256) * look.transparency >> 8)
+    alpha = 256 - (_between(rng, 0, 256) * TRANSPARENCY >> 8)
     _paint(image, window, cover, colour, alpha)
     return window, 2 * cover > FULL
 
 
-def _noise(rng: Generator, image: Ints, look: Look) -> Image:
+def _noise(rng: Generator, image: Ints) -> Image:
     """Add noise (a sum of four uniform bytes, near a normal one) of a random strength."""
-    strength = _between(rng, 0, look.noise)
+    strength = _between(rng, 0, NOISE)
     bytes_ = np.frombuffer(rng.bytes(4 * image.size), dtype=np.uint8).reshape(4, *image.shape)
     noise = bytes_.sum(axis=0, dtype=np.int32) - 510
     return np.clip(image + (noise * strength >> 8), 0, 255).astype(np.uint8)
@@ -268,20 +256,20 @@ def _random_outline(rng: Generator, size: int) -> tuple[int, list[Ints]]:
     return label, place(OUTLINES[CLASSES[label]], (x, y), radius, aspect, angle)
 
 
-def _attempt(rng: Generator, size: int, look: Look) -> Scene:
-    image = _ground(rng, size, look)
+def _attempt(rng: Generator, size: int) -> Scene:
+    image = _ground(rng, size)
     owner = np.full((size, size), -1, dtype=np.int32)
     labels = []
     for k in range(_between(rng, 1, MAX_OBJECTS)):
         label, rings = _random_outline(rng, size)
-        window, covered = _shape(rng, image, rings, look)
+        window, covered = _shape(rng, image, rings)
         owner[window][covered] = k
         labels.append(label)
     seen = [(k, np.nonzero(owner == k)) for k in range(len(labels))]
     seen = [(k, pixels) for k, pixels in seen if len(pixels[0]) >= MIN_VISIBLE]
     boxes = [[x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1] for _, (y, x) in seen]
     return Scene(
-        _noise(rng, image, look),
+        _noise(rng, image),
         np.array(boxes, dtype=np.int64).reshape(-1, 4),
         np.array([labels[k] for k, _ in seen], dtype=np.int64),
         np.array([len(y) for _, (y, _) in seen], dtype=np.int64),
@@ -294,7 +282,7 @@ def check_size(size: int) -> None:
         raise LabError(f"image size {size} is out of range; give {SMALLEST} to {LARGEST} pixels")
 
 
-def draw_scene(rng: Generator, size: int = 160, look: Look | None = None) -> Scene:
+def draw_scene(rng: Generator, size: int = 160) -> Scene:
     """Draw a scene with at least one visible object; an attempt without one is drawn again.
 
     All chance comes from `rng`; `generator(seed, split, index)` for the data set's own. `size` is
@@ -302,28 +290,23 @@ def draw_scene(rng: Generator, size: int = 160, look: Look | None = None) -> Sce
     """
     check_size(size)
     while True:
-        scene = _attempt(rng, size, look or Look())
+        scene = _attempt(rng, size)
         if len(scene.labels):
             return scene
 
 
-def single_shape(rng: Generator, size: int = 80) -> tuple[Image, int]:
-    """One whole shape with the scenes' look, for learning to tell the classes apart.
+def crops(count: int, size: int = 80, seed: int = 0) -> Iterator[tuple[Image, int]]:
+    """The first `count` whole single shapes of a seed, for learning to tell the classes apart.
 
-    The image (size, size, 3) RGB and its label, a position in `CLASSES`.
+    With the scenes' look: an image (size, size, 3) RGB and its label, a position in `CLASSES`.
     """
     check_size(size)
-    look = Look()
-    image = _ground(rng, size, look)
-    label = _between(rng, 0, len(CLASSES) - 1)
-    radius = int(RADII[_between(rng, 100, 255)]) * size * UNIT * 3 >> 17  # 13 % to 45 % of the side
-    x, y = rng.integers(radius, size * UNIT - radius, 2).tolist()
-    aspect, angle = _between(rng, 154, 256), _between(rng, 0, TURN - 1)
-    _shape(rng, image, place(OUTLINES[CLASSES[label]], (x, y), radius, aspect, angle), look)
-    return _noise(rng, image, look), label
-
-
-def crops(count: int, size: int = 80, seed: int = 0) -> Iterator[tuple[Image, int]]:
-    """The first `count` single shapes of a seed, as `single_shape` returns them."""
     for index in range(count):
-        yield single_shape(generator(seed, "crops", index), size)
+        rng = generator(seed, "crops", index)
+        image = _ground(rng, size)
+        label = _between(rng, 0, len(CLASSES) - 1)
+        radius = int(RADII[_between(rng, 100, 255)]) * size * UNIT * 3 >> 17  # 13 to 45 % of it
+        x, y = rng.integers(radius, size * UNIT - radius, 2).tolist()
+        aspect, angle = _between(rng, 154, 256), _between(rng, 0, TURN - 1)
+        _shape(rng, image, place(OUTLINES[CLASSES[label]], (x, y), radius, aspect, angle))
+        yield _noise(rng, image), label

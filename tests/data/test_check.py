@@ -50,6 +50,15 @@ def test_a_sound_set_is_used_as_it_is(tiny, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.parametrize("inside", ["images", "annotations", "images/deeper"])
+def test_nothing_is_written_inside_the_set(tiny, inside):
+    spoil_three(tiny)
+    before = tiny.tree()
+    with pytest.raises(LabError, match="is inside the data set"):
+        clean(tiny.root, "val", tiny.root / inside)
+    assert tiny.tree() == before
+
+
 @pytest.mark.parametrize(
     "change, expected",
     [

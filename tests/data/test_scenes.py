@@ -17,18 +17,22 @@ from crosskd_lab.data.scenes import (
     SINE,
     TURN,
     UNIT,
-    Look,
     coverage,
     crops,
     draw_scene,
     generator,
     pixel_window,
     place,
-    single_shape,
 )
 from crosskd_lab.errors import LabError
 
-FLAT = Look(texture=0, transparency=0, strokes=0, noise=0)
+
+@pytest.fixture
+def flat(monkeypatch):
+    """Scenes of plain opaque shapes on plain ground."""
+    for name in ("TEXTURE", "TRANSPARENCY", "STROKES", "NOISE"):
+        monkeypatch.setattr(draw, name, 0)
+
 
 # Known bytes: a change here is a new data set, and GENERATOR_VERSION says so. Teachers, records
 # and published numbers belong to these bytes.
@@ -68,7 +72,7 @@ def flat_scenes():
     """Flat scenes and their large plain colours, the most frequent (the ground) first."""
     scenes = []
     for index in range(120):
-        scene = draw_scene(generator(5, "train", index), 96, FLAT)
+        scene = draw_scene(generator(5, "train", index), 96)
         colours, counts = np.unique(scene.image.reshape(-1, 3), axis=0, return_counts=True)
         order = [k for k in np.argsort(-counts) if counts[k] >= 12]
         scenes.append((scene, [colours[k].astype(float) for k in order]))
@@ -80,7 +84,7 @@ def tight(mask):
     return [x.min(), y.min(), x.max() + 1 - x.min(), y.max() + 1 - y.min()]
 
 
-def test_the_box_of_a_lone_shape_is_tight_around_its_pixels():
+def test_the_box_of_a_lone_shape_is_tight_around_its_pixels(flat):
     checked = 0
     for scene, colours in flat_scenes():
         if len(scene.labels) != 1 or len(colours) != 2:
@@ -102,7 +106,7 @@ def rectangle(left, top, right, bottom):
     return [np.array(corners, dtype=np.int64) * UNIT]
 
 
-def test_boxes_fit_what_other_shapes_leave_visible(monkeypatch):
+def test_boxes_fit_what_other_shapes_leave_visible(flat, monkeypatch):
     outlines = [
         (4, rectangle(10, 10, 40, 40)),  # its right third goes under the next
         (2, rectangle(30, 0, 60, 60)),
@@ -114,7 +118,7 @@ def test_boxes_fit_what_other_shapes_leave_visible(monkeypatch):
     for index in range(100):  # until a scene has as many shapes
         left = iter(outlines)
         monkeypatch.setattr(draw, "_random_outline", lambda *_, left=left: next(left, outlines[-1]))
-        scene = draw_scene(generator(0, "train", index), 96, FLAT)
+        scene = draw_scene(generator(0, "train", index), 96)
         if next(left, None) is None:
             break
     assert scene.labels.tolist() == [4, 2, 9, 6]
@@ -141,7 +145,7 @@ def test_a_size_out_of_range_is_named(size):
     with pytest.raises(LabError, match=f"size {size} .*32 to 2048"):
         draw_scene(generator(0, "train", 0), size)
     with pytest.raises(LabError, match=f"size {size}"):
-        single_shape(generator(0, "crops", 0), size)
+        next(crops(1, size))
 
 
 def test_a_negative_seed_is_named():

@@ -176,15 +176,15 @@ def without_prefixes(
     known = set(flat.values())
     found = {name: value for name, value in weights.items() if name in known}
     cut: Counter[str] = Counter()
-    for name, value in sorted(weights.items(), key=lambda item: len(item[0])):
+    for name in sorted((name for name in weights if name not in known), key=len):
         prefix = _PREFIX.match(name)
-        bare = name[prefix.end() :] if prefix else ""
-        bare = flat.get(bare, bare) if bare not in known else bare
-        if name in known or prefix is None or bare not in known:
-            found[name] = value
-        else:
-            found.setdefault(bare, value)
+        bare = name[prefix.end() :] if prefix else name
+        bare = flat.get(bare, bare)
+        if prefix and bare in known:
+            found.setdefault(bare, weights[name])
             cut[prefix[0]] += 1
+        else:
+            found[name] = weights[name]
     words = ", ".join(f"{prefix!r} ({count})" for prefix, count in cut.items())
     return found, f"took prefixes off the names of weights: {words}" if cut else ""
 
@@ -199,12 +199,12 @@ def check_pair(pair: Pair) -> None:
             f"the student has a {ours.family} head, the teacher a {theirs.family} head: nothing "
             "of one fits into the other; choose a teacher of the student's kind"
         )
-    looks = [_look(detector.data_preprocessor) for detector in (pair.student, pair.teacher)]
-    for name, (a, b) in {name: [look[name] for look in looks] for name in looks[0]}.items():
-        if a != b:
+    look, other = _look(pair.student.data_preprocessor), _look(pair.teacher.data_preprocessor)
+    for name in look:
+        if look[name] != other[name]:
             raise LabError(
-                f"student and teacher normalise images by different {name} ({a} and {b}): give "
-                "both one data_preprocessor"
+                f"student and teacher normalise images by different {name} ({look[name]} and "
+                f"{other[name]}): give both one data_preprocessor"
             )
     for head, names, whose in zip(
         (ours, theirs), pair.classes, ("student", "teacher"), strict=True
@@ -228,12 +228,10 @@ def check_pair(pair: Pair) -> None:
 
 def _look(preprocessor: Any) -> dict[str, Any]:
     """How images are normalised: with nothing said, by a mean of 0 and a std of 1."""
-    numbers = {"mean": 0.0, "std": 1.0}
     look: dict[str, Any] = {}
-    for name, usual in numbers.items():
-        said = getattr(preprocessor, name, None)
-        values = said.flatten().tolist() if isinstance(said, Tensor) else [usual]
-        look[name] = [round(value, 4) for value in values * (3 // len(values) or 1)]
+    for name, usual in (("mean", 0.0), ("std", 1.0)):
+        said = getattr(preprocessor, name, torch.full((3,), usual))
+        look[name] = [round(value, 4) for value in said.flatten().tolist()]
     look["order of channels"] = (
         "turned" if getattr(preprocessor, "_channel_conversion", False) else "as read"
     )

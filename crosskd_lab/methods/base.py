@@ -57,3 +57,13 @@ def levels_of(taps: Taps, where: str, i: int) -> tuple[Levels, Levels]:
     taps.student_head.check_layer(i)
     taps.teacher_head.check_layer(i)
     return taps.student.towers[where][i], taps.teacher.towers[where][i]
+
+
+def split_levels(flat: Tensor, levels: Levels) -> Levels:
+    """``(N, P, ...)`` per prior to ``(N, H_l, W_l, A, ...)`` per level of maps ``(N, C, H_l,
+    W_l)``.
+    """
+    sizes = [(m.shape[-2], m.shape[-1]) for m in levels]
+    a = flat.size(1) // sum(h * w for h, w in sizes)
+    parts = flat.split([h * w * a for h, w in sizes], dim=1)  # (N, H_l * W_l * A, ...) a level
+    return tuple(part.unflatten(1, (*size, a)) for part, size in zip(parts, sizes, strict=True))

@@ -14,8 +14,7 @@ from ..heads.dense import HeadAdapter
 from ..heads.spaces import best_anchors, nearest_anchors, same_space, to_anchors
 from ..losses import REGIONS, giou_distance, kd_quality_focal, region_mean
 from ..taps import Taps
-from .base import Method
-from .regions import split_levels
+from .base import Method, split_levels
 
 NORMALISERS = ("recipe", "positives")
 LOW_SHARE, LONG = 0.05, 10

@@ -1,14 +1,14 @@
 """FGD (Yang et al., CVPR 2022): focal and global distillation of the neck."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from ..heads.base import Levels
 from ..taps import Taps
-from .adapters import GcBlock, Pointwise, check_maps, matched
+from .adapters import Pointwise, check_maps, matched
 from .base import Method
-from .imitation import channel_attention, spatial_attention
-from .regions import scale_masks
 
 
 class FGD(Method):
@@ -118,3 +118,69 @@ class FGD(Method):
             focal = self.weights[0] * foreground + self.weights[1] * background  # (N, H, W)
             maps.append(focal * spatial_attention(feature, self.temperature))
         return tuple(maps)
+
+
+def spatial_attention(feature: Tensor, temperature: float) -> Tensor:
+    """``HW * softmax over space of (mean over channels of |F|) / T``, ``(N, H, W)``, mean 1."""
+    strength = feature.float().abs().mean(1) / temperature  # (N, H, W)
+    return strength[0].numel() * strength.flatten(1).softmax(1).view_as(strength)
+
+
+def channel_attention(feature: Tensor, temperature: float) -> Tensor:
+    """``C * softmax over channels of (mean over space of |F|) / T``, ``(N, C)``, mean 1."""
+    strength = feature.float().abs().mean((2, 3)) / temperature  # (N, C)
+    return strength.size(1) * strength.softmax(1)
+
+
+def scale_masks(
+    boxes: Tensor, size: tuple[int, int], image: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """FGD's masks (Yang et al. 2022): every object, and the background, weighs one in all.
+
+    Of boxes ``(G, 4)``, foreground and background ``(H, W)`` on a map of ``size``, which stands for
+    the ``image``'s height and width in pixels. A box's cells, both ends included, hold one over
+    their number; where boxes overlap, the smaller object's value stays.
+    """
+    h, w = size
+    scale = boxes.new_tensor([w / image[1], h / image[0]])
+    low, high = (boxes[:, :2] * scale).floor(), (boxes[:, 2:] * scale).ceil()
+    columns, rows = (torch.arange(n, device=boxes.device)[None] for n in (w, h))
+    across = (columns >= low[:, :1]) & (columns <= high[:, :1])  # (G, W)
+    down = (rows >= low[:, 1:]) & (rows <= high[:, 1:])  # (G, H)
+    inside = down[:, :, None] & across[:, None]  # (G, H, W)
+    foreground = boxes.new_zeros(h, w)
+    if len(boxes):
+        cells = (high - low + 1).clamp(min=1).prod(1)  # (G,)
+        foreground = (inside / cells[:, None, None]).amax(0)
+    background = (~inside.any(0)).to(boxes.dtype)
+    return foreground, background / background.sum().clamp(min=1)
+
+
+class GcBlock(nn.Module):
+    """Global context block (Cao et al. 2019) as FGD has it, the identity before training.
+
+    ``G(F) = F + V relu(LN(U sum over j of softmax_j(K F) F_j))``, K, U, V 1x1 convs, bottleneck
+    C / 2. V starts at zero.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.key = nn.Conv2d(channels, 1, 1)
+        narrow = max(channels // 2, 1)
+        self.transform = nn.Sequential(
+            nn.Conv2d(channels, narrow, 1),
+            nn.LayerNorm([narrow, 1, 1]),
+            nn.ReLU(),
+            nn.Conv2d(narrow, channels, 1),
+        )
+        nn.init.kaiming_normal_(self.key.weight, mode="fan_in")
+        last = cast(nn.Conv2d, self.transform[3])
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(cast(Tensor, last.bias))
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to the same shape, float32."""
+        feature = feature.float()
+        share = self.key(feature).flatten(2).float().softmax(-1)  # (N, 1, HW)
+        context = torch.einsum("nij,ncj->nci", share, feature.flatten(2))[..., None]
+        return feature + self.transform(context)

@@ -2,11 +2,13 @@
 
 import torch
 from mmdet.structures.bbox import bbox_overlaps
+from torch import Tensor
 
 from ..heads.base import Levels
+from ..heads.dense import HeadAdapter
 from ..taps import Taps
+from .base import split_levels
 from .imitation import Imitation
-from .regions import anchors, near_objects, split_levels
 
 
 class FineGrained(Imitation):
@@ -41,3 +43,21 @@ class FineGrained(Imitation):
         priors = anchors(taps.student_head, neck)  # (P, 4)
         near = [near_objects(bbox_overlaps(priors, gt.bboxes)) for gt in taps.gt_instances]
         return tuple(level.any(-1) for level in split_levels(torch.stack(near), neck))
+
+
+def anchors(head: HeadAdapter, levels: Levels) -> Tensor:
+    """The head's anchors ``(P, 4)``; for heads of points, squares of 8 strides instead."""
+    priors = head.priors(levels)
+    if priors.size(1) == 4:
+        return priors
+    half = 4 * head.stride_of_priors(levels)[:, None]  # (P, 1)
+    return torch.cat([priors - half, priors + half], 1)
+
+
+def near_objects(overlaps: Tensor) -> Tensor:
+    """Fine-grained region (Wang et al. 2019): priors that cover a box nearly as well as its best.
+
+    Of IoU ``(P, G)``, ``(P,)`` bool: where it exceeds half of a box's best. A box that no prior
+    touches selects nothing.
+    """
+    return (overlaps > 0.5 * overlaps.amax(0)).any(1)

@@ -1,13 +1,14 @@
 """GID (Dai et al., CVPR 2021): imitate where student and teacher disagree most."""
 
 import torch
+from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
 from ..heads.base import Levels
 from ..shapes import expect_same
 from ..taps import Taps
+from .base import split_levels
 from .imitation import Imitation
-from .regions import general_instances, split_levels
 
 
 class GID(Imitation):
@@ -82,3 +83,22 @@ def disagreement(
     difference = teacher.float().sigmoid() - student.float().sigmoid()  # (N, P, K)
     apart = difference.gather(-1, difference.abs().argmax(-1, keepdim=True))  # (N, P, 1)
     return apart.abs()[..., 0], torch.where(apart > 0, teacher_boxes, student_boxes).float()
+
+
+def general_instances(
+    gain: Tensor, boxes: Tensor, count: int = 10, threshold: float = 0.3
+) -> Tensor:
+    """GID's selection (Dai et al. 2021): greedy NMS that stops after ``count`` boxes, ``(B, M)``
+    bool.
+
+    ``gain`` ``(B, M)`` is the disagreement of student and teacher, ``boxes`` are ``(B, M, 4)``. It
+    costs count * M overlaps where a full NMS would need M * M.
+    """
+    left, chosen = gain.float().clone(), torch.zeros_like(gain, dtype=torch.bool)
+    for _ in range(min(count, gain.size(1))):
+        value, best = left.max(1, keepdim=True)  # (B, 1) each
+        chosen.scatter_(1, best, chosen.gather(1, best) | (value > -torch.inf))
+        winner = boxes.gather(1, best[..., None].expand(-1, -1, 4))  # (B, 1, 4)
+        covered = bbox_overlaps(winner, boxes)[:, 0] > threshold  # (B, M)
+        left.masked_fill_(covered, -torch.inf).scatter_(1, best, -torch.inf)
+    return chosen

@@ -3,39 +3,10 @@
 import torch
 from torch import Tensor
 
-from ..errors import one_of
 from ..heads.base import Levels
 from ..taps import Taps
 from .adapters import matched
-from .base import Method
-from .regions import split_levels, valuable_region
-
-SCOPES = {"sample": (1, 2, 3), "channel": (2, 3), "map": (0, 1, 2, 3)}
-
-
-def min_max(feature: Tensor, scope: str = "sample", eps: float = 1e-6) -> Tensor:
-    """Stretch ``(N, C, H, W)`` to [0, 1]; maps whose range is below ``eps`` become 0.
-
-    ``scope`` is over what the extremes are taken: each "sample" with all its channels, each
-    "channel" of a sample, or the whole "map" with all samples; LabError for another.
-    """
-    one_of("scope", scope, SCOPES)
-    feature, over = feature.float(), SCOPES[scope]
-    low, high = feature.amin(over, keepdim=True), feature.amax(over, keepdim=True)
-    return (feature - low) / (high - low).clamp(min=eps)
-
-
-def spatial_attention(feature: Tensor, temperature: float) -> Tensor:
-    """``HW * softmax over space of (mean over channels of |F|) / T``, ``(N, H, W)``, mean 1."""
-    strength = feature.float().abs().mean(1) / temperature  # (N, H, W)
-    return strength[0].numel() * strength.flatten(1).softmax(1).view_as(strength)
-
-
-def channel_attention(feature: Tensor, temperature: float) -> Tensor:
-    """``C * softmax over channels of (mean over space of |F|) / T``, ``(N, C)``, mean 1."""
-    strength = feature.float().abs().mean((2, 3)) / temperature  # (N, C)
-    return strength.size(1) * strength.softmax(1)
-
+from .base import Method, split_levels
 
 SAME_CHANNELS = "give both necks the same out_channels, or use a method with an adapter"
 
@@ -53,23 +24,6 @@ def positives(taps: Taps) -> Levels:
     """Locations that the student's assigner gave to an object, ``(N, H_l, W_l)`` bool a level."""
     split = split_levels(taps.targets.positive, taps.student.neck)  # (N, H_l, W_l, A) a level
     return tuple(level.any(-1) for level in split)
-
-
-@torch.no_grad()
-def around_positives(taps: Taps, area: str = "union") -> Tensor:
-    """LD's valuable localization region on the student's anchors inside the image, ``(N, P)``.
-
-    IoU with the nearest object in the region, 0 outside; see :func:`valuable_region`.
-    """
-    priors = taps.student_head.priors(taps.student.neck)  # (P, 4)
-    valid = taps.targets.label_weights > 0  # (N, P)
-    around = priors.new_zeros(valid.shape)
-    per_level = split_levels(valid, taps.student.neck)
-    for image, gt in enumerate(taps.gt_instances):
-        counts = [int(level[image].sum()) for level in per_level]
-        inside = priors[valid[image]]  # (V, 4): the V valid ones
-        around[image, valid[image]] = valuable_region(inside, gt.bboxes, counts, area)
-    return around
 
 
 class Imitation(Method):

@@ -1,11 +1,12 @@
 """Inside GT Box (baseline in LD, Zheng et al., CVPR 2022): imitate where objects are."""
 
 import torch
+from torch import Tensor
 
 from ..heads.base import Levels
 from ..taps import Taps
+from .base import split_levels
 from .imitation import Imitation
-from .regions import inside_boxes, split_levels
 
 
 def inside_gt(taps: Taps) -> Levels:
@@ -48,3 +49,9 @@ class InsideGT(Imitation):
     def masks(self, taps: Taps) -> Levels:
         """See :func:`inside_gt`."""
         return inside_gt(taps)
+
+
+def inside_boxes(points: Tensor, boxes: Tensor) -> Tensor:
+    """``(P,)`` bool: points ``(P, 2)`` strictly inside any of the boxes ``(G, 4)``."""
+    points = points[:, None]  # (P, 1, 2)
+    return ((points > boxes[:, :2]) & (points < boxes[:, 2:])).all(-1).any(-1)

@@ -1,17 +1,17 @@
 """LD (Zheng et al., CVPR 2022): box-edge distributions imitate, on positives and around them."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
+from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
 from ..errors import LabError, one_of
 from ..heads.base import Levels
 from ..losses import distribution_kl
 from ..taps import Taps
-from .base import Method
-from .imitation import around_positives
-from .regions import split_levels
+from .base import Method, split_levels
 
 IMAGES, CLASSES = 2, 80
 """Batch of one process and K of COCO, to which the published weights belong."""
@@ -49,7 +49,7 @@ class LD(Method):
         cls: Weight of the class term; 0 leaves it out.
         temperature: T.
         cls_temperature: T_c.
-        area: See :func:`crosskd_lab.methods.regions.diou`.
+        area: See :func:`diou`.
     """
 
     def __init__(
@@ -123,3 +123,76 @@ def main_weight(taps: Taps) -> Tensor:
     """w ``(N, P)``: the student's best score at positives, 0 elsewhere, detached."""
     logits = taps.student_head.flat_cls(taps.student.predictions).detach().float()
     return logits.sigmoid().amax(-1) * taps.targets.positive
+
+
+@torch.no_grad()
+def around_positives(taps: Taps, area: str = "union") -> Tensor:
+    """LD's valuable localization region on the student's anchors inside the image, ``(N, P)``.
+
+    IoU with the nearest object in the region, 0 outside; see :func:`valuable_region`.
+    """
+    priors = taps.student_head.priors(taps.student.neck)  # (P, 4)
+    valid = taps.targets.label_weights > 0  # (N, P)
+    around = priors.new_zeros(valid.shape)
+    per_level = split_levels(valid, taps.student.neck)
+    for image, gt in enumerate(taps.gt_instances):
+        counts = [int(level[image].sum()) for level in per_level]
+        inside = priors[valid[image]]  # (V, 4): the V valid ones
+        around[image, valid[image]] = valuable_region(inside, gt.bboxes, counts, area)
+    return around
+
+
+def valuable_region(
+    priors: Tensor, boxes: Tensor, counts: Sequence[int], area: str = "union"
+) -> Tensor:
+    """Valuable localization region (LD, Zheng et al. 2022): next to positives, but none.
+
+    A prior ``(P, 4)`` belongs to it where ``0.25 * alpha_pos <= DIoU < alpha_pos`` for any box
+    ``(G, 4)``. ``(P,)`` is the largest IoU with a box that claims the prior; 0 outside the region.
+    For ``counts`` and ``area`` see :func:`atss_threshold` and :func:`diou`.
+    """
+    if not len(boxes) or not len(priors):
+        return priors.new_zeros(len(priors))
+    overlaps = bbox_overlaps(priors, boxes)  # (P, G)
+    threshold = atss_threshold(overlaps, priors, boxes, counts)  # (G,)
+    closeness = diou(priors, boxes, area)  # (P, G)
+    claimed = (closeness >= 0.25 * threshold) & (closeness < threshold)
+    return (overlaps * claimed).amax(1)
+
+
+def atss_threshold(
+    overlaps: Tensor, priors: Tensor, boxes: Tensor, counts: Sequence[int], topk: int = 9
+) -> Tensor:
+    """ATSS's own threshold alpha_pos ``(G,)``: mean + deviation of its candidates' IoU ``(P, G)``.
+
+    Candidates are the ``topk`` priors ``(P, 4)`` a level (of ``counts``) nearest to a box ``(G,
+    4)`` by centre.
+    """
+    distance = torch.cdist(
+        centres(priors), centres(boxes), compute_mode="donot_use_mm_for_euclid_dist"
+    )
+    nearest = [
+        near.topk(min(topk, len(near)), dim=0, largest=False).indices + sum(counts[:level])
+        for level, near in enumerate(distance.split(list(counts)))
+    ]
+    candidates = overlaps.gather(0, torch.cat(nearest))  # (C, G)
+    return candidates.mean(0) + candidates.std(0)
+
+
+def diou(priors: Tensor, boxes: Tensor, area: str = "union") -> Tensor:
+    """Distance-IoU ``(P, G)``: IoU less squared centre distance over squared hull diagonal.
+
+    Of priors ``(P, 4)`` and boxes ``(G, 4)``; ``area`` is what divides the intersection: "union",
+    or "prior" as in LD's released code.
+    """
+    overlap = bbox_overlaps(priors, boxes, mode={"union": "iou", "prior": "iof"}[area])  # (P, G)
+    apart = (centres(priors)[:, None] - centres(boxes)).square().sum(-1)  # (P, G)
+    hull = torch.maximum(priors[:, None, 2:], boxes[:, 2:]) - torch.minimum(
+        priors[:, None, :2], boxes[:, :2]
+    )
+    return overlap - apart / hull.square().sum(-1).clamp(min=1e-6)
+
+
+def centres(boxes: Tensor) -> Tensor:
+    """Centres ``(P, 2)`` of boxes ``(P, 4)``."""
+    return (boxes[:, :2] + boxes[:, 2:]) / 2

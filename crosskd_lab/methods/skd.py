@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor
 
+from ..errors import one_of
 from ..heads.base import Levels
 from ..taps import Taps
 from .adapters import Pointwise, matched
 from .base import Method
-from .imitation import min_max
+
+SCOPES = {"sample": (1, 2, 3), "channel": (2, 3), "map": (0, 1, 2, 3)}
 
 
 class SKD(Method):
@@ -36,7 +38,7 @@ class SKD(Method):
         weight: 4.
         channels: (student's, teacher's) channels for a 1x1 conv a level; None compares directly.
         levels: Pyramid levels of the adapter.
-        scope: See :func:`crosskd_lab.methods.imitation.min_max`.
+        scope: See :func:`min_max`.
     """
 
     fixed_shapes = True
@@ -91,3 +93,15 @@ def gaussian(size: int, device: torch.device) -> Tensor:
     return torch.zeros(size, size, device=device).scatter_add_(
         1, cells, (weight / weight.sum()).expand(size, -1)
     )
+
+
+def min_max(feature: Tensor, scope: str = "sample", eps: float = 1e-6) -> Tensor:
+    """Stretch ``(N, C, H, W)`` to [0, 1]; maps whose range is below ``eps`` become 0.
+
+    ``scope`` is over what the extremes are taken: each "sample" with all its channels, each
+    "channel" of a sample, or the whole "map" with all samples; LabError for another.
+    """
+    one_of("scope", scope, SCOPES)
+    feature, over = feature.float(), SCOPES[scope]
+    low, high = feature.amin(over, keepdim=True), feature.amax(over, keepdim=True)
+    return (feature - low) / (high - low).clamp(min=eps)

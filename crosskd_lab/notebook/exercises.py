@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..cross_head import align_statistics
-from ..methods.regions import scale_masks
+from ..methods.fgd import scale_masks
 from ..report.page import final_rows
 from .judge import Wrong, expect, verdict
 

@@ -8,6 +8,7 @@ import torch
 
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.errors import LabError
+from crosskd_lab.methods.base import split_levels
 from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.taps import collect
@@ -86,3 +87,11 @@ def test_the_method_of_contributing_works(make_pair, batch, losses_of):
     taps, _ = collect(pair, batch.inputs, batch.samples)
     squares = zip(taps.student.neck, taps.teacher.neck, strict=True)
     assert got == pytest.approx(2 * sum(((s - t) ** 2).mean().item() for s, t in squares))
+
+
+def test_flat_priors_go_back_to_their_cells():
+    levels = (torch.zeros(1, 2, 2, 3), torch.zeros(1, 2, 1, 1))
+    split = split_levels(torch.arange(14)[None], levels)
+    assert [tuple(level.shape) for level in split] == [(1, 2, 3, 2), (1, 1, 1, 2)]
+    assert split[0][0, 1, 2].tolist() == [10, 11]  # row 1, column 2: the sixth cell's two priors
+    assert split[1].flatten().tolist() == [12, 13]

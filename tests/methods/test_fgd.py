@@ -1,10 +1,18 @@
 """FGD by hand."""
 
+import math
+
 import pytest
 import torch
 
 from crosskd_lab.errors import LabError
-from crosskd_lab.methods.fgd import FGD
+from crosskd_lab.methods.fgd import (
+    FGD,
+    GcBlock,
+    channel_attention,
+    scale_masks,
+    spatial_attention,
+)
 
 
 def test_all_four_terms_by_hand(hand):
@@ -67,3 +75,50 @@ def test_half_precision_does_not_overflow(hand):
         half = method.losses(hand(student.half(), teacher.half(), [[0, 0, 8, 8]], stride=1))
     for name in ("loss_fgd_fg", "loss_fgd_bg"):
         assert half[name].item() == pytest.approx(alone[name].item(), rel=0.05)
+
+
+def test_scale_masks_by_hand():
+    foreground, background = scale_masks(torch.tensor([[0.0, 0, 1, 1]]), (1, 4), (1, 4))
+    # the box spans two rows, of which the map has one: 1 / (2 * 2) in columns 0 and 1
+    assert foreground.tolist() == [[0.25, 0.25, 0, 0]]
+    assert background.tolist() == [[0, 0, 0.5, 0.5]]
+
+
+def test_a_box_that_ends_before_it_begins_marks_nothing():
+    foreground, background = scale_masks(torch.tensor([[3.0, 0, 2, 1]]), (1, 4), (1, 4))
+    assert not foreground.any() and background.tolist() == [[0.25] * 4]
+
+
+def test_the_smaller_of_two_boxes_wins_and_none_leaves_background():
+    boxes = torch.tensor([[0.0, 0, 3, 0], [0.0, 0, 1, 0]])
+    foreground, background = scale_masks(boxes, (1, 4), (1, 4))
+    assert foreground.tolist() == [[0.5, 0.5, 0.25, 0.25]]
+    assert not background.any()
+    foreground, background = scale_masks(torch.zeros(0, 4), (2, 2), (8, 8))
+    assert not foreground.any() and background.tolist() == [[0.25, 0.25], [0.25, 0.25]]
+
+
+def test_spatial_attention_by_hand():
+    feature = torch.tensor([0.0, -0.5 * math.log(3)]).reshape(1, 1, 1, 2)
+    assert spatial_attention(feature, 0.5).flatten().tolist() == pytest.approx([0.5, 1.5])
+
+
+def test_channel_attention_by_hand():
+    feature = torch.tensor([0.0, math.log(3)]).reshape(1, 2, 1, 1)
+    assert channel_attention(feature, 1.0).flatten().tolist() == pytest.approx([0.5, 1.5])
+
+
+def test_a_context_block_starts_as_the_identity_and_can_learn():
+    block, feature = GcBlock(4), torch.randn(2, 4, 3, 3)
+    assert torch.equal(block(feature), feature)
+    block(feature).square().sum().backward()
+    assert block.transform[3].weight.grad.abs().sum() > 0
+
+
+def test_a_context_block_by_hand():
+    block = GcBlock(2)
+    torch.nn.init.zeros_(block.key.weight)  # equal shares: the context is the mean over space
+    block.transform = torch.nn.Identity()
+    feature = torch.tensor([[[[1.0, 3.0]], [[0.0, 4.0]]]])
+    expected = feature + torch.tensor([2.0, 2.0]).reshape(1, 2, 1, 1)
+    assert torch.allclose(block(feature), expected)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from crosskd_lab.methods.fine_grained import FineGrained
+from crosskd_lab.methods.fine_grained import FineGrained, anchors, near_objects
 
 # Anchors of 8 pixels on a row at x = 0, 8, 16, 24; against this box the IoUs are 1, 1/3, 0, 0.
 BOX = [[-4, -4, 4, 4]]
@@ -26,9 +26,14 @@ def test_near_is_relative_to_the_best_anchor(hand):
 
 
 def test_points_get_squares_to_stand_for_anchors(tapped):
-    from crosskd_lab.methods.regions import anchors
-
     _, taps = tapped("FCOSHead")
     squares = anchors(taps.student_head, taps.student.neck)
     assert squares[0].tolist() == [4 - 32, 4 - 32, 4 + 32, 4 + 32]  # the first point is (4, 4)
     assert (squares[-1, 2] - squares[-1, 0]).item() == 8 * taps.student_head.strides[-1]
+
+
+def test_near_objects_exceed_half_of_the_best():
+    overlaps = torch.tensor([[0.80], [0.41], [0.40], [0.39]])
+    assert near_objects(overlaps).tolist() == [True, True, False, False]
+    assert not near_objects(torch.zeros(4, 1)).any()  # strict: untouched boxes select nothing
+    assert not near_objects(torch.zeros(4, 0)).any()

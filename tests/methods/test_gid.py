@@ -7,7 +7,7 @@ import torch
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.heads.base import Predictions
-from crosskd_lab.methods.gid import GID, disagreement
+from crosskd_lab.methods.gid import GID, disagreement, general_instances
 
 OURS, THEIRS = torch.zeros(1, 1, 4), torch.ones(1, 1, 4)
 
@@ -55,3 +55,24 @@ def test_every_image_chooses_by_itself(two_images):
 def test_four_instances_of_three_channels(two_images):
     # four chosen cells, three channels, difference 1
     assert GID(weight=1.0).losses(two_images)["loss_gid"].item() == pytest.approx(1.0)
+
+
+def test_general_instances_are_greedy_and_few():
+    boxes = torch.tensor([[[0.0, 0, 10, 10], [1, 0, 11, 10], [20, 0, 30, 10], [40, 0, 50, 10]]])
+    gain = torch.tensor([[0.9, 0.8, 0.1, 0.7]])
+    assert general_instances(gain, boxes, 2).tolist() == [[True, False, False, True]]
+    assert general_instances(gain, boxes, 9).tolist() == [[True, False, True, True]]
+    # degenerate boxes overlap nothing, not even themselves, and are still chosen once
+    points = torch.zeros(1, 3, 4)
+    assert general_instances(torch.ones(1, 3), points, 2).sum() == 2
+
+
+def test_general_instances_agree_with_a_full_nms():
+    from mmcv.ops import nms
+
+    torch.manual_seed(0)
+    corner = torch.rand(60, 2) * 50
+    boxes, gain = torch.cat([corner, corner + 5 + 20 * torch.rand(60, 2)], 1), torch.rand(60)
+    _, kept = nms(boxes, gain, 0.3)
+    chosen = general_instances(gain[None], boxes[None], 10)[0]
+    assert set(chosen.nonzero().flatten().tolist()) == set(kept[:10].tolist())

@@ -3,7 +3,7 @@
 import torch
 from pytest import approx
 
-from crosskd_lab.methods.inside_gt import InsideGT, inside_gt
+from crosskd_lab.methods.inside_gt import InsideGT, inside_boxes, inside_gt
 
 BOX = [[0, 0, 16, 16]]
 
@@ -29,3 +29,10 @@ def test_a_level_without_positives_takes_no_part(hand):
     taps = hand(student, teacher, [BOX], positive=())
     assert InsideGT().losses(taps)["loss_inside_gt"].item() == 0
     assert not InsideGT().region_map(taps)[0].any()
+
+
+def test_only_centres_strictly_inside_a_box_count():
+    centre = torch.tensor([[0.0, 0.0], [8.0, 8.0], [16.0, 8.0], [16.0, 16.0]])
+    box = torch.tensor([[0.0, 0.0, 16.0, 16.0]])
+    assert inside_boxes(centre, box).tolist() == [False, True, False, False]
+    assert not inside_boxes(centre, torch.zeros(0, 4)).any()

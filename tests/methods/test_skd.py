@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from crosskd_lab.methods.skd import SKD, gaussian, ssim
+from crosskd_lab.errors import LabError
+from crosskd_lab.methods.skd import SKD, gaussian, min_max, ssim
 
 
 def test_constant_maps_differ_in_luminance_alone():
@@ -67,3 +68,22 @@ def test_constant_and_one_cell_maps_stay_finite(hand):
         loss = SKD().losses(hand(student, torch.rand_like(student)))["loss_skd"]
         loss.backward()
         assert loss.isfinite() and student.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        ("sample", [0, 1 / 3, 2 / 3, 1, 0, 0, 0, 0]),
+        ("channel", [0, 1, 0, 1, 0, 0, 0, 0]),
+        ("map", [0, 0.2, 0.4, 0.6, 1, 1, 1, 1]),
+    ],
+)
+def test_min_max_over_each_scope(scope, expected):
+    feature = torch.tensor([[[0.0, 1.0]], [[2.0, 3.0]]])
+    feature = torch.stack([feature, torch.full_like(feature, 5.0)])
+    assert min_max(feature, scope).flatten().tolist() == pytest.approx(expected)
+
+
+def test_min_max_refuses_an_unknown_scope():
+    with pytest.raises(LabError, match="choose one of sample, channel, map"):
+        min_max(torch.zeros(1, 1, 1, 1), "image")

@@ -21,7 +21,6 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from .draws import Draws
-from .fast import FastForm
 from .targets import pad_objects
 
 FLIP = "RandomFlip"
@@ -201,71 +200,65 @@ def read_set(dataset: Any, prepare: Any) -> ResidentSet:
     return ResidentSet(torch.cat(images), objects.boxes, objects.labels, ready["data_samples"][0])
 
 
-def fix_shapes(runner: Any) -> str | None:
-    """Give a built run steps of fixed shapes, and keep what it validates on; or say why not."""
+def fix_shapes(runner: Any) -> bool:
+    """Give a built run steps of fixed shapes, and keep what it validates on; False if it cannot."""
     model, loader, prepare = runner.model, runner.train_dataloader, runner.model.data_preprocessor
-    if reason := why_not_fixed(model, loader, runner.optim_wrapper):
-        return reason
+    if not _are_fixed(model, loader, runner.optim_wrapper):
+        return False
     device = next(model.parameters()).device
     data = resident_set(loader.dataset.dataset, prepare, device)
-    if isinstance(data, str):
-        return data
+    if data is None:
+        return False
     model.train_step = FixedStep(model, data, loader.batch_size, loader.dataset)
     loader.dataset.by_number = True
     seen = runner.val_dataloader
     if seen is not None and not seen.num_workers and not seen.pin_memory:
         seen.dataset.prepare_data = _once(seen.dataset.prepare_data, device, len(seen.dataset))
-    return None
+    return True
 
 
-def why_not_fixed(model: Any, loader: Any, optim_wrapper: Any) -> str | None:
-    """Why a run's steps are not of fixed shapes, before any image is read; None if they may be."""
+def _are_fixed(model: Any, loader: Any, optim_wrapper: Any) -> bool:
+    """Whether a run's steps look at no single objects and images, before any is read."""
     pair = getattr(model, "pair", None)
-    form = None if pair is None else pair.student_head.fast
-    if pair is None or not isinstance(form, FastForm):
-        return "its head has no form that never looks at single objects"
-    if pair.teacher_head.class_order is not None:  # a list, brought from the host at each step
-        return "its teacher has the classes in another order"
-    for kind in map(type, model.methods):
-        if not vars(kind).get("fixed_shapes"):  # not inherited: a subclass may look at more
-            return f"{kind.__name__} looks at the objects of each image"
-    if model.data_preprocessor.batch_augments:
-        return "its batches are augmented as wholes"
-    if type(optim_wrapper) is not OptimWrapper or optim_wrapper._accumulative_counts != 1:
-        return "its optimiser does not step once a batch"
-    pipeline = getattr(getattr(loader.dataset, "dataset", None), "pipeline", None)
-    transforms = pipeline.transforms if pipeline else []
-    usual = [type(one).__name__ for one in transforms] == PIPELINE
-    usual = usual and transforms[2].scale and transforms[3].direction == "horizontal"
-    if type(loader.dataset) is not Draws or not usual or loader.num_workers:
-        return "its images are not those of the pocket scale's pipeline"
-    return None
+    if type(loader.dataset) is not Draws or pair is None or pair.student_head.fast is None:
+        return False
+    transforms = loader.dataset.dataset.pipeline.transforms
+    return (
+        [type(one).__name__ for one in transforms] == PIPELINE
+        and transforms[2].scale is not None
+        and transforms[3].direction == "horizontal"
+        and not loader.num_workers
+        and not model.data_preprocessor.batch_augments
+        and pair.teacher_head.class_order is None  # a list, brought from the host at each step
+        # not inherited: a subclass may look at more
+        and all(vars(type(method)).get("fixed_shapes") for method in model.methods)
+        and type(optim_wrapper) is OptimWrapper
+        and optim_wrapper._accumulative_counts == 1
+    )
 
 
 _sets: dict[Any, ResidentSet] = {}
 
 
-def resident_set(dataset: Any, prepare: Any, device: torch.device) -> ResidentSet | str:
-    """The set on a device, one of each kind for all runs; or in words why it does not fit there."""
+def resident_set(dataset: Any, prepare: Any, device: torch.device) -> ResidentSet | None:
+    """The set on a device, one of each kind for all runs; None where it cannot be there.
+
+    That is where it is large, its images are of several sizes or padded (a flipped one would lie
+    elsewhere), or has objects to leave out.
+    """
     infos = [dataset.get_data_info(number) for number in range(len(dataset))]
-    if len({(info["height"], info["width"]) for info in infos}) > 1:
-        return "its images are of several sizes"
-    if any(instance["ignore_flag"] for info in infos for instance in info["instances"]):
-        return "it has objects to leave out"
-    sides = [
-        side + -side % prepare.pad_size_divisor for side in dataset.pipeline.transforms[2].scale
-    ]
-    if not _fits(len(infos) * 3 * 4 * sides[0] * sides[1], device):
-        return "it is too large for the device's memory"
+    sizes = {(info["height"], info["width"]) for info in infos}
+    crowds = any(instance["ignore_flag"] for info in infos for instance in info["instances"])
+    width, height = dataset.pipeline.transforms[2].scale
+    if len(sizes) > 1 or crowds or not _fits(len(infos) * 3 * 4 * width * height, device):
+        return None
     look = [repr(getattr(prepare, name, None)) for name in ("mean", "std", "_channel_conversion")]
     key = (repr(infos), repr(dataset.pipeline), *look, prepare.pad_size_divisor, device)
     if key not in _sets:
         _sets.clear()
         _sets[key] = read_set(dataset, prepare)
     data = _sets[key]
-    if data.sample.img_shape != data.sample.pad_shape:  # a flipped image would lie elsewhere
-        return "its images are padded"
-    return data
+    return data if data.sample.img_shape == data.sample.pad_shape else None
 
 
 def _fits(size: int, device: torch.device) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from .options import Csv, Saved, SavedConfig, Wide
+from .options import Csv, Mirror, Saved, SavedConfig, Source, Wide
 from .show import print_table, write_csv
 
 data = typer.Typer(no_args_is_help=True)
@@ -47,12 +47,8 @@ def coco(
     split: Annotated[
         str | None, Option(help="train or val.", show_default="both, 43 GB while unpacking")
     ] = None,
-    source: Annotated[
-        Path | None, Option("--from", metavar="DIR", help="A folder that has the zip files.")
-    ] = None,
-    mirror: Annotated[
-        str | None, Option(metavar="URL", help="In place of images.cocodataset.org.")
-    ] = None,
+    source: Source = None,
+    mirror: Mirror = None,
 ) -> None:
     """Get COCO 2017, resumed where it stopped.
 
@@ -132,12 +128,8 @@ teachers = typer.Typer(
 @teachers.command("get")
 def get_teacher(
     name: Annotated[str, Argument(help="A public teacher; `teachers list` has them.")],
-    source: Annotated[
-        Path | None, Option("--from", metavar="DIR", help="A folder that has the file.")
-    ] = None,
-    mirror: Annotated[
-        str | None, Option(metavar="URL", help="In place of mmdetection/v2.0.")
-    ] = None,
+    source: Source = None,
+    mirror: Mirror = None,
 ) -> None:
     """Fetch a public teacher of the paper's students into data/teachers, resumed and checked."""
     from ..data.fetch import ZOO

@@ -11,6 +11,7 @@ from typer import Argument, Option
 
 from .options import (
     TEACHER,
+    AnalysisFolder,
     Csv,
     Data,
     Saved,
@@ -122,14 +123,7 @@ def conflict(
         ),
     ] = "teacher",
     student_weights: StudentWeights = None,
-    out: Annotated[
-        Path | None,
-        Option(
-            metavar="DIR",
-            help="Folder for conflict.csv, .png, .svg, the counts and where they came from.",
-            show_default="runs/conflict/{teacher}",
-        ),
-    ] = None,
+    out: AnalysisFolder = None,
     skip_bad: SkipBad = False,
 ) -> None:
     """Count the locations where a teacher contradicts what a student's assigner asks for.
@@ -190,14 +184,7 @@ def gradients(
     place: Annotated[
         list[str] | None, Option(help="A feature: neck, cls:3, reg:2 ... May be given again.")
     ] = None,
-    out: Annotated[
-        Path | None,
-        Option(
-            metavar="DIR",
-            help="Folder for gradients.csv, the figures and where they came from.",
-            show_default="runs/gradients/{teacher}",
-        ),
-    ] = None,
+    out: AnalysisFolder = None,
     skip_bad: SkipBad = False,
 ) -> None:
     """Measure the gradients of the detection loss, KD, CrossKD and PKD at the student's features.

@@ -28,6 +28,10 @@ Saved = Annotated[
 SavedConfig = Annotated[str | None, Option(help="What a bare checkpoint file was trained with.")]
 Csv = Annotated[Path | None, Option(help="Also write all columns to this file.")]
 Wide = Annotated[bool, Option("--wide", help="All columns, however narrow the terminal is.")]
+Source = Annotated[
+    Path | None, Option("--from", metavar="DIR", help="A folder that has the files already.")
+]
+Mirror = Annotated[str | None, Option(metavar="URL", help="In place of the publisher's address.")]
 
 # Of verbs that hold a teacher and a student against a set.
 TEACHER = "A shipped teacher, a run or a checkpoint."
@@ -37,7 +41,14 @@ TeacherConfig = Annotated[
 StudentWeights = Annotated[
     str | None, Option(metavar="RUN_OR_FILE", help="A trained student; by default it is untrained.")
 ]
-
+AnalysisFolder = Annotated[
+    Path | None,
+    Option(
+        metavar="DIR",
+        help="Folder for the numbers, the figures and where they came from.",
+        show_default="runs/<verb>/<teacher>",
+    ),
+]
 
 JSON = {"true": True, "false": False, "null": None}
 """Words that mean, as texts, the opposite of what is meant: "false" is true."""

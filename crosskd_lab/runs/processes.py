@@ -193,14 +193,12 @@ def workers(folder: str | Path) -> list[psutil.Process]:
 def end(process: psutil.Process, grace: float = GRACE) -> None:
     """Ask a process to stop as a scheduler does (SIGTERM), and kill what is left of its family."""
     family = [process]
-    with contextlib.suppress(psutil.Error):
+    with contextlib.suppress(psutil.NoSuchProcess):
         family += process.children(recursive=True)
-    with contextlib.suppress(psutil.Error):
         process.terminate()
-    deadline = time.monotonic() + grace
     psutil.wait_procs([process], timeout=grace)
-    for member in psutil.wait_procs(family, timeout=max(0.0, deadline - time.monotonic()))[1]:
-        with contextlib.suppress(psutil.Error):
+    for member in psutil.wait_procs(family, timeout=1)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
     psutil.wait_procs(family, timeout=5)
 

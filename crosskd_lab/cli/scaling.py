@@ -126,6 +126,9 @@ def launch(
     data: Data = None,
     out: RunFolder = None,
     seed: Annotated[int, Option(min=0, help="Of weights, order and augmentation.")] = 0,
+    port: Annotated[
+        int | None, Option(min=1, max=65535, help="Where processes meet; found by itself.")
+    ] = None,
     dry_run: Annotated[
         bool, Option("--dry-run", help="Check everything, print the command, start nothing.")
     ] = False,
@@ -152,6 +155,7 @@ def launch(
         data=data,
         out=out,
         seed=seed,
+        port=port,
         dry_run=dry_run,
         ask=dict(account=account, qos=qos, time=time, mem=mem, cpus_per_gpu=cpus_per_gpu),
     )

@@ -20,7 +20,7 @@ from ..engine.config import load_experiment
 from ..engine.record import RECORD
 from ..engine.train import prepare_engine, quiet
 from ..errors import LabError
-from ..files import LAUNCH, PROJECT, portable_path, sole_writer, usable_cores
+from ..files import LAUNCH, PROJECT, holder, portable_path, sole_writer, usable_cores
 from ..pair import build_detector
 from ..report.sweep_spec import read_sweep
 from ..stack.weights import load_checkpoint
@@ -176,6 +176,7 @@ def prepare(
     data: str | Path | None = None,
     out: str | Path | None = None,
     seed: int = 0,
+    port: int | None = None,
     restarts: int = 2,
     slurm: str | None = None,
     ask: Mapping[str, Any] | None = None,
@@ -185,11 +186,11 @@ def prepare(
 
     ``config`` is ``paper/...``, ``pocket/...`` or a file; ``gpus``, ``processes`` and ``nodes``
     count GPUs (0: the CPU) and processes a machine, and machines; ``settings`` are dotted keys,
-    ``data`` a COCO-format folder instead of the config's. ``restarts`` is how often processes are
-    started again if one dies; ``slurm`` a partition, and ``ask`` its ``account``, ``qos``, ``mem``,
-    ``time`` (minutes) and ``cpus_per_gpu``. With ``dry_run`` nothing will start on this machine,
-    which may lack the GPUs. The processes share the cores, or have as many threads each as
-    ``OMP_NUM_THREADS`` says.
+    ``data`` a COCO-format folder instead of the config's. Processes meet at a ``port``, found by
+    itself, and are started again ``restarts`` times if one dies; they share the cores, or have as
+    many threads each as ``OMP_NUM_THREADS`` says. ``slurm`` is a partition, and ``ask`` its
+    ``account``, ``qos``, ``mem``, ``time`` (minutes) and ``cpus_per_gpu``. With ``dry_run`` nothing
+    will start on this machine, which may lack the GPUs.
     """
     stem = config.removesuffix(".py").strip("/").replace("/", "-")
     folder = Path(out or Path("runs") / f"{stem}-s{seed}")
@@ -223,7 +224,7 @@ def prepare(
         gpus=gpus,
         processes=processes,
         nodes=nodes,
-        port=SystemRandom().randrange(20000, 30000),
+        port=port or (SystemRandom().randrange(20000, 30000) if nodes > 1 else None),
         meeting=uuid4().hex[:12],
         restarts=restarts,
         steps=int(cfg.train_cfg.get("max_iters", 0)),
@@ -247,12 +248,14 @@ def check_methods(cfg: Config) -> None:
 
 
 def check_free(folder: Path) -> None:
-    """Raise LabError where a run is in a folder already."""
+    """Raise LabError where a run is in a folder already, or another process writes into it."""
     if (folder / RECORD).exists():
         raise LabError(
             f"{folder} holds a run already: 'crosskd-lab runs --resume {folder}' goes on with it, "
             "or choose another --out"
         )
+    if who := holder(folder):
+        raise LabError(f"{folder} is being written by {who}: choose another --out")
 
 
 def describe(plan: LaunchPlan, cfg: Config) -> str:

@@ -107,8 +107,9 @@ class LaunchPlan:
         if self.processes * self.nodes == 1:
             return [python, *worker]
         meet = ["--standalone"]
-        if self.nodes > 1:
-            meet = ["--rdzv-backend=c10d", f"--rdzv-endpoint=$HEAD_NODE:{self.port}"]
+        if self.port:
+            head = "$HEAD_NODE" if self.nodes > 1 else "localhost"
+            meet = ["--rdzv-backend=c10d", f"--rdzv-endpoint={head}:{self.port}"]
             meet += [f"--rdzv-id={self.meeting}"]
         many = [f"--nnodes={self.nodes}", f"--nproc-per-node={self.processes}"]
         many += [f"--max-restarts={self.restarts}"]

@@ -31,6 +31,12 @@ def test_ctrl_c_ends_the_waiting_and_says_how_to_end_the_training(launched, run)
     assert run(*RECIPE)[0] == 0
 
 
+@pytest.mark.parametrize("port", [-1, 0, 65536, 10**400])
+def test_a_port_that_does_not_exist(launched, run, port):
+    code, _, err = run(*RECIPE, "--port", port)
+    assert code == 2 and "--port" in err and not launched
+
+
 def test_what_is_asked_of_slurm(launched, run):
     words = "--slurm fast --account lab --qos long --time 2160 --mem 64G --cpus-per-gpu 6"
     assert run(*RECIPE, *words.split())[0] == 0

@@ -9,6 +9,7 @@ from crosskd_lab.cli import _app
 from crosskd_lab.configs import read_config
 from crosskd_lab.engine.record import finish_record, start_record
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import sole_writer
 from crosskd_lab.runs import launch as checks
 from crosskd_lab.runs import processes as process
 from crosskd_lab.runs.launch import AGAIN, RowRun, launch, prepare
@@ -124,6 +125,14 @@ def test_a_recipe_names_the_weights_of_its_backbone():
     cfg = read_config("paper/parts/gfl_r18")
     assert checks.addresses(cfg) == ["torchvision://resnet18"]
     assert checks.addresses(read_config("pocket/gfl_r18_w16")) == []
+
+
+def test_a_folder_that_someone_writes_into_is_refused(small, tmp_path):
+    with (
+        sole_writer(tmp_path / "run"),
+        pytest.raises(LabError, match=r"run is being written by process \d+ on .*choose another"),
+    ):
+        launch(**small(6))
 
 
 def test_a_dry_run_for_a_cluster_says_what_would_be_submitted(small, capsys, tmp_path, monkeypatch):

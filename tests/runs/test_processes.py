@@ -32,6 +32,8 @@ def test_several_machines_meet_at_one():
     words = plan.command("py")
     assert "--rdzv-id=5e7" in words
     assert "--rdzv-endpoint=$HEAD_NODE:29600" in words and "--nnodes=2" in words
+    alone = LaunchPlan("c", "f", processes=2, port=29600).command("py")
+    assert "--rdzv-endpoint=localhost:29600" in alone and "--standalone" not in alone
 
 
 def test_it_is_read_again_wherever_the_folder_went(tmp_path):

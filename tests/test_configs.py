@@ -37,14 +37,6 @@ def test_mmdet_configs_go_by_their_own_names():
     assert (model.type, model.bbox_head.num_classes, model.backbone.depth) == ("GFL", 80, 50)
 
 
-def test_every_pocket_config_can_be_read():
-    paths = sorted((CONFIGS / "pocket").glob("*.py"))
-    assert len(paths) > 10
-    for path in paths:
-        config = read_config(path)
-        assert "model" in config or "student" in config, path
-
-
 def test_an_unknown_config_lists_the_known_ones():
     with pytest.raises(LabError, match=r"no config 'pocket/crosskdd'.*pocket/crosskd,"):
         find_config("pocket/crosskdd")

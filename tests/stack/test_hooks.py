@@ -63,26 +63,3 @@ def test_without_one_the_stand_in_is_served(monkeypatch):
 def test_other_modules_are_left_to_others():
     assert MmcvExtFinder().find_spec("mmcv._extra", None) is None
     assert StockFinder().find_spec("torchvision._meta_registrations", None) is None
-
-
-def test_a_spawned_worker_has_the_ops_too(tmp_path):
-    script = tmp_path / "spawn.py"
-    script.write_text(
-        "import multiprocessing\n"
-        "import crosskd_lab\n"
-        "def work(queue):\n"
-        "    import torch\n"
-        "    from mmcv.ops import nms\n"
-        "    boxes = torch.tensor([[0.0, 0, 2, 2], [0, 0, 2, 1.9], [5, 5, 6, 6]])\n"
-        "    queue.put(nms(boxes, torch.tensor([0.1, 0.3, 0.2]), 0.5)[1].tolist())\n"
-        "if __name__ == '__main__':\n"
-        "    context = multiprocessing.get_context('spawn')\n"
-        "    queue = context.SimpleQueue()\n"
-        "    worker = context.Process(target=work, args=(queue,))\n"
-        "    worker.start()\n"
-        "    worker.join()\n"
-        "    assert worker.exitcode == 0\n"
-        "    print(queue.get())\n"
-    )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
-    assert done.stdout.strip() == "[1, 2]", done.stderr

@@ -1,6 +1,6 @@
 import torch
 
-from crosskd_lab.stack.ops.common import fill_gradients, torchvision_op
+from crosskd_lab.stack.ops.common import fill_gradients
 
 
 def test_gradients_come_with_autograd_switched_off():
@@ -12,13 +12,3 @@ def test_gradients_come_with_autograd_switched_off():
     assert gradients[0].tolist() == [20.0, 300.0]
     assert gradients[1].tolist() == [94.0]
     assert not x.requires_grad
-
-
-def test_torchvision_kernels_are_used_exactly_where_they_load():
-    from torchvision.extension import _has_ops
-
-    op = torchvision_op("nms")
-    assert (op is not None) == _has_ops()
-    if op is not None:
-        boxes = torch.tensor([[0.0, 0, 2, 2], [0, 0, 2, 1.9]])
-        assert op(boxes, torch.tensor([1.0, 2.0]), 0.5).tolist() == [1]

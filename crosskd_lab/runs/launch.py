@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import SystemRandom
@@ -83,6 +84,15 @@ def check_gpus(wanted: int, available: int) -> None:
             f"{wanted} GPUs were asked for and this machine has {there}: say {instead}, or "
             "--slurm PARTITION to ask a cluster"
         )
+
+
+def check_port(port: int) -> None:
+    """Raise LabError where another process listens on a port."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            raise LabError(f"port {port} is taken: leave --port out, or choose another") from error
 
 
 def check_space(folder: Path, weights: int) -> None:
@@ -208,6 +218,8 @@ def prepare(
     threads = asked.pop("cpus_per_gpu", CORES) if slurm else threads_each(processes)
     if not slurm and nodes == 1 and not dry_run:  # else nothing starts on this machine
         check_gpus(gpus, torch.cuda.device_count())
+        if port:
+            check_port(port)
     with quiet():  # of mmengine's warnings; a notebook would show them in red
         prepare_engine()
         cfg = load_experiment(config, dict(settings or {}), data, seed)

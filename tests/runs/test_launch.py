@@ -1,5 +1,6 @@
 """What a launch decides, and what it refuses before anything has started."""
 
+import socket
 import sys
 
 import pytest
@@ -153,6 +154,16 @@ def test_gpus_that_are_not_there():
         checks.check_gpus(8, 2)
     with pytest.raises(LabError, match="has 0 GPUs: say --gpus 0 --processes 2, on the CPU"):
         checks.check_gpus(1, 0)
+
+
+def test_a_busy_port(small):
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(LabError, match=f"port {port} is taken: leave --port out"):
+            launch(**small(6), processes=2, port=port)
+    checks.check_port(port)
 
 
 def test_space(tmp_path, monkeypatch):

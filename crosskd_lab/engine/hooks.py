@@ -290,7 +290,7 @@ class RunMetrics(Hook):
         if step % self.every:
             return
         now = _working_seconds(runner)
-        row = _numbers(outputs)
+        row = {name: float(value.detach()) for name, value in (outputs or {}).items()}
         row |= {"lr": max(runner.optim_wrapper.get_lr()["lr"])}
         row |= {"seconds_per_step": (now - self._clock) / self.every}
         self._clock = now
@@ -313,10 +313,6 @@ def _working_seconds(runner: Any) -> float:
     """A clock that stands while other runs of this process work."""
     turn = getattr(runner.train_loop, "turn", None)
     return time.perf_counter() - (turn.waited if turn else 0.0)
-
-
-def _numbers(outputs: Any) -> dict[str, float]:
-    return {name: float(value.detach()) for name, value in (outputs or {}).items()}
 
 
 def _teacher_id(model: Any) -> dict[str, Any] | None:

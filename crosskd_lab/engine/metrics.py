@@ -192,25 +192,15 @@ class Distances(Hook):
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Measure, on the model that has just been validated (in evaluation mode)."""
-        pair = _dense_pair(runner)
-        if pair is None or metrics is None:
+        pair = getattr(bare(runner.model), "pair", None)
+        if metrics is None or pair is None or pair.student_head.family != "dense":
             return
         if self._distances is None:
-            self._distances = self._begin(runner, pair)
+            loader, prepare = runner.val_loop.dataloader, bare(runner.model).data_preprocessor
+            size, whole = loader.batch_size or 1, len(loader.dataset)
+            count = min(-(-min(self.images, whole) // size) * size, whole)
+            samples = [loader.dataset[i] for i in range(count)]
+            batches = [samples[i : i + size] for i in range(0, count, size)]
+            ready = [prepare(pseudo_collate(batch)) for batch in batches]
+            self._distances = ScoreDistances(pair, ready)
         metrics.update(self._distances.measure())
-
-    def _begin(self, runner: Any, pair: Any) -> ScoreDistances:
-        loader, model = runner.val_loop.dataloader, bare(runner.model)
-        count, size = min(self.images, len(loader.dataset)), loader.batch_size or 1
-        count = min(-(-count // size) * size, len(loader.dataset))
-        samples = [loader.dataset[i] for i in range(count)]
-        batches = [samples[i : i + size] for i in range(0, count, size)]
-        return ScoreDistances(
-            pair, [model.data_preprocessor(pseudo_collate(batch)) for batch in batches]
-        )
-
-
-def _dense_pair(runner: Any) -> Any:
-    """The pair of a model that distils a dense head; None for any other model."""
-    pair = getattr(bare(runner.model), "pair", None)
-    return pair if pair is not None and pair.student_head.family == "dense" else None

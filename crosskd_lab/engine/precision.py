@@ -99,12 +99,9 @@ class Weights:
                 factor, shift = affine[conv]
                 weight = weight * factor[:, None, None, None]
                 bias = shift if bias is None else bias * factor + shift
-            self.made[conv] = (self._cast(weight), None if bias is None else bias.to(self.dtype))
-
-    def _cast(self, weight: Tensor) -> Tensor:
-        if self.dtype == weight.dtype:
-            return weight
-        return weight.to(self.dtype, memory_format=torch.channels_last)
+            if self.dtype != weight.dtype:
+                weight = weight.to(self.dtype, memory_format=torch.channels_last)
+            self.made[conv] = (weight, None if bias is None else bias.to(self.dtype))
 
 
 def _affine(norms: list[Any]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:

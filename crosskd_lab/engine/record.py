@@ -24,9 +24,11 @@ def append_metrics(folder: str | Path, row: Mapping[str, Any]) -> None:
     """Appends one row of ``step`` (an integer), ``kind`` (a text) and any other names.
 
     Their values are finite numbers, or None for one that does not exist, such as the AP of small
-    boxes where there are none. ValueError for NaN; LabError for a full disk.
+    boxes where there are none. LabError for NaN, or a full disk.
     """
     numbers = {name: v.item() if hasattr(v, "item") else v for name, v in row.items()}
+    if odd := [k for k, v in numbers.items() if isinstance(v, float) and not math.isfinite(v)]:
+        raise LabError(f"metric {odd[0]!r} is {numbers[odd[0]]}: give a finite number or None")
     append_line(Path(folder) / METRICS, numbers)
 
 

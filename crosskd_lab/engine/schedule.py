@@ -9,7 +9,6 @@ and another tenth after 11/12 of the steps.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +31,7 @@ agree with them."""
 
 AREAS = (20, 40)
 """Sides of the squares, in pixels, that part small, medium and large objects at this scale."""
+MOST = 10**9
 SGD = dict(type="SGD", momentum=0.9, weight_decay=1e-4)
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")
 
@@ -114,11 +114,11 @@ def _rates(steps: int, warmup: int) -> list[dict]:
 def number(
     numbers: Mapping[str, Any], name: str, least: float = 0, default: float | None = None
 ) -> Any:
-    """An entry such as ``schedule.lr``, finite and not below ``least``, as it is; else LabError."""
+    """An entry such as ``schedule.lr``, from ``least`` to a thousand millions; else LabError."""
     value = numbers.get(name.rpartition(".")[2], default)
     plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not plain or not least <= value < math.inf:
-        raise LabError(f"{name} is {value!r}: give a number of at least {least}")
+    if not plain or not least <= value <= MOST:
+        raise LabError(f"{name} is {value!r}: give a number from {least} to {MOST:,}")
     return value
 
 

@@ -210,7 +210,7 @@ def test_rows_come_back_as_written(tmp_path):
 
 
 def test_what_is_no_number_is_not_written(tmp_path):
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(LabError, match="metric 'loss' is nan: give a finite number"):
         append_metrics(tmp_path, {"step": 1, "loss": float("nan")})
     assert not (tmp_path / METRICS).exists()
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from IPython.utils.capture import capture_output
@@ -33,17 +33,15 @@ from ..pair import Pair, load_in_full
 from ..runs.race import TEACHER, race_scenes
 
 
-@dataclass(frozen=True)
-class Effort:
-    """How much a lesson trains at a scale: steps of a student, images a step."""
+class Effort(NamedTuple):
+    """Of a lesson at a scale: steps of a student, images a step, images that it is looked at on."""
 
     steps: int
     batch: int
+    images: int
 
 
-TABLE = "race.csv"  # what a race writes when all its students are done
-IMAGES = {"smoke": 8, "cpu": 64, "gpu": 256}
-EFFORTS = {"smoke": Effort(4, 4), "cpu": Effort(60, 16), "gpu": Effort(600, 16)}
+EFFORTS = {"smoke": Effort(4, 4, 8), "cpu": Effort(60, 16, 64), "gpu": Effort(600, 16, 256)}
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def hold(
     """
     race = None if scale == "smoke" or teacher != TEACHER else PROJECT / "runs" / "race"
     made = train_student(student, scale, data, teacher, race)
-    batch = held_out(made, IMAGES[scale])
+    batch = held_out(made, effort(scale).images)
     return Held(made.pair, _split(batch, 8), made.origin)
 
 
@@ -185,7 +183,10 @@ def begin(
     with quiet():
         config = f"pocket/{'none' if own else method}"
         cfg = load_experiment(config, settings, data or lesson_scenes(scale), seed)
-    model = _build(cfg)
+        torch.manual_seed(cfg.randomness.seed)
+        model = MODELS.build(cfg.model)
+        model.init_weights()
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     if own is not None:
         own.attach(model.pair.student_head, model.pair.teacher_head)
         model.methods.append(own.to(model.pair.student.data_preprocessor.device))
@@ -208,15 +209,6 @@ def held_out(student: Student, count: int = 8) -> dict[str, Any]:
     return student.pair.student.data_preprocessor(pseudo_collate(samples))
 
 
-def _build(cfg: Config) -> Distiller:
-    """The experiment's model with its starting weights, on the best device."""
-    torch.manual_seed(cfg.randomness.seed)
-    with quiet():
-        model = MODELS.build(cfg.model)
-        model.init_weights()
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def _train(model: Distiller, cfg: Config, steps: int, name: str) -> None:
     """Train for a few steps, with three lines of progress."""
     with quiet():
@@ -237,20 +229,17 @@ def _from_race(model: Distiller, folder: Path, scenes: Path) -> str | None:
     It fits if the race had this teacher, and the race's own scenes or these. Of a race that still
     runs nothing is taken: its students would have trained unequally long.
     """
-    if not (folder.parent / TABLE).is_file() or not (folder / "record.json").is_file():
-        return None
     kept = sorted(folder.glob("iter_*.pth"), key=lambda path: int(path.stem[5:]))
-    if not kept:
+    if not kept or not (folder.parent / "race.csv").is_file():  # written when all are done
         return None
     ours = [place for place in (scenes, PROJECT / "data" / "race_scenes") if place.is_dir()]
     try:
         said, teacher = read_record(folder), model.pair.teacher_id["sha256"] or "random"
-        if said["teacher"]["sha256"] != teacher:
-            return None
-        if said["data"]["checksum"] not in map(data_checksum, ours):
+        same_data = said["data"]["checksum"] in map(data_checksum, ours)
+        if said["teacher"]["sha256"] != teacher or not same_data:
             return None
         load_in_full(model, kept[-1])
-    except LabError:  # a race of another student, or a record that is none
+    except LabError:  # a race of another student, or no record
         return None
     return f"your race, run {folder.name}, {kept[-1].stem[5:]} steps"
 

@@ -11,7 +11,6 @@ import nbformat
 import pytest
 
 from crosskd_lab.cli import main
-from crosskd_lab.errors import LabError
 from crosskd_lab.notebook.book import build_book
 
 pytest.importorskip("ipykernel", reason="ipykernel is not installed")
@@ -104,6 +103,11 @@ def test_the_contents_list_titles_questions_and_failures(book):
 
 def test_pages_lead_to_their_neighbours_and_where_their_own_links_mean(book):
     one = page(book, "00_one.html")
+    assert "<title>One</title>" in one
+    listed = re.findall(r'<nav[^>]*class="chapters">.*?</nav>', one, re.DOTALL)[0]
+    all_pages = ["index.html", *(f"{n}.html" for n in NAMES)]
+    assert re.findall(r'href="(\w+\.html)"', listed) == all_pages
+    assert '<li class="here"><a href="00_one.html">' in listed
     assert 'href="01_two.html">the next' in one and 'href="01_two.html#End">its end' in one
     links = [
         re.findall(r'<nav[^>]*class="book">(.*?)</nav>', page(book, f"{n}.html"))[0] for n in NAMES
@@ -114,17 +118,6 @@ def test_pages_lead_to_their_neighbours_and_where_their_own_links_mean(book):
         ["00_one.html", "index.html", "02_three.html"],
         ["01_two.html", "index.html"],
     ]
-
-
-def test_a_page_has_its_title_and_a_list_of_all_chapters(book):
-    one = page(book, "00_one.html")
-    assert "<title>One</title>" in one
-    listed = re.findall(r'<nav[^>]*class="chapters">.*?</nav>', one, re.DOTALL)[0]
-    assert re.findall(r'href="(\w+\.html)"', listed) == [
-        "index.html",
-        *(f"{n}.html" for n in NAMES),
-    ]
-    assert '<li class="here"><a href="00_one.html">' in listed
 
 
 def test_the_search_box_knows_every_section(book):
@@ -152,23 +145,10 @@ def test_pages_fetch_nothing_from_the_network(book):
         assert text.count("<script") == (name == "index"), "the search box alone has one"
 
 
-def test_executed_notebooks_are_kept_and_no_drafts(book):
-    kept = sorted(path.name for path in book[0].iterdir())
-    assert kept == sorted(
-        ["index.html", "made.json", *(f"{n}.{kind}" for n in NAMES for kind in ("html", "ipynb"))]
-    )
-
-
-def test_a_folder_that_cannot_be_made_is_an_error(book, tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(
-        LabError, match="file/book cannot be written .a file is where a folder is meant"
-    ):
-        build_book(tmp_path / "file" / "book", "smoke", book[0].parent)
-
-
 def test_what_is_made_is_made_again_only_where_something_has_changed(book):
     out, notebooks = book[0], book[0].parent
+    kept = [f"{n}.{kind}" for n in NAMES for kind in ("html", "ipynb")]
+    assert {path.name for path in out.iterdir()} == {"index.html", "made.json", *kept}, "no drafts"
     (failed,) = build_book(out, "smoke", notebooks)
     assert failed.cover.page == "01_two.html", "a failure is tried again, the others stay"
     kept = (notebooks / "02_three.ipynb").read_text()

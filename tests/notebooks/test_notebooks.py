@@ -609,7 +609,13 @@ def test_what_notebook_13_explains_is_what_the_records_say():
     judged = judge_claims(compare_claims()).set_index("claim")["verdict"]
     failed = {"the neck", "near the truth", "above the teachers", "adding KD back at length"}
     assert set(judged.index[judged == FAILED]) == failed and judged["every position"] == OPEN
-    rows = compare_claims().set_index("comparison")
+    assert judged["every position at length"] == HELD and judged["the third at length"] == OPEN
+    compared = compare_claims()
+    rows = compared[~compared["claim"].str.endswith(" at length")].set_index("comparison")
+    zero = compared[compared["claim"] == "four tenths at length"].set_index("comparison")
+    held = [f"crosskd_{i} above kd by 0.4" for i in range(3)]
+    assert [*zero.index[zero["verdict"] == HELD]] == held
+    assert round(zero.loc[held[0], "difference"] + 0.4, 1) == 1.6
     added = compare_claims().set_index("claim").loc["adding KD back at length", "difference"]
     assert round(added, 1) == -2.5 and judged["one loss, as strong"] == OPEN
     assert (rows.loc[[f"crosskd_{i} above none" for i in range(1, 5)], "verdict"] == HELD).all()

@@ -127,26 +127,18 @@ class DecoderAdapter(HeadFamily):
         return taps, result
 
     # --- the decoder, a layer at a time -----------------------------------------------------------
-    def through(
-        self,
-        layer: int,
-        query: Tensor,
-        query_pos: Tensor,
-        memory: Tensor,
-        reference: Tensor,
-        places: Mapping[str, Tensor],
-    ) -> Predictions:
+    def through(self, layer: int, asks: DecoderTaps, memory: Tensor) -> Predictions:
         """One decoder layer, 0 ... L - 1, and its two predictors; equals the stock detector's to
         the bit.
 
-        ``query`` ``(N, Q, C)`` enters it with ``query_pos``, attends to ``memory`` ``(N, V, C)`` at
-        ``reference`` ``(N, Q, 2)`` or ``(N, Q, 4)``; for ``places`` see :class:`DecoderTaps`. Class
-        logits ``(N, Q, K)`` and boxes ``(N, Q, 4)``, cxcywh in shares of the image, come out.
+        The queries and references of ``asks`` enter it and attend to ``memory`` ``(N, V, C)``.
+        Class logits ``(N, Q, K)`` and boxes ``(N, Q, 4)``, cxcywh in shares of the image, come out.
         """
+        reference, places = asks.references[layer], asks.places  # (N, Q, 2) or (N, Q, 4)
         ratios = places["valid_ratios"].repeat(1, 1, reference.size(-1) // 2)  # (N, levels, 2 or 4)
         out = self.decoder.layers[layer](
-            query,
-            query_pos=query_pos,
+            asks.entering[layer],
+            query_pos=asks.query_pos,
             value=memory,
             key_padding_mask=places["memory_mask"],
             spatial_shapes=places["spatial_shapes"],

@@ -141,8 +141,7 @@ def deliver(taps: Taps, layer: int, asks: DecoderTaps, memory: Tensor) -> Predic
         memory: ``(N, V, C)``.
     """
     head: Any = taps.teacher_head
-    enters = asks.entering[layer], asks.query_pos, memory, asks.references[layer], asks.places
-    return head.through(layer, *enters)
+    return head.through(layer, asks, memory)
 
 
 @torch.no_grad()

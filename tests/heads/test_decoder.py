@@ -31,14 +31,7 @@ def test_layer_by_layer_equals_the_stock_decoder(pair, make_batch):
     for side, detector in ((taps.student, pair.student), (taps.teacher, pair.teacher)):
         head = adapter_of(detector)
         for layer in range(3):
-            said = head.through(
-                layer,
-                side.entering[layer],
-                side.query_pos,
-                side.memory,
-                side.references[layer],
-                side.places,
-            )
+            said = head.through(layer, side, side.memory)
             assert torch.equal(said.cls[0], side.predictions.cls[layer])
             assert torch.equal(said.reg[0], side.predictions.reg[layer])
 

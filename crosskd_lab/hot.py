@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 _state = {"compiling": False}
@@ -25,15 +24,11 @@ def compile_hot(on: bool = True) -> None:
 
 def hot(function: F) -> F:
     """Mark a function of tensors, the first argument one of them, as worth compiling."""
-
-    @functools.cache
-    def compiled() -> Callable[..., Any]:
-        return torch.compile(function, dynamic=True)
+    compiled = functools.cache(lambda: torch.compile(function, dynamic=True))
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        first = args[0]
-        if not (_state["compiling"] and isinstance(first, Tensor) and first.is_cuda):
+        if not (_state["compiling"] and args[0].is_cuda):
             return function(*args, **kwargs)
         try:
             return compiled()(*args, **kwargs)

@@ -6,6 +6,7 @@ once the set is whole, the sha256 of every other file.
 
 import hashlib
 import json
+import os
 import sys
 from io import BytesIO
 from pathlib import Path
@@ -92,7 +93,7 @@ def _is_whole(out: Path, parameters: dict[str, Any]) -> bool:
     if held is None or held["parameters"] != parameters or "sha256" not in held:
         return False
     sums = held["sha256"].items()
-    return all((out / name).is_file() and sha256(out / name) == one for name, one in sums)
+    return all(os.path.isfile(out / name) and sha256(out / name) == one for name, one in sums)
 
 
 def _refuse_other(out: Path, parameters: dict[str, Any]) -> None:

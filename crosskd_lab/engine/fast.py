@@ -32,14 +32,14 @@ from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from ..errors import LabError
-from ..heads.base import Predictions, Targets
+from ..heads.base import Levels, Predictions, Targets
 from ..heads.dense import HeadAdapter
-from ..heads.retinanet import encode
+from ..heads.retinanet import decode, encode
 from ..hot import compile_hot
 from ..losses import box_iou, giou_distance, kd_quality_focal, log_iou_distance, region_mean
 from . import targets
 from .precision import Weights
-from .targets import AssignBatch, pad_objects
+from .targets import AssignBatch, TwoTargets, pad_objects
 
 DISTANCES: dict[type, Callable[..., Tensor]] = {GIoULoss: giou_distance, IoULoss: log_iou_distance}
 
@@ -166,6 +166,39 @@ def vfnet_losses(head: Any, said: Predictions, targets: Targets) -> dict[str, Te
     return losses
 
 
+def ddod_losses(head: Any, said: Predictions, targets: Targets) -> dict[str, Tensor]:
+    """DDOD (Chen et al. 2021): focal loss, GIoU and the IoU, more at levels of few positives."""
+    assert isinstance(targets, TwoTargets) and targets.of_boxes is not None
+    stock, found = head.head, targets.of_boxes
+    weight = targets.label_weights * _rarity(head, said.cls, targets)
+    cls_loss = _focal(head, said, targets, weight, targets.num_pos)
+    share, coder, anchors = _rarity(head, said.cls, found), stock.bbox_coder, head.priors(said.cls)
+    truth = _where(found.positive, found.boxes, anchors.expand_as(found.boxes))
+    deltas = encode(anchors, truth, coder.means, coder.stds)
+    truth = decode(anchors, deltas, coder.means, coder.stds)  # as stock has it: sizes are clipped
+    boxes = _where(found.positive, head.decode(said.reg), truth)
+    distance = giou_distance(boxes, truth, stock.loss_bbox.eps)
+    box_loss = region_mean(distance, found.positive * share, found.num_pos)
+    return {
+        "loss_cls": cls_loss,
+        "loss_bbox": stock.loss_bbox.loss_weight * box_loss,
+        "loss_iou": _beside(head, stock.loss_iou, said, found, box_iou(boxes, truth), share),
+    }
+
+
+def _rarity(head: Any, levels: Levels, targets: Targets) -> Tensor:
+    """DDOD's share of a level, ``(P,)``: 1 where most positives have been so far, 2 where fewest.
+
+    Stock counts both branches' positives in the classes' list, and so they are counted here.
+    """
+    stock, counts = head.head, head.counts(levels)
+    now = torch.stack([level.sum() for level in targets.positive.split(counts, 1)])
+    before = torch.as_tensor(stock.cls_num_pos_samples_per_level, dtype=torch.float64)
+    stock.cls_num_pos_samples_per_level = seen = before.to(now.device) + now
+    share = (2 - (seen - seen.min()) / (seen.max() - seen.min() + 1e-10)).float()
+    return torch.cat([one.expand(count) for one, count in zip(share, counts, strict=True)])
+
+
 def _edges(boxes: Tensor, centres: Tensor | None) -> Tensor:
     """Distances ``(N, P, 4)`` from each prior's centre to its box's left, top, right, bottom."""
     assert centres is not None
@@ -188,14 +221,19 @@ def _focal(
 
 
 def _beside(
-    head: HeadAdapter, loss: Any, said: Predictions, targets: Targets, label: Tensor
+    head: HeadAdapter,
+    loss: Any,
+    said: Predictions,
+    targets: Targets,
+    label: Tensor,
+    share: Tensor | float = 1.0,
 ) -> Tensor:
     """Cross-entropy at positives to the labels ``(N, P)`` of what is predicted beside the box."""
     assert said.centerness is not None
     logits = head.flat(said.centerness, 1)[..., 0]
     label = label.detach().float()  # as stock has it, whatever the logits are
     each = F.binary_cross_entropy_with_logits(logits, label, reduction="none")
-    return loss.loss_weight * region_mean(each, targets.positive, targets.num_pos)
+    return loss.loss_weight * region_mean(each, targets.positive * share, targets.num_pos)
 
 
 def _why_not(head: HeadAdapter) -> str | None:
@@ -233,6 +271,7 @@ EXPECTED: dict[str, dict[str, tuple[type, ...]]] = {
     "VFNetHead": dict(
         loss_cls=(VarifocalLoss,), loss_bbox=(GIoULoss,), loss_bbox_refine=(GIoULoss,)
     ),
+    "DDODHead": dict(loss_cls=(FocalLoss,), loss_bbox=(GIoULoss,), loss_iou=(CrossEntropyLoss,)),
 }
 """The losses that the dense forms know."""
 
@@ -252,6 +291,7 @@ FORMS: dict[str, tuple[AssignBatch, DenseLosses]] = {
     "RetinaHead": (targets.max_iou_targets, retinanet_losses),
     "FCOSHead": (targets.fcos_targets, fcos_losses),
     "VFNetHead": (targets.vfnet_targets, vfnet_losses),
+    "DDODHead": (targets.ddod_targets, ddod_losses),
 }
 
 

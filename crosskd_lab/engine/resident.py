@@ -21,6 +21,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from .draws import Draws
+from .fast import FastForm, ddod_losses
 from .targets import pad_objects
 
 FLIP = "RandomFlip"
@@ -220,9 +221,13 @@ def fix_shapes(runner: Any) -> bool:
 def _are_fixed(model: Any, loader: Any, optim_wrapper: Any) -> bool:
     """Whether a run's steps look at no single objects and images, before any is read."""
     pair = getattr(model, "pair", None)
-    if type(loader.dataset) is not Draws or pair is None or pair.student_head.fast is None:
+    if type(loader.dataset) is not Draws or pair is None:
         return False
-    transforms = loader.dataset.dataset.pipeline.transforms
+    form = pair.student_head.fast
+    if not isinstance(form, FastForm) or form.losses is ddod_losses:  # its counts are the host's
+        return False
+    pipeline = getattr(loader.dataset.dataset, "pipeline", None)  # a set of sets has none
+    transforms = pipeline.transforms if pipeline else []
     return (
         [type(one).__name__ for one in transforms] == PIPELINE
         and transforms[2].scale is not None

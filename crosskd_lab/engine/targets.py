@@ -73,12 +73,18 @@ def valid_priors(head: HeadAdapter, levels: Levels, metas: list[dict]) -> Tensor
 
 # --- the assigners ---------------------------------------------------------------------------
 def atss_owners(
-    assigner: Any, priors: Tensor, counts: list[int], valid: Tensor, objects: Objects
+    assigner: Any,
+    priors: Tensor,
+    counts: list[int],
+    valid: Tensor,
+    objects: Objects,
+    said: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """ATSS (Zhang et al. 2020, algorithm 1), by stock's ``assigner``'s numbers: who owns each
     prior.
 
-    ``priors`` ``(P, 4)`` are anchors, ``counts`` of each level; ``valid`` ``(N, P)``.
+    ``priors`` ``(P, 4)`` are anchors, ``counts`` of each level; ``valid`` ``(N, P)``. An assigner
+    with an ``alpha`` (DDOD's) compares what is ``said``: scores ``(N, P, K)``, boxes ``(N, P, 4)``.
 
     Returns:
         ``(N, P)`` index of the object, or ``BACKGROUND``, or ``LEFT_OUT``.
@@ -88,7 +94,10 @@ def atss_owners(
     taken = distance.isfinite()  # (N, G, C)
     truth = objects.boxes[:, :, None]
     anchor = priors[candidate]  # (N, G, C, 4)
-    overlap = box_iou(anchor, truth)
+    if said is None:
+        overlap = box_iou(anchor, truth)
+    else:
+        overlap = _agreement(assigner.alpha, *said, candidate, objects)
     count = taken.sum(-1, keepdim=True)
     mean = (overlap * taken).sum(-1, keepdim=True) / count
     variance = ((overlap - mean).square() * taken).sum(-1, keepdim=True) / (count - 1)
@@ -107,6 +116,17 @@ def atss_owners(
     )
     without = BACKGROUND if left_out is None else torch.where(left_out, LEFT_OUT, BACKGROUND)
     return torch.where(owner < count_of_objects, owner, without)
+
+
+def _agreement(
+    alpha: float, scores: Tensor, boxes: Tensor, candidate: Tensor, objects: Objects
+) -> Tensor:
+    """Score^(1 - alpha) * IoU^alpha of candidates ``(N, G, C)`` (DDOD, Chen et al. 2021)."""
+    at = candidate.flatten(1)
+    there = boxes.gather(1, at[..., None].expand(-1, -1, 4)).view(*candidate.shape, 4)
+    of_class = candidate * scores.size(-1) + objects.labels.clamp(min=0)[..., None]
+    score = scores.flatten(1).gather(1, of_class.flatten(1)).view_as(there[..., 0])
+    return score ** (1 - alpha) * box_iou(there, objects.boxes[:, :, None]) ** alpha
 
 
 def _nearest(
@@ -242,13 +262,21 @@ def targets_of(
 
 
 def atss_targets(
-    head: HeadAdapter, predictions: Predictions, objects: Objects, metas: list[dict]
+    head: HeadAdapter,
+    predictions: Predictions,
+    objects: Objects,
+    metas: list[dict],
+    assigner: Any = None,
+    said: tuple[Tensor, Tensor] | None = None,
 ) -> Targets:
-    """Targets of heads that ATSS assigns; see :func:`atss_owners`."""
+    """Targets of heads that ATSS assigns, by the head's assigner or another; see
+    :func:`atss_owners`.
+    """
     levels = predictions.cls
     valid = valid_priors(head, levels, metas)
+    assigner = assigner or head.head.assigner
     anchors, counts = head.assigned(levels), head.counts(levels)
-    owner = atss_owners(head.head.assigner, anchors, counts, valid, objects)
+    owner = atss_owners(assigner, anchors, counts, valid, objects, said)
     return targets_of(head, owner, objects, levels, valid)
 
 
@@ -257,6 +285,26 @@ def vfnet_targets(
 ) -> Targets:
     """ATSS's for VFNet, which counts no positive in an image without any."""
     return head.counted(atss_targets(head, predictions, objects, metas))
+
+
+@dataclass(frozen=True)
+class TwoTargets(Targets):
+    """The class branch's targets, and beside them those ``of_boxes`` (DDOD)."""
+
+    of_boxes: Targets | None = None
+
+
+def ddod_targets(
+    head: HeadAdapter, predictions: Predictions, objects: Objects, metas: list[dict]
+) -> TwoTargets:
+    """Targets of DDOD: an assigner for each branch, by what the head predicts."""
+    scores = head.flat_cls(predictions).detach().sigmoid()
+    said = scores, head.decode(predictions.reg).detach()
+    of_classes, of_boxes = (
+        atss_targets(head, predictions, objects, metas, assigner, said)
+        for assigner in (head.head.cls_assigner, head.head.reg_assigner)
+    )
+    return TwoTargets(**vars(of_classes), of_boxes=of_boxes)
 
 
 def max_iou_targets(
@@ -288,7 +336,12 @@ def why_not(head: HeadAdapter) -> str | None:
         return f"its priors are sampled at random ({type(stock.sampler).__name__})"
     if stock.train_cfg["allowed_border"] >= 0:
         return "its anchors must not cross the border (allowed_border)"
-    assigner = stock.assigner
+    if hasattr(stock, "reg_assigner"):  # two, each by what the head predicts
+        return _not_usual(stock.cls_assigner, True) or _not_usual(stock.reg_assigner, True)
+    return _not_usual(stock.assigner, False)
+
+
+def _not_usual(assigner: Any, by_predictions: bool) -> str | None:
     measure = assigner.iou_calculator
     if type(measure) is not BboxOverlaps2D or measure.scale != 1 or measure.dtype:
         return f"its assigner measures overlap by {type(measure).__name__}"
@@ -298,9 +351,11 @@ def why_not(head: HeadAdapter) -> str | None:
             gt_max_assign_all=True, ignore_wrt_candidates=True, perm_repeat_gt_cfg=None
         ),
     }
-    if type(assigner) not in usual:
+    plain = usual.get(type(assigner))
+    if plain is None:
         return f"no fast form of {type(assigner).__name__}"
-    for name, expected in usual[type(assigner)].items():
-        if getattr(assigner, name) != expected:
+    for name, expected in plain.items():
+        said = getattr(assigner, name)
+        if (said is not None) != by_predictions if name == "alpha" else said != expected:
             return f"its {type(assigner).__name__} has {name}={getattr(assigner, name)}"
     return None

@@ -23,6 +23,7 @@ HEADS = {
     "fcos": "mmdet::fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
     "fcos_exp": "mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py",
     "vfnet": "mmdet::vfnet/vfnet_r50_fpn_1x_coco.py",
+    "ddod": "mmdet::ddod/ddod_r50_fpn_1x_coco.py",
 }
 
 
@@ -112,7 +113,7 @@ def said_of(adapter: Any, images: int, seed: int, size: int = 96) -> Any:
     a, head = adapter.anchors, adapter.head
     bins = 4 * (head.reg_max + 1) if hasattr(head, "reg_max") else 4
     kind = type(head).__name__
-    points = kind in ("FCOSHead", "VFNetHead")
+    points, beside = kind in ("FCOSHead", "VFNetHead"), ("loss_centerness", "loss_iou")
     bins *= 2 if kind == "VFNetHead" else 1  # it predicts two boxes
 
     def maps(channels: int, spread: float) -> tuple[torch.Tensor, ...]:
@@ -124,7 +125,7 @@ def said_of(adapter: Any, images: int, seed: int, size: int = 96) -> Any:
     reg = maps(a * bins, 0.3 if bins == 4 and not points else 2.0)
     if points:
         reg = tuple(m.abs() * (10 if kind == "VFNetHead" else 1) for m in reg)  # in pixels there
-    others = maps(a, 1.0) if hasattr(head, "loss_centerness") else None
+    others = maps(a, 1.0) if any(hasattr(head, name) for name in beside) else None
     said = [maps(a * CLASSES, 2.0), reg, others]
     return Predictions(*(m and tuple(x.requires_grad_() for x in m) for m in said))
 
@@ -169,6 +170,7 @@ def in_doubles(adapter: Any) -> Iterator[None]:
     from mmdet.models.dense_heads import (
         anchor_head,
         atss_head,
+        ddod_head,
         fcos_head,
         gfl_head,
         vfnet_head,
@@ -183,7 +185,7 @@ def in_doubles(adapter: Any) -> Iterator[None]:
 
     generators = {adapter.head.prior_generator, getattr(adapter.head, "atss_prior_generator", None)}
     with pytest.MonkeyPatch.context() as patch:
-        for module in (anchor_head, atss_head, fcos_head, gfl_head, vfnet_head):
+        for module in (anchor_head, atss_head, ddod_head, fcos_head, gfl_head, vfnet_head):
             patch.setattr(module, "torch", Doubles())
         patch.setattr(torch.Tensor, "float", torch.Tensor.double, raising=False)
         for generator in filter(None, generators):

@@ -21,6 +21,7 @@ from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.pair import Pair
 
 HEADS = ["gfl", "atss", "retinanet", "fcos", "fcos_exp"]
+DEFORMABLE = ["vfnet", "ddod"]  # their deformable convolutions have no bf16 form
 # What asks a GPU for a number, or for a shape that depends on one. "equal" does too, but a step
 # compares nothing with it but two priors on the host; the GPU's own suite sees what this cannot.
 WAITS = {
@@ -53,7 +54,7 @@ def batch(case_batch):
     return case_batch(7)
 
 
-@pytest.mark.parametrize("name", [*HEADS, "vfnet"])
+@pytest.mark.parametrize("name", HEADS + DEFORMABLE)
 def test_a_step_is_the_references(tiny_detector, batch, name):
     methods = [CrossKD(), PredictionMimicking(), PKD()]
     found = {}
@@ -72,7 +73,7 @@ def test_a_step_is_the_references(tiny_detector, batch, name):
 
 @pytest.mark.parametrize(
     ("name", "precision"),
-    [*product(HEADS, ["fp32", "bf16"]), ("vfnet", "fp32")],  # deformable convs: no bf16 form
+    [*product(HEADS, ["fp32", "bf16"]), *product(DEFORMABLE, ["fp32"])],
 )
 def test_no_step_waits(tiny_detector, batch, name, precision):
     model = distiller(tiny_detector, name, [CrossKD(), PredictionMimicking(), PKD()], precision)
@@ -161,6 +162,7 @@ BUILDS = {
     "fcos": ("fcos", {}),
     "fcos by log IoU": ("fcos_exp", {}),
     "vfnet": ("vfnet", {}),
+    "ddod": ("ddod", {}),
 }
 
 
@@ -168,6 +170,7 @@ def both(adapter, said, truths, metas, ignored):
     """Losses and gradients by the prediction maps: stock's, then the fast form's."""
     leaves = [*said.cls, *said.reg, *(said.centerness or ())]
     for form in (adapter.detection_losses, FastForm(adapter)):
+        adapter.head.cls_num_pos_samples_per_level = [9.0, 30.0, 4.0, 0.0, 2.0]  # DDOD's, so far
         losses, _ = form(said, truths, metas, ignored)
         total = {n: sum(v) if isinstance(v, list) else v for n, v in losses.items()}
         yield total, torch.autograd.grad(sum(total.values()), leaves)
@@ -209,6 +212,17 @@ def test_in_float64_they_are_the_same_but_for_the_order_of_sums(
             truth.bboxes = truth.bboxes.double()
         with doubles(adapter):
             expect_close(list(both(adapter, said, truths, metas, ignored)), 1e-9)
+
+
+def test_ddod_counts_its_positives_step_by_step_as_stock_does(tiny_detector, case):
+    counts = []
+    for form in ("detection_losses", FastForm):
+        adapter = adapter_of(tiny_detector("ddod"))
+        form = getattr(adapter, form) if isinstance(form, str) else form(adapter)
+        for seed in range(5):
+            form(*case(adapter, seed))
+        counts.append([float(n) for n in adapter.head.cls_num_pos_samples_per_level])
+    assert counts[0] == counts[1] and sum(counts[0]) > 100
 
 
 def test_a_number_that_is_not_finite_at_background_reaches_no_gradient(tiny_detector, case):

@@ -19,6 +19,7 @@ from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.pair import Pair
 
 HEADS = ["gfl", "atss", "retinanet", "fcos", "fcos_exp"]
+DEFORMABLE = ["vfnet", "ddod"]  # their deformable convolutions have no bf16 form
 pytestmark = pytest.mark.cuda
 
 
@@ -50,7 +51,7 @@ def step(model, batch, device):
     return {name: value.item() for name, value in losses.items()}, gradient
 
 
-@pytest.mark.parametrize("name", [*HEADS, "vfnet"])
+@pytest.mark.parametrize("name", HEADS + DEFORMABLE)
 def test_targets_are_the_cpus(tiny_detector, case, name):
     adapter = adapter_of(tiny_detector(name))
     on_gpu = adapter_of(tiny_detector(name).cuda())
@@ -67,7 +68,7 @@ def test_targets_are_the_cpus(tiny_detector, case, name):
         assert found.label_weights.cpu().equal(here.label_weights)
 
 
-@pytest.mark.parametrize("name", [*HEADS, "vfnet"])
+@pytest.mark.parametrize("name", HEADS + DEFORMABLE)
 @pytest.mark.parametrize("precision", [None, "fp32"])
 def test_a_step_in_fp32_is_the_cpus(tiny_detector, case_batch, name, precision):
     batch = case_batch(7)
@@ -103,7 +104,7 @@ def test_compiled_it_says_the_same(tiny_detector, case_batch):
 
 @pytest.mark.parametrize(
     ("name", "precision"),
-    [*product(HEADS, ["fp32", "bf16"]), ("vfnet", "fp32")],  # deformable convs: no bf16 form
+    [*product(HEADS, ["fp32", "bf16"]), *product(DEFORMABLE, ["fp32"])],
 )
 def test_no_step_waits_for_the_gpu(tiny_detector, case_batch, name, precision):
     model = model_of(tiny_detector, name, precision, "cuda")

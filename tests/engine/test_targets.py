@@ -16,7 +16,10 @@ from crosskd_lab.heads.retinanet import encode
 CASES = 300
 
 
-def stock_targets(adapter, said, truths, metas, ignored):
+DELTAS = ("RetinaHead", "DDODHead")
+
+
+def stock_targets(adapter, said, truths, metas, ignored, assigns="get_cls_targets"):
     """What the head's own get_targets says, without its losses."""
     head = adapter.head
     sizes = [m.shape[-2:] for m in said.cls]
@@ -27,10 +30,13 @@ def stock_targets(adapter, said, truths, metas, ignored):
         made = head.get_targets(said.cls, points, truths, metas, ignored)
     else:
         anchors = head.get_anchors(sizes, metas, device="cpu")
-    if not isinstance(head, FCOSHead):
+    if type(head).__name__ == "DDODHead":
+        common = head.process_predictions_and_anchors(*anchors, said.cls, said.reg, metas, ignored)
+        made = getattr(head, assigns)(*common[:-1], truths, metas, common[-1])
+    elif not isinstance(head, FCOSHead):
         made = head.get_targets(*anchors, truths, metas, batch_gt_instances_ignore=ignored)
     targets = adapter.read_targets(made, said)
-    if type(head).__name__ == "RetinaHead":  # its own are deltas, which a tiny object overflows
+    if type(head).__name__ in DELTAS:  # its own are deltas, which a tiny object overflows
         targets = replace(targets, boxes=torch.cat(made[-3], 1))
     if isinstance(head, FCOSHead):  # its own are distances, of which boxes are a rounding
         edges = by_image(made[1 if type(head) is FCOSHead else 2], len(truths))
@@ -46,7 +52,7 @@ def as_stock_codes(adapter, found, said):
         if getattr(adapter.head, "norm_on_bbox", False):
             edges = edges / adapter.stride_of_priors(said.cls)[:, None]
         return replace(found, boxes=edges * found.positive[..., None])
-    if type(adapter.head).__name__ != "RetinaHead":
+    if type(adapter.head).__name__ not in DELTAS:
         return found
     coder, anchors = adapter.head.bbox_coder, adapter.priors(said.cls)
     positive = found.positive[..., None]
@@ -62,7 +68,7 @@ def expect_equal(found, stock):
     assert found.boxes.equal(stock.boxes)
 
 
-@pytest.mark.parametrize("name", ["gfl", "atss", "retinanet", "fcos", "fcos_exp", "vfnet"])
+@pytest.mark.parametrize("name", ["gfl", "atss", "retinanet", "fcos", "fcos_exp", "vfnet", "ddod"])
 def test_targets_are_stocks_in_every_case(tiny_detector, case, name):
     adapter = adapter_of(tiny_detector(name))
     form = FastForm(adapter)
@@ -70,10 +76,15 @@ def test_targets_are_stocks_in_every_case(tiny_detector, case, name):
     for seed in range(CASES):
         said, truths, metas, ignored = case(adapter, seed)
         if name not in ("fcos", "fcos_exp"):
-            adapter.head.assigner.ignore_iof_thr = 0.5 if seed % 2 else -1
+            for kind in ("assigner", "cls_assigner", "reg_assigner"):
+                if hasattr(adapter.head, kind):
+                    getattr(adapter.head, kind).ignore_iof_thr = 0.5 if seed % 2 else -1
         found = form.assign(adapter, said, pad_objects(truths, ignored), metas)
         stock = stock_targets(adapter, said, truths, metas, ignored)
         expect_equal(as_stock_codes(adapter, found, said), stock)
+        if name == "ddod":
+            stock = stock_targets(adapter, said, truths, metas, ignored, "get_reg_targets")
+            expect_equal(as_stock_codes(adapter, found.of_boxes, said), stock)
         positives += int(found.positive.sum())
         left_out += int((found.label_weights == 0).sum())
     assert positives > 10 * CASES

@@ -23,30 +23,20 @@ def distil(pair, batch, *methods):
     return distiller
 
 
-def test_other_channels_need_a_learned_alignment(detector, batch):
-    pair = Pair(detector("gfl", seed=1), detector("gfl", seed=2, channels=12))
-    with pytest.raises(LabError, match=r"has 8 channels at the tap, the teacher's 12.*'conv'"):
-        Distiller(pair=pair, methods=[CrossKD(i=3)])
-    for align in ("conv", dict(type=ConvAlign, then="none")):
-        distiller = distil(pair, batch, CrossKD(i=3, align=align))
-        learned = {n: p for n, p in distiller.named_parameters() if n.startswith("methods.")}
-        assert {n.split(".")[3] for n in learned} == {"cls", "reg"}
-        assert [tuple(p.shape) for n, p in learned.items() if n.endswith("weight")] == [
-            (12, 8, 1, 1)
-        ] * 2
-        assert all(p.grad.any() for n, p in learned.items() if n.endswith("weight"))
-        student = {n: v for n, v in distiller.state_dict().items() if n not in learned}
-        detector("gfl", seed=3).load_state_dict(student, strict=True)
+PLAIN = dict(type=ConvAlign, then="none")
+WIDER = [(f, i, "conv") for f in ("yolox", "rtmdet") for i in range(3)] + [("gfl", 3, PLAIN)]
 
 
-@pytest.mark.parametrize(("family", "i"), [(f, i) for f in ("yolox", "rtmdet") for i in range(3)])
-def test_a_wider_teacher_of_towers_by_level_teaches_at_every_layer(detector, batch, family, i):
-    """As small from large of both families: one conv a branch for all levels, thrown away later."""
+@pytest.mark.parametrize(("family", "i", "align"), WIDER)
+def test_a_wider_teacher_of_towers_by_level_teaches_at_every_layer(
+    detector, batch, family, i, align
+):
+    """As small from large of a family: one conv a branch for all levels, thrown away later."""
     pair = Pair(detector(family, seed=1), detector(family, seed=2, channels=12))
     with pytest.raises(LabError, match=r"has 8 channels at the tap, the teacher's 12.*'conv'"):
         Distiller(pair=pair, methods=[CrossKD(i=i)])
     before = copy.deepcopy(pair.teacher.state_dict())
-    distiller = distil(pair, batch, CrossKD(i=i, align="conv"))
+    distiller = distil(pair, batch, CrossKD(i=i, align=align))
     learned = {n: p for n, p in distiller.named_parameters() if n.startswith("methods.")}
     weights = [p for n, p in learned.items() if n.endswith("weight")]
     assert [tuple(p.shape) for p in weights] == [(12, 8, 1, 1)] * 2
@@ -80,7 +70,7 @@ def conv_that_learns(pair, batch, method):
 def copied(detector):
     """A student that is its teacher, and a method whose conv only hands over."""
     teacher = detector("gfl", seed=2)
-    return Pair(copy.deepcopy(teacher), teacher), CrossKD(align=dict(type=ConvAlign, then="none"))
+    return Pair(copy.deepcopy(teacher), teacher), CrossKD(align=PLAIN)
 
 
 def test_a_feature_that_says_all_has_the_whole_share(copied, batch):
@@ -110,7 +100,7 @@ def test_a_conv_that_says_all_by_itself_is_told(copied, batch, capsys, monkeypat
 @pytest.mark.parametrize("family", ["yolox", "rtmdet"])
 def test_the_share_is_what_a_flat_feature_would_cost(detector, batch, family):
     pair = Pair(detector(family, seed=1), detector(family, seed=2, channels=12))
-    taps, method = conv_that_learns(pair, batch, CrossKD(align=dict(type=ConvAlign, then="none")))
+    taps, method = conv_that_learns(pair, batch, CrossKD(align=PLAIN))
     flat = {
         branch: [
             tuple(m.mean((0, 2, 3), keepdim=True) + torch.zeros_like(m) for m in layer)

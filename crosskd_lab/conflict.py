@@ -67,14 +67,11 @@ class Conflict:
         most = (self.target - self.teacher).abs().max(-1)  # over K: (N, R)
         return most.values, most.indices
 
-    def apart(self, threshold: float) -> Tensor:
-        """``(N, R)`` bool: counted locations with discrepancy > threshold."""
-        return (self.discrepancy[0] > threshold) & self.counted
-
 
 def conflict_ratio(conflict: Conflict, threshold: float) -> float:
     """Fig. 3, a scalar: locations with discrepancy > threshold, over positive ones (at least 1)."""
-    return float(conflict.apart(threshold).sum() / conflict.positive.sum().clamp(min=1))
+    apart = (conflict.discrepancy[0] > threshold) & conflict.counted  # (N, R)
+    return float(apart.sum() / conflict.positive.sum().clamp(min=1))
 
 
 @torch.no_grad()

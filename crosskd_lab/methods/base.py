@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..errors import LabError
+from ..errors import one_of
 from ..heads.base import BRANCHES, Levels
 from ..heads.dense import HeadAdapter
 from ..taps import Taps
@@ -50,10 +50,9 @@ def levels_of(taps: Taps, where: str, i: int) -> tuple[Levels, Levels]:
     """The student's and the teacher's maps ``(N, C, H, W)`` at the "neck", or f_i of "cls" or
     "reg".
     """
+    one_of("where", where, ("neck", *BRANCHES))
     if where == "neck":
         return taps.student.neck, taps.teacher.neck
-    if where not in BRANCHES:
-        raise LabError(f"where = {where!r} is unknown: choose neck, cls or reg")
     taps.student_head.check_layer(i)
     taps.teacher_head.check_layer(i)
     return taps.student.towers[where][i], taps.teacher.towers[where][i]

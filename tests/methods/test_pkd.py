@@ -61,7 +61,7 @@ def test_the_neck_gets_gradient_and_the_head_none(make_pair, batch, losses_of):
 
 
 def test_unknown_places_and_layers_are_named(make_pair, batch, losses_of):
-    with pytest.raises(LabError, match="where = 'fpn'.*neck, cls or reg"):
+    with pytest.raises(LabError, match="where = 'fpn'.*neck, cls, reg"):
         losses_of(make_pair(), batch, PKD(where="fpn"))
     with pytest.raises(LabError, match=r"i = 5 .*0 \.\.\. 4"):
         losses_of(make_pair(), batch, PKD(where="cls", i=5))

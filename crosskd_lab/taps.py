@@ -33,9 +33,9 @@ class Taps:
     targets: Targets
     student_head: HeadAdapter
     teacher_head: HeadAdapter
-    gt_instances: Sequence[Any]
-    metas: Sequence[dict]
-    ignored: Sequence[Any] | None = None
+    gt_instances: list[Any]
+    metas: list[dict]
+    ignored: list[Any] | None = None
 
     def cross(
         self,

@@ -57,11 +57,10 @@ class AssistantHead(Method):
     def attach(self, student: HeadAdapter, teacher: HeadAdapter) -> None:
         """Copy the teacher's head; LabError unless it fits the student's neck."""
         ours, theirs = (head.channels("cls", 0) for head in (student, teacher))
-        if (student.strides, ours) != (teacher.strides, theirs):
+        if ours != theirs:
             raise LabError(
-                f"AssistantHead puts the teacher's head ({theirs} channels, strides "
-                f"{list(teacher.strides)}) on the student's neck ({ours}, {list(student.strides)}):"
-                " give both necks the same levels and out_channels"
+                f"AssistantHead puts the teacher's head ({theirs} channels) on the student's neck "
+                f"({ours}): give both necks the same out_channels"
             )
         self.assistant = deepcopy(teacher.head).requires_grad_(True).train()
         self.reader = adapter_for(self.assistant)
@@ -78,9 +77,8 @@ class AssistantHead(Method):
         if self.assistant is None:
             raise LabError("AssistantHead copies the teacher's head: attach it to a pair first")
         walked = self.reader.forward_towers(taps.student.neck)
-        ignored = None if taps.ignored is None else list(taps.ignored)
         own, _ = self.reader.detection_losses(
-            walked.predictions, list(taps.gt_instances), list(taps.metas), ignored
+            walked.predictions, taps.gt_instances, taps.metas, taps.ignored
         )
         losses = {
             f"loss_assistant_{name.removeprefix('loss_')}": self.detection * total(value)

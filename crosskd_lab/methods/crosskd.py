@@ -81,7 +81,7 @@ class PredictionTerms(Method):
             losses[f"loss_{self.name}_cls"] = weight * term
         if "reg" in self.branches:
             weight = head.defaults.reg_weight if self.reg_weight is None else self.reg_weight
-            distance = head.reg_distance(prediction, target, list(taps.metas))  # (N, P)
+            distance = head.reg_distance(prediction, target, taps.metas)  # (N, P)
             region = self._region(target, taps)  # (N, P), S(r)
             own = head.box_normaliser(region, targets)
             normaliser = own if self.normaliser == "recipe" else targets.num_pos

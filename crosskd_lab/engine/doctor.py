@@ -12,9 +12,7 @@ from typing import NamedTuple
 from packaging.requirements import Requirement
 
 from ..errors import LabError
-from ..files import PROJECT
 
-TEACHERS = PROJECT / "data" / "teachers"
 REINSTALL = "run `make` in the project's folder, or pip install -e . in this environment"
 # Distributions that bring the same modules: one is enough.
 ALTERNATIVES = {
@@ -143,16 +141,6 @@ def _detector() -> str:
     return f"GFL went from a blank image to {len(found)} boxes, untrained"
 
 
-def _teachers() -> str:
-    from ..stack.checkpoints import read_weights
-
-    files = sorted(TEACHERS.glob("**/*.safetensors"))
-    for file in files:
-        read_weights(file)
-    names = ", ".join(file.stem for file in files)
-    return f"{names}: readable" if names else f"none shipped with this installation ({TEACHERS})"
-
-
 def _disk() -> str:
     folder = Path.cwd()
     free = shutil.disk_usage(folder).free / 1e9
@@ -174,5 +162,4 @@ def findings() -> Iterator[Finding]:
     reinstalled = "pip uninstall -y mmcv mmcv-lite && pip install mmcv-lite==2.1.0"
     yield finding("mmcv ops", _mmcv_ops, f"{reinstalled}; {headless}")
     yield finding("detector", _detector, "pip install 'setuptools<81' 'mmdet==3.3.*'")
-    yield finding("teachers", _teachers, "git checkout -- data/teachers")
     yield finding("disk", _disk, "free some space, or work in a folder on another disk")

@@ -236,27 +236,6 @@ def _beside(
     return loss.loss_weight * region_mean(each, targets.positive * share, targets.num_pos)
 
 
-def _why_not(head: HeadAdapter) -> str | None:
-    """Why a head's losses have no dense form; None where they have."""
-    stock = head.head
-    for name, kinds in EXPECTED[type(stock).__name__].items():
-        if type(getattr(stock, name)) not in kinds:
-            return f"its {name} is {type(getattr(stock, name)).__name__}"
-    for name, needed in NEEDED.get(type(stock).__name__, {}).items():
-        if getattr(stock, name) != needed:
-            return f"it has {name}={getattr(stock, name)}"
-    if type(stock).__name__ == "RetinaHead" and stock.reg_decoded_bbox != (
-        type(stock.loss_bbox) is GIoULoss
-    ):
-        return f"its loss_bbox is {type(stock.loss_bbox).__name__}"
-    odd = {"mode": "log", "activated": False, "reduction": "mean"}
-    for name in EXPECTED[type(stock).__name__]:
-        for setting, usual in odd.items():
-            if getattr(getattr(stock, name, None), setting, usual) != usual:
-                return f"its {name} has {setting}={getattr(getattr(stock, name), setting)}"
-    return None
-
-
 EXPECTED: dict[str, dict[str, tuple[type, ...]]] = {
     "GFLHead": dict(
         loss_cls=(QualityFocalLoss,), loss_bbox=(GIoULoss,), loss_dfl=(DistributionFocalLoss,)
@@ -298,7 +277,7 @@ FORMS: dict[str, tuple[AssignBatch, DenseLosses]] = {
 class FastForm:
     """What ``head.detection_losses`` does, for all images and levels at once.
 
-    ``head`` is the adapter of a head that :func:`why_reference` finds nothing against.
+    ``head`` is the adapter of a head for which :func:`has_fast_form` holds.
     """
 
     def __init__(self, head: HeadAdapter) -> None:
@@ -318,13 +297,20 @@ class FastForm:
         return self.losses(self.head, predictions, found), found
 
 
-def why_reference(head: Any) -> str | None:
-    """Why a head trains in its reference form; None where it has a fast one."""
-    name = type(head.head).__name__
-    if name not in FORMS:  # RoIs and queries among them
-        return f"no fast form of {name}"
-    anchors = FORMS[name][0] is not targets.fcos_targets
-    return (targets.why_not(head) if anchors else None) or _why_not(head)
+def has_fast_form(head: Any) -> bool:
+    """Whether a head, set as it is, has a fast form; RoIs and sampled anchors have none."""
+    stock, name = head.head, type(head.head).__name__
+    if name not in FORMS:
+        return False
+    losses = {kind: getattr(stock, kind) for kind in EXPECTED[name]}
+    usual = {"mode": "log", "activated": False, "reduction": "mean"}
+    return (
+        all(type(loss) in EXPECTED[name][kind] for kind, loss in losses.items())
+        and all(getattr(loss, k, v) == v for loss in losses.values() for k, v in usual.items())
+        and all(getattr(stock, k) == v for k, v in NEEDED.get(name, {}).items())
+        and (name != "RetinaHead" or stock.reg_decoded_bbox == (type(stock.loss_bbox) is GIoULoss))
+        and (name == "FCOSHead" or targets.assigns_as_usual(stock))
+    )
 
 
 def quicken(model: Any, precision: str = "fp32", compiled: bool = True) -> Any:
@@ -339,10 +325,11 @@ def quicken(model: Any, precision: str = "fp32", compiled: bool = True) -> Any:
     if precision not in PRECISIONS:
         raise LabError(f"precision = {precision!r}: choose one of {', '.join(PRECISIONS)}")
     pair, head = model.pair, model.pair.student_head
-    if reason := why_reference(head):
-        warnings.warn(f"{reason}: it trains in its reference form", stacklevel=2)
-    else:
+    if has_fast_form(head):
         head.fast = FastForm(head)
+    else:
+        kind = type(head.head).__name__
+        warnings.warn(f"{kind}, set as it is, trains in its reference form", stacklevel=2)
     dtype = PRECISIONS[precision]
     if dtype == torch.bfloat16:
         Weights(pair.student, dtype, frozen=False)

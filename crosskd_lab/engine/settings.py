@@ -25,15 +25,6 @@ READ = (
     *("fast", "precision", "tensorboard"),
 )
 """Entries that a training reads; mmdet's files say more, to build these from."""
-NOT_TESTED = "a training does not test; 'crosskd-lab eval' does, as data and schedule say"
-ELSEWHERE = {
-    "randomness.seed": "say --seed",
-    "resume": "say --resume",
-    "visualizer": "say vis_backends",
-    "custom_imports": "a config's modules are imported when its file is read: name them there",
-    **dict.fromkeys(("test_dataloader", "test_cfg", "test_evaluator"), NOT_TESTED),
-}
-"""Entries by which nothing would change, and what to do instead."""
 
 
 def within(key: str, *places: str) -> bool:
@@ -44,8 +35,8 @@ def within(key: str, *places: str) -> bool:
 def check_read(settings: Iterable[str]) -> None:
     """Raise LabError for a key that no training reads, whatever its config."""
     for key in settings:
-        if why := next((ELSEWHERE[place] for place in ELSEWHERE if within(key, place)), None):
-            raise LabError(f"--set {key} would change nothing: {why}")
+        if within(key, "randomness.seed"):
+            raise LabError(f"--set {key} would be of the weights alone: say --seed")
         if key.partition(".")[0] not in READ:
             raise LabError(f"--set {key}: the config's entries are {', '.join(sorted(READ))}")
 

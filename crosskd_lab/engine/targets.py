@@ -329,33 +329,24 @@ def fcos_targets(
 AssignBatch = Callable[[HeadAdapter, Predictions, Objects, list[dict]], Targets]
 
 
-def why_not(head: HeadAdapter) -> str | None:
-    """Why a head's anchors cannot be assigned in one go; None where they can."""
-    stock = head.head
-    if type(stock.sampler) is not PseudoSampler:
-        return f"its priors are sampled at random ({type(stock.sampler).__name__})"
-    if stock.train_cfg["allowed_border"] >= 0:
-        return "its anchors must not cross the border (allowed_border)"
+def assigns_as_usual(stock: Any) -> bool:
+    """Whether a head's anchors are assigned by the rules above, none of them at random."""
+    if type(stock.sampler) is not PseudoSampler or stock.train_cfg["allowed_border"] >= 0:
+        return False
     if hasattr(stock, "reg_assigner"):  # two, each by what the head predicts
-        return _not_usual(stock.cls_assigner, True) or _not_usual(stock.reg_assigner, True)
-    return _not_usual(stock.assigner, False)
+        return _is_usual(stock.cls_assigner, True) and _is_usual(stock.reg_assigner, True)
+    return _is_usual(stock.assigner, False)
 
 
-def _not_usual(assigner: Any, by_predictions: bool) -> str | None:
-    measure = assigner.iou_calculator
+def _is_usual(assigner: Any, by_predictions: bool) -> bool:
+    measure: Any = getattr(assigner, "iou_calculator", None)
     if type(measure) is not BboxOverlaps2D or measure.scale != 1 or measure.dtype:
-        return f"its assigner measures overlap by {type(measure).__name__}"
-    usual: dict[Any, dict[str, Any]] = {
-        ATSSAssigner: dict(alpha=None),
-        MaxIoUAssigner: dict(
-            gt_max_assign_all=True, ignore_wrt_candidates=True, perm_repeat_gt_cfg=None
-        ),
-    }
-    plain = usual.get(type(assigner))
-    if plain is None:
-        return f"no fast form of {type(assigner).__name__}"
-    for name, expected in plain.items():
-        said = getattr(assigner, name)
-        if (said is not None) != by_predictions if name == "alpha" else said != expected:
-            return f"its {type(assigner).__name__} has {name}={getattr(assigner, name)}"
-    return None
+        return False
+    if type(assigner) is ATSSAssigner:
+        return (assigner.alpha is not None) == by_predictions
+    return (
+        type(assigner) is MaxIoUAssigner
+        and assigner.gt_max_assign_all
+        and assigner.ignore_wrt_candidates
+        and assigner.perm_repeat_gt_cfg is None
+    )

@@ -49,20 +49,6 @@ def test_classes_come_from_the_annotation_file(completed, scenes_dir):
         assert model.bbox_head.num_classes == len(names)
 
 
-@pytest.mark.parametrize(
-    ("key", "said"),
-    [
-        ("schedul.steps", "schedul"),
-        ("nonsense", "config's entries are"),
-        ("methods.3.i", "no '3' there"),
-        ("methods.first.i", "no 'first' there"),
-    ],
-)
-def test_unknown_keys_are_named(scenes_dir, key, said):
-    with pytest.raises(LabError, match=f"--set {key}: .*{said}"):
-        load_experiment("pocket/crosskd", {**RANDOM, key: 1}, scenes_dir)
-
-
 def test_missing_data_and_teachers_are_named(tmp_path, scenes_dir):
     with pytest.raises(LabError, match="nowhere"):
         load_experiment("pocket/crosskd", RANDOM, tmp_path / "nowhere")

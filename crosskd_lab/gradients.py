@@ -311,17 +311,15 @@ def weight_shares(
     import pandas as pd
 
     taps, terms = _losses_of(pair, batch, methods)
-    found = concentration(taps, gradients(taps, terms))
-    pulls = found.rename(columns={"loss": "method", "inside": "pull"})
+    pulls = concentration(taps, gradients(taps, terms))
     points = torch.cat([c.flatten(0, 1) for c in centres(taps.teacher_head, taps.teacher.neck)])
-    rows = []
+    inside = torch.stack([_inside(points, truth.bboxes) for truth in taps.gt_instances])  # (N, R)
+    frames = []
     for name, method in methods.items():
         weights = torch.cat([level.flatten(1) for level in method.region_map(taps)], 1).double()
-        for index, truth in enumerate(taps.gt_instances):
-            own, inside = weights[index], _inside(points, truth.bboxes)
-            share = float((own * inside).sum() / own.sum())  # 0 / 0 is nan, on purpose
-            rows.append({"method": name, "chosen": float((own > 0).double().mean())})
-            rows[-1] |= {"image": taps.metas[index].get("img_id", index), "weight": share}
-    return pd.DataFrame(rows).merge(
-        pulls[["image", "method", "pull", "area", "cosine"]], on=["image", "method"]
-    )[["image", "method", "chosen", "weight", "pull", "area", "cosine"]]
+        chosen = (weights > 0).double().mean(1)  # (N,)
+        share = (weights * inside).sum(1) / weights.sum(1)  # (N,); 0 / 0 is nan, on purpose
+        own = pulls[pulls["loss"] == name].rename(columns={"loss": "method", "inside": "pull"})
+        frames.append(own.assign(chosen=chosen.tolist(), weight=share.tolist()))
+    columns = ["image", "method", "chosen", "weight", "pull", "area", "cosine"]
+    return pd.concat(frames, ignore_index=True)[columns]

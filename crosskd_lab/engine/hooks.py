@@ -94,7 +94,6 @@ class WholeFiles(LocalBackend):
 
     def put(self, obj: Any, filepath: str | Path) -> None:
         """Write bytes to a file."""
-        Path(filepath).parent.mkdir(parents=True, exist_ok=True)
         write_whole(filepath, bytes(obj))
 
 

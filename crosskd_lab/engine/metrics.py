@@ -31,11 +31,9 @@ def average_precision(
 ) -> dict[str, float]:
     """COCO AP of a list of detections: the names in ``NAMES`` in points (0 ... 100).
 
-    The numbers are those of pycocotools, to 1e-12, from its compiled counterpart: of a short
-    training they would take a tenth of the time.
-    Those that cannot be measured because no object has such an area are left out. ``detections``
-    are in COCO's result format, boxes xywh; ``areas`` the sides, in pixels, of the squares that
-    part small, medium and large objects.
+    The numbers are pycocotools', to 1e-12, without those that no object of such an area lets
+    measure. ``detections`` are in COCO's result format, boxes xywh; ``areas`` the sides, in pixels,
+    of the squares that part small, medium and large objects.
     """
     with redirect_stdout(io.StringIO()):
         if detections:
@@ -91,8 +89,8 @@ class BoxAP(BaseMetric):
 def l1_distance(scores: Tensor, reference: Tensor, num_pos: float) -> float:
     """L1 distance between two score maps ``(N, P, K)``, per positive location (0 counts as 1).
 
-    The paper plots an 'average L1 distance' without naming its denominator; a mean over all
-    locations would be the same curve on a scale that shrinks with the share of background.
+    The paper's 'average L1 distance' names no denominator; a mean over all locations would be the
+    same curve on a scale that shrinks with the share of background.
     """
     return float((scores - reference).abs().sum() / max(num_pos, 1.0))
 

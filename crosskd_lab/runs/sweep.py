@@ -12,6 +12,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import Any
 
 import pandas as pd
@@ -186,13 +187,17 @@ def run_side_by_side(
         nowhere, env = subprocess.DEVNULL, os.environ | {BESIDE: "1"}
         with subprocess.Popen(command, stdout=nowhere, stderr=nowhere, env=env) as process:
             working.append(process)
+            if stopped.is_set():  # while it was being started
+                process.terminate()
             return process.wait()
 
     working: list[subprocess.Popen] = []
+    stopped = Event()
     with ThreadPoolExecutor(workers) as pool:
         try:
             return list(tqdm(pool.map(one, plan), total=len(plan), unit="run", desc=sweep.name))
         except BaseException:  # Ctrl-C may reach this process alone
+            stopped.set()
             for process in working:
                 process.terminate()
             raise

@@ -1,4 +1,4 @@
-"""RoI heads and decoders tested as dense heads are: empty, bf16, two processes, stock's keys."""
+"""RoI heads and decoders tested as dense heads are: empty, bf16, stock's keys."""
 
 import copy
 
@@ -11,10 +11,6 @@ from crosskd_lab.methods.decoder_crosskd import DecoderCrossKD, DecoderMimicking
 from crosskd_lab.pair import Pair
 
 ROI = "faster"
-ALL_SAMPLED = {  # no sampler draws: one process and two take the same boxes
-    "train_cfg.rpn.sampler.num": 10**6,
-    "train_cfg.rcnn.sampler.num": 10**6,
-}
 
 
 def methods_of(kind, delivered="memory"):
@@ -95,57 +91,3 @@ def test_a_saved_student_is_stock_s_detector(distiller, make_batch, beyond_dense
         assert torch.equal(mine.pred_instances.bboxes, theirs.pred_instances.bboxes)
         assert torch.equal(mine.pred_instances.scores, theirs.pred_instances.scores)
         assert len(mine.pred_instances)
-
-
-def test_two_processes_are_what_one_can_compute(beyond_dense, make_batch, in_halves):
-    """Terms over fixed numbers of places are those of the whole batch; others means of halves.
-
-    The RoI head's terms, and the decoders' box terms, are weighted means over the places of a
-    process, as stock's own RoI losses are; DDP averages them.
-    """
-    images, samples = make_batch([[[8, 8, 30, 40], [20, 20, 60, 60]], [[2, 4, 34, 50]]])
-    for sample in samples:
-        sample.gt_instances.bboxes = sample.gt_instances.bboxes.double()
-    jobs = []
-    for kind, delivered in CASES:
-        changes = ALL_SAMPLED if kind == ROI else {}
-        student, teacher = (beyond_dense(kind, seed, **changes).double() for seed in (0, 1))
-        jobs.append(
-            dict(
-                student=student,
-                teacher=teacher,
-                images=images.double(),
-                samples=samples,
-                methods=methods_of(kind, delivered),
-                distilled_only=True,  # stock divides by the counts of its own process
-            )
-        )
-    for job, two, (kind, _) in zip(jobs, in_halves(jobs), CASES, strict=True):
-        terms, grads = in_one(job, kind)
-        assert terms.keys() == two["losses"].keys() - {"loss"} and len(terms) >= 4, kind
-        for name, value in terms.items():
-            torch.testing.assert_close(two["losses"][name], value, rtol=1e-5, atol=0, msg=name)
-        ours, theirs = (torch.cat([g[n].flatten() for n in grads]) for g in (grads, two["grads"]))
-        assert (ours - theirs).norm() <= 1e-5 * ours.norm(), kind
-
-
-def of_the_whole(kind, name):
-    """Whether a term counts places of all processes."""
-    return kind != ROI and name.endswith("_cls")
-
-
-def in_one(job, kind):
-    """Terms and gradients as one process computes them, from the whole batch and its halves."""
-    distiller = Distiller(pair=Pair(job["student"], job["teacher"]), methods=job["methods"])
-    distiller.double().zero_grad()
-    terms = {}
-    for share, whole in ((slice(0, 2), True), (slice(0, 1), False), (slice(1, 2), False)):
-        losses = distiller.loss(job["images"][share], job["samples"][share])
-        mine = {n: v for n, v in losses.items() if "kd" in n and of_the_whole(kind, n) is whole}
-        if not mine:
-            continue
-        torch.stack([v / (1 if whole else 2) for v in mine.values()]).sum().backward()
-        for name, value in mine.items():
-            terms[name] = terms.get(name, 0) + value.detach() / (1 if whole else 2)
-    named = distiller.named_parameters()
-    return terms, {name: p.grad for name, p in named if p.grad is not None}

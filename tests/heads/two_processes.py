@@ -29,11 +29,10 @@ def by_image(student: Any) -> Any:
     """The student, with YOLOX's head made comparable: BatchNorm would see a half of the batch, and
     SimOTA holds overlaps in float32 alone.
     """
-    head = getattr(student, "bbox_head", torch.nn.Module())  # none in two stages
-    for layer in head.modules():
+    for layer in student.bbox_head.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.eval()
-    assigner = getattr(head, "assigner", None)
+    assigner = getattr(student.bbox_head, "assigner", None)  # FCOS has none
     if type(assigner).__name__ == "SimOTAAssigner":
         stock = assigner.assign
         assigner.assign = lambda pred_instances, **truth: stock(

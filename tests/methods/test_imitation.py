@@ -1,11 +1,8 @@
-"""Masked errors, normalisations by hand, and the regions that a batch's targets give."""
+"""Masked errors by hand, and where a batch's targets are."""
 
 import torch
 
-from crosskd_lab.methods.imitation import (
-    masked_error,
-    positives,
-)
+from crosskd_lab.methods.imitation import masked_error, positives
 
 STUDENT, TEACHER = torch.zeros(1, 2, 2, 2), torch.ones(1, 2, 2, 2)
 TEACHER[..., 0, 0] = 2  # the foreground cell

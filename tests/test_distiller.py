@@ -95,32 +95,6 @@ def test_the_engine_adds_up_detection_and_every_method(distiller, make_batch):
     assert {"loss_crosskd_cls", "loss_crosskd_reg", "loss_pkd_neck"} <= set(log)
 
 
-def test_predictions_are_the_students(distiller, make_batch):
-    distiller.eval()
-    inputs, samples = make_batch()
-    for sample in samples:
-        sample.set_metainfo(dict(scale_factor=(1.0, 1.0)))
-    with torch.no_grad():
-        ours = distiller.predict(inputs, copy.deepcopy(samples))
-        theirs = distiller.pair.student.predict(inputs, copy.deepcopy(samples))
-    for a, b in zip(ours, theirs, strict=True):
-        assert torch.equal(a.pred_instances.bboxes, b.pred_instances.bboxes)
-
-
-def test_two_pairs_in_one_process_do_not_disturb_each_other(make_pair, make_batch):
-    batch = make_batch()
-
-    def losses(distiller):
-        return {k: v for k, v in distiller.eval().loss(*batch).items() if "crosskd" in k}
-
-    alone = losses(Distiller(pair=make_pair(5), methods=[CrossKD(i=1)]))
-    one = Distiller(pair=make_pair(5), methods=[CrossKD(i=1)])
-    other = Distiller(pair=make_pair(8, depth=2), methods=[CrossKD(i=2)])
-    elsewhere = losses(other)
-    assert losses(one) == alone != elsewhere
-    assert losses(other) == elsewhere
-
-
 def test_two_losses_of_one_name_are_refused(make_pair, make_batch):
     distiller = Distiller(pair=make_pair(), methods=[CrossKD(i=2), CrossKD(i=3)])
     with pytest.raises(LabError, match="loss named loss_crosskd_cls"):

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import threading
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +43,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="no CUDA device here: this did NOT run"))
+
+
+@pytest.fixture
+def as_at_a_terminal() -> Iterator[None]:
+    """As at a terminal; a process that nohup started in the background ignores two signals."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    closed = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGHUP, closed)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -79,16 +79,6 @@ def test_a_killed_run_ends_as_if_it_had_never_been(tiny, tmp_path, child):
     stock.load_state_dict(ours["state_dict"], strict=True)
 
 
-@pytest.fixture
-def as_at_a_terminal():
-    """As at a terminal; a process that nohup started in the background ignores two signals."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    closed = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGINT, before)
-    signal.signal(signal.SIGHUP, closed)
-
-
 def test_a_stopped_run_says_so_and_goes_on(tiny, tmp_path, as_at_a_terminal):
     run, before = tmp_path / "run", signal.getsignal(signal.SIGTERM)
     stops = (signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)

@@ -121,7 +121,7 @@ def test_hand_ins_are_executed_and_judged(tmp_path, capsys, monkeypatch):
     assert "ada: 1 right, bob: 0 right" in told and "fay: 0 right" in told
 
 
-def test_ctrl_c_stops_the_judging(tmp_path):
+def test_ctrl_c_stops_the_judging(tmp_path, as_at_a_terminal):
     press = "import os, signal, time\nos.kill(os.getppid(), signal.SIGINT)\ntime.sleep(30)"
     chapter(tmp_path / "ada", press)
     with pytest.raises(KeyboardInterrupt):

@@ -164,7 +164,7 @@ def test_why_rows_go_on_one_by_one_is_said(swept, sets, tmp_path, capsys):
     assert "crosskd-lab: tiny, seed 1: its rows go on one by one: " in told and "i = 9" in told
 
 
-def test_an_interrupt_stops_what_runs_side_by_side(tmp_path, monkeypatch):
+def test_an_interrupt_stops_what_runs_side_by_side(monkeypatch, as_at_a_terminal):
     stopped, real = set(), subprocess.Popen
 
     def start(command, env, **_):
@@ -179,12 +179,9 @@ def test_an_interrupt_stops_what_runs_side_by_side(tmp_path, monkeypatch):
     monkeypatch.setattr(sweep.subprocess, "Popen", start)
     monkeypatch.setattr(sweep, "scenes_of", lambda sweep: None)
     plan = [(row, 0) for row in ROWS[::2]]
-    began, before = time.monotonic(), signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            sweep.run_side_by_side(SWEEP, "tiny", plan, 2)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run_side_by_side(SWEEP, "tiny", plan, 2)
     assert stopped == {"none", "crosskd"} and time.monotonic() - began < 30
 
 

@@ -102,11 +102,20 @@ def test_the_long_regime_is_as_recorded():
     for line in read_lines():
         if line["sweep"] == "long" and line["seed"] == 0 and line["status"] == "done":
             known[line["row"]] = line["AP"], [row["AP"] for row in line["curve"]]
-    (none, alone), (crosskd, taught) = known["none"], known["crosskd"]
+    (none, alone), (crosskd, taught), (kd, copied) = (
+        known[row] for row in ("none", "crosskd", "kd")
+    )
     gain = f"ends at {none:.1f}, CrossKD's at {crosskd:.1f}, a gain of {crosskd - none:.1f}"
     assert gain in TEXT and f"after 6,000 steps it is {crosskd:.1f} against {none:.1f}" in README
     assert f"({alone[4]:.1f} at step 5,000, {alone[5]:.1f} at the end)" in TEXT
-    assert f"until step 5,000 ({taught[4]:.1f})" in TEXT
+    assert f"until step 5,000 ({taught[4]:.1f} for CrossKD, {copied[4]:.1f} for mimicking)" in TEXT
+    assert f"after 1,500 steps; mimicking's at {kd:.1f}" in TEXT
+    assert f"here mimicking is {kd - crosskd:.1f} ahead" in TEXT
+    assert f"mimicking, which has {kd:.1f} then, does not (one seed)" in README
+    leads = [round(ours - theirs, 1) for ours, theirs in zip(taught, copied, strict=True)]
+    assert "CrossKD led by 0.8 and 0.3 at steps 1,000 and 2,000, mimicking by 0.5 and 0.7" in TEXT
+    assert leads == [0.8, 0.3, -0.5, -0.7, 0, 0] and "(47.9 at the end)" in TEXT
+    assert round(taught[5], 1) == round(copied[5], 1) == 47.9
 
 
 def test_most_runs_of_the_fast_regime_took_less_than_three_minutes():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 
 from crosskd_lab.configs import CONFIGS, read_config
 from crosskd_lab.engine.config import load_experiment
@@ -114,7 +114,8 @@ def start_of(name, scenes, settings):
     """Hashes of the weights that an experiment starts from, those of its methods apart."""
     cfg = load_experiment(name, {**TINY, **settings}, scenes)
     torch.manual_seed(4)
-    model = MODELS.build(cfg.model)
+    with DefaultScope.overwrite_default_scope("mmdet"):  # as the engine, whatever ran before
+        model = MODELS.build(cfg.model)
     model.init_weights()
     own = bits(model.state_dict())
     return {key: value for key, value in own.items() if not key.startswith("methods.")}

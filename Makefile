@@ -19,9 +19,9 @@ $(BIN)/ruff check .
 $(BIN)/ruff format --check .
 $(BIN)/mypy
 endef
-# Processes of one thread each: a test is too small to gain from more threads. More cores take more
-# of them: make test WORKERS=8.
-WORKERS ?= 2
+# Processes of one thread each: a test is too small to gain from more threads. One more than two
+# cores have, because some wait for runs of their own. More cores take more: make test WORKERS=8.
+WORKERS ?= 3
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 help: ## list the targets

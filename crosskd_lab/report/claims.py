@@ -60,22 +60,29 @@ OTHERS += ["ld", "pkd"]
 IN_HEAD = ("pkd_cls", "pkd_reg", "pkd_cls_reg")
 TRAININGS = (("table1", "crosskd_3"), ("regime", "crosskd"))  # in the fast regime and in the slow
 
+
+def _layers(sweep: str, where: str, at: str = "", too: str = "") -> dict[str, Claim]:
+    """What Table 1 says of the layer i; names end with ``at``, sentences with ``too``."""
+    others = [row for row in CROSSED if row != "crosskd_3"]
+    return {
+        f"every position{at}": Claim(
+            f"CrossKD helps wherever the feature is taken from, i = 0 ... 4{too}",
+            where,
+            tuple(Comparison(sweep, row, "none") for row in CROSSED),
+        ),
+        f"four tenths{at}": Claim(
+            f"At every i it is at least 0.4 AP better than mimicking{too}",
+            where,
+            tuple(Comparison(sweep, row, "kd", by=0.4) for row in CROSSED),
+        ),
+        f"the third{at}": Claim(
+            f"i = 3 is the best of all positions{too}", where, _each(sweep, "crosskd_3", others)
+        ),
+    }
+
+
 CLAIMS: dict[str, Claim] = {
-    "every position": Claim(
-        "CrossKD helps wherever the feature is taken from, i = 0 ... 4",
-        "Tab. 1, Sec. 4.2",
-        tuple(Comparison("table1", row, "none") for row in CROSSED),
-    ),
-    "four tenths": Claim(
-        "At every i it is at least 0.4 AP better than mimicking",
-        "Tab. 1, Sec. 4.2",
-        tuple(Comparison("table1", row, "kd", by=0.4) for row in CROSSED),
-    ),
-    "the third": Claim(
-        "i = 3 is the best of all positions",
-        "Tab. 1, Sec. 4.2",
-        _each("table1", "crosskd_3", [row for row in CROSSED if row != "crosskd_3"]),
-    ),
+    **_layers("table1", "Tab. 1, Sec. 4.2"),
     "mimicking": Claim(
         "CrossKD (i = 3) is better than mimicking with the student's own head",
         "Tab. 1, Sec. 4.2",
@@ -86,20 +93,8 @@ CLAIMS: dict[str, Claim] = {
         "Tab. 1, in the slow regime",
         _each("regime", "crosskd", ["none", "kd"]),
     ),
-    "every position at length": Claim(
-        "CrossKD helps wherever the feature is taken from, after twelve epochs, too",
-        "Tab. 1, in the slow regime",
-        tuple(Comparison("table1_slow", row, "none") for row in CROSSED),
-    ),
-    "four tenths at length": Claim(
-        "At every i it is at least 0.4 AP better than mimicking after twelve epochs, too",
-        "Tab. 1, in the slow regime",
-        tuple(Comparison("table1_slow", row, "kd", by=0.4) for row in CROSSED),
-    ),
-    "the third at length": Claim(
-        "i = 3 is the best of all positions after twelve epochs, too",
-        "Tab. 1, in the slow regime",
-        _each("table1_slow", "crosskd_3", [row for row in CROSSED if row != "crosskd_3"]),
+    **_layers(
+        "table1_slow", "Tab. 1, in the slow regime", " at length", ", after twelve epochs, too"
     ),
     "past the ceiling": Claim(
         "The gain lasts: CrossKD is better than no teacher after 48 epochs, too",

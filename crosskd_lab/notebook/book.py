@@ -286,11 +286,15 @@ def render(executed: Path, title: str, navigation: str) -> str:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _needs_kernel(output)]
-            continue
-        try:
-            cell.source = draw_formulas(cell.source)
-        except LabError as error:
-            raise LabError(f"{executed.name}: {error}") from error
+        outputs = [output.get("data", {}) for output in cell.get("outputs", [])]
+        texts = [(data, "text/markdown") for data in outputs if "text/markdown" in data]
+        if cell.cell_type == "markdown":
+            texts.append((cell, "source"))
+        for place, key in texts:
+            try:
+                place[key] = draw_formulas(place[key])
+            except LabError as error:
+                raise LabError(f"{executed.name}: {error}") from error
     exporter = HTMLExporter(
         template_file=str(TEMPLATES / "chapter.html.j2"), extra_template_basedirs=[str(TEMPLATES)]
     )

@@ -29,6 +29,7 @@ display({{**view, "image/png": "{PIXEL}==", "text/plain": "VBox(...)"}}, raw=Tru
 display({{**view, "text/plain": "0 % of a progress bar"}}, raw=True)
 display({{}}, raw=True)  # what a closed progress bar leaves
 display({{"text/html": "<table><tr><td>recorded</td><td>paper cut</td></tr></table>"}}, raw=True)
+display({{"text/markdown": "a cell's formula, $q_1$"}}, raw=True)
 """
 
 
@@ -135,6 +136,7 @@ def test_what_a_page_shows_of_outputs(book):
     assert PIXEL in one
     assert not re.search(r"<pre>\s*VBox", one)
     assert not re.search(r"<pre>\s*0 % of a progress bar", one)
+    assert re.search(r'formula, <img [^>]*alt="q_1"', one), "also one that a cell prints"
 
 
 def test_pages_fetch_nothing_from_the_network(book):

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import ContextDecorator, nullcontext, redirect_stdout
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,7 @@ class StepBar:
         self.bar.close()
 
 
+_BUILT = count()
 HOOKS = ("LossGuard", "MethodState", "RunMetrics", "Distances")
 
 
@@ -187,7 +189,9 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
                 type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
             )
             _meet()
-    cfg.experiment_name = Path(folder).name or "run"
+    # mmengine keeps logger and scalars by this name and the second: of two runs called alike that
+    # begin within one, the later would write into the first one's
+    cfg.experiment_name = f"{Path(folder).name or 'run'}-{next(_BUILT)}"
     if cfg.get("val_dataloader"):
         load_boxes_first(cfg.val_dataloader.dataset)
     cfg.default_hooks.checkpoint.backend_args = dict(backend=WHOLE)

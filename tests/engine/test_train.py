@@ -18,7 +18,13 @@ from crosskd_lab.configs import read_config
 from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.hooks import last_checkpoint
 from crosskd_lab.engine.record import read_metrics, read_record
-from crosskd_lab.engine.train import StepBar, WholeBackbone, prepare_engine, train
+from crosskd_lab.engine.train import (
+    StepBar,
+    WholeBackbone,
+    build_runner,
+    prepare_engine,
+    train,
+)
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import PROJECT, sha256
 from crosskd_lab.pair import build_detector
@@ -205,6 +211,16 @@ def test_a_folder_holds_one_run(tiny, tmp_path, finished):
         train(tiny(), run)
     with pytest.raises(LabError, match=r"schedule\.lr was 0\.\d+, now 0\.001"):
         train(tiny({"schedule.lr": 0.001}), run, resume=True)
+
+
+def test_runs_called_alike_that_begin_in_one_second_have_logs_of_their_own(
+    tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("time.time", lambda: 1_800_000_000.0)
+    runners = [build_runner(tiny(), tmp_path / place / "run") for place in ("a", "b")]
+    logs = [list((tmp_path / place).glob("run/*/*.log")) for place in ("a", "b")]
+    assert [len(found) for found in logs] == [1, 1]
+    assert runners[0].message_hub is not runners[1].message_hub
 
 
 def test_training_says_nothing_of_its_own(tiny, tmp_path, capfd):

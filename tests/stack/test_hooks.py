@@ -40,6 +40,22 @@ def test_what_is_imported_is_out_of_the_collectors_sight():
     assert said.splitlines() == ["True True", "True True"]
 
 
+def test_mmdet_comes_without_seaborn_which_still_draws_its_tracking_errors():
+    said = _python(
+        "import sys, crosskd_lab, mmdet.utils\n"
+        "from mmdet.utils import mot_error_visualize as tracks\n"
+        "print({'seaborn', 'pandas'} & set(sys.modules), hasattr(tracks.sns, '__file__'))\n"
+        "colours = tracks.sns.color_palette('muted', 3)\n"
+        "import seaborn\n"
+        "print(colours == seaborn.color_palette('muted', 3), seaborn.__file__ is not None)\n"
+    )
+    assert said.splitlines() == ["set() False", "True True"]
+    hidden = "import sys; sys.modules['seaborn'] = None; import crosskd_lab\n"
+    assert (
+        _python(hidden + "from mmdet.utils import mot_error_visualize as m; print(m.sns)") == "None"
+    )
+
+
 def test_a_compiled_extension_wins(monkeypatch, tmp_path):
     import mmcv
 

@@ -1,7 +1,8 @@
-"""Seven pairs of student and teacher whose gain their conflict may predict.
+"""Eleven pairs of student and teacher whose gain their conflict may predict.
 
-Table 7's rows and those of an FCOS teacher, all with a GFL student; then an ATSS, a RetinaNet and
-an FCOS student of their own kind's teacher.
+Table 7's rows and those of an FCOS teacher, all with a GFL student; the same from teachers of 1,000
+steps, `early`, so that kind and strength come apart; then an ATSS, a RetinaNet and an FCOS student
+of their own kind's teacher.
 """
 
 from pathlib import Path
@@ -14,6 +15,12 @@ rows = run_path(str(HERE / "table7.py"))["rows"] | {
     "kd_from_fcos": ("pocket/kd", FCOS),
     "crosskd_from_fcos": ("pocket/crosskd", FCOS),
 }
+for kind in ("gfl", "atss", "retinanet", "fcos"):
+    name = f"{kind}_r18_w32"
+    early = {"teacher.config": f"pocket/{name}", "teacher.checkpoint": f"{kind}_early_r18_w32"}
+    rows[f"kd_from_{kind}_early"] = ("pocket/kd", early)
+    crossed, changed = rows.get(f"crosskd_from_{kind}", rows["crosskd"])
+    rows[f"crosskd_from_{kind}_early"] = (crossed, changed | early)
 table6 = run_path(str(HERE / "table6.py"))
 for family in ("atss", "retinanet", "fcos"):
     rows[f"{family}_none"] = table6["rows"][f"{family}_none"]

@@ -217,6 +217,11 @@ CLAIMS: dict[str, Claim] = {
         "Tab. 7, Sec. 4.5",
         tuple(Comparison("table7", "none", f"kd_from_{kind}") for kind in ("atss", "retinanet")),
     ),
+    "kind, not strength": Claim(
+        "Mimicking gains more from a weak teacher of its own kind than from those of another",
+        "ours: Tab. 7's control",
+        _each("pairs", "kd_from_gfl_early", ["kd_from_atss", "kd_from_retinanet"]),
+    ),
     "unlike teachers": Claim(
         "CrossKD gains from a teacher of another kind all the same",
         "Tab. 7, Sec. 4.5",

@@ -217,8 +217,9 @@ def results_page(recorded: str | Path = RECORDED) -> str:
     again = whole_again(recorded)
     numbers = {"begin": "{:.0e}", "recorded": "{:.2f}", "again": "{:.2f}", "apart": "{:.2f}"}
     again = again.assign(**{name: again[name].map(form.format) for name, form in numbers.items()})
-    figure3 = Path(recorded) / "figure3" / "conflict.csv"
-    ratios = conflict_table(pd.read_csv(figure3)) if figure3.is_file() else pd.DataFrame()
+    kept = [Path(recorded) / name / "conflict.csv" for name in ("figure3", "figure3_early")]
+    counted = [pd.read_csv(path) for path in kept if path.is_file()]
+    ratios = conflict_table(pd.concat(counted)) if counted else pd.DataFrame()
     page = jinja2.Template(PAGE.read_text("utf-8"), trim_blocks=True).render(
         stray=STRAY,
         sections=sections,

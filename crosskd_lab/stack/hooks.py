@@ -46,7 +46,7 @@ class SeabornLater(importlib.machinery.SourceFileLoader):
     """Loads a module whose ``import seaborn`` costs nothing until it draws."""
 
     def exec_module(self, module: ModuleType) -> None:
-        if "seaborn" in sys.modules or importlib.util.find_spec("seaborn") is None:
+        if "seaborn" in sys.modules:
             return super().exec_module(module)
         sys.modules["seaborn"] = Later("seaborn")
         try:

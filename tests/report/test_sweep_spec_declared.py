@@ -23,6 +23,7 @@ def test_the_declared_sweeps_cover_the_tables():
 
 @pytest.mark.parametrize("name", sweeps())
 def test_every_row_is_an_experiment(name, scenes_dir):
+    from crosskd_lab.configs import read_config
     from crosskd_lab.engine.config import load_experiment
 
     built = {}
@@ -30,7 +31,10 @@ def test_every_row_is_an_experiment(name, scenes_dir):
         settings = {**row.settings, "teacher.checkpoint": "random"}
         cfg = load_experiment(row.config, settings, scenes_dir)
         assert cfg.train_cfg.max_iters == row.settings["schedule.steps"]
-        built[row.name] = json.dumps(cfg.model.to_dict(), sort_keys=True, default=str)
+        own = read_config(row.config).get("teacher", {}).get("checkpoint")
+        teacher = row.settings.get("teacher.checkpoint", own)
+        model = json.dumps(cfg.model.to_dict(), sort_keys=True, default=str)
+        built[row.name] = model, teacher
     assert len(set(built.values())) == len(built), "two rows of a table are the same experiment"
 
 

@@ -1,7 +1,8 @@
 """What a sweep declares and what has been recorded of it: plain data, no torch.
 
-A sweep is a Python file below ``configs/sweeps`` that says ``rows``, and ``table``, ``regime`` and
-``seeds`` where they differ from the defaults. A recorded run is one JSON object in one line of
+A sweep is a Python file below ``configs/sweeps`` that says ``rows``, and where they differ from the
+defaults ``table``, ``regime``, ``seeds``, ``settings`` (of every row), ``scenes`` and ``test``: no
+other variable of it may have one of these names. A recorded run is one JSON object in one line of
 ``data/recorded/<sweep>.jsonl``. What identifies it is its config, settings and seed, not its name
 or the sweep that ran it: rows that several sweeps declare alike are run once.
 """

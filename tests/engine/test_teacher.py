@@ -40,7 +40,7 @@ class TestShipped:
         load_in_full(build_detector(read_config(config).model), TEACHERS / f"{name}.safetensors")
 
     def test_it_keeps_its_promise_on_fresh_scenes(self, name):
-        """60 scenes instead of 250, so that twelve teachers take a minute and not five."""
+        """60 scenes instead of 250, so that all teachers take a minute and not four."""
         seed = 31337
         assert seed not in read_record(TEACHERS / name)["held_out"]["seeds"]
         verdict = check(name, seed, images=60)

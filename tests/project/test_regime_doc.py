@@ -123,6 +123,9 @@ def test_kind_and_strength_of_a_teacher_are_as_recorded():
     for weak, strong in (("kd_from_gfl_early", "kd"), ("crosskd_from_gfl_early", "crosskd")):
         found = compare_rows(runs, weak, strong)
         assert 0 < found.difference < found.half_width, "no less, and not surely more"
+    for method in ("kd", "crosskd"):
+        found = compare_rows(runs, f"{method}_from_atss_early", f"{method}_from_atss")
+        assert abs(found.difference) < found.half_width, "strength is not seen to matter"
 
 
 def test_the_long_regime_is_as_recorded():

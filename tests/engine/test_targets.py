@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from mmdet.models.dense_heads import FCOSHead
+from mmdet.registry import TASK_UTILS
 from mmengine.structures import InstanceData
 
 from crosskd_lab.engine.fast import FastForm, has_fast_form
@@ -91,6 +92,22 @@ def test_targets_are_stocks_in_every_case(tiny_detector, case, name):
     assert left_out or "fcos" in name
 
 
+def test_the_rpns_numbers_give_stocks_owners_too(tiny_detector, case):
+    """An RPN keeps its reference form, since its sampler draws at random, but not for its rule."""
+    adapter = adapter_of(tiny_detector("retinanet"))
+    form = FastForm(adapter)
+    numbers = dict(pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.3, ignore_iof_thr=-1)
+    adapter.head.assigner = TASK_UTILS.build(dict(type="MaxIoUAssigner", **numbers))
+    left_out = 0
+    for seed in range(CASES):
+        said, truths, metas, ignored = case(adapter, seed)
+        found = form.assign(adapter, said, pad_objects(truths, ignored), metas)
+        stock = stock_targets(adapter, said, truths, metas, ignored)
+        expect_equal(as_stock_codes(adapter, found, said), stock)
+        left_out += int((found.label_weights == 0).sum())
+    assert left_out > 10 * CASES, "between 0.3 and 0.7 nothing is asked"
+
+
 @pytest.mark.parametrize("name", ["gfl", "retinanet", "fcos"])
 def test_where_all_priors_count_ties_fall_as_in_stock(tiny_detector, case, name):
     """Whole-numbered boxes lie equally far from several priors."""
@@ -126,8 +143,6 @@ def test_padding_is_no_object():
     ],
 )
 def test_what_stock_alone_can_do_is_left_to_it(tiny_detector, change):
-    from mmdet.registry import TASK_UTILS
-
     adapter = adapter_of(tiny_detector("gfl"))
     assert has_fast_form(adapter)
     head = adapter.head

@@ -1,8 +1,8 @@
-"""Nine pairs of student and teacher whose gain their conflict may predict.
+"""Eleven pairs of student and teacher whose gain their conflict may predict.
 
-Table 7's rows and those of an FCOS teacher, all with a GFL student; the same from a GFL and an ATSS
-teacher of 1,000 steps, `early`, so that kind and strength come apart; then an ATSS, a RetinaNet and
-an FCOS student of their own kind's teacher.
+Table 7's rows and those of an FCOS teacher, all with a GFL student; the same from the same four
+kinds of teacher after 1,000 steps, `early`, so that kind and strength come apart; then an ATSS, a
+RetinaNet and an FCOS student of their own kind's teacher.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ rows = run_path(str(HERE / "table7.py"))["rows"] | {
     "kd_from_fcos": ("pocket/kd", FCOS),
     "crosskd_from_fcos": ("pocket/crosskd", FCOS),
 }
-for kind in ("gfl", "atss"):
+for kind in ("gfl", "atss", "retinanet", "fcos"):
     early = {
         "teacher.config": f"pocket/{kind}_r18_w32",
         "teacher.checkpoint": f"{kind}_early_r18_w32",

@@ -220,7 +220,11 @@ CLAIMS: dict[str, Claim] = {
     "kind, not strength": Claim(
         "Mimicking gains more from a weak teacher of its own kind than from those of another",
         "ours: Tab. 7's control",
-        _each("pairs", "kd_from_gfl_early", ["kd_from_atss", "kd_from_retinanet"]),
+        _each(
+            "pairs",
+            "kd_from_gfl_early",
+            [f"kd_from_{kind}" for kind in ("atss", "retinanet", "fcos")],
+        ),
     ),
     "unlike teachers": Claim(
         "CrossKD gains from a teacher of another kind all the same",
@@ -346,6 +350,19 @@ def by_student(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """
     means = [frame.groupby(["where", "i", "loss"], as_index=False).mean() for frame in frames]
     return pd.concat([mean.assign(image=student) for student, mean in enumerate(means)])
+
+
+STUDENTS = {"slow": "that had no teacher", "pkd": "of PKD", "crosskd": "of CrossKD"}
+"""Whose features Fig. 5 was measured at in the slow regime, by ``figure5_<name>_<seed>``."""
+
+
+def kept_students(recorded: str | Path = RECORDED) -> dict[str, pd.DataFrame]:
+    """:func:`by_student` of each kind of student in :data:`STUDENTS` that is recorded."""
+    kept = {
+        whose: sorted(Path(recorded).glob(f"figure5_{name}_*/gradients.csv"))
+        for name, whose in STUDENTS.items()
+    }
+    return {whose: by_student(map(pd.read_csv, found)) for whose, found in kept.items() if found}
 
 
 def tell_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0, over: str = "images") -> str:

@@ -13,11 +13,11 @@ from .claims import (
     CLAIMS,
     FAILED,
     HELD,
-    by_student,
     compare_claims,
     compare_focus,
     judge_claims,
     judge_focus,
+    kept_students,
 )
 from .results import measured_rows, measured_runs, paper_table, whole_again
 from .stats import STRAY, need, paired, points, summarise
@@ -199,7 +199,6 @@ REHEARSAL = "smoke"  # a sweep for the tests, whose AP says nothing
 TOLD = {0.3: "above 0.3", 0.5: "above 0.5", 0.7: "above 0.7"}
 
 CONTRADICTS = "A RetinaNet teacher contradicts the student's assigner more than GFL and ATSS do"
-SLOW_STUDENTS = "figure5_slow_*/gradients.csv"
 FOCUSED = "CrossKD's gradient at the student's features is more focused than that of PKD"
 
 
@@ -243,7 +242,6 @@ def claims_table(recorded: str | Path = RECORDED) -> pd.DataFrame:
     judged = judge_claims(compare_claims(CLAIMS, recorded))
     table = judged[["says", "where", "verdict"]].assign(over=judged["seeds"].map(_seeds))
     figure3, figure5 = Path(recorded) / "figure3", Path(recorded) / "figure5" / "gradients.csv"
-    students = [pd.read_csv(path) for path in sorted(Path(recorded).glob(SLOW_STUDENTS))]
     if figure3.is_dir():
         ratios = conflict_table(pd.read_csv(figure3 / "conflict.csv")).set_index("teacher")
         least = float(ratios.loc["retinanet_r18_w32", TOLD[0.5]])
@@ -254,10 +252,10 @@ def claims_table(recorded: str | Path = RECORDED) -> pd.DataFrame:
         compared = compare_focus(pd.read_csv(figure5))
         row = [FOCUSED, "Fig. 5, Sec. 4.2", judge_focus(compared), f"{compared['n'].min()} images"]
         table.loc[len(table)] = row
-    if students:
-        verdict = judge_focus(compare_focus(by_student(students)))
-        row = [FOCUSED, "Fig. 5, in the slow regime", verdict, f"{len(students)} students"]
-        table.loc[len(table)] = row
+    for whose, students in kept_students(recorded).items():
+        compared = compare_focus(students)
+        where, over = f"Fig. 5, slow students {whose}", f"{compared['n'].min()} students"
+        table.loc[len(table)] = [FOCUSED, where, judge_focus(compared), over]
     return table
 
 

@@ -10,6 +10,7 @@ import pytest
 from crosskd_lab.configs import TEACHERS
 from crosskd_lab.report.page import sweep_table
 from crosskd_lab.report.results import compare_rows, measured_rows, measured_runs, paper_table
+from crosskd_lab.report.stats import STRAY, half_width
 from crosskd_lab.report.sweep_spec import REGIMES, TEST, read_lines, read_sweep, sweeps
 from crosskd_lab.runs.race import SCENES
 
@@ -107,8 +108,8 @@ def test_kind_and_strength_of_a_teacher_are_as_recorded():
         ]
     ).query("by == 'all' and threshold == 0.5")
     ratios = counted.set_index("teacher")["ratio"]
-    said = rows("(gfl|atss)(_early)?|retinanet|fcos")
-    assert len(said) == len(ratios) == 6
+    said = rows("(gfl|atss|retinanet|fcos)(_early)?")
+    assert len(said) == len(ratios) == 8
     for kind, cells in said.items():
         name = f"{kind}_r18_w32"
         kd, crosskd = (
@@ -117,15 +118,25 @@ def test_kind_and_strength_of_a_teacher_are_as_recorded():
         taught = [*kept.loc[kd, ["AP", "to none"]], kept.loc[crosskd, "AP"]]
         ap = record("teachers", name)["held_out"]["mean"]
         assert cells == [f"{ap:.1f}", f"{ratios[name]:.2f}", *taught], kind
-    for other, said in (("atss", "3.2 ± 1.5 above mimicking ATSS's"), ("retinanet", "1.9 ± 1.0")):
-        found = compare_rows(runs, "kd_from_gfl_early", f"kd_from_{other}")
-        assert said.startswith(f"{found.difference:.1f} ± {found.half_width:.1f}") and said in TEXT
-    for weak, strong in (("kd_from_gfl_early", "kd"), ("crosskd_from_gfl_early", "crosskd")):
-        found = compare_rows(runs, weak, strong)
-        assert 0 < found.difference < found.half_width, "no less, and not surely more"
+    kinds = ("gfl", "atss", "retinanet", "fcos")
+    above = [compare_rows(runs, "kd_from_gfl_early", f"kd_from_{kind}") for kind in kinds[1:]]
+    assert "{}, {} and {} above mimicking the strong ones of ATSS".format(*map(told, above)) in TEXT
+    whole, ap = {}, runs.pivot(index="seed", columns="row", values="AP")
     for method in ("kd", "crosskd"):
-        found = compare_rows(runs, f"{method}_from_atss_early", f"{method}_from_atss")
-        assert abs(found.difference) < found.half_width, "strength is not seen to matter"
+        strong = [method, *(f"{method}_from_{kind}" for kind in kinds[1:])]
+        weak = [f"{method}_from_{kind}_early" for kind in kinds]
+        apart = [compare_rows(runs, *pair) for pair in zip(weak, strong, strict=True)]
+        assert all(abs(found.difference) < max(found.half_width, STRAY) for found in apart)
+        if method == "kd":
+            each = "{}, {}, {} and {} from the strong one's".format(*(told(x, "+") for x in apart))
+            assert each in TEXT
+        mean = ap[weak].mean(axis=1) - ap[strong].mean(axis=1)
+        whole[method] = f"{mean.mean():+.1f} ± {half_width(mean):.1f}"
+    assert f"over all four {whole['kd']}; by CrossKD {whole['crosskd']}." in TEXT
+
+
+def told(found, sign=""):
+    return f"{found.difference:{sign}.1f} ± {found.half_width:.1f}"
 
 
 def test_the_long_regime_is_as_recorded():

@@ -126,6 +126,8 @@ def teacher_file(name: str) -> str:
         raise LabError(f"teacher {public} is not here yet: crosskd-lab teachers get {public}")
     path = TEACHERS / f"{name}.safetensors"
     if not os.path.isfile(path):
+        if (stem := Path(name).stem) in PUBLIC:
+            raise LabError(f"there is no {name!r}: crosskd-lab teachers get {stem} fetches one")
         known = listed(teachers())
         raise LabError(f"there is no teacher {name!r}: give a checkpoint file or one of: {known}")
     return str(path)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 import torch
 from mmdet.models.detectors import BaseDetector
@@ -11,6 +14,7 @@ from mmdet.registry import MODELS
 from mmengine.utils import get_object_from_string
 from torch import Tensor, nn
 
+from . import methods
 from .configs import RANDOM
 from .errors import LabError, one_of
 from .heads.base import TAPS
@@ -85,7 +89,8 @@ class Distiller(BaseDetector):
         """Scalars by name: the student's own detection losses and every method's; where
         ``logged``, what the methods measure, too.
 
-        LabError where two methods give one name, or the teacher scores near nothing.
+        LabError where two methods give one name or one gives what is not added up, or the teacher
+        scores near nothing.
         """
         if not self.methods:  # nothing to distil: stock training, without the teacher's forward
             head, student = self.pair.student_head, self.pair.student
@@ -98,7 +103,7 @@ class Distiller(BaseDetector):
             check_teacher_confidence(head.flat_cls(taps.teacher.predictions), head.least_confidence)
             self._teacher_checked = True
         for method in self.methods:
-            for name, value in method.losses(taps).items():
+            for name, value in _checked(method, method.losses(taps)).items():
                 if name in losses:
                     raise LabError(
                         f"two methods give a loss named {name}: list each method once, or "
@@ -134,6 +139,20 @@ class Distiller(BaseDetector):
         return super()._apply(fn, *args, **kwargs)
 
 
+def _checked(method: Method, losses: Any) -> dict[str, Tensor]:
+    """A method's losses; LabError for what would be left out of the sum, or averaged in silence."""
+    name = type(method).__name__
+    if not isinstance(losses, Mapping):
+        raise LabError(f"{name}.losses gives {type(losses).__name__}: give a dict of named losses")
+    for key, value in losses.items():
+        if not key.startswith("loss_"):
+            raise LabError(f"{name}.losses names {key!r}: only names that begin with loss_ count")
+        if getattr(value, "ndim", None) != 0:
+            shape = tuple(getattr(value, "shape", ()))
+            raise LabError(f"{name}: {key} is no scalar but {shape}: sum or average it")
+    return dict(losses)
+
+
 def check_family(method: Method, family: str) -> None:
     """Raise LabError if a method does not serve this kind of head."""
     if family not in method.families:
@@ -146,15 +165,56 @@ def check_family(method: Method, family: str) -> None:
 def build_method(method: Mapping[str, Any] | Method | type[Method]) -> Method:
     """A method from its class or ``dict(type=<class>, **arguments)``; LabError where they do not
     fit.
+
+    Where a config cannot hold classes the type is a name: of one of :mod:`crosskd_lab.methods`
+    ("CrossKD"), or a dotted one ("my_package.MyMethod").
     """
     if isinstance(method, Method):
         return method
     arguments = dict(method) if isinstance(method, Mapping) else {"type": method}
     said = arguments.pop("type", None)
-    kind = get_object_from_string(said) if isinstance(said, str) else said
-    if not (isinstance(kind, type) and issubclass(kind, Method)):
-        raise LabError(f"methods list Method classes, dict(type=CrossKD, i=3); got type={said!r}")
+    kind: Any = said
+    if isinstance(said, str):
+        known = {name: one for name, one in vars(methods).items() if _is_method(one)}
+        if "." not in said:
+            one_of("a method's type", said, [*sorted(known), "the dotted name of your own"])
+        kind = known.get(said) or get_object_from_string(said)
+    if not _is_method(kind):
+        raise LabError(
+            f"methods list Method classes, dict(type=CrossKD, i=3), or their dotted names; got "
+            f"type={said!r}"
+        )
+    options = _options(kind)
+    for name, value in arguments.items():
+        one_of(f"an option of {kind.__name__}", name, options)
+        _check_number(f"{kind.__name__}: {name}", value, options[name])
     try:
         return kind(**arguments)
     except TypeError as error:
         raise LabError(f"{kind.__name__}: {error}") from error
+
+
+def _is_method(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Method) and kind is not Method
+
+
+def _options(kind: type) -> dict[str, Any]:
+    """Names and types of what a class takes, those that it hands on to its base, too."""
+    found: dict[str, Any] = {}
+    for build in (vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)):
+        took = [*inspect.signature(build).parameters.values()][1:]
+        named = [each for each in took if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+        found = {each.name: each.annotation for each in named} | found
+        if len(named) == len(took):
+            break
+    return found
+
+
+def _check_number(name: str, value: Any, kind: Any) -> None:
+    """Raise LabError where a number is asked for and another thing, or none that counts, given."""
+    kinds = set(get_args(kind)) or {kind}
+    if not kinds <= {int, float, NoneType} or (value is None and NoneType in kinds):
+        return
+    asked, words = ((int, float), "a number") if float in kinds else (int, "a whole number")
+    if isinstance(value, bool) or not isinstance(value, asked) or not math.isfinite(value):
+        raise LabError(f"{name} = {value!r}: give {words}")

@@ -1,6 +1,7 @@
 """The model that trains: stock losses, an invisible teacher, a student that loads into mmdet."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -115,13 +116,47 @@ def test_what_is_no_method_is_named():
     assert isinstance(build_method(dict(type="crosskd_lab.methods.CrossKD", i=2)), Method)
     with pytest.raises(LabError, match="methods list Method classes.*got type="):
         build_method(dict(type=dict))
-    with pytest.raises(LabError, match="CrossKD: .*layer"):
+    with pytest.raises(LabError, match="option of CrossKD = 'layer' is unknown.*cls_weight.*align"):
         build_method(dict(type=CrossKD, layer=3))
     with pytest.raises(LabError, match="student=.*teacher=.*pair="):
         Distiller()
     assert isinstance(build_method(CrossKD), CrossKD)
-    with pytest.raises(LabError, match="got type='CrossKD'"):
-        build_method(dict(type="CrossKD"))
+    named = build_method(dict(type="CrossKD", i=2, branches="cls"))  # as in a stock config
+    assert isinstance(named, CrossKD) and (named.i, named.branches) == (2, ("cls",))
+    with pytest.raises(LabError, match="type = 'CrossKd' is unknown: choose one of .*CrossKD"):
+        build_method(dict(type="CrossKd"))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (dict(cls_weight="heavy"), "CrossKD: cls_weight = 'heavy': give a number"),
+        (dict(reg_weight=float("nan")), "CrossKD: reg_weight = nan: give a number"),
+        (dict(i=2.0), "CrossKD: i = 2.0: give a whole number"),
+        (dict(i=True), "CrossKD: i = True: give a whole number"),
+    ],
+)
+def test_what_is_no_number_is_named(given, said):
+    with pytest.raises(LabError, match=re.escape(said)):
+        build_method(dict(type=CrossKD, **given))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"logit_l2": torch.ones(())}, "names 'logit_l2': only names that begin with loss_ count"),
+        ({"loss_map": torch.ones(2, 3)}, "loss_map is no scalar but (2, 3): sum or average it"),
+        (torch.ones(()), "Odd.losses gives Tensor: give a dict of named losses"),
+    ],
+)
+def test_a_loss_that_would_not_be_added_up_is_refused(given, said, make_detector, make_batch):
+    class Odd(Method):
+        def losses(self, taps):
+            return given
+
+    pair = Pair(make_detector(0), make_detector(1), {"checkpoint": "random"})
+    with pytest.raises(LabError, match=re.escape(said)):
+        Distiller(pair=pair, methods=[Odd()]).loss(*make_batch())
 
 
 @pytest.mark.parametrize(

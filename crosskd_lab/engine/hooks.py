@@ -19,7 +19,7 @@ from mmengine.hooks import Hook, RuntimeInfoHook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
-from ..errors import LabError
+from ..errors import LabError, tell_once
 from ..files import write_whole
 from ..pair import in_full
 from .record import RECORD, append_metrics, finish_record, read_record, trim_metrics
@@ -104,11 +104,20 @@ def last_checkpoint(folder: str | Path) -> Path | None:
     """The newest whole checkpoint of a run's folder, None before the first.
 
     By the number in its name: mmengine's own note of it holds a path that ends with a move. A file
-    that a broken disk has cut short is passed over.
+    that a broken disk has cut short is passed over, with a line; LabError if all are.
     """
     saved = [path for path in Path(folder).glob("*.pth") if _SAVED.fullmatch(path.name)]
-    newest_first = sorted(saved, key=saved_step, reverse=True)
-    return next((path for path in newest_first if zipfile.is_zipfile(path)), None)
+    damaged: list[Path] = []
+    for path in sorted(saved, key=saved_step, reverse=True):
+        if zipfile.is_zipfile(path):
+            for one in damaged:
+                tell_once(f"{one} is damaged: {path.name} is taken instead")
+            return path
+        damaged.append(path)
+    if damaged:
+        names = ", ".join(path.name for path in damaged)
+        raise LabError(f"{folder}: {names} damaged, and no other: remove it to start anew")
+    return None
 
 
 def need_checkpoint(folder: str | Path) -> Path:

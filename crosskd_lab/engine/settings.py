@@ -10,7 +10,7 @@ from .schedule import DECIDED
 
 MADE_FROM = ("student", "settings", "teacher", "methods", "tap", "model", "data", "schedule")
 """Entries from which the others are made; a setting of any other is applied after that."""
-MAY_BE_NEW = ("vis_backends", "fast", "precision", "tensorboard")
+MAY_BE_NEW = ("tap", "vis_backends", "fast", "precision", "tensorboard")
 """Entries that a config need not have."""
 RESOLVED = ("teacher", "teacher.config", "teacher.checkpoint", "data.root")
 """Names that stand for what they are read to, so that a completed config says them otherwise."""

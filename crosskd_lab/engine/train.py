@@ -144,13 +144,17 @@ def train(
                 f"{folder} holds no run to resume: leave --resume out to start it"
                 if resume
                 else f"{folder} holds a run already: give --resume to go on, or another --out"
+                if last_checkpoint(folder)
+                else f"{folder} holds a run already, which has saved nothing: give --resume to "
+                "start it again as it was, remove the folder, or give another --out"
             )
+        newest = last_checkpoint(folder) if resume else None
         prepare_engine()
         runner = build_runner(cfg, folder)
         if turn is not None:
             turn.join(runner, cfg)
         _record_start(runner, cfg, folder, resume, command, extra)
-        if resume and (newest := last_checkpoint(folder)):
+        if newest:
             runner._resume, runner._load_from = True, str(newest)
         next(hook for hook in runner.hooks if isinstance(hook, RunMetrics)).listeners += listeners
         try:

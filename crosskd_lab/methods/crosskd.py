@@ -49,17 +49,18 @@ class PredictionTerms(Method):
         cls_weight: float | None = None,
         reg_weight: float | None = None,
         region: str = "teacher_score",
-        branches: tuple[str, ...] = BRANCHES,
+        branches: str | tuple[str, ...] = BRANCHES,
         normaliser: str = "recipe",
     ) -> None:
         super().__init__()
         one_of("normaliser", normaliser, NORMALISERS)
         one_of("region", region, REGIONS)
+        branches = (branches,) if isinstance(branches, str) else tuple(branches)
         if not branches or set(branches) - set(BRANCHES):
             raise LabError(f"branches = {branches!r}: give one or both of {', '.join(BRANCHES)}")
         self.cls_weight, self.reg_weight = cls_weight, reg_weight
         self.region, self.normaliser = region, normaliser
-        self.branches = tuple(branches)
+        self.branches = branches
 
     def mimic(
         self, prediction: Predictions, taps: Taps, target: Predictions | None = None

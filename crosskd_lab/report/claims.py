@@ -217,6 +217,11 @@ CLAIMS: dict[str, Claim] = {
         "Tab. 7, Sec. 4.5",
         tuple(Comparison("table7", "none", f"kd_from_{kind}") for kind in ("atss", "retinanet")),
     ),
+    "spoiled at length": Claim(
+        "A teacher of another kind (ATSS) spoils mimicking after twelve epochs, too",
+        "Tab. 7, in the slow regime",
+        _each("table7_slow", "none", ["kd_from_atss"]),
+    ),
     "kind, not strength": Claim(
         "Mimicking gains more from a weak teacher of its own kind than from those of another",
         "ours: Tab. 7's control",

@@ -207,12 +207,13 @@ def results_page(recorded: str | Path = RECORDED) -> str:
     names = [name for name in sweeps() if name != REHEARSAL]
     names.sort(key=lambda name: (read_sweep(name).table is None, name))  # the paper's come first
     sections = [sweep_section(name, recorded) for name in names]
-    common = {row.key for row in read_sweep("regime").rows}
+    shown = {row.key for row in read_sweep("regime").rows}
     for slow in [read_sweep(f"{name}_slow") for name in names]:
-        own = [row.name for row in slow.rows if row.key not in common]  # not that sweep's rows
+        own = [row.name for row in slow.rows if row.key not in shown]  # not another section's
         runs = measured_runs(slow, recorded)
         if (runs["row"].isin(own) & (runs["status"] == "done")).any():
             sections.append(sweep_section(slow.name, recorded))
+            shown |= {row.key for row in slow.rows}
     again = whole_again(recorded)
     numbers = {"begin": "{:.0e}", "recorded": "{:.2f}", "again": "{:.2f}", "apart": "{:.2f}"}
     again = again.assign(**{name: again[name].map(form.format) for name, form in numbers.items()})

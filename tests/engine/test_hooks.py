@@ -269,7 +269,7 @@ def test_what_is_done_stays_done(run):
     assert ended(run) == ("done", None)
 
 
-def test_the_newest_is_found_by_number_not_by_name(tmp_path):
+def test_the_newest_is_found_by_number_not_by_name(tmp_path, capsys):
     assert last_checkpoint(tmp_path) is None
     assert last_checkpoint(tmp_path / "none") is None
     for name in ("iter_900.pth", "iter_1000.pth", ".iter_2000.pth.77.part", "best_iter_3000.pth"):
@@ -278,6 +278,10 @@ def test_the_newest_is_found_by_number_not_by_name(tmp_path):
     whole = (tmp_path / "iter_1000.pth").read_bytes()
     (tmp_path / "iter_1000.pth").write_bytes(whole[: len(whole) // 2])
     assert last_checkpoint(tmp_path) == tmp_path / "iter_900.pth", "it took one that was cut short"
+    assert "iter_1000.pth is damaged: iter_900.pth is taken" in capsys.readouterr().err
+    (tmp_path / "iter_900.pth").write_bytes(b"")
+    with pytest.raises(LabError, match="iter_1000.pth, iter_900.pth damaged, and no other: remove"):
+        last_checkpoint(tmp_path)
     assert saved_step(tmp_path / "iter_1000.pth") == 1000
     assert saved_step(None) == 0
 

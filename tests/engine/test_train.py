@@ -127,6 +127,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_the_remedy_works(tiny, tmp_
     if at == 1:
         assert "before its first checkpoint" in str(error.value)
         assert last_checkpoint(tmp_path / "run") is None
+        with pytest.raises(LabError, match="which has saved nothing: .* remove the folder, or"):
+            train(tiny(), tmp_path / "run")
         return
     kept = tmp_path / "run" / "iter_2.pth"
     assert f"--set load_from={kept} " in str(error.value)

@@ -310,7 +310,7 @@ def test_each_says_what_it_is(name):
     kind = METHODS[name]
     assert type(pocket(name)) is kind
     text = inspect.getdoc(kind)
-    assert "Carried over:" in text
+    assert "Carried over:" in text, f"{kind.__name__}: say what its weight was found with"
     if name in PRIOR:
         for part in ("Paper:", "Idea:", "Needs:", "Symbols:", "Unverified:", "Args:"):
             assert part in text

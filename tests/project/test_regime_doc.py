@@ -135,6 +135,24 @@ def test_kind_and_strength_of_a_teacher_are_as_recorded():
     assert f"over all four {whole['kd']}; by CrossKD {whole['crosskd']}." in TEXT
 
 
+def test_another_kind_of_teacher_at_length_is_as_recorded():
+    runs = measured_runs("table7_slow")
+    ends = runs[runs["row"] == "kd_from_atss"].sort_values("seed")["AP"].map("{:.1f}".format)
+    gain, lag = (compare_rows(runs, "kd_from_atss", row) for row in ("none", "kd"))
+    assert f"ends at {ends.iloc[0]}, {ends.iloc[1]} and {ends.iloc[2]}, {told(gain)} above" in TEXT
+    assert f"and {-lag.difference:.1f} below mimicking the student's own kind" in TEXT
+    assert f"ATSS's has {told(gain, '+')} after 1,500 steps" in TEXT
+    pairs = zip(done("table7_slow", "kd_from_atss"), done("regime", "none"), strict=True)
+    for taught, alone in pairs:
+        ahead = [a["AP"] - b["AP"] for a, b in zip(taught["curve"], alone["curve"], strict=True)]
+        assert min(ahead) > 0, "behind no teacher at no validation"
+
+
+def done(sweep, row):
+    lines = [x for x in read_lines() if x["sweep"] == sweep and x["row"] == row]
+    return sorted((x for x in lines if x["status"] == "done"), key=lambda x: x["seed"])
+
+
 def told(found, sign=""):
     return f"{found.difference:{sign}.1f} ± {found.half_width:.1f}"
 

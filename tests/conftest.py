@@ -33,8 +33,15 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+LONG = {"faults", "notebooks", "runs"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a GPU says, where there is none, that it did not run."""
+    """The folders of the longest tests begin first, so that no process is left alone with one.
+
+    What needs a GPU says, where there is none, that it did not run.
+    """
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
     marked = [item for item in items if item.get_closest_marker("cuda")]
     if not marked:
         return

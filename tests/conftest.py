@@ -37,7 +37,7 @@ LONG = {"faults", "notebooks", "runs"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The folders of the longest tests begin first, so that no process is left alone with one.
+    """The folders of the longest tests begin first: late, they would keep one process alone.
 
     What needs a GPU says, where there is none, that it did not run.
     """

@@ -60,6 +60,8 @@ def test_teachers_go_by_name_file_or_random(tmp_path):
     assert teacher_file("gfl_r18_w32").endswith("gfl_r18_w32.safetensors")
     with pytest.raises(LabError, match=r"no teacher 'gfl_r99'.*gfl_r18_w32"):
         teacher_file("gfl_r99")
+    with pytest.raises(LabError, match=r"no 'gfl_r101\.pth': crosskd-lab teachers get gfl_r101"):
+        teacher_file("gfl_r101.pth")
 
 
 PIECES = [

@@ -116,7 +116,7 @@ def last_checkpoint(folder: str | Path) -> Path | None:
         damaged.append(path)
     if damaged:
         names = ", ".join(path.name for path in damaged)
-        raise LabError(f"{folder}: {names} damaged, and no other: remove it to start anew")
+        raise LabError(f"{folder}: {names} damaged, none is whole: remove them to start anew")
     return None
 
 

@@ -280,7 +280,7 @@ def test_the_newest_is_found_by_number_not_by_name(tmp_path, capsys):
     assert last_checkpoint(tmp_path) == tmp_path / "iter_900.pth", "it took one that was cut short"
     assert "iter_1000.pth is damaged: iter_900.pth is taken" in capsys.readouterr().err
     (tmp_path / "iter_900.pth").write_bytes(b"")
-    with pytest.raises(LabError, match="iter_1000.pth, iter_900.pth damaged, and no other: remove"):
+    with pytest.raises(LabError, match="iter_1000.pth, iter_900.pth damaged, none is whole"):
         last_checkpoint(tmp_path)
     assert saved_step(tmp_path / "iter_1000.pth") == 1000
     assert saved_step(None) == 0

@@ -3,6 +3,7 @@
 import pytest
 from mmengine.config import Config
 
+from crosskd_lab.configs import read_config
 from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.settings import replace, value_at
 from crosskd_lab.errors import LabError
@@ -84,6 +85,11 @@ def test_what_an_experiment_says_of_the_engine_holds(scenes_dir, tmp_path):
     own.write_text(said + "train_cfg = dict(max_iters=9)\n")
     with pytest.raises(LabError, match=r"max_iters = 9 is decided by schedule.steps \(4\)"):
         load_experiment(own, FEW, scenes_dir)
+
+
+def test_the_tap_can_be_set_where_no_config_says_it(scenes_dir):
+    cfg = load_experiment("pocket/crosskd", {"tap": "pre_relu"}, scenes_dir, 0)
+    assert "tap" not in read_config("pocket/crosskd") and cfg.model.tap == "pre_relu"
 
 
 def test_a_student_and_a_method_can_be_set(scenes_dir):

@@ -14,6 +14,9 @@ WHEELS ?=
 # two processes on two cores do not starve each other.
 export GOMP_SPINCOUNT := 10000
 
+# Where the environment forbids bytecode, every process would compile what it imports: ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 define STYLE
 $(BIN)/ruff check .
 $(BIN)/ruff format --check .
@@ -22,7 +25,7 @@ endef
 # Processes of one thread each: a test is too small to gain from more threads. One more than two
 # cores have, because some wait for runs of their own. More cores take more: make test WORKERS=8.
 WORKERS ?= 3
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1 	/p' Makefile

@@ -216,5 +216,5 @@ def _check_number(name: str, value: Any, kind: Any) -> None:
     if not kinds <= {int, float, NoneType} or (value is None and NoneType in kinds):
         return
     asked, words = ((int, float), "a number") if float in kinds else (int, "a whole number")
-    if isinstance(value, bool) or not isinstance(value, asked) or not math.isfinite(value):
-        raise LabError(f"{name} = {value!r}: give {words}")
+    if isinstance(value, bool) or not isinstance(value, asked) or not 0 <= value < math.inf:
+        raise LabError(f"{name} = {value!r}: give {words}, 0 or more")

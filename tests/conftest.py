@@ -33,15 +33,16 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-LONG = {"faults", "notebooks", "runs"}
+LONG = ["test_processes_run", "test_browser", "test_notebooks"]  # the longest files, longest first
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The folders of the longest tests begin first: late, they would keep one process alone.
+    """The longest files begin first: late, they would keep one process alone.
 
     What needs a GPU says, where there is none, that it did not run.
     """
-    items.sort(key=lambda item: item.path.parent.name not in LONG)
+    rank = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))
     marked = [item for item in items if item.get_closest_marker("cuda")]
     if not marked:
         return
@@ -50,6 +51,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="no CUDA device here: this did NOT run"))
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist's
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A process takes a whole file, in the order above, and of the notebooks one at a time."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            return nodeid if file.endswith("test_notebooks.py") else file
+
+    config.option.loadscopereorder = False  # it would put the files of most tests first
+    return ByFile(config, log)
 
 
 @pytest.fixture

@@ -132,6 +132,7 @@ def test_what_is_no_method_is_named():
     [
         (dict(cls_weight="heavy"), "CrossKD: cls_weight = 'heavy': give a number"),
         (dict(reg_weight=float("nan")), "CrossKD: reg_weight = nan: give a number"),
+        (dict(reg_weight=-1), "CrossKD: reg_weight = -1: give a number, 0 or more"),
         (dict(i=2.0), "CrossKD: i = 2.0: give a whole number"),
         (dict(i=True), "CrossKD: i = True: give a whole number"),
     ],

@@ -26,7 +26,7 @@ def scenes(
     train: Annotated[int, Option(help="Training images.")] = 2000,
     val: Annotated[int, Option(help="Held-out images.")] = 500,
     test: Annotated[int, Option(help="More held-out images.")] = 0,
-    seed: Annotated[int, Option(help="Which scenes; the same seed, the same bytes.")] = 0,
+    seed: Annotated[int, Option(min=0, help="Which scenes; the same seed, the same bytes.")] = 0,
 ) -> None:
     """Make a COCO-format detection set of synthetic scenes.
 
@@ -67,7 +67,7 @@ def draw(
     folder: Folder,
     split: Annotated[str, Option(help="train, val or test.")] = "val",
     count: Annotated[int, Option(help="How many images.")] = 12,
-    seed: Annotated[int, Option(help="Which images.")] = 0,
+    seed: Annotated[int, Option(min=0, help="Which images.")] = 0,
     out: Annotated[
         Path | None, Option(help="Picture to write.", show_default="samples_{split}.png")
     ] = None,
@@ -178,7 +178,7 @@ def ship(
 @teachers.command("check")
 def check_teacher(
     name: Annotated[str, Argument(help="A teacher in data/teachers.")],
-    seed: Annotated[int, Option(help="Which fresh scenes to draw.")] = 2000,
+    seed: Annotated[int, Option(min=0, help="Which fresh scenes to draw.")] = 2000,
 ) -> None:
     """Measure a shipped teacher on freshly drawn scenes against its record."""
     from ..engine.teacher import check as measure

@@ -62,7 +62,7 @@ def pretrain(
     out: Annotated[Path, Option(help="The .safetensors file to write.")],
     count: Annotated[int, Option(min=1, help="Crops to train on.")] = 12000,
     epochs: Annotated[int, Option(min=1, help="Passes over the crops.")] = 6,
-    seed: Annotated[int, Option(help="Seed of weights, order and crops.")] = 0,
+    seed: Annotated[int, Option(min=0, help="Seed of weights, order and crops.")] = 0,
 ) -> None:
     """Pretrain a backbone by naming single shapes, the pocket scale's stand-in for ImageNet."""
     from ..engine.pretrain import pretrain as run

@@ -32,7 +32,7 @@ from ..data.scene_sets import data_checksum
 from ..errors import LabError
 from ..files import PROJECT, here_or_in_project
 from .hooks import need_checkpoint
-from .schedule import engine_settings
+from .schedule import engine_settings, whole
 from .settings import MADE_FROM, check_applied, check_read, replace, within
 
 ENGINE = {"custom_imports": {"imports": ["crosskd_lab.engine.train"]}}
@@ -56,10 +56,12 @@ def load_experiment(
     or the ``config.py`` of a run. ``settings`` replace entries by dotted keys, such as
     ``methods.0.i``; ``data``, a COCO-format set, replaces the config's with its classes,
     ``skip_bad`` leaves its broken records out (and says so). ``seed`` is 0 by default, or that of a
-    run whose config is named. LabError for an unknown config, key or data folder.
+    run whose config is named. LabError for an unknown config, key or data folder, or a
+    seed below 0.
     """
     cfg, settings = read_config(name), dict(settings or {})
     check_read(settings)  # before any data is
+    whole({"seed": seed or 0}, "seed", least=0)
     complete = (cfg.get("model") or {}).get("type") == "Distiller"
     if complete or (cfg.get("train_cfg") or {}).get("type") == "DrawLoop":
         return _once_more(cfg, settings, data, seed)

@@ -52,6 +52,8 @@ def test_classes_come_from_the_annotation_file(completed, scenes_dir):
 def test_missing_data_and_teachers_are_named(tmp_path, scenes_dir):
     with pytest.raises(LabError, match="nowhere"):
         load_experiment("pocket/crosskd", RANDOM, tmp_path / "nowhere")
+    with pytest.raises(LabError, match="seed is -3: give a number from 0"):
+        load_experiment("pocket/none", seed=-3)
     with pytest.raises(LabError, match="there is no teacher 'nobody'"):
         load_experiment("pocket/crosskd", {"teacher.checkpoint": "nobody"}, scenes_dir)
 

@@ -14,7 +14,7 @@ WHEELS ?=
 # two processes on two cores do not starve each other.
 export GOMP_SPINCOUNT := 10000
 
-# Where the environment forbids bytecode, every process would compile what it imports: ten seconds.
+# Where the environment forbids bytecode, every process would compile what it imports: up to 10 s.
 unexport PYTHONDONTWRITEBYTECODE
 
 define STYLE

@@ -8,9 +8,10 @@ import gc
 import io
 import logging
 import os
+import shutil
 import warnings
-from collections.abc import Sequence
-from contextlib import ContextDecorator, nullcontext, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import ContextDecorator, contextmanager, nullcontext, redirect_stdout
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -150,7 +151,8 @@ def train(
             )
         newest = last_checkpoint(folder) if resume else None
         prepare_engine()
-        runner = build_runner(cfg, folder)
+        with _or_nothing(folder) if first else nullcontext():
+            runner = build_runner(cfg, folder)
         if turn is not None:
             turn.join(runner, cfg)
         _record_start(runner, cfg, folder, resume, command, extra)
@@ -175,6 +177,18 @@ def train(
         if is_main_process():
             finish_record(folder, "done", results=results)
         return results
+
+
+@contextmanager
+def _or_nothing(folder: Path) -> Iterator[None]:
+    """Clear away what came into a folder, mmengine's log say, where what was to come failed."""
+    before = set(folder.iterdir())
+    try:
+        yield
+    except BaseException:
+        for left in set(folder.iterdir()) - before:
+            shutil.rmtree(left, ignore_errors=True)
+        raise
 
 
 def build_runner(cfg: Config, folder: str | Path) -> Runner:

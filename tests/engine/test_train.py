@@ -215,6 +215,18 @@ def test_a_folder_holds_one_run(tiny, tmp_path, finished):
         train(tiny({"schedule.lr": 0.001}), run, resume=True)
 
 
+def test_what_cannot_be_built_leaves_nothing_behind(tiny, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "note.txt").write_text("keep")
+    for name in ("new", "mine"):
+        with pytest.raises(LabError, match="i = 9"):
+            train(tiny({"methods": [dict(type="CrossKD", i=9)]}), tmp_path / name)
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == [
+        "mine",
+        "mine/note.txt",
+    ]
+
+
 def test_runs_called_alike_that_begin_in_one_second_have_logs_of_their_own(
     tiny, tmp_path, monkeypatch
 ):

@@ -247,6 +247,12 @@ def test_set_up_is_not_repeated_until_the_pins_change(tmp_path):
     assert "scripts/set_up.py" in make(tmp_path, env, "--dry-run", ".venv/.ready").stdout
 
 
+def test_bytecode_is_kept_where_the_environment_forbids_it(tmp_path):
+    env = {**workshop(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    told = make(tmp_path, env, "--silent", "--eval", "told: ; @env", "told").stdout
+    assert "GOMP_SPINCOUNT=10000\n" in told and "PYTHONDONTWRITEBYTECODE" not in told
+
+
 def test_a_python_that_does_not_run_is_passed_over(tmp_path):
     works = f'exec "{sys.executable}" "$@"'
     programs = {"python3.11": "exit 127", "python3.12": works, "python3.10": "exit 127"}

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
+from mmengine.registry import WEIGHT_INITIALIZERS, DefaultScope
 from torch import Tensor, nn
 
 from .classes import listed, match_classes, trained_classes
 from .configs import RANDOM, read_config, teacher_file
 from .errors import LabError
-from .files import sha256
+from .files import here_or_in_project, sha256
 from .heads import adapter_of
 from .heads.base import HeadTaps
 from .heads.dense import HeadAdapter
@@ -162,6 +162,27 @@ def in_full(
         if keys:
             raise LabError(f"checkpoint {file} {what} {listed(sorted(keys), 3)}: {remedy}")
     return weights
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class WholeBackbone:
+    """Initialiser ``dict(type="WholeBackbone", checkpoint=FILE)`` for a detector's backbone.
+
+    mmengine's own ``Pretrained`` passes over keys that do not fit; this one raises LabError.
+    mmengine initialises a module's parts after the module itself, except for the initialiser of
+    that name; so the parts are told here that they have been. ``checkpoint`` is a file with the
+    backbone's own keys, relative to the project's folder.
+    """
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = here_or_in_project(checkpoint)
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load the file into ``module``, and let nothing initialise its parts after that."""
+        load_in_full(module, self.checkpoint)
+        for part in module.modules():
+            if hasattr(part, "init_weights"):
+                part.is_init = True  # type: ignore[assignment]
 
 
 def without_prefixes(

@@ -33,7 +33,7 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-LONG = ["test_processes_run", "test_browser", "test_notebooks"]  # the longest files, longest first
+LONG = ["test_processes_run", "test_browser", "test_sweep", "test_notebooks"]  # the longest files
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -151,11 +151,21 @@ def test_reading_and_drawing_need_no_torch():
     assert done.returncode == 0, done.stderr
 
 
+POCKET = """
+from crosskd_lab.configs import read_config
+from crosskd_lab.distiller import Distiller
+teacher = dict(config="pocket/gfl_r18_w32", checkpoint="random")
+Distiller(read_config("pocket/gfl_r18_w16").model, teacher, ["CrossKD"]).init_weights()
+"""
+
+
 def test_the_door_loads_no_other_room():
-    """All of the method's modules, in an interpreter of their own."""
+    """All of the method's modules, in an interpreter of their own; they build a pocket pair."""
     names = [dotted(module) for module in MODULES if room_of(module) in set(DOOR) - {"stack"}]
     code = f"import importlib, sys\nfor name in {names}:\n    importlib.import_module(name)\n"
-    code += "print(*{m.split('.')[1] for m in sys.modules if m.startswith('crosskd_lab.')})"
+    code += (
+        f"{POCKET}print(*{{m.split('.')[1] for m in sys.modules if m.startswith('crosskd_lab.')}})"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not set(done.stdout.split()) & set(LAB), done.stdout

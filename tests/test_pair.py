@@ -2,16 +2,20 @@
 
 import pytest
 import torch
+from torch import nn
 
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import PROJECT
 from crosskd_lab.pair import (
     Pair,
+    WholeBackbone,
     build_detector,
     build_pair,
     check_teacher_confidence,
     load_in_full,
     without_prefixes,
 )
+from crosskd_lab.stack.checkpoints import save_weights
 
 
 @pytest.fixture
@@ -158,3 +162,20 @@ def test_awake_is_a_score_of_a_twentieth():
     for logit in (-3.0, float("nan")):
         with pytest.raises(LabError, match="teacher's best score"):
             check_teacher_confidence(torch.tensor([[[logit]]]))
+
+
+def test_a_backbones_start_is_loaded_whole_and_found_from_anywhere(tmp_path, monkeypatch):
+    weights = {"weight": torch.full((2, 3), 0.5), "bias": torch.tensor([1.0, -2.0])}
+    save_weights(weights, tmp_path / "w.safetensors")
+    layer = nn.Linear(3, 2)
+    WholeBackbone(str(tmp_path / "w.safetensors"))(layer)
+    assert torch.equal(layer.weight, weights["weight"]) and torch.equal(layer.bias, weights["bias"])
+    save_weights({"weight": torch.ones(2, 3)}, tmp_path / "half.safetensors")
+    with pytest.raises(LabError, match="has no weights for bias"):
+        WholeBackbone(str(tmp_path / "half.safetensors"))(layer)
+    assert torch.equal(layer.weight, weights["weight"]), "what does not fit changes nothing"
+    monkeypatch.chdir(tmp_path)
+    name = "data/backbones/r18_w16.safetensors"
+    assert WholeBackbone(name).checkpoint == PROJECT / name
+    with pytest.raises(LabError, match="there is no file"):
+        WholeBackbone("data/backbones/none.safetensors")(nn.Linear(1, 1))

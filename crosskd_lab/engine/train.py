@@ -21,9 +21,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process
-from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner import Runner
-from torch import nn
 from torch.distributed.rendezvous import rendezvous
 from tqdm.auto import tqdm
 
@@ -31,8 +29,7 @@ from ..configs import PlainConfig, config_text, innermost
 from ..data.scene_sets import data_checksum
 from ..distiller import Distiller  # noqa: F401  (configs name it by string)
 from ..errors import LabError, one_line
-from ..files import here_or_in_project, sole_writer
-from ..pair import load_in_full
+from ..files import sole_writer
 from ..stack.weights import register_checkpoint_loader
 from . import draws, metrics  # noqa: F401  (configs name their classes by string)
 from .fast import quicken
@@ -52,27 +49,6 @@ from .schedule import load_boxes_first
 
 if TYPE_CHECKING:
     from .together import Turn
-
-
-@WEIGHT_INITIALIZERS.register_module()
-class WholeBackbone:
-    """Initialiser ``dict(type="WholeBackbone", checkpoint=FILE)`` for a detector's backbone.
-
-    mmengine's own ``Pretrained`` passes over keys that do not fit; this one raises LabError.
-    mmengine initialises a module's parts after the module itself, except for the initialiser of
-    that name; so the parts are told here that they have been. ``checkpoint`` is a file with the
-    backbone's own keys, relative to the project's folder.
-    """
-
-    def __init__(self, checkpoint: str) -> None:
-        self.checkpoint = here_or_in_project(checkpoint)
-
-    def __call__(self, module: nn.Module) -> None:
-        """Load the file into ``module``, and let nothing initialise its parts after that."""
-        load_in_full(module, self.checkpoint)
-        for part in module.modules():
-            if hasattr(part, "init_weights"):
-                part.is_init = True  # type: ignore[assignment]
 
 
 PLAIN, TENSORBOARD = "LocalVisBackend", "TensorboardVisBackend"

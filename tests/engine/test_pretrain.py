@@ -7,10 +7,10 @@ from crosskd_lab.configs import read_config
 from crosskd_lab.engine import pretrain as module
 from crosskd_lab.engine.pretrain import Classifier, pretrain
 from crosskd_lab.engine.record import read_record
-from crosskd_lab.engine.train import WholeBackbone, prepare_engine
+from crosskd_lab.engine.train import prepare_engine
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import PROJECT, sha256
-from crosskd_lab.pair import build_detector
+from crosskd_lab.pair import WholeBackbone, build_detector
 from crosskd_lab.stack.checkpoints import read_weights
 
 

@@ -12,7 +12,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from torch import nn
 
 from crosskd_lab.configs import read_config
 from crosskd_lab.engine.config import load_experiment
@@ -20,13 +19,12 @@ from crosskd_lab.engine.hooks import last_checkpoint
 from crosskd_lab.engine.record import read_metrics, read_record
 from crosskd_lab.engine.train import (
     StepBar,
-    WholeBackbone,
     build_runner,
     prepare_engine,
     train,
 )
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import PROJECT, sha256
+from crosskd_lab.files import sha256
 from crosskd_lab.pair import build_detector
 from crosskd_lab.stack.checkpoints import load_from_local, read_weights, save_weights
 
@@ -278,23 +276,6 @@ def test_a_run_says_its_form_and_precision(tiny, tmp_path):
     assert first["half"] != first["fast"]
     with pytest.raises(LabError, match="precision=bf16 is for .* fast=False"):
         train(tiny({**one, "fast": False, "precision": "bf16"}), tmp_path / "none")
-
-
-def test_a_backbones_start_is_loaded_whole_and_found_from_anywhere(tmp_path, monkeypatch):
-    weights = {"weight": torch.full((2, 3), 0.5), "bias": torch.tensor([1.0, -2.0])}
-    save_weights(weights, tmp_path / "w.safetensors")
-    layer = nn.Linear(3, 2)
-    WholeBackbone(str(tmp_path / "w.safetensors"))(layer)
-    assert torch.equal(layer.weight, weights["weight"]) and torch.equal(layer.bias, weights["bias"])
-    save_weights({"weight": torch.ones(2, 3)}, tmp_path / "half.safetensors")
-    with pytest.raises(LabError, match="has no weights for bias"):
-        WholeBackbone(str(tmp_path / "half.safetensors"))(layer)
-    assert torch.equal(layer.weight, weights["weight"]), "what does not fit changes nothing"
-    monkeypatch.chdir(tmp_path)
-    name = "data/backbones/r18_w16.safetensors"
-    assert WholeBackbone(name).checkpoint == PROJECT / name
-    with pytest.raises(LabError, match="there is no file"):
-        WholeBackbone("data/backbones/none.safetensors")(nn.Linear(1, 1))
 
 
 def test_the_bar_shows_step_time_left_loss_and_ap(capsys):

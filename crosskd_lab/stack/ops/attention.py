@@ -8,7 +8,7 @@ that CUDA tensors find it too. Shapes: ``value`` `(B, ΣHW, M, D)`; ``shapes`` `
 
 from torch import Tensor
 
-from .common import fill_gradients
+from .common import fill_gradients, through_float32
 
 
 def ms_deform_attn_forward(*tensors: Tensor, im2col_step: int) -> Tensor:
@@ -24,6 +24,7 @@ def ms_deform_attn_backward(*tensors: Tensor, im2col_step: int) -> None:
     fill_gradients(targets, lambda v, p, a: _attend(v, shapes, p, a), inputs, grad_output)
 
 
+@through_float32
 def _attend(value: Tensor, shapes: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 

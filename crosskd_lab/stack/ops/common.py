@@ -1,7 +1,8 @@
 """What the op families share: gradients by autograd, and torchvision's kernels where they load."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, wraps
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,22 @@ def torchvision_op(name: str) -> Callable[..., Tensor] | None:
     from torchvision.extension import _has_ops
 
     return getattr(torch.ops.torchvision, name) if _has_ops() else None
+
+
+def through_float32(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Decorate an op whose first argument is its input: in bfloat16, compute in float32 and round.
+
+    torchvision's kernels have no bfloat16, and a position of eight bits is off by whole cells.
+    """
+
+    @wraps(op)
+    def rounded(x: Tensor, *given: Any, **how: Any) -> Tensor:
+        if x.dtype is not torch.bfloat16:
+            return op(x, *given, **how)
+        wide = (each.float() if getattr(each, "dtype", 0) is x.dtype else each for each in given)
+        return op(x.float(), *wide, **how).to(x.dtype)
+
+    return rounded
 
 
 def fill_gradients(

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .common import fill_gradients, torchvision_op
+from .common import fill_gradients, through_float32, torchvision_op
 
 
 class _Geometry(NamedTuple):
@@ -86,6 +86,7 @@ def _geometry(words: dict[str, int]) -> _Geometry:
     return _Geometry(stride, padding, dilation, words["group"], words["deformable_group"])
 
 
+@through_float32
 def _deform_conv(
     x: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, geometry: _Geometry
 ) -> Tensor:

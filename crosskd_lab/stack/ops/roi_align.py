@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...errors import LabError
-from .common import fill_gradients, torchvision_op
+from .common import fill_gradients, through_float32, torchvision_op
 
 _AVERAGE = 1  # mmcv's number for pool_mode="avg"; 0 is "max"
 
@@ -35,6 +35,7 @@ def roi_align_backward(*tensors: Tensor, **how: Any) -> None:
     fill_gradients([grad_input], lambda x: _roi_align(x, rois, **how), [zeros], grad_output)
 
 
+@through_float32
 def _roi_align(
     x: Tensor,
     rois: Tensor,

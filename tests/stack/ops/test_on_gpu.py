@@ -74,3 +74,16 @@ def test_nms_keeps_the_same_boxes():
     here, there = nms(boxes, scores, 0.5), nms(boxes.cuda(), scores.cuda(), 0.5)
     assert there[1].cpu().equal(here[1])
     torch.testing.assert_close(there[0].cpu(), here[0])
+
+
+@pytest.mark.parametrize("name", ["roi align", "deform conv", "modulated"])
+def test_what_torchvision_computes_comes_in_bfloat16_too(name):
+    op, shapes = OPS[name]
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        inputs = [rand(*s, seed=i).cuda().to(dtype).requires_grad_() for i, s in enumerate(shapes)]
+        out = op(*inputs)
+        out.float().square().sum().backward()
+        found.append(out.float())
+        assert inputs[0].grad is not None
+    torch.testing.assert_close(found[1], found[0], rtol=0.05, atol=0.05)

@@ -95,3 +95,11 @@ def test_gradient_is_that_of_the_forward(kernels):
 def test_max_pooling_is_refused_in_one_line():
     with pytest.raises(LabError, match=r"pool_mode='max'.*pool_mode='avg'"):
         roi_align(RAMP, torch.tensor([[0.0, 0, 0, 4, 4]]), (2, 2), 1.0, 1, "max", True)
+
+
+def test_bfloat16_is_float32_rounded(kernels):
+    """Boxes come in float32 and are read so: with eight bits, 300.75 would be 300."""
+    features = (torch.arange(512.0) - 300).expand(1, 1, 4, 512).contiguous()
+    boxes = torch.tensor([[0, 300.75, 0, 302.75, 4]])
+    out = roi_align(features.bfloat16(), boxes, (1, 1), 1.0, 2, "avg", True)
+    assert out.dtype == torch.bfloat16 and out.item() == 1.25

@@ -168,8 +168,11 @@ def blocked():
     """Code that hides all that the extras bring and the core does not, as if not installed."""
     core = reached(direct(""))
     extra = reached(direct()).keys() - core.keys()
-    homes = metadata.packages_distributions().items()
-    names = {module for module, of in homes if {canonicalize_name(name) for name in of} <= extra}
+    names = set()
+    for wheel in metadata.distributions():  # packages_distributions passes over some in 3.10
+        if canonicalize_name(wheel.metadata["Name"]) in extra:
+            files = [file for file in wheel.files or () if file.suffix in (".py", ".so")]
+            names |= {file.parts[0].partition(".")[0] for file in files} - {"", "__pycache__"}
     assert {"pandas", "seaborn", "typer", "IPython", "ipywidgets", "papermill"} <= names
     return BLOCKED.format(names=names)
 

@@ -102,6 +102,28 @@ def _places(sweep: str, where: str, at: str = "", too: str = "") -> dict[str, Cl
     }
 
 
+def _unlike(sweep: str, where: str, at: str = "", too: str = "") -> dict[str, Claim]:
+    """What Table 7 says of teachers of another kind, named as in :func:`_layers`."""
+    pairs = [(f"kd_from_{kind}", f"crosskd_from_{kind}") for kind in ("atss", "retinanet")]
+    return {
+        f"spoiled{at}": Claim(
+            f"A teacher of another kind spoils mimicking: the student ends below no teacher{too}",
+            where,
+            tuple(Comparison(sweep, "none", mimicked) for mimicked, _ in pairs),
+        ),
+        f"unlike teachers{at}": Claim(
+            f"CrossKD gains from a teacher of another kind all the same{too}",
+            where,
+            tuple(Comparison(sweep, crossed, "none") for _, crossed in pairs),
+        ),
+        f"ahead with unlike teachers{at}": Claim(
+            f"CrossKD is better than mimicking that teacher{too}",
+            where,
+            tuple(Comparison(sweep, crossed, mimicked) for mimicked, crossed in pairs),
+        ),
+    }
+
+
 CLAIMS: dict[str, Claim] = {
     **_layers("table1", "Tab. 1, Sec. 4.2"),
     "mimicking": Claim(
@@ -212,15 +234,9 @@ CLAIMS: dict[str, Claim] = {
         "Tab. 6, Sec. 4.4",
         tuple(Comparison("table6", f"{one}_crosskd", f"{one}_r18_w32") for one in FAMILIES),
     ),
-    "spoiled": Claim(
-        "A teacher of another kind spoils mimicking: the student ends below no teacher",
-        "Tab. 7, Sec. 4.5",
-        tuple(Comparison("table7", "none", f"kd_from_{kind}") for kind in ("atss", "retinanet")),
-    ),
-    "spoiled at length": Claim(
-        "A teacher of another kind (ATSS) spoils mimicking after twelve epochs, too",
-        "Tab. 7, in the slow regime",
-        _each("table7_slow", "none", ["kd_from_atss"]),
+    **_unlike("table7", "Tab. 7, Sec. 4.5"),
+    **_unlike(
+        "table7_slow", "Tab. 7, in the slow regime", " at length", ", after twelve epochs, too"
     ),
     "kind, not strength": Claim(
         "Mimicking gains more from a weak teacher of its own kind than from those of another",
@@ -229,13 +245,6 @@ CLAIMS: dict[str, Claim] = {
             "pairs",
             "kd_from_gfl_early",
             [f"kd_from_{kind}" for kind in ("atss", "retinanet", "fcos")],
-        ),
-    ),
-    "unlike teachers": Claim(
-        "CrossKD gains from a teacher of another kind all the same",
-        "Tab. 7, Sec. 4.5",
-        tuple(
-            Comparison("table7", f"crosskd_from_{kind}", "none") for kind in ("atss", "retinanet")
         ),
     ),
     "other backbones": Claim(

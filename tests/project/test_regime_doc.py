@@ -136,16 +136,37 @@ def test_kind_and_strength_of_a_teacher_are_as_recorded():
 
 
 def test_another_kind_of_teacher_at_length_is_as_recorded():
-    runs = measured_runs("table7_slow")
-    ends = runs[runs["row"] == "kd_from_atss"].sort_values("seed")["AP"].map("{:.1f}".format)
-    gain, lag = (compare_rows(runs, "kd_from_atss", row) for row in ("none", "kd"))
-    assert f"ends at {ends.iloc[0]}, {ends.iloc[1]} and {ends.iloc[2]}, {told(gain)} above" in TEXT
-    assert f"and {-lag.difference:.1f} below mimicking the student's own kind" in TEXT
-    assert f"ATSS's has {told(gain, '+')} after 1,500 steps" in TEXT
-    pairs = zip(done("table7_slow", "kd_from_atss"), done("regime", "none"), strict=True)
-    for taught, alone in pairs:
-        ahead = [a["AP"] - b["AP"] for a, b in zip(taught["curve"], alone["curve"], strict=True)]
-        assert min(ahead) > 0, "behind no teacher at no validation"
+    runs, kinds = measured_runs("table7_slow"), ("atss", "retinanet")
+    ap = runs.pivot(index="seed", columns="row", values="AP").loc[[0, 1, 2]]
+    ends = {row: "{:.1f}, {:.1f} and {:.1f}".format(*ap[row]) for row in ap}
+
+    def against(row, other):
+        return [compare_rows(runs, row.format(kind), other.format(kind)) for kind in kinds]
+
+    gains = [told(found) for found in against("kd_from_{}", "none")]
+    said = [
+        f"{ends[f'kd_from_{kind}']}, {gain} above" for kind, gain in zip(kinds, gains, strict=True)
+    ]
+    assert "ATSS's ends at {} no teacher, RetinaNet's at {},".format(*said) in TEXT
+    lags = [-found.difference for found in against("kd_from_{}", "kd")]
+    assert "{:.1f} and {:.1f} below mimicking the student's own kind".format(*lags) in TEXT
+    assert "have +{} and +{} after 1,500 steps".format(*gains) in TEXT
+    crossed = [f"{ends[f'crosskd_from_{kind}']}" for kind in kinds]
+    leads = [told(found) for found in against("crosskd_from_{}", "kd_from_{}")]
+    assert "CrossKD ends at {} and at {}".format(*crossed) in TEXT
+    assert "{} and {} above mimicking the same teacher".format(*leads) in TEXT
+    for row in (f"{how}_from_{kind}" for how in ("kd", "crosskd") for kind in kinds):
+        for taught, alone in zip(done("table7_slow", row), done("regime", "none"), strict=True):
+            each = zip(taught["curve"], alone["curve"], strict=True)
+            assert min(a["AP"] - b["AP"] for a, b in each) > 0, "behind at no validation"
+    pulls = []
+    for row in ("crosskd_from_retinanet", "kd_from_retinanet"):
+        begin = done("table7_slow", row)[0]["begin"]
+        pulls.append(sum(value for name, value in begin.items() if "kd_" in name))
+    assert f"{pulls[0] / pulls[1]:.1f} times as large at step 10" in TEXT
+    (triple,) = done("table7_slow", "kd_from_retinanet_triple")
+    crossed = ap.loc[triple["seed"], "crosskd_from_retinanet"]
+    assert f"with one seed at {triple['AP']:.1f}, where CrossKD had {crossed:.1f}" in TEXT
 
 
 def done(sweep, row):

@@ -216,5 +216,7 @@ def _check_number(name: str, value: Any, kind: Any) -> None:
     if not kinds <= {int, float, NoneType} or (value is None and NoneType in kinds):
         return
     asked, words = ((int, float), "a number") if float in kinds else (int, "a whole number")
-    if isinstance(value, bool) or not isinstance(value, asked) or not 0 <= value < math.inf:
-        raise LabError(f"{name} = {value!r}: give {words}, 0 or more")
+    least, words = (0, f"{words}, 0 or more") if name.endswith("weight") else (-math.inf, words)
+    number = isinstance(value, asked) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or value < least:
+        raise LabError(f"{name} = {value!r}: give {words}")

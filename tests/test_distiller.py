@@ -142,6 +142,15 @@ def test_what_is_no_number_is_named(given, said):
         build_method(dict(type=CrossKD, **given))
 
 
+def test_a_number_of_ones_own_may_be_below_zero():
+    class Shifted(Method):
+        def __init__(self, margin: float = 0.0) -> None:
+            super().__init__()
+            self.margin = margin
+
+    assert build_method(dict(type=Shifted, margin=-0.5)).margin == -0.5
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -157,13 +157,14 @@ def train(
 
 @contextmanager
 def _or_nothing(folder: Path) -> Iterator[None]:
-    """Clear away what came into a folder, mmengine's log say, where what was to come failed."""
+    """Clear away the folders, that of mmengine's log, that came into one where building failed."""
     before = set(folder.iterdir())
     try:
         yield
     except BaseException:
         for left in set(folder.iterdir()) - before:
-            shutil.rmtree(left, ignore_errors=True)
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
         raise
 
 

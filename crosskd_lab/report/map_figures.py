@@ -187,7 +187,7 @@ def concentration_figure(
     share of locations inside boxes: what a gradient without focus would have.
     """
     need(frame, "where", "i", "loss", "area", *AXES)
-    places = [_place(*key) for key in frame.groupby(["where", "i"], sort=False).groups]
+    places = [_place(*key) for key in frame[["where", "i"]].drop_duplicates().values]
     losses = list(frame["loss"].unique())
     looks = {**styles(losses), "detection": DETECTION}
     count = frame["image"].nunique() if "image" in frame else len(frame)

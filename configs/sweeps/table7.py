@@ -18,4 +18,4 @@ for family in ("atss", "retinanet"):
     rows[f"kd_from_{family}"] = ("pocket/kd", teacher)
     rows[f"crosskd_from_{family}"] = (f"pocket/gfl_from_{family}", {})
 TRIPLE = {"methods.0.cls_weight": 3.0, "methods.0.reg_weight": 3.0}
-rows["kd_from_retinanet_triple"] = ("pocket/kd", {**teacher, **TRIPLE})  # RetinaNet's is the last
+rows["kd_from_retinanet_triple"] = ("pocket/kd", {**rows["kd_from_retinanet"][1], **TRIPLE})

@@ -155,6 +155,11 @@ def test_another_kind_of_teacher_at_length_is_as_recorded():
     leads = [told(found) for found in against("crosskd_from_{}", "kd_from_{}")]
     assert "CrossKD ends at {} and at {}".format(*crossed) in TEXT
     assert "{} and {} above mimicking the same teacher".format(*leads) in TEXT
+    runs = measured_runs("table7")  # of 240 steps
+    below = [-found.difference for found in against("kd_from_{}", "none")]
+    assert "after 240 steps they were {:.1f} and {:.1f} below".format(*below) in TEXT
+    before = [found.difference for found in against("crosskd_from_{}", "kd_from_{}")]
+    assert "after 240 steps it was {:.1f} and {:.1f} ahead".format(*before) in TEXT
     for row in (f"{how}_from_{kind}" for how in ("kd", "crosskd") for kind in kinds):
         for taught, alone in zip(done("table7_slow", row), done("regime", "none"), strict=True):
             each = zip(taught["curve"], alone["curve"], strict=True)

@@ -117,7 +117,7 @@ def _unlike(sweep: str, where: str, at: str = "", too: str = "") -> dict[str, Cl
             tuple(Comparison(sweep, crossed, "none") for _, crossed in pairs),
         ),
         f"ahead with unlike teachers{at}": Claim(
-            f"CrossKD is better than mimicking that teacher{too}",
+            f"CrossKD is better than mimicking a teacher of another kind{too}",
             where,
             tuple(Comparison(sweep, crossed, mimicked) for mimicked, crossed in pairs),
         ),

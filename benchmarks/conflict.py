@@ -22,6 +22,7 @@ import torch
 
 from crosskd_lab.conflict import ConflictHistogram, find_conflict
 from crosskd_lab.runs.dataset_analysis import Analysis, open_analysis
+from crosskd_lab.runs.race import race_scenes
 
 
 def milliseconds(work: Callable[[], object]) -> float:
@@ -43,11 +44,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--teacher", default="gfl_r18_w32")
     parser.add_argument("--student", default="pocket/gfl_r18_w16")
-    parser.add_argument("--data", default="data/scenes")
+    parser.add_argument("--data")
     parser.add_argument("--batches", type=int, default=20)
     parser.add_argument("--batch", type=int, default=8)
     options = parser.parse_args()
-    analysis = open_analysis(options.teacher, options.student, options.data)
+    data = options.data or race_scenes()
+    analysis = open_analysis(options.teacher, options.student, data)
     pair = analysis.pair
     histogram = ConflictHistogram(pair.teacher_head.strides, analysis.classes, analysis.areas)
     network, plain, counted = [], [], []

@@ -30,7 +30,8 @@ def sums(config: str, steps: int, seed: int, data: Path, fast: bool, change: flo
         random = torch.Generator().manual_seed(1)
         with torch.no_grad():
             for weight in runner.model.parameters():
-                weight.mul_(1 + change * torch.randn(weight.shape, generator=random))
+                noise = torch.randn(weight.shape, generator=random).to(weight)
+                weight.mul_(1 + change * noise)
         batches, found = iter(runner.train_dataloader), []
         runner.model.train()
         for _ in range(steps):

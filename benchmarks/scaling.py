@@ -180,6 +180,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.processes < 2:
         sys.exit("--processes must be at least 2: one process is measured anyway")
+    if torch.cuda.is_available():
+        sys.exit("this measures the CPU: put CUDA_VISIBLE_DEVICES= before the command")
     frame = compare(given)
     print(table(frame))
     if given.out:

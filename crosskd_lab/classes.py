@@ -60,6 +60,7 @@ def match_classes(student: Sequence[str], teacher: Sequence[str]) -> list[int] |
 
     LabError where one has a class that the other lacks, listing those of each.
     """
+    student, teacher = ([one_spelling(name) for name in names] for names in (student, teacher))
     ours = [name for name in student if name not in teacher]
     theirs = [name for name in teacher if name not in student]
     if ours or theirs:
@@ -68,7 +69,7 @@ def match_classes(student: Sequence[str], teacher: Sequence[str]) -> list[int] |
             f"the teacher has {listed(theirs)}: choose a teacher of the student's classes or "
             "train one on this data; if only the names differ, say teacher=dict(classes=[...])"
         )
-    order = [list(teacher).index(name) for name in student]
+    order = [teacher.index(name) for name in student]
     return None if order == sorted(order) else order
 
 
@@ -82,11 +83,11 @@ def category_ids(
     evaluation.
     """
     classes = [one_spelling(name) for name in classes]
-    if twice := [name for name, count in Counter(classes).items() if count > 1]:
-        raise LabError(
-            f"the detector has several classes named {listed(twice)}: rename all but one"
-        )
-    ids = {one_spelling(each["name"]): each["id"] for each in document["categories"]}
+    named = [one_spelling(each["name"]) for each in document["categories"]]
+    for who, names in (("the detector", classes), (file, named)):
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise LabError(f"{who} has several classes named {listed(twice)}: rename all but one")
+    ids = dict(zip(named, (each["id"] for each in document["categories"]), strict=True))
     boxes = Counter(box["category_id"] for box in document["annotations"] if not box.get("iscrowd"))
     foreign = [name for name, key in ids.items() if boxes[key] and name not in classes]
     if foreign:

@@ -279,13 +279,13 @@ class ConflictHistogram:
         try:
             with np.load(path, allow_pickle=False) as saved:
                 found = {name: saved[name] for name in saved.files}
+            positives, images = found["positives"], int(found["images"])
             same = str(found["identity"]) == identity and found["counts"].shape == self.counts.shape
         except Exception as error:
             raise LabError(f"{path} cannot be read ({error}): {remedy}") from error
         if not same:
             raise LabError(f"{path} counts another pair, set or target: {remedy}")
-        self.counts, self.positives = found["counts"], found["positives"]
-        self.images = int(found["images"])
+        self.counts, self.positives, self.images = found["counts"], positives, images
 
 
 def _conflicts(counts: NDArray, positives: int) -> tuple[NDArray, NDArray]:

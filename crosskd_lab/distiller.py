@@ -35,7 +35,7 @@ class Distiller(BaseDetector):
     script of your own leave out the keys that begin so.
 
     Args:
-        student: ``model`` dict of an mmdet config, or a ready Pair's student.
+        student: ``model`` dict of an mmdet config.
         teacher: ``dict(config=..., checkpoint=...)``, see :func:`crosskd_lab.pair.build_pair`.
         methods: ``[dict(type=CrossKD, i=3), ...]``, or ready methods; their losses add up.
         tap: Where f_i is read: "post_relu" (what made the published numbers) or "pre_relu".
@@ -62,6 +62,8 @@ class Distiller(BaseDetector):
         one_of("tap", tap, TAPS)
         if isinstance(methods, (Mapping, Method, type)):
             raise LabError("methods is a list, [dict(type=CrossKD, i=3), ...]")
+        if pair is not None and (student, teacher, classes) != (None, None, None):
+            raise LabError("a ready pair=... has its student, teacher and classes: name it alone")
         if data_preprocessor not in (None, (student or {}).get("data_preprocessor")):
             raise LabError("name the data_preprocessor in the student's model, not beside it")
         if (pair is None) == (student is None or teacher is None):
@@ -110,7 +112,8 @@ class Distiller(BaseDetector):
                         "subclass it with another name"
                     )
                 losses[name] = value
-            losses |= method.measures(taps) if self.logged else {}
+            if self.logged:
+                losses |= _measured(method, taps, losses)
         return losses
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: list[Any], **kwargs: Any) -> Any:
@@ -147,10 +150,21 @@ def _checked(method: Method, losses: Any) -> dict[str, Tensor]:
     for key, value in losses.items():
         if not key.startswith("loss_"):
             raise LabError(f"{name}.losses names {key!r}: only names that begin with loss_ count")
-        if getattr(value, "ndim", None) != 0:
-            shape = tuple(getattr(value, "shape", ()))
+        if not isinstance(value, Tensor):
+            raise LabError(f"{name}: {key} is a {type(value).__name__}: give a tensor, a scalar")
+        if value.ndim:
+            shape = tuple(value.shape)
             raise LabError(f"{name}: {key} is no scalar but {shape}: sum or average it")
     return dict(losses)
+
+
+def _measured(method: Method, taps: Any, losses: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What a method measures; LabError for a name that would be added up, or hide a loss."""
+    found = method.measures(taps)
+    if wrong := [name for name in found if "loss" in name or name in losses]:
+        name = type(method).__name__
+        raise LabError(f"{name}.measures names {wrong[0]!r}: give names of its own without 'loss'")
+    return found
 
 
 def check_family(method: Method, family: str) -> None:
@@ -186,6 +200,8 @@ def build_method(method: Mapping[str, Any] | Method | type[Method]) -> Method:
         )
     options = _options(kind)
     for name, value in arguments.items():
+        if not options:
+            raise LabError(f"{kind.__name__} takes no options, got {name}")
         one_of(f"an option of {kind.__name__}", name, options)
         _check_number(f"{kind.__name__}: {name}", value, options[name])
     try:
@@ -210,13 +226,21 @@ def _options(kind: type) -> dict[str, Any]:
     return found
 
 
+POSITIVE = ("temperature", "count", "levels", "channels")
+"""Ends of options' names at which 0 divides, or switches a method off."""
+
+
 def _check_number(name: str, value: Any, kind: Any) -> None:
     """Raise LabError where a number is asked for and another thing, or none that counts, given."""
     kinds = set(get_args(kind)) or {kind}
     if not kinds <= {int, float, NoneType} or (value is None and NoneType in kinds):
         return
     asked, words = ((int, float), "a number") if float in kinds else (int, "a whole number")
-    least, words = (0, f"{words}, 0 or more") if name.endswith("weight") else (-math.inf, words)
+    least = -math.inf
+    if name.endswith("weight"):
+        least, words = 0, f"{words}, 0 or more"
+    elif name.endswith(POSITIVE):
+        least, words = math.ulp(0.0), f"{words} above 0"
     number = isinstance(value, asked) and not isinstance(value, bool) and math.isfinite(value)
     if not number or value < least:
         raise LabError(f"{name} = {value!r}: give {words}")

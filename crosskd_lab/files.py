@@ -22,6 +22,7 @@ WRITER, LAUNCH = "writer", "launch"
 """The locks of a folder: of who writes into it, and of who was launched to have it written."""
 LAUNCHED = "CROSSKD_LAUNCHED"
 """In the environment of processes that were launched: to them alone a launched folder is open."""
+CGROUP = Path("/sys/fs/cgroup/cpu.max")
 _held: set[int] = set()
 
 
@@ -45,6 +46,12 @@ def portable_path(path: str | Path) -> str:
     return text
 
 
+def plain_name(path: str | Path) -> str:
+    """The last part of a path, without the suffix of a file of weights or a config."""
+    path = Path(path)
+    return path.stem if path.suffix in (".pth", ".pt", ".safetensors", ".py") else path.name
+
+
 def here_or_in_project(path: str | Path) -> Path:
     """A path as it is, or below the project's folder where something is there alone."""
     here, there = Path(path), PROJECT / path
@@ -62,9 +69,11 @@ def sha256(path: str | Path) -> str:
 
 def usable_cores() -> int:
     """How many cores a container or a batch system grants this process."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    many = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # a container's share of time: "200000 100000" is two cores
+        quota, period = CGROUP.read_text().split()
+        many = min(many, max(1, int(quota) // int(period)))  # "max" is none
+    return many
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:
@@ -75,7 +84,7 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
     """
     path = Path(path)
     odd = os.path.exists(path) and not os.path.isfile(path)
-    direct = odd or path.is_relative_to("/dev")
+    direct = odd or (path.is_relative_to("/dev") and not path.is_relative_to("/dev/shm"))
     path = path if direct else Path(os.path.realpath(path))
     draft = path.parent / f".{path.name}.{os.getpid()}.part"
     raw = content.encode() if isinstance(content, str) else content

@@ -182,7 +182,14 @@ def measure_gradients(
 def _losses_of(
     pair: Pair, batch: Mapping[str, Any], methods: Mapping[str, Method]
 ) -> tuple[Taps, Terms]:
-    """One forward pass of both detectors with gradients on, and all losses on it."""
+    """One forward pass of both detectors with gradients on, and all losses on it.
+
+    LabError for heads that have no locations.
+    """
+    if pair.student_head.family != "dense":
+        raise LabError(
+            "gradients are mapped location by location, of dense heads: choose such a pair"
+        )
     with torch.enable_grad():
         taps, detection = collect(pair, batch["inputs"], batch["data_samples"])
         return taps, loss_terms(taps, detection, methods)

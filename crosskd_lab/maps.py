@@ -81,9 +81,11 @@ def scores_of(head: HeadAdapter, predictions: Predictions) -> Tensor:
 
 def pixels(pair: Pair, inputs: Tensor) -> NDArray[np.uint8]:
     """Normalised inputs ``(N, 3, H, W)`` as the RGB bytes ``(N, H, W, 3)`` that they came from."""
-    prepared = pair.student.data_preprocessor
-    restored = (inputs * prepared.std + prepared.mean).round().clamp(0, 255)
-    return restored.byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    prepared = pair.student.data_preprocessor  # one that does not normalise has no mean
+    restored = inputs * getattr(prepared, "std", 1) + getattr(prepared, "mean", 0)
+    if not getattr(prepared, "_channel_conversion", False):  # files are read as BGR
+        restored = restored.flip(1)
+    return restored.round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def view(pair: Pair, batch: Mapping[str, Any], maps: Mapping[str, Tensor], image: int = 0) -> View:

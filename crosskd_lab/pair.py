@@ -15,7 +15,7 @@ from mmengine.registry import WEIGHT_INITIALIZERS, DefaultScope
 from torch import Tensor, nn
 
 from .classes import listed, match_classes, trained_classes
-from .configs import RANDOM, read_config, teacher_file
+from .configs import RANDOM, detector_of, read_config, teacher_file
 from .errors import LabError
 from .files import here_or_in_project, sha256
 from .heads import adapter_of
@@ -98,12 +98,16 @@ def build_pair(
     if not isinstance(young := teacher.get("young", False), bool):
         raise LabError(f"teacher.young is True or False, got {young!r}")
     model, checkpoint = teacher["config"], teacher["checkpoint"]
-    detector = build_detector(model if isinstance(model, Mapping) else read_config(model).model)
+    if not isinstance(checkpoint, (str, Path)):
+        raise LabError(f"teacher.checkpoint is {checkpoint!r}: name a file, or {RANDOM!r}")
+    if not isinstance(model, Mapping):
+        model = detector_of(read_config(model)).model
+    detector = build_detector(model)
     known, teacher_id = teacher.get("classes"), {"checkpoint": RANDOM, "sha256": None}
     if checkpoint == RANDOM:
         detector.init_weights()
     else:
-        checkpoint = teacher_file(checkpoint)
+        checkpoint = teacher_file(str(checkpoint))
         load_in_full(detector, checkpoint)
         teacher_id = {"checkpoint": Path(checkpoint).name, "sha256": sha256(checkpoint)}
         if classes and not known:

@@ -46,7 +46,7 @@ class Entry:
         """Dotted name, file and line of the implementation; of a table, its file."""
         if self.target is None:
             return f"data/paper/table{re.sub(r'[^0-9]', '', self.label)}.csv"
-        found = self.object
+        found = inspect.unwrap(self.object)
         file, (lines, line) = inspect.getsourcefile(found), inspect.getsourcelines(found)
         line += next(k for k, at in enumerate(lines) if at.lstrip().startswith(("class ", "def ")))
         dotted = f"{found.__module__}.{found.__qualname__}"
@@ -108,10 +108,28 @@ _SAID = [
         "losses:giou_distance",
     ),
     (
+        "Fig. 2",
+        "Target conflict on one image: the assigner's targets, the teacher's scores, and where "
+        "they contradict each other",
+        "conflict:conflict_view",
+    ),
+    (
+        "Fig. 3",
+        "How often teachers contradict the student's assigner: locations above a threshold of the "
+        "discrepancy, per positive location",
+        "conflict:ConflictHistogram",
+    ),
+    (
         "Fig. 4",
         "The framework: both detectors see a batch, the student's features enter the teacher's "
         "head, and two kinds of losses act on two kinds of predictions",
         "taps:collect",
+    ),
+    (
+        "Fig. 5",
+        "Where a distillation loss pulls at the student's features: the gradient, summed over "
+        "channels, on one image",
+        "gradients:gradient_view",
     ),
     (
         "Fig. 6",

@@ -23,9 +23,14 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 
-def pytest_configure() -> None:
-    """The collector finds nothing in what is imported, and takes a quarter of the time for it."""
+def pytest_configure(config: pytest.Config) -> None:
+    """The collector finds nothing in what is imported, and takes a quarter of the time for it.
+
+    Only ``-m cuda`` sees a GPU: the other tests are of the CPU's numbers and forms of the step.
+    """
     gc.disable()
+    if "cuda" not in (config.option.markexpr or ""):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def pytest_collection_finish() -> None:
@@ -50,7 +55,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     if not torch.cuda.is_available():
         for item in marked:
-            item.add_marker(pytest.mark.skip(reason="no CUDA device here: this did NOT run"))
+            reason = "no CUDA device here, or not asked for by -m cuda: this did NOT run"
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist's
@@ -75,6 +81,23 @@ def as_at_a_terminal() -> Iterator[None]:
     yield
     signal.signal(signal.SIGINT, before)
     signal.signal(signal.SIGHUP, closed)
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said once a process is said once a test."""
+    monkeypatch.setattr("crosskd_lab.errors._told", set())
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """As many processes train at once as there are threads, and sums are split by them."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -91,3 +91,14 @@ def test_matching_is_by_name():
     ) as e:
         match_classes(["a"], ["a", *map(str, range(20))])
     assert "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 8 more" in str(e.value)
+
+
+def test_lists_match_by_how_names_read_and_a_file_may_not_say_one_twice():
+    composed, apart = "caf\u00e9", "cafe\u0301 "
+    assert match_classes([composed, "ring"], ["ring", apart]) == [1, 0]
+    document = {
+        "categories": [dict(id=1, name="cat"), dict(id=2, name="cat "), dict(id=3, name="dog")],
+        "annotations": [dict(category_id=1)] * 5,
+    }
+    with pytest.raises(LabError, match="x.json has several classes named cat: rename all but one"):
+        category_ids(["cat", "dog"], document, "x.json")

@@ -11,7 +11,10 @@ from crosskd_lab.distiller import Distiller, build_method
 from crosskd_lab.errors import LabError
 from crosskd_lab.methods.base import Method
 from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
+from crosskd_lab.methods.gid import GID
+from crosskd_lab.methods.ld import LD
 from crosskd_lab.methods.pkd import PKD
+from crosskd_lab.methods.skd import SKD
 from crosskd_lab.pair import Pair
 
 DETECTION = ("loss_cls", "loss_bbox", "loss_dfl")
@@ -127,6 +130,14 @@ def test_what_is_no_method_is_named():
         build_method(dict(type="CrossKd"))
 
 
+def test_a_method_without_options_says_so():
+    class Plain(Method):
+        pass
+
+    with pytest.raises(LabError, match="Plain takes no options, got weight"):
+        build_method(dict(type=Plain, weight=1.0))
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -135,11 +146,34 @@ def test_what_is_no_method_is_named():
         (dict(reg_weight=-1), "CrossKD: reg_weight = -1: give a number, 0 or more"),
         (dict(i=2.0), "CrossKD: i = 2.0: give a whole number"),
         (dict(i=True), "CrossKD: i = True: give a whole number"),
+        (dict(align="mean"), "align = 'mean' is unknown: choose one of statistics, none, conv"),
+        (dict(align=5), "align = 5: give a name, a function of two maps, or a dict"),
+        (dict(type=LD, temperature=0), "LD: temperature = 0: give a number above 0"),
+        (dict(type=GID, count=0), "GID: count = 0: give a whole number above 0"),
+        (dict(type=SKD, scope="all"), "scope = 'all' is unknown"),
+        (dict(type=PKD, where="fpn"), "where = 'fpn' is unknown: choose one of neck, cls, reg"),
     ],
 )
 def test_what_is_no_number_is_named(given, said):
     with pytest.raises(LabError, match=re.escape(said)):
-        build_method(dict(type=CrossKD, **given))
+        build_method(dict(type=CrossKD) | given)
+
+
+@pytest.mark.parametrize("name", ["own_loss", "loss_cls"])
+def test_what_is_measured_is_never_added_up(name, make_detector, make_batch):
+    class Odd(Method):
+        def losses(self, taps):
+            return {}
+
+        def measures(self, taps):
+            return {name: torch.ones(())}
+
+    pair = Pair(make_detector(0), make_detector(1), {"checkpoint": "random"})
+    distiller = Distiller(pair=pair, methods=[Odd()])
+    distiller.loss(*make_batch())
+    distiller.logged = True
+    with pytest.raises(LabError, match=f"Odd.measures names '{name}': give names .* without 'loss"):
+        distiller.loss(*make_batch())
 
 
 def test_a_number_of_ones_own_may_be_below_zero():
@@ -157,6 +191,7 @@ def test_a_number_of_ones_own_may_be_below_zero():
         ({"logit_l2": torch.ones(())}, "names 'logit_l2': only names that begin with loss_ count"),
         ({"loss_map": torch.ones(2, 3)}, "loss_map is no scalar but (2, 3): sum or average it"),
         (torch.ones(()), "Odd.losses gives Tensor: give a dict of named losses"),
+        ({"loss_a": 0.5}, "Odd: loss_a is a float: give a tensor, a scalar"),
     ],
 )
 def test_a_loss_that_would_not_be_added_up_is_refused(given, said, make_detector, make_batch):
@@ -176,13 +211,16 @@ def test_a_loss_that_would_not_be_added_up_is_refused(given, said, make_detector
         (dict(methods=dict(type=CrossKD)), "methods is a list"),
         (dict(methods=[CrossKD(i="3")]), "layer index i = '3' is out of range"),
         (dict(tap="after"), "tap"),
-        (dict(student={}, teacher={}), "or a ready pair"),
+        (dict(student={}, teacher={}), "name it alone"),
+        (dict(classes=["cat"]), "name it alone"),
         (dict(data_preprocessor={"type": "DetDataPreprocessor"}), "in the student's model"),
     ],
 )
 def test_what_does_not_fit_is_refused(make_pair, given, said):
     with pytest.raises(LabError, match=said):
         Distiller(pair=make_pair(), **given)
+    with pytest.raises(LabError, match="or a ready pair"):
+        Distiller()
 
 
 def test_a_loss_in_inference_mode_leaves_nothing_that_training_trips_over(make_pair, make_batch):

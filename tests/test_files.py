@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,9 +21,11 @@ from crosskd_lab.files import (
     hand_over,
     holder,
     open_folder,
+    plain_name,
     read_json,
     sha256,
     sole_writer,
+    usable_cores,
     write_whole,
 )
 
@@ -225,3 +228,32 @@ def test_sha256_is_that_of_the_bytes(tmp_path):
     assert sha256(path) == expected
     path.write_bytes(b"x" * (3 << 20))
     assert sha256(path) == hashlib.sha256(b"x" * (3 << 20)).hexdigest()
+
+
+def test_shared_memory_is_a_disk_like_any_other():
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        write_whole(Path(folder) / "new" / "er" / "a.txt", "whole")
+        assert (Path(folder) / "new" / "er" / "a.txt").read_text() == "whole"
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("200000 100000", 2), ("50000 100000", 1), ("max 100000", 8), ("", 8)]
+)
+def test_a_containers_share_of_time_counts_as_cores(tmp_path, monkeypatch, quota, cores):
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr("crosskd_lab.files.CGROUP", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+    assert usable_cores() == cores
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("runs/x-0.5-s0", "x-0.5-s0"),
+        ("a/b.pth", "b"),
+        ("gfl.safetensors", "gfl"),
+        ("pocket/kd.py", "kd"),
+    ],
+)
+def test_a_path_by_its_plain_name(path, name):
+    assert plain_name(path) == name

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from crosskd_lab.configs import read_config
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import PROJECT
 from crosskd_lab.pair import (
@@ -65,6 +66,14 @@ def test_weights_that_do_not_fit_are_named(saved, gfl_config, change, said):
 def test_a_teacher_is_a_config_and_a_checkpoint(gfl_config, teacher):
     with pytest.raises(LabError, match="a teacher is dict.*got keys"):
         build_pair(gfl_config(), teacher)
+
+
+def test_an_experiments_student_may_be_a_teacher_and_nothing_is_no_checkpoint(gfl_config):
+    student = read_config("pocket/gfl_r18_w16").model
+    pair = build_pair(student, dict(config="pocket/crosskd", checkpoint="random"))
+    assert type(pair.teacher) is type(pair.student)
+    with pytest.raises(LabError, match="teacher.checkpoint is None: name a file, or 'random'"):
+        build_pair(gfl_config(), dict(config=gfl_config(), checkpoint=None))
 
 
 def test_unknown_checkpoints_and_detectors_are_named(gfl_config):

@@ -12,4 +12,5 @@ methods = [dict(type=CrossKD)]
 
 # This teacher is in no public zoo: train it with
 #   crosskd-lab launch mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py --gpus 8
-# and ship it as data/teachers/retinanet_swin_t.safetensors.
+# and write it:
+#   crosskd-lab export RUN --out data/teachers/retinanet_swin_t.safetensors

@@ -100,7 +100,7 @@ def _app(args: Sequence[str]) -> typer.Typer:
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=verb, help=summary)
         else:
-            app.command(verb, help=summary)(found)
+            app.command(verb)(found)  # its docstring says more than the summary
     return app
 
 

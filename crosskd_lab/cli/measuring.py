@@ -134,16 +134,16 @@ def conflict(
 
     from ..engine.provenance import origin
     from ..errors import LabError
-    from ..files import sole_writer, write_whole
+    from ..files import plain_name, sole_writer, write_whole
     from ..report.figures import save
     from ..report.map_figures import conflict_figure
     from ..runs.dataset_analysis import analyse_conflict, open_analysis
 
     if (boxes == "student") != (student_weights is not None):
         raise LabError("--boxes student and --student-weights belong together: give both or none")
-    names = [Path(name).stem for name in teacher]
+    names = [plain_name(name) for name in teacher]
     if len(set(names)) < len(names):  # files of one name in several folders
-        names = ["-".join(Path(name).with_suffix("").parts[-2:]) for name in teacher]
+        names = [f"{Path(name).parent.name}-{plain_name(name)}" for name in teacher]
     if len(set(names)) < len(names):
         raise LabError(f"--teacher names {', '.join(teacher)}: give each one once")
     out = out or Path("runs") / "conflict" / "-".join(names)
@@ -182,7 +182,11 @@ def gradients(
     split: Split = "val",
     images: Annotated[int, Option(min=2, help="How many images.")] = 64,
     place: Annotated[
-        list[str] | None, Option(help="A feature: neck, cls:3, reg:2 ... May be given again.")
+        list[str] | None,
+        Option(
+            help="A feature: neck, cls:3, reg:2 ... May be given again.",
+            show_default="neck, cls:1 and the last of cls",
+        ),
     ] = None,
     out: AnalysisFolder = None,
     skip_bad: SkipBad = False,
@@ -193,7 +197,7 @@ def gradients(
     with the detection gradient; their means with intervals; and the energy maps of one image.
     """
     from ..engine.provenance import origin
-    from ..files import sole_writer, write_whole
+    from ..files import plain_name, sole_writer, write_whole
     from ..gradients import gradient_view
     from ..methods.crosskd import CrossKD, PredictionMimicking
     from ..methods.pkd import PKD
@@ -201,11 +205,13 @@ def gradients(
     from ..report.map_figures import ROOT, concentration_figure, maps_figure, roots
     from ..runs.dataset_analysis import analyse_gradients, open_analysis
 
-    places = [_feature(word) for word in place or ["neck", "cls:1", "cls:3"]]
+    places = [_feature(word) for word in place or []]
     analysis = open_analysis(
         teacher, student, data, split, teacher_config, student_weights, skip_bad
     )
-    out = out or Path("runs") / "gradients" / Path(teacher).stem
+    last = min(3, analysis.pair.student_head.depth)
+    places = places or [("neck", 0), ("cls", 1), ("cls", last)][: 3 if last > 1 else 2]
+    out = out or Path("runs") / "gradients" / plain_name(teacher)
     methods = {"CrossKD": CrossKD(), "KD": PredictionMimicking(), "PKD": PKD()}
     with sole_writer(out):
         frame = analyse_gradients(analysis, methods, places, images)

@@ -67,6 +67,6 @@ def parse_settings(pairs: list[str] | None, tensorboard: bool = False) -> dict[s
             raise LabError(f"--set takes KEY=VALUE, for instance schedule.steps=400; got {pair!r}")
         try:
             parsed[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             parsed[key] = JSON.get(text, text)
     return parsed | ({"tensorboard": True} if tensorboard else {})

@@ -12,6 +12,8 @@ from rich.text import Text
 from typer import Argument, Option
 
 from ..configs import listed, teachers
+from ..engine.record import RECORD
+from ..files import plain_name
 from ..runs.recipes import detectors
 from ..runs.recipes import methods as known_methods
 from .options import Csv, Data, RunFolder, Settings, SkipBad, Tensorboard, Wide, parse_settings
@@ -35,7 +37,7 @@ def train(
 ) -> None:
     """Train a detector, alone or with a teacher; Ctrl-C and --resume lose nothing but the step."""
     from ..engine.config import load_experiment
-    from ..engine.hooks import last_checkpoint, saved_step
+    from ..engine.hooks import steps_done
     from ..engine.train import StepBar
     from ..engine.train import train as run
 
@@ -44,12 +46,14 @@ def train(
     cfg = load_experiment(config, given, data, seed, skip_bad)
     stem = config.removesuffix(".py").strip("/").replace("/", "-")
     folder = out or Path("runs") / f"{stem}-s{cfg.randomness.seed}"
-    begun = saved_step(last_checkpoint(folder)) if resume else 0
+    begun = steps_done(folder) if resume else 0
     bar = StepBar(cfg.train_cfg.get("max_iters", 0), folder.name, begun)
     try:
         results = run(cfg, folder, resume, ["crosskd-lab", *sys.argv[1:]], [bar])
     except KeyboardInterrupt:
-        print(f"\nstopped; the same command with --resume goes on with {folder}", file=sys.stderr)
+        if (folder / RECORD).exists():  # it had begun
+            again = "the same command with --resume goes on with"
+            print(f"\nstopped; {again} {folder}", file=sys.stderr)
         raise
     finally:
         bar.close()
@@ -113,8 +117,8 @@ def race(
     console = Console()
     board = Board(console, names, steps, seeds)
     console.print(
-        f"Students to train: {len(names) * seeds} of {Path(student).stem}, {steps} steps each, all "
-        f"from one start; teacher {Path(teacher).stem}. Runs go to {out}.",
+        f"Students to train: {len(names) * seeds} of {plain_name(student)}, {steps} steps each, "
+        f"all from one start; teacher {plain_name(teacher)}. Runs go to {out}.",
         highlight=False,
         markup=False,
     )
@@ -191,10 +195,10 @@ def sweep(
     from ..runs.sweep import replay, run_side_by_side, run_sweep, to_do
 
     declared, place = read_sweep(file), recorded or RECORDED
-    try:
-        chosen = [int(seed) for seed in seeds.split(",") if seed.strip()]
-    except ValueError:
-        raise LabError(f"--seeds takes numbers such as 0,1,2; got {seeds!r}") from None
+    words = [seed.strip() for seed in seeds.split(",") if seed.strip()]
+    if not all(word.isdecimal() for word in words):
+        raise LabError(f"--seeds takes numbers such as 0,1,2; got {seeds!r}")
+    chosen = list(dict.fromkeys(map(int, words)))
     names = only or []
     if check:
         name = ""
@@ -211,8 +215,11 @@ def sweep(
         return
     if side_by_side > 1:
         options = ["--recorded", str(place), "--runs", str(runs)]
-        codes = run_side_by_side(declared, file, plan, side_by_side, options)
-        print(f"{len(plan)} runs over, {sum(map(bool, codes))} of them broken off")
+        run_side_by_side(declared, file, plan, side_by_side, options)
+        left = [f"{row.name}-s{seed}" for row, seed in to_do(declared, names, chosen, place)]
+        print(f"{len(plan)} runs tried, {len(plan) - len(left)} of them done; {place} has why not")
+        if left:
+            raise LabError(f"not done: {', '.join(left)}; the same command tries them again")
         return
     steps = sum(int(row.settings["schedule.steps"]) for row, _ in plan)
     with tqdm(total=steps, unit="step", dynamic_ncols=True, smoothing=0.05) as bar:
@@ -227,6 +234,8 @@ def sweep(
     for line in lines:
         came = f"AP {line['AP']:.1f}" if line["status"] == "done" else f"failed: {line['reason']}"
         print(f"{line['row']}-s{line['seed']}: {came}")
+    if failed := sum(line["status"] != "done" for line in lines):
+        raise LabError(f"{failed} of {len(lines)} runs failed; the same command tries them again")
 
 
 RUN_COLUMNS = ["run", "method", "options", "seed", "status"]
@@ -274,7 +283,12 @@ def runs(
         )
     shown = frame[[name for name in RUN_COLUMNS if name in frame]]
     if compare:
-        shown = summarise(by_study(frame), by=["study", "method", "variant", "teacher"], value="AP")
+        done = by_study(frame)
+        if "AP" not in done or done["AP"].isna().all():
+            raise LabError(f"no run below {root} is done with an AP: there is nothing to compare")
+        shown = summarise(done, by=["study", "method", "variant", "teacher"], value="AP")
     names = list(map(str, shown.columns))
-    print_table(shown.to_dict("records"), names, ("created", "APL", "APM", "APS", "AP50"), wide)
+    less = ("created", "APL", "APM", "APS", "AP50")
+    whole = {"seed": lambda seed: "–" if seed != seed else f"{seed:.0f}"}  # NaN: a broken record
+    print_table(shown.to_dict("records"), names, less, wide, forms=whole)
     write_csv(shown if compare else frame, csv)

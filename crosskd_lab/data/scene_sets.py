@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,15 @@ OURS = "crosskd-lab scenes"  # the generator named in a manifest begins with thi
 PATIENCE = 4 * 3600.0  # seconds; a large set takes about one
 
 
-def data_checksum(root: str | Path) -> str:
+def data_checksum(root: str | Path, named: Sequence[Path] = ()) -> str:
     """A short stable name for the data of a COCO-format folder, for the record of a run.
 
-    It is the hash of the annotation files, `root/annotations/*.json`, by name and content; images
-    are not read. LabError where there are none, or one may not be read.
+    It is the hash of the annotation files, `root/annotations/*.json` or else those ``named``, by
+    name and content; images are not read. LabError where there are none, or one may not be read.
     """
     try:
         files = sorted(f for f in Path(root).glob("annotations/*.json") if f.is_file())
+        files = files or [file for file in named if file.is_file()]
         listing = "".join(f"{sha256(file)}  {file.name}\n" for file in files)
     except OSError as error:
         raise LabError(f"{error.filename} cannot be read ({error.strerror})") from error

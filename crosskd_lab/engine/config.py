@@ -64,12 +64,18 @@ def load_experiment(
     whole({"seed": seed or 0}, "seed", least=0)
     complete = (cfg.get("model") or {}).get("type") == "Distiller"
     if complete or (cfg.get("train_cfg") or {}).get("type") == "DrawLoop":
+        if skip_bad:
+            raise LabError(
+                "--skip-bad is for the experiment's own config: a run's has its data in it"
+            )
         return _once_more(cfg, settings, data, seed)
     if data is not None and "data.root" in settings:
         raise LabError("--data and --set data.root name two sets: give one of them")
     if _is_run(settings.get("teacher.checkpoint")):  # which brings its own config
         settings.setdefault("teacher.config", settings["teacher.checkpoint"])
-    said, seed = cfg, seed or 0
+    if seed is None:  # of a run on mmdet's own schedule; 0 otherwise
+        seed = (cfg.get("randomness") or {}).get("seed") or 0
+    said = cfg
     replace(cfg, first := _of(settings, "student", "settings"))
     cfg = with_student(cfg)
     settings = {key: value for key, value in settings.items() if key not in first}
@@ -83,6 +89,8 @@ def load_experiment(
         _name_classes(cfg, skip_bad)
     if "methods" in cfg:
         _add_teacher(cfg)
+    elif lost := {"teacher", "tap"} & cfg.keys():
+        raise LabError(f"{min(lost)} is for methods, and the config names none: methods = [...]")
     engine = {}
     if "schedule" in cfg:
         engine = engine_settings(cfg.data, cfg.schedule, seed)
@@ -110,8 +118,9 @@ def _keep_schedule(cfg: Config, data: str | Path | None, skip_bad: bool) -> None
     ``cfg`` is a stock detector's, or an experiment with such a student (the paper's recipes). Where
     another set is named, files, classes and heads become its own.
     """
-    if "train_dataloader" not in cfg:
-        raise LabError(f"{cfg.filename} has neither a schedule nor mmdet's train_dataloader")
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        if not cfg.get(loader):
+            raise LabError(f"{cfg.filename} has neither a schedule nor mmdet's {loader}")
     loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
     if data is not None:
         train, val = (sound_split(Path(data), split, skip_bad) for split in ("train", "val"))

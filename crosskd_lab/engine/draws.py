@@ -6,10 +6,11 @@ drawn before; B images a step in one process, or B/2 in each of two, are the sam
 can be resumed to the bit.
 """
 
+import io
 import random
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
 from functools import lru_cache
 from itertools import chain, count, repeat
 from pathlib import Path
@@ -34,7 +35,8 @@ class _ByName(COCO):
     """An annotation file whose category ids come in the order of the names asked for."""
 
     def __init__(self, file: str) -> None:
-        super().__init__(file)
+        with redirect_stdout(io.StringIO()):  # pycocotools chatters
+            super().__init__(file)
         self.file = file
 
     def get_cat_ids(self, cat_names: Any = (), sup_names: Any = (), cat_ids: Any = ()) -> list:

@@ -3,7 +3,8 @@
 import io
 import os
 from collections.abc import Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,19 +81,18 @@ def evaluate(
     exactly the detector's weights. LabError for a set or weights that do not fit.
     """
     prepare_engine()
-    cfg = detector_of(config if isinstance(config, Config) else read_config(config))
+    cfg = detector_of(deepcopy(config) if isinstance(config, Config) else read_config(config))
     known = trained_classes(cfg, checkpoint)
     annotations, dataset = split_settings(cfg, known, data, split, skip_bad)
     set_classes(cfg.model, len(dataset["metainfo"]["classes"]))
     with quiet(), DefaultScope.overwrite_default_scope("mmdet"):
         detector = settle(build_detector(cfg.model))
         load_in_full(detector, checkpoint)
-        with redirect_stdout(io.StringIO()):
-            sampler = dict(type="DefaultSampler", shuffle=False)
-            theirs = (cfg.get("val_dataloader") or {}).get("batch_size", 16)
-            batch = int(cfg.schedule.get("batch", 16) if "schedule" in cfg else theirs)
-            settings = dict(batch_size=batch, num_workers=0, sampler=sampler, dataset=dataset)
-            loader = Runner.build_dataloader(settings, seed=0)
+        sampler = dict(type="DefaultSampler", shuffle=False)
+        theirs = (cfg.get("val_dataloader") or {}).get("batch_size", 16)
+        batch = int(cfg.schedule.get("batch", 16) if "schedule" in cfg else theirs)
+        settings = dict(batch_size=batch, num_workers=0, sampler=sampler, dataset=dataset)
+        loader = Runner.build_dataloader(settings, seed=0)
         sides = {"areas": AREAS} if cfg.get("data") else {}
         metric = BoxAP(str(annotations), **sides)
         return _measure(detector, loader, metric, f"{split}, {len(loader.dataset)} images")
@@ -107,7 +107,7 @@ def split_settings(
     then reads the images; ``classes`` None takes the set's own.
     """
     ours = cfg.get("data")
-    if not ours and "val_dataloader" not in cfg:
+    if "size" not in (ours or {}) and "val_dataloader" not in cfg:
         raise LabError(
             "the config has neither data = dict(root=..., size=...) nor mmdet's val_dataloader: "
             "images need a size"
@@ -192,13 +192,19 @@ def stock_config(cfg: Config, names: Sequence[str] | None) -> Config:
     model: dict[str, Any] = cfg.copy().model
     model["backbone"].pop("init_cfg", None)  # the weights are in the file
     stock: dict[str, Any] = dict(default_scope="mmdet", model=model)
+    imports = (cfg.get("custom_imports") or {}).get("imports") or []
+    imports = [imports] if isinstance(imports, str) else imports
+    if own := [name for name in imports if not name.startswith("crosskd_lab")]:
+        stock["custom_imports"] = dict(imports=own)  # such as a backbone of the user's own
     if names:
         stock["metainfo"] = dict(classes=tuple(names))
     dataset: dict[str, Any] | None = None
     if "data" in cfg:
         size, place = cfg.data.size, {"annotations": "", "images": ""}
-        data = {"size": size, "classes": names or cfg.data.classes, "val": place}
-        dataset = split_dataset(data, "val", train=False)
+        known = names or cfg.data.get("classes") or ()
+        dataset = split_dataset({"size": size, "classes": known, "val": place}, "val", train=False)
+        if not known:  # mmdet takes its own
+            del dataset["metainfo"]
     elif "val_dataloader" in cfg:  # of mmdet's own schedule
         dataset = {"ann_file": "", "data_prefix": dict(img=""), "test_mode": True}
         dataset["metainfo"] = stock.get("metainfo")

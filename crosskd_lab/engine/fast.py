@@ -322,7 +322,7 @@ def quicken(model: Any, precision: str = "fp32", compiled: bool = True) -> Any:
     float32, and on a GPU compiles what :mod:`crosskd_lab.hot` marks if ``compiled``; LabError for
     another, or a detector that has no bf16 form.
     """
-    if precision not in PRECISIONS:
+    if precision not in [*PRECISIONS]:  # nor hashable, perhaps
         raise LabError(f"precision = {precision!r}: choose one of {', '.join(PRECISIONS)}")
     pair, head = model.pair, model.pair.student_head
     if has_fast_form(head):

@@ -22,7 +22,14 @@ from mmengine.registry import HOOKS
 from ..errors import LabError, tell_once
 from ..files import write_whole
 from ..pair import in_full
-from .record import RECORD, append_metrics, finish_record, read_record, trim_metrics
+from .record import (
+    RECORD,
+    append_metrics,
+    finish_record,
+    read_metrics,
+    read_record,
+    trim_metrics,
+)
 
 PEER_LOST = "another process of this run is gone"
 PEER_WORDS = ("gloo", "nccl", "connection closed by peer", "connection reset by peer")
@@ -133,6 +140,15 @@ def saved_step(checkpoint: str | Path | None) -> int:
     return int(match[2]) if match else 0
 
 
+def steps_done(folder: str | Path) -> int:
+    """Training steps up to a run's newest whole checkpoint, which may count epochs; 0 before."""
+    newest = last_checkpoint(folder)
+    if newest is None or newest.name.startswith("iter_"):
+        return saved_step(newest)
+    rows = read_metrics(folder)
+    return int(rows["step"].max()) if len(rows) else 0
+
+
 Listener = Callable[[dict[str, Any]], None]
 
 
@@ -151,7 +167,7 @@ class RunInfo(RuntimeInfoHook):
 
 @HOOKS.register_module()
 class LossGuard(Hook):
-    """Stops a run at the first number that is not finite, before a checkpoint can keep it.
+    """Stops a run at the first loss or weight that is not finite, before a checkpoint keeps it.
 
     To read a number is to wait for the GPU. So losses and norms of gradients are read, all at once,
     ``every`` so many steps (0: at each on a CPU, at every tenth on a GPU), where their step's are
@@ -278,13 +294,13 @@ class RunMetrics(Hook):
     def __init__(self, every: int = 10) -> None:
         self.every = every
         self.listeners: list[Listener] = []
-        self._clock = 0.0
+        self._clock, self._since = 0.0, 0
 
     def before_train(self, runner: Any) -> None:
         """Drop the rows that a resumed run is about to write again."""
         if runner.rank == 0:
             trim_metrics(runner.work_dir, runner.iter)
-        self._clock = _working_seconds(runner)
+        self._start_clock(runner, runner.iter)
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Tell a distiller whether this step's numbers will be written."""
@@ -300,15 +316,19 @@ class RunMetrics(Hook):
         now = _working_seconds(runner)
         row = {name: float(value.detach()) for name, value in (outputs or {}).items()}
         row |= {"lr": max(runner.optim_wrapper.get_lr()["lr"])}
-        row |= {"seconds_per_step": (now - self._clock) / self.every}
-        self._clock = now
+        row |= {"seconds_per_step": (now - self._clock) / (step - self._since)}
+        self._start_clock(runner, step)
         self._tell(runner, {"step": step, "kind": "train", **row})
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """After a validation: AP and whatever other hooks have measured."""
         row = {k: v for k, v in (metrics or {}).items() if v is not None and v >= 0}
         self._tell(runner, {"step": runner.iter, "kind": "val", **row})
-        self._clock = _working_seconds(runner)
+        self._start_clock(runner, runner.iter)
+
+    def _start_clock(self, runner: Any, step: int) -> None:
+        """Count seconds from here, after so many steps of the run."""
+        self._clock, self._since = _working_seconds(runner), step
 
     def _tell(self, runner: Any, row: dict[str, Any]) -> None:
         if runner.rank == 0:

@@ -9,7 +9,9 @@ GroupNorm and of the alignment, and all losses, are computed in float32.
 A frozen teacher's weights are made once: in float32 too, so it runs without BatchNorm.
 """
 
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -46,7 +48,7 @@ class Weights:
 
     def __init__(self, detector: Any, dtype: torch.dtype, frozen: bool) -> None:
         self.dtype, self.frozen, self.active = dtype, frozen, frozen
-        self.norms = dict(norms_behind(detector))
+        self.norms = norms_behind(detector)
         self.folded: set[nn.Module] = set()
         self.made: dict[nn.Module, Made] = {}
         self._seen: list[tuple[int, int]] = []
@@ -60,13 +62,13 @@ class Weights:
         for module in list(detector.modules()):
             kind = type(module)
             if half and kind is ConvModule and _fusible(module):
-                module.forward = _NormAct(module)
+                module.forward = partial(_norm_act, module)
             elif half and kind is nn.GroupNorm:
-                module.forward = _Norm(module)
+                module.forward = partial(_normed, module)
         for conv in self.convs:
-            conv.forward = _Conv(self, conv)
+            conv.forward = partial(self.convolve, conv)
         for norm in self.norms.values():
-            norm.forward = _Folded(self, norm)
+            norm.forward = partial(self.normalise, norm)
         detector.backbone.register_forward_pre_hook(self.begin)
 
     def begin(self, backbone: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor] | None:
@@ -103,6 +105,24 @@ class Weights:
                 weight = weight.to(self.dtype, memory_format=torch.channels_last)
             self.made[conv] = (weight, None if bias is None else bias.to(self.dtype))
 
+    def convolve(self, conv: Any, x: Tensor) -> Tensor:
+        """A convolution with the weights that were made for it."""
+        if not self.active:
+            return nn.Conv2d.forward(conv, x)
+        weight, bias = self.made[conv]
+        rest = (conv.stride, conv.padding, conv.dilation, conv.groups)
+        x = x.to(weight.dtype)
+        if weight.dtype == torch.bfloat16 and not weight.is_cuda:
+            # On a CPU torch 2.13's own bf16 convolutions overwrite memory at times (NaN, aborts).
+            # Products of bf16 numbers summed in float32 are what a GPU computes, too.
+            bias = None if bias is None else bias.float()
+            return F.conv2d(x.float(), weight.float(), bias, *rest).to(x.dtype)
+        return F.conv2d(x, weight, bias, *rest)
+
+    def normalise(self, norm: Any, x: Tensor) -> Tensor:
+        """A BatchNorm behind a convolution: nothing, where it was folded into its weights."""
+        return x if self.active and norm in self.folded else type(norm).forward(norm, x)
+
 
 def _affine(norms: list[Any]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Factor and shift of each BatchNorm; all at once, for each alone is a dozen tiny kernels."""
@@ -116,57 +136,21 @@ def _affine(norms: list[Any]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     return factor.split(sizes), shift.split(sizes)
 
 
-class _Conv:
-    def __init__(self, weights: Weights, conv: Any) -> None:
-        self.weights, self.conv = weights, conv
-
-    def __call__(self, x: Tensor) -> Tensor:
-        conv = self.conv
-        if not self.weights.active:
-            return nn.Conv2d.forward(conv, x)
-        weight, bias = self.weights.made[conv]
-        rest = (conv.stride, conv.padding, conv.dilation, conv.groups)
-        x = x.to(weight.dtype)
-        if weight.dtype == torch.bfloat16 and not weight.is_cuda:
-            # On a CPU torch 2.13's own bf16 convolutions overwrite memory at times (NaN, aborts).
-            # Products of bf16 numbers summed in float32 are what a GPU computes, too.
-            bias = None if bias is None else bias.float()
-            return F.conv2d(x.float(), weight.float(), bias, *rest).to(x.dtype)
-        return F.conv2d(x, weight, bias, *rest)
+def _normed(norm: Any, x: Tensor, rectify: bool = False) -> Tensor:
+    """GroupNorm, and ReLU where asked for."""
+    if x.dtype != torch.bfloat16:
+        x = nn.GroupNorm.forward(norm, x)
+        return x.relu() if rectify else x
+    return group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps, rectify)
 
 
-class _Folded:
-    def __init__(self, weights: Weights, norm: nn.Module) -> None:
-        self.weights, self.norm = weights, norm
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if self.weights.active and self.norm in self.weights.folded:
-            return x
-        return type(self.norm).forward(self.norm, x)
-
-
-class _Norm:
-    def __init__(self, norm: Any) -> None:
-        self.norm = norm
-
-    def __call__(self, x: Tensor, rectify: bool = False) -> Tensor:
-        norm = self.norm
-        if x.dtype != torch.bfloat16:
-            x = nn.GroupNorm.forward(norm, x)
-            return x.relu() if rectify else x
-        return group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps, rectify)
-
-
-class _NormAct:
-    def __init__(self, module: Any) -> None:
-        self.module, self.norm = module, _Norm(module.norm)
-
-    def __call__(self, x: Tensor, activate: bool = True, norm: bool = True) -> Tensor:
-        rectify = activate and self.module.with_activation
-        x = self.module.conv(x)
-        if norm:
-            return self.norm(x, rectify)
-        return self.module.activate(x) if rectify else x
+def _norm_act(module: Any, x: Tensor, activate: bool = True, norm: bool = True) -> Tensor:
+    """A ConvModule that :func:`_fusible` holds for."""
+    rectify = activate and module.with_activation
+    x = module.conv(x)
+    if norm:
+        return _normed(module.norm, x, rectify)
+    return module.activate(x) if rectify else x
 
 
 def _fusible(module: Any) -> bool:
@@ -179,8 +163,18 @@ def _fusible(module: Any) -> bool:
     )
 
 
-def norms_behind(detector: nn.Module) -> Iterator[tuple[nn.Module, Any]]:
-    """Each convolution with the BatchNorm that alone reads it, in mmdet's ResNets and the like."""
+def norms_behind(detector: nn.Module) -> dict[nn.Module, Any]:
+    """Each convolution with the BatchNorm that alone reads it, in mmdet's ResNets and the like.
+
+    RTMDet's levels share convolutions and have a norm each: those are left out.
+    """
+    found = list(_norms(detector))
+    readers = Counter(conv for conv, _ in found)
+    return {conv: norm for conv, norm in found if readers[conv] == 1}
+
+
+def _norms(detector: nn.Module) -> Iterator[tuple[nn.Module, Any]]:
+    """Each convolution and a BatchNorm that comes right behind it."""
     for module in detector.modules():
         pairs: list[tuple[Any, Any]] = []
         if isinstance(module, ConvModule):

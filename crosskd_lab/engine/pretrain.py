@@ -14,7 +14,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..configs import read_config
+from ..configs import detector_of, read_config
 from ..data.scenes import CLASSES, crops
 from ..errors import LabError
 from ..files import sha256, sole_writer
@@ -55,7 +55,7 @@ def pretrain(
     ``count`` crops, each pass with random flips, at a one-cycle learning rate with peak ``lr``, and
     is measured on ``held_out`` crops of another seed.
     """
-    model_cfg = read_config(config).model
+    model_cfg = detector_of(read_config(config)).model
     out, record = Path(out), Path(out).with_suffix("")
     if out.suffix != ".safetensors":  # before there is work to lose
         raise LabError(f"{out}: weights are saved as .safetensors; name such a file")

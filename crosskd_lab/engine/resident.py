@@ -183,13 +183,17 @@ def agree(played: Sequence[Tensor], run: Sequence[Tensor], floor: float = 0.0) -
     return bool((torch.stack(apart) <= AGREE * (norms + floor * norms.norm())).all())
 
 
-def read_set(dataset: Any, prepare: Any) -> ResidentSet:
-    """A set read through its own pipeline without the flip, and the model's own preparation."""
+def read_set(dataset: Any, prepare: Any, count: int | None = None) -> ResidentSet:
+    """A set read through its own pipeline without the flip, and the model's own preparation.
+
+    Its first ``count`` images, by default all.
+    """
+    count = len(dataset) if count is None else count
     still = [one for one in dataset.pipeline.transforms if type(one).__name__ != FLIP]
     images, truths = [], []
-    for start in range(0, len(dataset), 64):
+    for start in range(0, count, 64):
         batch = []
-        for number in range(start, min(start + 64, len(dataset))):
+        for number in range(start, min(start + 64, count)):
             sample = dataset.get_data_info(number)
             for transform in still:
                 sample = transform(sample)
@@ -212,8 +216,8 @@ def fix_shapes(runner: Any) -> bool:
         return False
     model.train_step = FixedStep(model, data, loader.batch_size, loader.dataset)
     loader.dataset.by_number = True
-    seen = runner.val_dataloader
-    if seen is not None and not seen.num_workers and not seen.pin_memory:
+    seen = runner.val_loop and runner.val_dataloader  # which asks the loop for it
+    if seen and not seen.num_workers and not seen.pin_memory:
         seen.dataset.prepare_data = _once(seen.dataset.prepare_data, device, len(seen.dataset))
     return True
 
@@ -261,9 +265,16 @@ def resident_set(dataset: Any, prepare: Any, device: torch.device) -> ResidentSe
     key = (repr(infos), repr(dataset.pipeline), *look, prepare.pad_size_divisor, device)
     if key not in _sets:
         _sets.clear()
+        if _is_padded(dataset, prepare):
+            return None
         _sets[key] = read_set(dataset, prepare)
-    data = _sets[key]
-    return data if data.sample.img_shape == data.sample.pad_shape else None
+    return _sets[key]
+
+
+def _is_padded(dataset: Any, prepare: Any) -> bool:
+    """Whether images, all of one size, get a border: the first one tells."""
+    first = read_set(dataset, prepare, 1).sample
+    return first.img_shape != first.pad_shape
 
 
 def _fits(size: int, device: torch.device) -> bool:

@@ -46,17 +46,14 @@ def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: 
     steps, batch = whole(schedule, "schedule.steps"), whole(schedule, "schedule.batch")
     every = min(whole(schedule, "schedule.validate_every"), steps)
     warmup = whole(schedule, "schedule.warmup", least=0)
-    optimizer, shares = schedule.get("optimizer", SGD), schedule.get("shares") or {}
+    optimizer, shares = schedule.get("optimizer", SGD), _shares(schedule.get("shares") or {})
     if not isinstance(optimizer, Mapping) or "type" not in optimizer or "lr" in optimizer:
         raise LabError(
             f"schedule.optimizer is {optimizer!r}: give a dict with its type, such as {SGD}; the "
             "rate is schedule.lr"
         )
-    if not isinstance(shares, Mapping):
-        raise LabError(f"schedule.shares is {shares!r}: give a dict such as {{'neck': 0.1}}")
     if not (clip := number(schedule, "schedule.clip", default=35)):
         raise LabError("schedule.clip is 0, which no gradient passes: leave it out, or say more")
-    rates = {part: dict(lr_mult=number(shares, f"schedule.shares.{part}")) for part in shares}
     loader = dict(batch_size=batch, num_workers=0, persistent_workers=False)
     val_loader = dict(
         **loader,
@@ -84,7 +81,7 @@ def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: 
             type="OptimWrapper",
             optimizer=dict(optimizer, lr=number(schedule, "schedule.lr")),
             clip_grad=dict(max_norm=clip, norm_type=2),
-            paramwise_cfg=dict(custom_keys=rates) if rates else None,
+            paramwise_cfg=dict(custom_keys=shares) if shares else None,
         ),
         param_scheduler=_rates(steps, warmup),
         default_hooks=dict(
@@ -102,11 +99,23 @@ def engine_settings(data: Mapping[str, Any], schedule: Mapping[str, Any], seed: 
     )
 
 
+def _shares(shares: Any) -> dict[str, dict]:
+    """What parts of a model take of the rate, as mmengine has it."""
+    if not isinstance(shares, Mapping):
+        raise LabError(f"schedule.shares is {shares!r}: give a dict such as {{'neck': 0.1}}")
+    found = {}
+    for part, share in shares.items():
+        last = part.rpartition(".")[2]  # a part's name may have dots
+        found[part] = dict(lr_mult=number({last: share}, f"schedule.shares.{part}"))
+    return found
+
+
 def _rates(steps: int, warmup: int) -> list[dict]:
     rise = dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0)
-    falls = [steps * 8 // 12, steps * 11 // 12]
+    falls = sorted({steps * 8 // 12, steps * 11 // 12} - {0})
     return [
-        *([dict(rise, end=min(warmup, steps))] if warmup else []),
+        # one of a single step would never rise
+        *([dict(rise, end=min(warmup, steps))] if min(warmup, steps) > 1 else []),
         dict(type="MultiStepLR", by_epoch=False, milestones=falls, gamma=0.1),
     ]
 

@@ -1,6 +1,6 @@
 """Settings on a config, ``--set KEY=VALUE``: each is applied or refused, none is ignored."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -32,10 +32,11 @@ def within(key: str, *places: str) -> bool:
     return any(f"{key}.".startswith(f"{place}.") for place in places)
 
 
-def check_read(settings: Iterable[str]) -> None:
+def check_read(settings: Mapping[str, Any]) -> None:
     """Raise LabError for a key that no training reads, whatever its config."""
-    for key in settings:
-        if within(key, "randomness.seed"):
+    for key, value in settings.items():
+        seeded = key == "randomness" and "seed" in (value or {})
+        if within(key, "randomness.seed") or seeded:
             raise LabError(f"--set {key} would be of the weights alone: say --seed")
         if key.partition(".")[0] not in READ:
             raise LabError(f"--set {key}: the config's entries are {', '.join(sorted(READ))}")
@@ -93,6 +94,11 @@ def check_applied(cfg: Config, settings: Mapping[str, Any], engine: Mapping[str,
                 f"--set {key}={value!r} would change nothing: the data or another setting makes "
                 f"it {made!r}"
             )
+
+
+def words_of(settings: Mapping[str, Any]) -> list[str]:
+    """The words of a command line that make these settings."""
+    return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
 
 
 def value_at(tree: Any, key: str) -> Any:

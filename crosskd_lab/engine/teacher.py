@@ -5,7 +5,6 @@ import math
 import re
 import statistics
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -116,7 +115,7 @@ def fresh_ap(cfg: Config, checkpoint: Path, seed: int, images: int = IMAGES) -> 
     """AP on held-out scenes that are drawn for this once, of the size that the config names."""
     with TemporaryDirectory() as scratch:
         data = write_scenes(Path(scratch) / "set", cfg.data.size, train=0, val=images, seed=seed)
-        return evaluate(deepcopy(cfg), checkpoint, data)  # mmdet's DETRs write into theirs
+        return evaluate(cfg, checkpoint, data)
 
 
 def summary(values: Sequence[float]) -> dict[str, Any]:
@@ -124,10 +123,10 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
 
     Returns:
         The values, their mean, their sd (n - 1), and the prediction interval
-        ``mean ± t(0.9995, n - 1) * sd * sqrt(1 + 1/n)`` for the AP of one more set.
+        ``mean ± t(0.995, n - 1) * sd * sqrt(1 + 1/n)`` for the AP of one more set.
     """
     if len(values) < 2:
-        raise LabError(f"an interval needs 2 or more sets, got {len(values)}: raise --sets")
+        raise LabError(f"an interval needs 2 or more sets, got {len(values)}: measure on more")
     from scipy import stats
 
     count, mean, sd = len(values), statistics.fmean(values), statistics.stdev(values)

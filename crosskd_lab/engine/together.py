@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
@@ -295,7 +296,8 @@ def work_for_another(handle: int) -> None:
         sys.exit(130)
     except LabError as error:
         ended = ("fault", error)
-    except Exception as error:
+    except Exception as error:  # a bug, whose traceback cannot be sent
+        traceback.print_exc()
         ended = ("fault", LabError(str(error).strip() or type(error).__name__))
     over.set()
     tell(*ended)

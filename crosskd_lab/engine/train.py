@@ -11,14 +11,14 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ContextDecorator, contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process
 from mmengine.runner import Runner
@@ -171,9 +171,10 @@ def _or_nothing(folder: Path) -> Iterator[None]:
 def build_runner(cfg: Config, folder: str | Path) -> Runner:
     """mmengine's Runner for a completed config, quiet on the terminal, its log in the folder."""
     cfg = PlainConfig(cfg.to_dict())
-    own = [hook["type"] for hook in cfg.get("custom_hooks", [])]
+    asked = cfg.get("custom_hooks") or []
+    own = [hook["type"] for hook in asked]
     cfg.custom_hooks = [
-        *cfg.get("custom_hooks", []),
+        *asked,
         *(dict(type=hook) for hook in HOOKS if hook not in own),
     ]
     cfg.work_dir = str(folder)
@@ -189,8 +190,11 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
     cfg.experiment_name = f"{Path(folder).name or 'run'}-{next(_BUILT)}"
     if cfg.get("val_dataloader"):
         load_boxes_first(cfg.val_dataloader.dataset)
-    cfg.default_hooks.checkpoint.backend_args = dict(backend=WHOLE)
-    cfg.default_hooks.setdefault("runtime_info", dict(type="RunInfo"))
+    hooks = cfg.setdefault("default_hooks", ConfigDict())
+    if not hooks.get("checkpoint"):
+        raise LabError("default_hooks.checkpoint is missing: a run keeps checkpoints to be resumed")
+    hooks.checkpoint.backend_args = dict(backend=WHOLE)
+    hooks.setdefault("runtime_info", dict(type="RunInfo"))
     if torch.cuda.is_available():  # copies from other memory wait for the step before
         cfg.train_dataloader.setdefault("pin_memory", True)
     try:
@@ -240,6 +244,8 @@ def choose_form(model: Any, cfg: Config) -> None:
     fast, precision = takes_fast(cfg), cfg.get("precision", "fp32")
     if getattr(model, "pair", None) is not None and fast:
         quicken(model, precision)
+    elif cfg.get("fast"):
+        raise LabError("fast=True is for a student with a teacher: leave it out, or name methods")
     elif precision != "fp32":
         raise LabError(
             f"precision={precision} is for a student and a teacher in their fast form: leave "
@@ -300,19 +306,17 @@ def prepare_engine() -> None:
     gc.freeze()
 
 
-class quiet(ContextDecorator):
+@contextmanager
+def quiet() -> Iterator[None]:
     """Keep mmengine's start-up chatter (environment, hooks, initial weights) off the terminal."""
-
-    def __enter__(self) -> None:
-        self._level = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-        self._warnings = warnings.catch_warnings()
-        self._warnings.__enter__()
-        warnings.simplefilter("ignore")
-
-    def __exit__(self, *exc: Any) -> None:
-        self._warnings.__exit__(*exc)
-        logging.disable(self._level)
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
 
 
 def _record_start(
@@ -338,7 +342,7 @@ def _record_start(
         command=list(command),
         config=config_text(cfg),
         seed=int(runner.seed),
-        data={"path": str(root), "checksum": data_checksum(root) if root else None},
+        data={"path": str(root), "checksum": data_checksum(root, _truths(cfg)) if root else None},
         teacher=teacher,
         methods=methods_of(cfg),
         extra={
@@ -359,6 +363,13 @@ def _image_root(cfg: Config) -> Path | None:
     dataset = innermost(cfg.get("train_dataloader", {}).get("dataset", {}))
     root, images = dataset.get("data_root") or "", (dataset.get("data_prefix") or {}).get("img")
     return (Path(root) / images).parent if images else Path(root) if root else None
+
+
+def _truths(cfg: Config) -> list[Path]:
+    """The annotation files that mmdet's own loaders name."""
+    loaders = (cfg.get("train_dataloader") or {}, cfg.get("val_dataloader") or {})
+    sets = [innermost(loader.get("dataset", {})) for loader in loaders]
+    return [Path(one.get("data_root") or "") / one["ann_file"] for one in sets if "ann_file" in one]
 
 
 def _last_validation(folder: Path) -> dict[str, float]:

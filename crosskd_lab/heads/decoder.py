@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from mmdet.models.layers import inverse_sigmoid
 from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
+from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from ..losses import kd_quality_focal
@@ -174,5 +175,5 @@ class DecoderAdapter(HeadFamily):
         return (ours - theirs).abs().mean(-1)
 
     def box_normaliser(self, weight: Tensor, targets: Targets) -> Tensor:
-        """The sum of S(r): a weighted mean over queries."""
-        return weight.sum()
+        """The sum of S(r): a weighted mean over queries; averaged over processes."""
+        return reduce_mean(weight.sum())

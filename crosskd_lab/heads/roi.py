@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mmdet.structures.bbox import bbox2roi
+from mmdet.utils import reduce_mean
 from torch import Tensor, nn
 
 from ..errors import LabError
@@ -176,8 +177,8 @@ class RoIAdapter(HeadFamily):
         return (gap.gather(1, best) if gap.size(1) > 1 else gap)[None, :, 0]
 
     def box_normaliser(self, weight: Tensor, targets: Targets) -> Tensor:
-        """The sum of S(r): a weighted mean over RoIs."""
-        return weight.sum()
+        """The sum of S(r): a weighted mean over RoIs; averaged over processes."""
+        return reduce_mean(weight.sum())
 
 
 def _as_map(vectors: Tensor) -> Tensor:

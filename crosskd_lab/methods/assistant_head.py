@@ -11,6 +11,7 @@ from ..errors import LabError
 from ..heads import adapter_for
 from ..heads.base import BRANCHES, Levels, total
 from ..heads.dense import HeadAdapter
+from ..losses import full_precision
 from ..taps import Taps
 from .base import Method
 
@@ -76,7 +77,8 @@ class AssistantHead(Method):
         """``loss_assistant_<name>`` of the head's own, and ``loss_assistant_<branch>_feature``."""
         if self.assistant is None:
             raise LabError("AssistantHead copies the teacher's head: attach it to a pair first")
-        walked = self.reader.forward_towers(taps.student.neck)
+        neck = tuple(map(full_precision, taps.student.neck))  # the head is float32
+        walked = self.reader.forward_towers(neck)
         own, _ = self.reader.detection_losses(
             walked.predictions, taps.gt_instances, taps.metas, taps.ignored
         )
@@ -93,7 +95,8 @@ class AssistantHead(Method):
     def _error(self, branch: str, assistant: Levels, teacher: Levels) -> Tensor:
         """The mean over all locations of all levels, and over channels."""
         pairs = [
-            (self.adapters[branch](a.float()), t) for a, t in zip(assistant, teacher, strict=True)
+            (self.adapters[branch](a.float()), t.float())
+            for a, t in zip(assistant, teacher, strict=True)
         ]
         total = torch.stack([F.mse_loss(a, t, reduction="sum") for a, t in pairs]).sum()
         return total / sum(t.numel() for _, t in pairs)

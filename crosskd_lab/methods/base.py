@@ -21,7 +21,8 @@ class Method(nn.Module):
     families: ClassVar[tuple[str, ...]] = ("dense",)
     fixed_shapes: ClassVar[bool] = False
     """Whether its losses leave ``taps.gt_instances`` and ``taps.ignored`` alone and wait for no
-    number: then a GPU can record the step once and play it again. Each class says so for itself."""
+    number: then a GPU can record the step once and play it again, with :meth:`measures` only for
+    methods that have parameters. Each class says so for itself."""
 
     def attach(self, student: HeadAdapter, teacher: HeadAdapter) -> None:
         """Called once, when both detectors are built: check that they fit, create trained parts.

@@ -7,7 +7,7 @@ import torch
 from mmengine.utils import get_object_from_string
 from torch import Tensor, nn
 
-from ..cross_head import Align, ConvAlign, delivered_layer, unsaid
+from ..cross_head import ALIGNMENTS, Align, ConvAlign, delivered_layer, unsaid
 from ..errors import LabError, one_of, tell_once
 from ..heads.base import BRANCHES, Levels, Predictions
 from ..heads.dense import HeadAdapter
@@ -87,7 +87,8 @@ class PredictionTerms(Method):
             own = head.box_normaliser(region, targets)
             normaliser = own if self.normaliser == "recipe" else targets.num_pos
             losses[f"loss_{self.name}_reg"] = weight * region_mean(distance, region, normaliser)
-        if (weight := head.defaults.centerness_weight) and prediction.centerness is not None:
+        weight = head.defaults.centerness_weight if "reg" in self.branches else 0  # its tower's
+        if weight and prediction.centerness is not None:
             assert taps.teacher.predictions.centerness is not None
             soft_label = head.flat(taps.teacher.predictions.centerness, 1).sigmoid()  # (N, P, 1)
             distance = kd_quality_focal(head.flat(prediction.centerness, 1), soft_label, beta=0)
@@ -147,6 +148,10 @@ class CrossKD(PredictionTerms):
         **terms: Any,
     ) -> None:
         super().__init__(**terms)
+        if isinstance(align, str):
+            one_of("align", align, [*ALIGNMENTS, "conv"])
+        elif not (align is None or callable(align) or isinstance(align, Mapping)):
+            raise LabError(f"align = {align!r}: give a name, a function of two maps, or a dict")
         self.i = i
         self.align: Any = dict(type=ConvAlign) if align == "conv" else align
         self.learned = nn.ModuleDict()
@@ -285,4 +290,9 @@ def _build(align: Mapping[str, Any], student: int, teacher: int) -> nn.Module:
     arguments = dict(align)
     kind = arguments.pop("type", ConvAlign)
     kind = get_object_from_string(kind) if isinstance(kind, str) else kind
-    return kind(student, teacher, **arguments)
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise LabError(f"align's type is {align['type']!r}: give ConvAlign, or your own module")
+    try:
+        return kind(student, teacher, **arguments)
+    except TypeError as error:
+        raise LabError(f"align: {error}") from error

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from ..errors import LabError, one_of
+from ..heads.base import BRANCHES, HeadFamily
 from ..losses import pearson_distance
 from ..taps import Taps
 from .base import Method, levels_of
@@ -45,6 +47,17 @@ class PKD(Method):
         super().__init__()
         self.weight, self.i = weight, i
         self.where = (where,) if isinstance(where, str) else tuple(where)
+        for place in self.where:
+            one_of("where", place, ("neck", *BRANCHES))
+
+    def attach(self, student: HeadFamily, teacher: HeadFamily) -> None:
+        """LabError for a tower that the heads have not, or a layer beyond its last."""
+        if self.where == ("neck",):
+            return
+        for head in (student, teacher):
+            if head.family == "decoder":
+                raise LabError("PKD in the head is for heads with towers: say where='neck'")
+            head.check_layer(self.i)
 
     def losses(self, taps: Taps) -> dict[str, Tensor]:
         """``loss_pkd_<place>`` for each place."""

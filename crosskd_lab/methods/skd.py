@@ -51,6 +51,7 @@ class SKD(Method):
         scope: str = "sample",
     ) -> None:
         super().__init__()
+        one_of("scope", scope, SCOPES)
         self.weight, self.scope = weight, scope
         self.adapter = Pointwise(*channels, levels) if channels else None
 

@@ -214,19 +214,25 @@ def build_book(
     chapters: list[Chapter] = []
     with sole_writer(out):
         made = read_json(out / MADE, "delete it") if (out / MADE).exists() else {}
-        made = {page: said for page, said in made.items() if (out / page).is_file()}
-        inputs = {cover.page: _inputs(cover, scale) for cover in book}
-        wanted = [c for c in chosen(book, only) if only or made.get(c.page) != inputs[c.page]]
+        there = {c.page for c in book if (out / c.page).is_file() and (out / c.path.name).is_file()}
+        made = {page: said for page, said in made.items() if page in there}
+        asked = chosen(book, only)
+        wanted = [c for c in asked if only or made.get(c.page) != _inputs(c, scale)]
         for cover in book:  # a page for each, so that no link leads nowhere
             if not (out / cover.page).is_file():
                 write_whole(out / cover.page, _page("to_come.html.j2", book=book, cover=cover))
         write_whole(out / "index.html", contents(book, chapters, made, scale, out))
         for number, cover in enumerate(wanted, 1):
+            inputs = _inputs(cover, scale)  # now: an earlier chapter may have run the race
             chapter = execute(cover, out, {"scale": scale})
             navigation = _page("navigation.html.j2", book=book, cover=cover)
-            write_whole(out / cover.page, render(out / cover.path.name, cover.title, navigation))
+            try:
+                page = render(out / cover.path.name, cover.title, navigation)
+                write_whole(out / cover.page, page)
+            except LabError as error:
+                chapter = chapter._replace(error=str(error))
             chapters.append(chapter)
-            made[cover.page] = "" if chapter.error else inputs[cover.page]
+            made[cover.page] = "" if chapter.error else inputs
             write_whole(out / MADE, json.dumps(made, indent=1))
             write_whole(out / "index.html", contents(book, chapters, made, scale, out))
             if listener:

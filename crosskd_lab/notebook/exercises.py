@@ -54,8 +54,9 @@ def check_gain(gain: Callable[[pd.DataFrame, str], Any]) -> str:
 
     ``curves`` has the columns method, seed, step and AP (points).
     """
-    hints = [
-        ([8], "that takes the best step or the mean of steps; take the last step alone"),
+    hints: list[tuple[list[float], str]] = [
+        ([8.5], "that takes each student's best step: take the last step alone"),
+        ([10.75], "that takes the mean over steps: take the last step alone"),
         ([20], "seed 2 has no partner among 'none'; compare only seeds that both methods have"),
         ([-6], "take the student without a teacher away from the method's, not the other way"),
         ([12], "that is the sum over seeds: take their mean"),
@@ -343,23 +344,24 @@ def check_boxes(to_coco: Callable[..., Sequence[float]]) -> str:
 def check_split(split: Callable[[Tensor, Tensor, Tensor], Any]) -> str:
     """Whether ``split(scores, truth, positive)``, ``(P, K)`` twice and boolean ``(P,)``, gives both
     parts of L1(p^s, p^gt), per positive."""
-    scores = torch.tensor([[0.5, 0.2], [0.1, 0.3], [0.0, 0.4], [0.6, 0.0]])
-    truth = torch.tensor([[0.9, 0.0], [0.0, 0.0], [0.0, 0.0], [0.7, 0.0]])
-    positive = torch.tensor([True, False, False, True])
+    scores = torch.tensor([[0.5, 0.2], [0.1, 0.3], [0.0, 0.4], [0.6, 0.0], [0.2, 0.0]])
+    truth = torch.tensor([[0.9, 0.0], [0.0, 0.0], [0.0, 0.0], [0.7, 0.0], [0.0, 0.0]])
+    positive = torch.tensor([True, False, False, True, False])
     hints = [
-        ((0.7, 0.8), "divide both by the number of positives, 2"),
-        ((0.35, 0.8), "the background, too, is divided by the number of positives"),
-        ((0.35, 0.2), "the background is divided by the number of positives, not by its own"),
-        ((0.25, 0.2), "add up all classes, not one"),
-        ((0.4, 0.35), "the part at positives comes first"),
+        ((0.7, 1.0), "divide both by the number of positives, 2"),
+        ((0.35, 1.0), "the background, too, is divided by the number of positives"),
+        ((0.35, 1 / 3), "the background is divided by the number of positives, not by its own"),
+        ((0.25, 0.45), "add up all classes, not the largest error alone"),
+        ((0.25, 0.15), "add up all classes, not one"),
+        ((0.5, 0.35), "the part at positives comes first"),
     ]
     usual = "add up |p^s - p^gt| over classes and locations, at positives and elsewhere"
     none = truth * 0, positive & False
     expect(
-        split, (scores, truth, positive), (0.35, 0.4), "for two positives of four it", hints, usual
+        split, (scores, truth, positive), (0.35, 0.5), "for two positives of five it", hints, usual
     )
-    expect(split, (scores, *none), (0, 2.1), "without any positive it", (), "divide by 1 there")
-    return "0.35 at positives and 0.4 on background make 0.75 in all"
+    expect(split, (scores, *none), (0, 2.3), "without any positive it", (), "divide by 1 there")
+    return "0.35 at positives and 0.5 on background make 0.85 in all"
 
 
 def judge_guess(guess: Mapping[str, Any], curves: pd.DataFrame) -> str:

@@ -1,10 +1,9 @@
 """Students for a lesson: briefly trained from the shared start, or taken from your own race."""
 
-import io
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -195,7 +194,7 @@ def begin(
 
 def loader(cfg: Config) -> Any:
     """An experiment's training batches, in the order that its seed gives them."""
-    with quiet(), redirect_stdout(io.StringIO()):  # pycocotools tells how fast it is
+    with quiet():
         return Runner.build_dataloader(cfg.train_dataloader, seed=cfg.randomness.seed)
 
 
@@ -203,8 +202,7 @@ def held_out(student: Student, count: int = 8) -> dict[str, Any]:
     """The first ``count`` held-out images as the detectors get them: mmdet's ``data_samples``, and
     ``inputs`` ``(count, 3, H, W)``, normalised and padded.
     """
-    with redirect_stdout(io.StringIO()):  # pycocotools tells how fast it is
-        dataset = DATASETS.build(student.config.val_dataloader.dataset)
+    dataset = DATASETS.build(student.config.val_dataloader.dataset)
     samples = [dataset[i] for i in range(min(count, len(dataset)))]
     return student.pair.student.data_preprocessor(pseudo_collate(samples))
 

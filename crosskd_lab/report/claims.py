@@ -339,7 +339,8 @@ def compare_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0) -> pd.Da
     ``frame`` is as :func:`crosskd_lab.gradients.measure_gradients` gives it. A row a statistic and
     other loss: ``n`` images, ``crosskd`` and ``theirs``, means, ``difference`` of the two with the
     ``half_width`` of its 95 % interval over images; ``verdict``, "undecided" where the interval
-    holds 0. Losses whose gradient does not reach the feature are left out.
+    holds 0 or there are fewer than ``FEWEST``. Losses whose gradient does not reach the feature are
+    left out.
     """
     rows = _at(frame, where, i).rename(columns={"loss": "method"})
     others = [name for name in rows["method"].unique() if name not in (OURS, DETECTION)]
@@ -350,7 +351,8 @@ def compare_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0) -> pd.Da
         for other in [name for name in others if name in means and OURS in means]:
             found = differences(reached, OURS, other, on="image", value=statistic)
             difference, half = found.mean(), half_width(found)
-            sign = int(np.sign(difference)) if abs(difference) > half else 0  # NaN: one image
+            sure = len(found) >= FEWEST and abs(difference) > half  # NaN: one image
+            sign = int(np.sign(difference)) if sure else 0
             row = (statistic, other, len(found), means[OURS], means[other])
             table.append((*row, difference, half, VERDICTS[sign]))
     columns = ["statistic", "other", "n", "crosskd", "theirs", "difference", "half_width"]
@@ -388,7 +390,7 @@ def tell_focus(frame: pd.DataFrame, where: str = "neck", i: int = 0, over: str =
     for row in table.itertuples():
         lines.append(
             f"- {WORDS[row.statistic]}: CrossKD {row.crosskd:.2f}, {row.other} {row.theirs:.2f}, "
-            f"difference {row.difference:+.3f} ± {row.half_width:.3f}: **{row.verdict}**"
+            f"difference {row.difference:+.3f}{_spread(row.half_width, '.3f')}: **{row.verdict}**"
         )
     for other in table["other"].unique():
         asks = "Fig. 5's claim" if other == CLAIMED else "a question that the paper does not ask"
@@ -405,10 +407,15 @@ def judge_focus(compared: pd.DataFrame, other: str = CLAIMED) -> str:
 def _cosines(rows: pd.DataFrame) -> str:
     """Conflict in gradient space, in one sentence."""
     table = summarise(rows[rows["loss"] != DETECTION], "loss", "cosine")
-    said = [f"{r.loss} {r.mean:+.2g} ± {r.half_width:.2g}" for r in table.itertuples()]
+    said = [f"{r.loss} {r.mean:+.2g}{_spread(r.half_width, '.2g')}" for r in table.itertuples()]
     against = [r.loss for r in table.itertuples() if r.mean + r.half_width < 0]
     end = f"surely below 0: {', '.join(against)}" if against else "none is surely below 0"
     return f"Cosine with the detection gradient: {', '.join(said)}; {end}."
+
+
+def _spread(half: float, form: str) -> str:
+    """An interval in words, none of a single image."""
+    return "" if math.isnan(half) else f" ± {half:{form}}"
 
 
 def _at(frame: pd.DataFrame, where: str, i: int) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from ..files import PACKAGE
 from .claims import (
     CLAIMS,
     FAILED,
+    FEWEST,
     HELD,
     compare_claims,
     compare_focus,
@@ -106,16 +107,19 @@ def _difference(finals: pd.DataFrame) -> str:
             f"One seed: a difference of {size:.1f} AP ({one} {side} {other}) here is an "
             "observation, not a result."
         )
+    apart = points(size, found.half_width, "+").removeprefix("+")
     verdict = "excludes zero"
+    if found.n < FEWEST:
+        verdict += ", but fewer than three seeds decide nothing"
     if size <= found.half_width:
         verdict = "includes zero, so no difference is shown"
     elif size <= STRAY:  # as for a claim, no interval counts as shorter
         verdict = f"excludes zero, but whole runs made again end up to {STRAY} apart"
         verdict += ", so no difference is shown"
     return (
-        f"Over {found.n} common seeds {one} ends {points(size, found.half_width)} AP {side} "
-        f"{other}: the interval {verdict} (paired t-test p = {found.p_t:.2g}; flipping signs "
-        f"p = {found.p_sign_flip:.2g}, which so few seeds cannot bring below {2 / 2**found.n:.2g})."
+        f"Over {found.n} common seeds {one} ends {apart} AP {side} {other}: the interval {verdict} "
+        f"(paired t-test p = {found.p_t:.2g}; flipping signs p = {found.p_sign_flip:.2g}, which so "
+        f"few seeds cannot bring below {2 / 2**found.n:.2g})."
     )
 
 
@@ -242,9 +246,11 @@ def claims_table(recorded: str | Path = RECORDED) -> pd.DataFrame:
     """
     judged = judge_claims(compare_claims(CLAIMS, recorded))
     table = judged[["says", "where", "verdict"]].assign(over=judged["seeds"].map(_seeds))
-    figure3, figure5 = Path(recorded) / "figure3", Path(recorded) / "figure5" / "gradients.csv"
-    if figure3.is_dir():
-        ratios = conflict_table(pd.read_csv(figure3 / "conflict.csv")).set_index("teacher")
+    figure3, figure5 = (
+        Path(recorded) / name for name in ("figure3/conflict.csv", "figure5/gradients.csv")
+    )
+    if figure3.is_file():
+        ratios = conflict_table(pd.read_csv(figure3)).set_index("teacher")
         least = float(ratios.loc["retinanet_r18_w32", TOLD[0.5]])
         others = ratios.loc[["gfl_r18_w32", "atss_r18_w32"], TOLD[0.5]].astype(float)
         verdict = HELD if (least > others).all() else FAILED

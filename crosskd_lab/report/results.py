@@ -51,7 +51,7 @@ MISSING = "missing"
 
 
 def measured_runs(sweep: str | Sweep, recorded: str | Path = RECORDED) -> pd.DataFrame:
-    """One row a declared run, whether it was recorded or not.
+    """One row a declared run, whether it was recorded or not, and one a recorded run of more seeds.
 
     ``source`` ("recorded"), ``sweep``, ``row``, ``method``, ``seed``; ``status``, "done", "failed"
     or "missing", with its ``reason``; AP and its parts on the test split and ``AP_val``, in points,
@@ -66,7 +66,7 @@ def measured_runs(sweep: str | Sweep, recorded: str | Path = RECORDED) -> pd.Dat
     known, confirmed = latest(read_lines(recorded)), read_confirmed(recorded)
     runs = []
     for row in sweep.rows:
-        for seed in sweep.seeds:
+        for seed in sorted({*sweep.seeds, *(seed for key, seed in known if key == row.key)}):
             about = {"source": "recorded", "sweep": sweep.name, "row": row.name, "seed": seed}
             line = known.get((row.key, seed), {})
             check = confirmed.get(row.key, {}).get(str(seed), {})
@@ -167,7 +167,8 @@ def measured_curves(
     sweep = read_sweep(sweep) if isinstance(sweep, str) else sweep
     known = latest(read_lines(recorded))
     points = []
-    for row, seed in sweep.plan(only):
+    recorded_seeds = dict.fromkeys([*sweep.seeds, *sorted({seed for _, seed in known})])
+    for row, seed in sweep.plan(only, recorded_seeds):
         line = known.get((row.key, seed), {})
         about = {"row": row.name, "method": method_name(line.get("method")), "seed": seed}
         points += [{**about, **point} for point in line.get("curve", [])]
@@ -199,7 +200,9 @@ SOURCES = ("paper", "recorded", "yours")
 TABLES = range(1, 9)
 KINDS = ("gfl", "retinanet", "fcos", "atss")  # of the detectors in them
 SAME = {"LD": "KD", "CrossKD+LD": "CrossKD+KD"}
-"""The paper's LD is this lab's KD for heads with box distributions: both mimic p^t with p^s."""
+SAME |= {"Inside GT Box": "InsideGT", "Main Region": "MainRegion", "Fine-Grained": "FineGrained"}
+"""The paper's names of methods that have others here; its LD is this lab's KD for heads with box
+distributions, too: both mimic p^t with p^s."""
 GAIN = ["difference", "difference_half_width", "p_t", "p_sign_flip"]
 COLUMNS = ["source", "study", "method", "variant", "n", "mean", "half_width", *GAIN]
 COLUMNS += ["steps", "train_seconds", "stale"]
@@ -283,7 +286,7 @@ def _your_rows(number: int, metric: str, root: str | Path) -> pd.DataFrame:
     table, frame = paper_table(number), runs_frame(root)
     if frame.empty or metric not in frame:
         return pd.DataFrame(columns=COLUMNS)
-    methods = set(table["method"]) | {SAME[m] for m in table["method"] if m in SAME}
+    methods = {"none", *table["method"], *(SAME[m] for m in table["method"] if m in SAME)}
     frame = frame[frame["method"].isin(methods) & _of_its_kinds(frame, table)]
     frame = by_study(frame).assign(source="yours")
     rows = summarise(frame, ["study", "method", "variant"], metric)
@@ -304,7 +307,8 @@ def by_study(runs: pd.DataFrame) -> pd.DataFrame:
     """The finished ones of ``runs_frame``'s rows with ``study``, their folder, and ``variant``.
 
     The variant is the options that a run's config spells out; where a study has a method's seed
-    twice with the same options, the name of the run's folder without its seed ("mine-s0": "mine").
+    twice with the same options, the name of the run's folder without its seed ("mine-s0": "mine"),
+    or with it, where that would not tell them apart either.
     """
     need(runs, "method", "options")
     runs = runs[runs["status"] == "done"].rename(columns={"options": "variant"})
@@ -314,7 +318,10 @@ def by_study(runs: pd.DataFrame) -> pd.DataFrame:
     same = ["study", "method", "variant"]
     twice = runs.duplicated([*same, "seed"])
     apart = twice.groupby([runs[name] for name in same], dropna=False).transform("any")
-    return runs.assign(variant=runs["variant"].mask(apart, runs["name"])).drop(columns="name")
+    runs = runs.assign(variant=runs["variant"].mask(apart, runs["name"])).drop(columns="name")
+    still = runs.duplicated([*same, "seed"], keep=False)
+    whole = [PurePosixPath(run).name for run in runs["run"]]
+    return runs.assign(variant=runs["variant"].mask(still, pd.Series(whole, runs.index)))
 
 
 def _gain(found: Paired | None) -> tuple[float, ...]:

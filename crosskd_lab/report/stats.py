@@ -145,8 +145,8 @@ RESAMPLES, EXACT = 2000, 7  # up to 7 pairs all orders are counted one by one
 class Ordering(NamedTuple):
     """Spearman's rank correlation ``rho`` over ``n`` pairs; NaN where all are equal on one side.
 
-    ``p`` is two-sided, from all orders of the pairs; ``least`` the smallest that so many can give,
-    2 / n!.
+    ``p`` is two-sided, from all orders of up to ``EXACT`` pairs, else from ``RESAMPLES`` drawn
+    ones; ``least`` the smallest that so many pairs can give, 2 / n!.
     ``seen`` is the power: the least rank correlation, of all pairs that could be drawn, of which so
     many find p <= 0.05 eight times in ten; NaN where they find none.
     """

@@ -91,18 +91,26 @@ def read_sweep(name: str | Path) -> Sweep:
     path = next((p for p in (Path(name), SWEEPS / f"{stem}.py") if p.is_file()), None)
     if path is None:
         raise LabError(f"there is no sweep {str(name)!r}: choose from {', '.join(sweeps())}")
-    said = runpy.run_path(str(path))
+    try:
+        said = runpy.run_path(str(path))
+    except Exception as error:
+        raise LabError(f"{path} cannot be read ({type(error).__name__}: {error})") from error
     if not said.get("rows"):
         raise LabError(f"{path} declares no rows: say rows = {{name: (config, settings)}}")
     regime = "slow" if slow else said.get("regime", "fast")
     if regime not in REGIMES:
         raise LabError(f"{path}: regime {regime!r} is unknown: choose from {', '.join(REGIMES)}")
-    rows = [
-        Row(row, config, {**REGIMES[regime], **said.get("settings", {}), **settings})
-        for row, (config, settings) in said["rows"].items()
-    ]
+    try:
+        rows = [
+            Row(row, config, {**REGIMES[regime], **said.get("settings", {}), **settings})
+            for row, (config, settings) in said["rows"].items()
+        ]
+        seeds = tuple(map(int, said.get("seeds", SEEDS)))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise LabError(
+            f"{path}: say rows = {{name: (config, settings)}} and seeds = (0, 1, 2)"
+        ) from error
     title, _, about = str(said.get("__doc__") or path.stem).strip().partition("\n")
-    seeds = tuple(said.get("seeds", SEEDS))
     sets = said.get("scenes"), said.get("test", dict(TEST))
     name, title = path.stem, title.rstrip(".")
     if slow:
@@ -180,12 +188,13 @@ def read_confirmed(folder: str | Path = RECORDED) -> dict[str, dict[str, Any]]:
 def difference(begin: dict[str, float], again: dict[str, float]) -> float:
     """The largest relative difference between a record's first losses and those made again.
 
-    Infinite where the names differ.
+    Infinite where the names differ, or a loss is no number.
     """
     names = set(begin) - {"step"}
     if not names or names != {name for name in again if "loss" in name}:
         return math.inf
-    return max(abs(again[n] - begin[n]) / max(abs(begin[n]), 1e-6) for n in names)
+    apart = [abs(again[n] - begin[n]) / max(abs(begin[n]), 1e-6) for n in names]
+    return max(apart) if all(map(math.isfinite, apart)) else math.inf
 
 
 def digest(value: Any) -> str:

@@ -1,10 +1,9 @@
 """A pair held against a whole COCO-format set: conflict (Fig. 3) and gradients (Fig. 5)."""
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,8 +106,7 @@ def open_analysis(
             load_in_full(pair.student, weights)
         settle(pair.teacher)
         settle(pair.student).eval()
-        with redirect_stdout(io.StringIO()):
-            dataset = DATASETS.build(settings)
+        dataset = DATASETS.build(settings)
     images = hashlib.sha256()
     for number in range(len(dataset)):
         images.update(bytes.fromhex(sha256(dataset.get_data_info(number)["img_path"])))

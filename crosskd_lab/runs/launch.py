@@ -228,10 +228,11 @@ def prepare(
         check_methods(cfg)
     check_space(folder, sum(p.numel() for p in student.parameters()))
     plan = LaunchPlan(
-        config=config,
+        # whatever folder it is resumed from
+        config=str(Path(config).absolute()) if Path(config).is_file() else config,
         folder=str(folder),
         settings=dict(settings or {}),
-        data=None if data is None else str(data),
+        data=None if data is None else str(Path(data).absolute()),
         seed=seed,
         gpus=gpus,
         processes=processes,

@@ -125,6 +125,8 @@ def start(plan: LaunchPlan, lock: int) -> None:
     folder = Path(plan.folder)
     env = os.environ | {"OMP_NUM_THREADS": str(plan.threads), "PYTHONUNBUFFERED": "1"}
     env[LAUNCHED] = "1"
+    if not plan.gpus:  # the CPU was asked for, also where there is a GPU
+        env["CUDA_VISIBLE_DEVICES"] = ""
     env.setdefault("GOMP_SPINCOUNT", "10000")
     paths = [str(PROJECT), env.get("PYTHONPATH", "")]
     env["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
@@ -223,8 +225,9 @@ class Run:
     def status(self) -> str:
         """One word for how the run stands.
 
-        "waiting" (to be started elsewhere: by SLURM or by hand), "starting" (its process lives and
-        has not begun to train), "running", "done", "failed" (by itself; :attr:`reason` says why),
+        "waiting" (to be started elsewhere: by SLURM, which cannot be asked from here, or by hand),
+        "starting" (its process lives, or its job is in the queue, and it has not begun to train),
+        "running", "done", "failed" (by itself; :attr:`reason` says why),
         "stopped" (asked to, or a peer was lost), or "interrupted" (its process is gone and left no
         word: killed, or the machine went down).
         """
@@ -313,8 +316,10 @@ class Run:
             slurm.cancel(job)
         elif self.status in ("starting", "running"):
             who = holder(self.folder) or holder(self.folder, LAUNCH)
-            where = f"as {who}" if who else f"on {elsewhere(self.folder)}"
-            raise LabError(f"{self.folder} cannot be stopped from here: it runs {where}")
+            where = f"it runs as {who}" if who else f"it runs on {elsewhere(self.folder)}"
+            if not who and self._by_hand():
+                where = f"end it on each of its {self.plan.nodes} machines"
+            raise LabError(f"{self.folder} cannot be stopped from here: {where}")
         if self.status == "interrupted":  # killed before it could say so itself
             finish_record(self.folder, "stopped", reason="stopped, and did not answer in time")
         return self.status
@@ -350,7 +355,16 @@ class Run:
             if host := elsewhere(self.folder):
                 note = self.folder / PROCESS
                 what = f" on {host}: look there, or delete {note} if that machine is gone"
+            elif self._by_hand() and not holder(self.folder):
+                what = (
+                    f", as far as can be told from here: end it on each of its {self.plan.nodes} "
+                    f"machines, and start it there again: {self.plan.line()}"
+                )
             raise LabError(f"{self.folder} is {status}{what}")
+
+    def _by_hand(self) -> bool:
+        """Whether it was to be started by hand on several machines: nothing here tells of it."""
+        return self.plan.nodes > 1 and not self.plan.slurm and not (self.folder / PROCESS).exists()
 
     def watch(self, every: float = 2.0) -> Watch:
         """A live picture: curves, time left, GPUs, log; looked at ``every`` so many seconds."""

@@ -16,10 +16,11 @@ from ..data.scene_sets import write_scenes
 from ..engine.config import load_experiment
 from ..engine.evaluate import Saved, evaluate, find_saved
 from ..engine.record import RECORD, read_record
+from ..engine.settings import words_of
 from ..engine.together import train_together
 from ..engine.train import prepare_engine
 from ..errors import LabError
-from ..files import PROJECT, read_json, sole_writer, write_whole
+from ..files import PROJECT, plain_name, portable_path, read_json, sole_writer, write_whole
 from ..report.figures import race_figure, save
 from ..report.page import report_paragraph
 from ..report.results import curves
@@ -29,6 +30,9 @@ from .recipes import methods as known_methods
 METHODS = ("none", "kd", "crosskd", "crosskd_pkd")
 TEACHER, STUDENT = "gfl_r18_w32", "pocket/gfl_r18_w16"
 SCENES = {"size": 160, "train": 2000, "val": 250, "seed": 0}
+OPTIONS = {"teacher": "--teacher", "teacher.checkpoint": "--teacher", "student": "--student"}
+OPTIONS["schedule.steps"] = "--steps"
+"""Entries of a config that a race is told by an option of its own."""
 Listener = Callable[[str, int, dict[str, Any]], None]
 
 
@@ -77,28 +81,26 @@ def run_race(
     """
     out = Path(out)
     settings = dict(settings or {})
+    check_settings(settings)
     check_methods(methods)
     student = find_student(student)
+    given = dict(settings)
     saved = find_teacher(teacher, settings.pop("teacher.config", None))
     prepare_engine()
     data = race_scenes() if data is None else Path(data)
-    truth = find_split(data, "val").annotations
-    boxes = read_document(truth)["annotations"]
-    if all(isinstance(box, dict) and box.get("iscrowd") for box in boxes):
-        raise LabError(
-            f"{truth} has no object to find, so a race would measure no AP: give a set whose val "
-            "split has some"
-        )
+    check_objects(data)
     common = {"student": student, "schedule.steps": steps, "fast": True}
     common |= {"schedule.validate_every": -(-steps // 3), "schedule.warmup": min(100, steps // 3)}
     common |= settings
     common |= {"teacher.checkpoint": str(saved.checkpoint), "teacher.config": str(saved.config)}
     kinds = [detector_of(read_config(name)).model.type for name in (saved.config, student)]
-    about = {"steps": steps, "data": str(data), "teacher": teacher, "student": student}
+    where = portable_path(data.absolute())
+    about = {"steps": steps, "data": where, "teacher": teacher, "student": student}
     about |= {"kinds": kinds, "settings": json.loads(json.dumps(settings, default=str))}
     about |= {"fast": common["fast"]}
     command = ["crosskd-lab", "race", "--steps", str(steps), "--seeds", str(seeds)]
-    command += ["--student", student, "--teacher", teacher]
+    command += ["--methods", ",".join(methods), "--student", student, "--teacher", teacher]
+    command += ["--data", where, "--out", str(out), *words_of(given)]
     with sole_writer(out):
         _claim(out, about)
         for seed in range(seeds):
@@ -126,10 +128,28 @@ def run_race(
         return finish(out, [f"{method}-s{seed}" for seed in range(seeds) for method in methods])
 
 
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Raise LabError for an entry that a race is told by an option."""
+    for key, option in OPTIONS.items():
+        if key in settings:
+            raise LabError(f"--set {key}: all students of a race have one: say {option}")
+
+
+def check_objects(data: Path) -> None:
+    """Raise LabError for a set whose validation images have nothing to find."""
+    truth = find_split(data, "val").annotations
+    boxes = read_document(truth)["annotations"]
+    if all(isinstance(box, dict) and box.get("iscrowd") for box in boxes):
+        raise LabError(
+            f"{truth} has no object to find, so a race would measure no AP: give a set whose val "
+            "split has some"
+        )
+
+
 def check_methods(names: Sequence[str]) -> None:
     """Raise LabError for a method that is none, or is named twice, or where none is named."""
     for name in names:
-        if not (CONFIGS / "pocket" / f"{name}.py").is_file():
+        if not (CONFIGS / "pocket" / f"{name}.py").is_file() or name in detectors() or "/" in name:
             known = listed(known_methods())
             raise LabError(f"there is no method {name!r}: choose from {known}")
     if not names or len(set(names)) < len(names):
@@ -190,7 +210,7 @@ def finish(out: Path, runs: Sequence[str]) -> RaceResult:
     rows = rows[rows["run"].isin(runs) & (rows["kind"] == "val")].reset_index(drop=True)
     about = _about(out)
     teacher_ap = about["teacher_ap"]
-    pair = f"{Path(about['student']).stem} students of {Path(about['teacher']).stem}"
+    pair = f"{plain_name(about['student'])} students of {plain_name(about['teacher'])}"
     kinds = tuple(about.get("kinds", ("GFL", "GFL")))
     text = report_paragraph(rows, teacher_ap=teacher_ap, setting=f"A race of {pair}", kinds=kinds)
     result = RaceResult(out, rows, teacher_ap, text, f"How {pair} train")
@@ -217,6 +237,7 @@ def _about(out: Path) -> dict[str, Any]:
 def _claim(out: Path, about: dict[str, Any]) -> None:
     """Say what race this folder holds; refuse to mix two in one folder."""
     before = _about(out)
+    before |= {"data": portable_path(before["data"])} if "data" in before else {}
     other = [key for key in about if key in before and before[key] != about[key]]
     if other:
         raise LabError(

@@ -1,5 +1,6 @@
 """What can be trained by name: the pocket scale's parts, and the paper's rows as one table."""
 
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +16,7 @@ def detectors() -> list[str]:
 
     A detector's name is its head's family, its backbone and the backbone's width.
     """
-    return [name for name in _pocket() if "_w" in name]
+    return [name for name in _pocket() if re.search(r"_w\d", name)]
 
 
 def methods() -> list[str]:
@@ -33,9 +34,13 @@ def recipes() -> pd.DataFrame:
 
     ``recipe, table, row, teacher, student, method, AP`` (the paper's, in points; NaN where none is
     published), ``epochs``, ``images`` (a step, over all GPUs at the recipe's batch rule),
-    ``teacher_here`` (whether the teacher's file is on this machine).
+    ``teacher_here`` (whether the teacher's file is on this machine). LabError without any config.
     """
     rows = [_row(path.stem) for path in sorted((CONFIGS / "paper").glob("*.py"))]
+    if not rows:
+        raise LabError(
+            f"there is no config in {CONFIGS / 'paper'}: use a whole checkout of the project"
+        )
     frame = pd.DataFrame(rows)
     return frame.sort_values(["table", "row"], na_position="last").reset_index(drop=True)
 

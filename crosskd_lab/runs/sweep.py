@@ -18,7 +18,6 @@ from typing import Any
 import pandas as pd
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from tqdm.auto import tqdm
 
 from ..data.scene_sets import data_checksum, write_scenes
@@ -27,7 +26,7 @@ from ..engine.evaluate import evaluate, find_saved
 from ..engine.provenance import code_version, machine, now, origin
 from ..engine.record import find_runs, read_metrics, read_record
 from ..engine.together import train_together
-from ..engine.train import build_runner, methods_of, prepare_engine, train
+from ..engine.train import methods_of, prepare_engine, train
 from ..errors import LabError, tell_once
 from ..files import PROJECT, Busy, append_line, open_folder, write_whole
 from ..pair import build_detector
@@ -172,15 +171,15 @@ def run_side_by_side(
     plan: Sequence[tuple[Row, int]],
     workers: int,
     options: Sequence[str] = (),
-) -> list[int]:
-    """Run each (row, seed) in a process of its own, ``workers`` at a time; their exit codes.
+) -> None:
+    """Run each (row, seed) in a process of its own, ``workers`` at a time.
 
     The sweep's scenes are made first, before processes would make them all at once; they read
     ``file`` again, and ``options`` are more words of their command line.
     """
     scenes_of(sweep)
 
-    def one(job: tuple[Row, int]) -> int:
+    def one(job: tuple[Row, int]) -> None:
         row, seed = job
         words = ["sweep", file, "--only", row.name, "--seeds", str(seed), *options]
         command = [sys.executable, "-c", "from crosskd_lab.cli import main; main()", *words]
@@ -189,13 +188,13 @@ def run_side_by_side(
             working.append(process)
             if stopped.is_set():  # while it was being started
                 process.terminate()
-            return process.wait()
+            process.wait()
 
     working: list[subprocess.Popen] = []
     stopped = Event()
     with ThreadPoolExecutor(workers) as pool:
         try:
-            return list(tqdm(pool.map(one, plan), total=len(plan), unit="run", desc=sweep.name))
+            list(tqdm(pool.map(one, plan), total=len(plan), unit="run", desc=sweep.name))
         except BaseException:  # Ctrl-C may reach this process alone
             stopped.set()
             for process in working:
@@ -302,33 +301,19 @@ def config_hash(cfg: Config) -> str:
     return digest(parts)
 
 
-class _Keep(Hook):
-    """Keeps the losses of the last step."""
-
-    last: dict[str, float]
-
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        self.last = {name: float(value.detach()) for name, value in (outputs or {}).items()}
-
-
 def first_losses_again(
     sweep: Sweep, line: dict[str, Any], data: Path | None = None
 ) -> dict[str, float]:
-    """Run the first steps of a record that is done again; the losses of the same step."""
+    """Train the first steps of a record that is done again; the losses of the same step."""
     prepare_engine()
     data = data or scenes_of(sweep)[0]
     cfg = load_experiment(line["config"], line["settings"], data, line["seed"])
     cfg.train_cfg.max_iters = int(line["begin"]["step"])
     cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None  # nothing to validate so early
     cfg.default_hooks.checkpoint = dict(type="CheckpointHook", by_epoch=False, interval=10**9)
-    keep = _Keep()
     with threads_of(line), TemporaryDirectory() as folder:
-        runner = build_runner(cfg, folder)
-        runner.register_hook(keep, "LOWEST")
-        runner.train()
-    return keep.last
+        train(cfg, folder)
+        return first_losses(read_metrics(folder))
 
 
 @contextmanager
@@ -351,7 +336,8 @@ def replay(
     """Make the first steps of recorded runs again, by default with the first seed recorded of each
     row, and write into the records' ``confirmed.json`` how they compared.
 
-    Row, seed and ``difference``; up to ``CLOSE`` the row agrees, above it is stale.
+    Row, seed and ``difference``; up to ``CLOSE`` the row agrees, above it is stale. LabError where
+    the record is of a GPU and this process has none, or the other way round.
     """
     known, chosen, tried = latest(read_lines(recorded)), list(seeds), set()
     for row, seed in sweep.plan(only, chosen):
@@ -359,6 +345,13 @@ def replay(
         if not line.get("begin") or (not chosen and row.key in tried):
             continue
         tried.add(row.key)
+        if bool(line["gpus"]) != torch.cuda.is_available():  # they round otherwise
+            raise LabError(
+                f"{row.name}-s{seed} was recorded on a GPU: check it where there is one"
+                if line["gpus"]
+                else f"{row.name}-s{seed} was recorded on the CPU: put CUDA_VISIBLE_DEVICES= "
+                "before the command"
+            )
         apart = difference(line["begin"], first_losses_again(sweep, line))
         _note(row.key, line, apart, Path(recorded))
         yield row.name, seed, apart

@@ -63,9 +63,7 @@ class Watch:
         return str(state["status"])
 
     def _say(self, state: dict[str, Any]) -> str:
-        over = state["status"] in OVER  # a resumed run still has the reason of its stop
-        said = describe(state, self.run.reason if over else None)
-        return f"{said} (seen at {time.strftime('%H:%M:%S')})"
+        return f"{describe(state, self.run.reason)} (seen at {time.strftime('%H:%M:%S')})"
 
     def _draw(self, steps: int, said: str) -> bytes:
         out = io.BytesIO()
@@ -74,7 +72,7 @@ class Watch:
 
     def start(self) -> Watch:
         """Look again and again in the background until the run is over."""
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():  # or it was over, and was resumed
             self._thread = threading.Thread(target=self._go_on, daemon=True)
             self._thread.start()
         return self
@@ -107,7 +105,10 @@ class Watch:
 
 
 def describe(state: dict[str, Any], reason: str | None = None) -> str:
-    """One line: "running, step 40 of 240, 3 min left"."""
+    """One line: "running, step 40 of 240, 3 min left", or "failed, step 7 of 240: ..." of a reason.
+
+    A resumed run still has the reason of its stop, which is not told while it runs.
+    """
     words = [
         str(state["status"]),
         f"step {state['step']}" + f" of {state['of']}" * bool(state["of"]),
@@ -115,7 +116,7 @@ def describe(state: dict[str, Any], reason: str | None = None) -> str:
     if state.get("left") is not None:
         minutes = state["left"] / 60
         words.append(f"{minutes:.0f} min left" if minutes >= 1 else f"{state['left']:.0f} s left")
-    return ", ".join(words) + (f": {reason}" if reason else "")
+    return ", ".join(words) + (f": {reason}" if reason and state["status"] in OVER else "")
 
 
 def gpu_use() -> str:

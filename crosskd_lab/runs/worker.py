@@ -9,6 +9,7 @@ import torch
 
 from ..engine.config import load_experiment
 from ..engine.record import RECORD, read_record
+from ..engine.settings import words_of
 from ..engine.train import train
 from ..errors import LabError
 from .launch import scales
@@ -32,6 +33,8 @@ def work(folder: str | Path) -> None:
         cfg.auto_scale_lr.enable = True
     words = ["crosskd-lab", "launch", plan.config, "--gpus", str(plan.gpus)]
     words += ["--processes", str(plan.processes), "--nodes", str(plan.nodes)]
+    words += ["--seed", str(plan.seed), *(["--data", plan.data] if plan.data else [])]
+    words += words_of(plan.settings)
     extra = {"processes": plan.processes * plan.nodes, "restarts": again}
     train(cfg, folder, begun, words, extra=extra)
 

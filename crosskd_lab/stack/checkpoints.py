@@ -93,7 +93,7 @@ def load_from_local(filename: str | os.PathLike[str], map_location: Any = None) 
     checkpoint = _restricted_load(path, map_location)
     if not isinstance(checkpoint, dict):
         raise LabError(f"{path} holds one {type(checkpoint).__name__}, no checkpoint: {_REMEDY}")
-    if other := next((name for name in HOLDERS if isinstance(checkpoint.get(name), dict)), None):
+    if other := next((name for name in HOLDERS if _holds_weights(checkpoint.get(name))), None):
         checkpoint.setdefault("state_dict", checkpoint.pop(other))
     if not isinstance(checkpoint.get("state_dict", {}), dict):
         raise LabError(f"{path} holds no weights: {_REMEDY}")
@@ -124,6 +124,13 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 def _widened(tensor: Tensor) -> Tensor:
     return tensor.float() if str(tensor.dtype) in ("torch.float16", "torch.bfloat16") else tensor
+
+
+def _holds_weights(found: Any) -> bool:
+    """Whether an entry of a checkpoint is what it says, and no description of the model."""
+    import torch
+
+    return isinstance(found, dict) and any(isinstance(v, torch.Tensor) for v in found.values())
 
 
 def _check_weights(path: Path, weights: dict[str, Any]) -> None:

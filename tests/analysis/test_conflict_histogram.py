@@ -140,6 +140,10 @@ def test_counts_of_something_else_are_refused(tmp_path):
         ConflictHistogram(STRIDES, CLASSES, AREAS).load(file, "that pair")
     with pytest.raises(LabError, match="counts another pair"):
         ConflictHistogram(STRIDES, CLASSES[:2], AREAS).load(file, "this pair")
+    counts = counted(by_hand()).counts
+    np.savez(file, counts=counts, identity="this pair")
+    with pytest.raises(LabError, match="cannot be read .*positives"):
+        ConflictHistogram(STRIDES, CLASSES, AREAS).load(file, "this pair")
     file.write_bytes(b"half a file")
     with pytest.raises(LabError, match="cannot be read"):
         ConflictHistogram(STRIDES, CLASSES, AREAS).load(file, "this pair")

@@ -15,6 +15,7 @@ from crosskd_lab.gradients import (
     energy_map,
     gini,
     gradient,
+    gradient_view,
     gradients,
     inside_boxes,
     loss_terms,
@@ -25,6 +26,7 @@ from crosskd_lab.heads.base import HeadTaps, Predictions
 from crosskd_lab.methods.base import Method
 from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.methods.pkd import PKD
+from crosskd_lab.pair import Pair
 
 MIDDLES = torch.tensor([[2.0, 2], [6, 2], [2, 6], [6, 6]])  # one level, 2 x 2, stride 4
 
@@ -192,3 +194,11 @@ def test_terms_add_up_to_their_source(toy_pair, sample):
     assert len(crossed) == 2 and all(neck[name].any() for name in crossed)
     assert not any(deep[name].any() for name in ["CrossKD", *crossed])
     assert deep["detection"].any() and neck["detection"].shape == (32, 32)
+
+
+def test_heads_without_locations_are_refused(beyond_dense):
+    pair = Pair(beyond_dense("faster", 0), beyond_dense("faster", 1))
+    batch = {"inputs": torch.zeros(1, 3, 64, 64), "data_samples": []}
+    for view in (gradient_view, lambda *given: measure_gradients(given[0], [given[1]], given[2])):
+        with pytest.raises(LabError, match="of dense heads: choose such a pair"):
+            view(pair, batch, {})

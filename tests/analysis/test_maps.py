@@ -2,9 +2,12 @@
 
 from types import SimpleNamespace
 
+import pytest
 import torch
+from mmdet.models import DetDataPreprocessor
+from mmdet.structures import DetDataSample
 
-from crosskd_lab.maps import by_location, centres, level_sizes, on_image, score_map
+from crosskd_lab.maps import by_location, centres, level_sizes, on_image, pixels, score_map
 
 LEVELS = (torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 1, 1))
 # Two anchors a location, of different size around one centre: stride 4, then stride 8.
@@ -53,3 +56,21 @@ def test_a_score_map_is_the_best_over_levels_classes_and_priors():
     expected = torch.full((8, 8), 0.4)
     expected[:4, :4] = 0.9
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("said", "colours"),
+    [
+        (dict(mean=[10.0, 20, 30], std=[2.0, 4, 5], bgr_to_rgb=True), "turned"),
+        (dict(mean=[10.0, 20, 30], std=[2.0, 4, 5], bgr_to_rgb=False), "as read"),
+        (dict(), "neither normalised"),
+    ],
+)
+def test_images_are_shown_in_their_own_colours(said, colours):
+    """Files are read as BGR; detectors see them turned to RGB, or as they are, or as bytes."""
+    prepared = DetDataPreprocessor(**said)
+    blue = torch.tensor([200.0, 30, 10])[:, None, None].expand(3, 2, 2)  # B, G, R
+    sample = DetDataSample(metainfo=dict(img_shape=(2, 2)))
+    inputs = prepared({"inputs": [blue], "data_samples": [sample]})["inputs"]
+    pair = SimpleNamespace(student=SimpleNamespace(data_preprocessor=prepared))
+    assert pixels(pair, inputs)[0, 0, 0].tolist() == [10, 30, 200], colours

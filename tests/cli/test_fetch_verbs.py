@@ -21,11 +21,13 @@ def test_the_teachers_are_listed_in_whole_columns(run, monkeypatch, wide):
     assert wide or max(map(len, said.splitlines())) <= 80
 
 
-def test_nobody_there_is_one_line_with_the_remedy(run, tmp_path):
+def test_nobody_there_is_one_line_with_the_remedy(run, tmp_path, monkeypatch):
     away = ("--mirror", "http://127.0.0.1:9")  # discard: nothing listens there
-    if not local_file("fcos_r101").is_file():
-        code, _, error = run("teachers", "get", "fcos_r101", *away)
-        assert code == 1 and error.count("\n") == 1 and "is online" in error
+    monkeypatch.setattr(
+        "crosskd_lab.data.fetch.local_file", lambda name, _: local_file(name, tmp_path)
+    )
+    code, _, error = run("teachers", "get", "fcos_r101", *away)
+    assert code == 1 and error.count("\n") == 1 and "is online" in error
     code, _, error = run("teachers", "get", "nobody")
     assert code == 1 and error.count("\n") == 1 and "choose from gfl_r101" in error
     code, _, error = run("data", "coco", "--root", tmp_path, "--split", "val", *away)

@@ -14,6 +14,7 @@ from crosskd_lab.report.sweep_spec import read_sweep
         (["table9"], "there is no sweep 'table9': choose from "),
         (["table1", "--only", "fgd"], "table1 has no row 'fgd': it has none, kd, crosskd_0"),
         (["table1", "--seeds", "one"], "--seeds takes numbers such as 0,1,2; got 'one'"),
+        (["table1", "--seeds", "-1"], "--seeds takes numbers such as 0,1,2; got '-1'"),
     ],
 )
 def test_a_mistake_is_one_line(run, tmp_path, args, said):
@@ -43,8 +44,9 @@ def test_side_by_side_starts_a_process_a_run(run, tmp_path, monkeypatch):
 
     monkeypatch.setattr("crosskd_lab.runs.sweep.subprocess.Popen", start)
     monkeypatch.setattr("crosskd_lab.runs.sweep.scenes_of", lambda sweep: None)
-    code, said, _ = run("sweep", "smoke", "--side-by-side", 2, "--recorded", tmp_path)
-    assert code == 0 and "2 runs over, 1 of them broken off" in said
+    code, said, error = run("sweep", "smoke", "--side-by-side", 2, "--recorded", tmp_path)
+    assert code == 1 and f"2 runs tried, 0 of them done; {tmp_path} has why not" in said
+    assert "crosskd-lab: not done: crosskd-s0, kd-s0; the same command tries them again" in error
     words = sorted(command[command.index("sweep") :] for command in started)
     rest = ["--recorded", str(tmp_path), "--runs", "runs/sweeps"]
     assert words == [

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from crosskd_lab.configs import CONFIGS
+from crosskd_lab.configs import CONFIGS, config_text
 from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.errors import LabError
 from crosskd_lab.pair import build_pair
@@ -47,6 +47,36 @@ def test_classes_come_from_the_annotation_file(completed, scenes_dir):
     assert list(completed.data.classes) == names
     for model in (completed.model.student, completed.model.teacher.config):
         assert model.bbox_head.num_classes == len(names)
+
+
+def test_a_run_keeps_its_seed_also_on_mmdets_own_schedule(scenes_dir, tmp_path):
+    stock = load_experiment("mmdet::gfl/gfl_r50_fpn_1x_coco.py", None, scenes_dir, seed=5)
+    (tmp_path / "config.py").write_text(config_text(stock))
+    assert load_experiment(tmp_path / "config.py").randomness.seed == 5
+    assert load_experiment(tmp_path / "config.py", seed=0).randomness.seed == 0
+
+
+def test_a_teacher_without_methods_is_refused(tmp_path, scenes_dir):
+    (tmp_path / "x.py").write_text(
+        "student = 'pocket/gfl_r18_w16'\n"
+        "teacher = dict(config='pocket/gfl_r18_w32', checkpoint='random')\n"
+    )
+    with pytest.raises(LabError, match="teacher is for methods, and the config names none"):
+        load_experiment(tmp_path / "x.py", None, scenes_dir)
+
+
+def test_a_stock_config_that_does_not_validate_is_named(tmp_path, scenes_dir):
+    stock = load_experiment("mmdet::gfl/gfl_r50_fpn_1x_coco.py", None, scenes_dir)
+    stock.val_dataloader = stock.val_cfg = stock.val_evaluator = None
+    (tmp_path / "x.py").write_text(config_text(stock))
+    with pytest.raises(LabError, match="neither a schedule nor mmdet's val_dataloader"):
+        load_experiment(tmp_path / "x.py")
+
+
+def test_broken_records_of_a_runs_own_set_are_not_asked_for_again(completed, tmp_path):
+    (tmp_path / "config.py").write_text(config_text(completed))
+    with pytest.raises(LabError, match="--skip-bad is for the experiment's config"):
+        load_experiment(tmp_path / "config.py", skip_bad=True)
 
 
 def test_missing_data_and_teachers_are_named(tmp_path, scenes_dir):

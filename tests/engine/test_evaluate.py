@@ -86,6 +86,14 @@ def test_a_config_without_images_says_what_it_lacks(tmp_path):
         evaluate(bare, tmp_path / "none.pth")
 
 
+def test_a_config_is_left_as_it_was(run, scenes_dir):
+    """The next set that is measured by it is its own again, not this one's."""
+    cfg = read_config(run[0] / "config.py")
+    before = cfg.pretty_text
+    evaluate(cfg, run[0] / "iter_30.pth", scenes_dir, "train")
+    assert cfg.pretty_text == before
+
+
 def test_a_stock_configs_run_is_read_as_its_training_read(scenes_dir, tmp_path):
     parts = "datasets/coco_detection", "schedules/schedule_1x", "default_runtime"
     bases = [find_config(f"mmdet::_base_/{part}.py") for part in parts]

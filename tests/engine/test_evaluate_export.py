@@ -2,13 +2,16 @@
 
 import pytest
 import torch
+from mmdet.registry import DATASETS
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DefaultScope
 
-from crosskd_lab.configs import config_text, read_config
+from crosskd_lab.configs import config_text, detector_of, find_config, read_config
 from crosskd_lab.engine.config import load_experiment
-from crosskd_lab.engine.evaluate import export
+from crosskd_lab.engine.evaluate import export, find_saved, split_settings
 from crosskd_lab.engine.train import train
 from crosskd_lab.errors import LabError
-from crosskd_lab.pair import build_detector
+from crosskd_lab.pair import build_detector, load_in_full
 from crosskd_lab.stack.checkpoints import load_from_local, read_weights
 
 
@@ -31,8 +34,23 @@ def test_stock_mmdet_opens_it(run, scenes_dir, tmp_path):
     detector = init_detector(str(config), str(checkpoint), device="cpu")
     assert type(detector).__module__ == "mmdet.models.detectors.gfl"
     assert tuple(detector.dataset_meta["classes"])[:2] == ("disc", "ring")
-    found = inference_detector(detector, str(scenes_dir / "val" / "000000.png"))
-    assert found.pred_instances.bboxes.shape[1] == 4
+    image = scenes_dir / "val" / "000000.png"
+    theirs = inference_detector(detector, str(image)).pred_instances
+    saved = find_saved(run)
+    ours = measured_boxes(saved, scenes_dir)
+    assert len(ours) and len(theirs.bboxes) == len(ours)
+    torch.testing.assert_close(theirs.bboxes, ours, rtol=1e-4, atol=1e-3)
+
+
+def measured_boxes(saved, data):
+    """The lab's own detections on the first validation image, as its evaluation has them."""
+    cfg = detector_of(read_config(saved.config))
+    _, settings = split_settings(cfg, cfg.data.classes, data, "val", skip_bad=False)
+    detector = build_detector(cfg.model).eval()
+    load_in_full(detector, saved.checkpoint)
+    with DefaultScope.overwrite_default_scope("mmdet"), torch.no_grad():
+        batch = pseudo_collate([DATASETS.build(settings)[0]])
+        return detector.test_step(batch)[0].pred_instances.bboxes
 
 
 def test_stock_mmdet_opens_one_of_mmdets_own_schedule(scenes_dir, tmp_path):
@@ -50,6 +68,21 @@ def test_stock_mmdet_opens_one_of_mmdets_own_schedule(scenes_dir, tmp_path):
     assert opened.dataset_meta["classes"] == tuple(cfg.model.classes)
     steps = [step["type"] for step in get_test_pipeline_cfg(opened.cfg)]
     assert steps == [step["type"] for step in cfg.val_dataloader.dataset.pipeline]
+
+
+def test_weights_without_names_are_exported_with_the_set_to_be_named(tmp_path):
+    detector = build_detector(read_config("pocket/gfl_r18_w16").model)
+    torch.save({"state_dict": detector.state_dict()}, tmp_path / "bare.pth")
+    config = tmp_path / "mine.py"
+    config.write_text(
+        f"_base_ = {str(find_config('pocket/gfl_r18_w16'))!r}\n"
+        "custom_imports = dict(imports=['json', 'crosskd_lab.engine.train'])\n"
+    )
+    _, written = export(tmp_path / "bare.pth", tmp_path / "out.pth", config)
+    said = read_config(written)
+    assert "metainfo" not in said.test_dataloader.dataset
+    assert said.custom_imports["imports"] == ["json"], "what builds a backbone of one's own"
+    build_detector(said.model).load_state_dict(read_weights(tmp_path / "out.pth"))
 
 
 def test_a_failed_export_leaves_nothing(run, tmp_path, monkeypatch):

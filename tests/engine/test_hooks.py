@@ -18,6 +18,7 @@ from crosskd_lab.engine.hooks import (
     RunMetrics,
     last_checkpoint,
     saved_step,
+    steps_done,
 )
 from crosskd_lab.engine.record import (
     append_metrics,
@@ -172,6 +173,29 @@ def test_rows_come_at_their_interval_and_go_to_listeners(tmp_path):
     assert [row["step"] for row in heard] == [3, 6, 8] and logged == [3, 6]
     assert heard[-1] == {"step": 8, "kind": "val", "AP": 1.5}
     assert heard[0]["lr"] == 0.02 and heard[0]["seconds_per_step"] >= 0
+
+
+def test_seconds_are_those_of_the_steps_since_the_clock_began(tmp_path, monkeypatch):
+    """After a validation between two rows it begins anew, with fewer steps to come."""
+    now, hook = [0.0], RunMetrics(every=10)
+    monkeypatch.setattr("crosskd_lab.engine.hooks.time.perf_counter", lambda: now[0])
+    hook.before_train(runner(tmp_path, iter=0))
+    for step in range(30):
+        now[0] += 1.0  # each step takes a second, the validation a hundred
+        hook.after_train_iter(runner(tmp_path, iter=step), step, None, losses(loss=1.0))
+        if step + 1 == 25:
+            now[0] += 100
+            hook.after_val_epoch(runner(tmp_path, iter=25), {"AP": 1.0})
+    rows = read_metrics(tmp_path).query("kind == 'train'")
+    assert rows["seconds_per_step"].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_steps_done_are_steps_also_where_checkpoints_count_epochs(tmp_path):
+    assert steps_done(tmp_path) == 0
+    append_metrics(tmp_path, {"step": 40, "kind": "train"})
+    for name, steps in (("epoch_2.pth", 40), ("iter_30.pth", 30)):
+        torch.save({}, tmp_path / name)
+        assert steps_done(tmp_path) == steps
 
 
 GLOO = RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4242")

@@ -3,12 +3,14 @@
 import pytest
 import torch
 
+from crosskd_lab.configs import read_config, teacher_file
 from crosskd_lab.distiller import Distiller
 from crosskd_lab.engine.fast import quicken
 from crosskd_lab.engine.precision import Weights, group_norm, norms_behind
 from crosskd_lab.errors import LabError
+from crosskd_lab.methods.assistant_head import AssistantHead
 from crosskd_lab.methods.crosskd import CrossKD
-from crosskd_lab.pair import Pair
+from crosskd_lab.pair import Pair, build_detector, load_in_full
 
 HEADS = ["gfl", "atss", "retinanet", "fcos"]
 
@@ -28,7 +30,7 @@ def lively(detector):
 def test_every_norm_of_a_resnet_is_found(tiny_detector):
     detector = tiny_detector("gfl")
     norms = [m for m in detector.backbone.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    found = [norm for _, norm in norms_behind(detector)]
+    found = [*norms_behind(detector).values()]
     assert len(found) == len(norms) and set(found) == set(norms)
 
 
@@ -37,7 +39,7 @@ def test_folding_changes_nothing(tiny_detector):
     images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     before = detector.extract_feat(images)
     Weights(detector, torch.float64, frozen=True)
-    norms = [norm for _, norm in norms_behind(detector)]
+    norms = [*norms_behind(detector).values()]
     calls = []
     for norm in norms:
         norm.register_forward_hook(lambda m, i, o: calls.append(i[0] is o))
@@ -149,3 +151,36 @@ def test_state_dicts_stay_stock(tiny_detector):
     pair = Pair(tiny_detector("gfl", 1), tiny_detector("gfl", 2))
     model = quicken(Distiller(pair=pair, methods=[]), "bf16")
     assert set(model.state_dict()) == before == set(pair.teacher.state_dict())
+
+
+@pytest.mark.parametrize("name", ["rtmdet_r18_w32", "yolox_r18_w32", "gfl_r18_w32"])
+def test_a_teachers_inference_form_says_what_the_teacher_says(name):
+    """RTMDet's levels share convolutions and have norms of their own, which must not be folded."""
+    detector = build_detector(read_config(f"pocket/{name}").model)
+    load_in_full(detector, teacher_file(name))
+    lively(detector).eval().requires_grad_(False).double()
+    images = torch.rand(1, 3, 96, 96, dtype=torch.float64)
+    before = detector(images, mode="tensor")
+    Weights(detector, torch.float64, frozen=True)
+    after = detector(images, mode="tensor")
+    flat = [m for maps in before for m in maps], [m for maps in after for m in maps]
+    for a, b in zip(*flat, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
+
+
+def test_the_assistant_head_reads_a_neck_in_bf16(tiny_detector, case_batch):
+    """Its own weights are float32, as everything that a method learns is."""
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        pair = Pair(
+            lively(tiny_detector("gfl", 1)),
+            lively(tiny_detector("gfl", 2)),
+            {"checkpoint": "random"},
+        )
+        model = Distiller(pair=pair, methods=[AssistantHead()]).train()
+        quicken(model, precision)
+        losses[precision] = model.loss(*case_batch(7))
+        model.parse_losses(losses[precision])[0].backward()
+    for name, value in losses["fp32"].items():
+        if "assistant" in name:
+            assert losses["bf16"][name].item() == pytest.approx(value.item(), rel=0.1), name

@@ -32,6 +32,13 @@ def test_a_pretrained_backbone_is_saved_with_its_record(tmp_path, monkeypatch):
     assert torch.equal(backbone.state_dict()["layer4.1.conv2.weight"], saved)
 
 
+def test_of_an_experiment_it_is_the_students_backbone(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CROP", 32)
+    pretrain("pocket/crosskd", tmp_path / "b.safetensors", count=8, held_out=8, epochs=1, batch=8)
+    backbone = build_detector(read_config("pocket/gfl_r18_w16").model).backbone
+    WholeBackbone(str(tmp_path / "b.safetensors"))(backbone)
+
+
 def test_an_attempt_that_was_broken_off_is_begun_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CROP", 32)
     words = dict(count=16, held_out=16, epochs=1, batch=16)

@@ -120,6 +120,20 @@ def test_what_may_look_at_objects_or_the_host_has_none_either(scenes_dir, tmp_pa
     assert fix_shapes(runner)
 
 
+def test_a_run_that_never_validates_has_fixed_steps_too(scenes_dir, tmp_path):
+    runner = built("crosskd", scenes_dir, tmp_path)
+    runner._val_loop = runner._val_dataloader = None
+    assert fix_shapes(runner)
+
+
+def test_a_padded_set_is_not_read_whole(scenes_dir, tmp_path, monkeypatch):
+    """Its first image tells that a flipped one would lie elsewhere."""
+    seen, read = [], resident.read_set
+    monkeypatch.setattr(resident, "read_set", lambda *given: seen.append(given[2:]) or read(*given))
+    assert not fix_shapes(built("crosskd", scenes_dir, tmp_path, **{"data.size": 80}))
+    assert seen == [(1,)] and not resident._sets
+
+
 def test_a_set_of_several_sizes_or_with_crowds_stays_on_the_disk(scenes_dir, tmp_path):
     for name in ("sizes", "crowds"):
         root = shutil.copytree(scenes_dir, tmp_path / name)

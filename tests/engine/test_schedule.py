@@ -51,9 +51,22 @@ def test_only_training_flips_and_leaves_out_empty_images():
     assert train["metainfo"]["classes"] == val["metainfo"]["classes"] == ("a", "b")
 
 
-def test_no_warmup_is_no_rise():
-    (falls,) = settings(warmup=0)["param_scheduler"]
+@pytest.mark.parametrize("few", [dict(warmup=0), dict(warmup=1), dict(warmup=5, steps=1)])
+def test_a_rise_of_no_more_than_a_step_is_none(few):
+    """A rise over one step begins at a thousandth of the rate and never goes on."""
+    (falls,) = settings(**few)["param_scheduler"]
     assert falls["type"] == "MultiStepLR"
+
+
+@pytest.mark.parametrize(("steps", "milestones"), [(1, []), (2, [1]), (3, [2])])
+def test_the_first_step_has_the_whole_rate_and_no_fall_comes_twice(steps, milestones):
+    assert settings(steps=steps)["param_scheduler"][-1]["milestones"] == milestones
+
+
+def test_parts_of_a_model_are_named_with_their_dots():
+    made = settings(shares={"backbone.layer1": 0.1, "neck": 0})["optim_wrapper"]
+    keys = {"backbone.layer1": {"lr_mult": 0.1}, "neck": {"lr_mult": 0}}
+    assert made["paramwise_cfg"]["custom_keys"] == keys
 
 
 @pytest.mark.parametrize("name", ["steps", "batch", "validate_every", "lr", "warmup", "clip"])

@@ -8,7 +8,7 @@ from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.settings import replace, value_at
 from crosskd_lab.errors import LabError
 
-FEW = {"schedule.steps": 4, "schedule.batch": 2, "schedule.warmup": 1, "schedule.validate_every": 2}
+FEW = {"schedule.steps": 4, "schedule.batch": 2, "schedule.warmup": 2, "schedule.validate_every": 2}
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,9 @@ def test_a_setting_of_the_engine_is_in_the_completed_config(scenes_dir, key, val
         ("model.bbox_head.num_classes", 3, "would change nothing: .* makes it 10"),
         ("data.classes", ["a"], "would change nothing: .* makes it "),
         ("randomness.seed", 3, "say --seed"),
+        ("randomness", {"seed": 3}, "say --seed"),
+        ("tap", "pre_relu", "tap is for methods, and the config names none"),
+        ("schedule.shares", {"backbone.layer1": "x"}, "shares.backbone.layer1 is 'x': give a num"),
         ("resume", True, "the config's entries are "),
         ("body.backbone.depth", 34, "the config's entries are "),
         ("data_root", "x", "the config's entries are "),

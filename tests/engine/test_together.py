@@ -48,13 +48,7 @@ def same(a, b):
     assert rows(a).equals(rows(b))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """One process, but where a test asks for two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")  # but where a test asks for two
 
 
 @pytest.fixture
@@ -66,7 +60,7 @@ def two_threads(one_thread):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory, scenes_dir):
+def alone(tmp_path_factory, scenes_dir, one_thread):
     """Each student trained by itself."""
     folder = tmp_path_factory.mktemp("alone")
     for arguments in plan(folder, scenes_dir):

@@ -225,6 +225,24 @@ def test_what_cannot_be_built_leaves_nothing_behind(tiny, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"default_hooks.checkpoint": None}, "default_hooks.checkpoint is missing"),
+        ({"methods": [], "precision": [1]}, r"precision = \[1\]: choose one of fp32, bf16"),
+    ],
+)
+def test_an_engine_without_its_parts_is_named(tiny, tmp_path, settings, said):
+    with pytest.raises(LabError, match=said):
+        train(tiny(settings), tmp_path / "run")
+
+
+def test_a_student_alone_has_no_fast_step(scenes_dir, tmp_path):
+    cfg = load_experiment("pocket/gfl_r18_w16", {"data.size": 64, "fast": True}, scenes_dir)
+    with pytest.raises(LabError, match="fast=True is for a student with a teacher"):
+        train(cfg, tmp_path / "run")
+
+
 def test_runs_called_alike_that_begin_in_one_second_have_logs_of_their_own(
     tiny, tmp_path, monkeypatch
 ):
@@ -288,4 +306,4 @@ def test_the_bar_shows_step_time_left_loss_and_ap(capsys):
     bar.close()
     shown = capsys.readouterr().err
     assert "student" in shown and "loss=1.23" in shown and "AP=12.3" in shown
-    assert re.search(r"150/200 \[00:10<00:(09|10|11),", shown)  # 50 steps at 5 a second
+    assert re.search(r"150/200 \[00:1\d<00:(09|1\d),", shown)  # 50 steps at 5 a second

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from crosskd_lab.errors import LabError
 from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.pair import Pair
 
@@ -50,6 +51,28 @@ def test_one_branch_gives_its_own_term_alone(make_pair, batch, losses_of, branch
     alone = losses_of(pair, batch, CrossKD(branches=(branch,)))
     name = f"loss_crosskd_{branch}"
     assert set(alone) == {name} and alone[name].item() == both[name].item()
+
+
+@pytest.mark.parametrize("method", [CrossKD, PredictionMimicking])
+@pytest.mark.parametrize(("branch", "terms"), [("cls", {"cls"}), ("reg", {"reg", "centerness"})])
+def test_centerness_goes_with_the_branch_that_it_is_read_from(tapped, method, branch, terms):
+    pair, taps = tapped("ATSSHead")
+    method = method(branches=(branch,))
+    method.attach(pair.student_head, pair.teacher_head)
+    assert set(method.losses(taps)) == {f"loss_{method.name}_{term}" for term in terms}
+
+
+@pytest.mark.parametrize(
+    ("align", "said"),
+    [
+        (dict(type="nope.Conv"), "align's type is 'nope.Conv'"),
+        (dict(type=dict), "align's type is"),
+        (dict(foo=1), "align: .*foo"),
+    ],
+)
+def test_an_alignment_that_cannot_be_built_is_named(make_pair, batch, losses_of, align, said):
+    with pytest.raises(LabError, match=said):
+        losses_of(make_pair(), batch, CrossKD(align=align))
 
 
 @pytest.mark.parametrize("region", ["teacher_score", "everywhere"])

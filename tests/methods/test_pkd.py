@@ -6,6 +6,7 @@ import torch
 
 from crosskd_lab.errors import LabError
 from crosskd_lab.methods.pkd import PKD
+from crosskd_lab.pair import Pair
 
 
 def distance(student, teacher):
@@ -65,3 +66,10 @@ def test_unknown_places_and_layers_are_named(make_pair, batch, losses_of):
         losses_of(make_pair(), batch, PKD(where="fpn"))
     with pytest.raises(LabError, match=r"i = 5 .*0 \.\.\. 4"):
         losses_of(make_pair(), batch, PKD(where="cls", i=5))
+
+
+def test_a_decoder_has_no_towers(beyond_dense):
+    pair = Pair(beyond_dense("deformable", 0), beyond_dense("deformable", 1))
+    PKD().attach(pair.student_head, pair.teacher_head)
+    with pytest.raises(LabError, match="say where='neck'"):
+        PKD(where="cls").attach(pair.student_head, pair.teacher_head)

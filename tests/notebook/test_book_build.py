@@ -208,3 +208,17 @@ def test_the_notebook_of_contributing_runs(tmp_path, monkeypatch):
     cells = nbformat.read(tmp_path / "out" / made.cover.path.name, as_version=4).cells
     (shown,) = cells[-1].outputs
     assert "38.7" in shown["data"]["text/html"], "of the paper's Table 1, at i = 3"
+
+
+def test_a_formula_that_cannot_be_drawn_stops_no_other(tmp_path):
+    write(tmp_path, "00_one.ipynb", "One", "print(1)")
+    notebook = nbformat.read(tmp_path / "00_one.ipynb", as_version=4)
+    notebook.cells[0].source += "\n\n$\\begin{cases} 1 \\end{cases}$"
+    nbformat.write(notebook, tmp_path / "00_one.ipynb")
+    write(tmp_path, "01_two.ipynb", "Two", "print(2)")
+    chapters = build_book(tmp_path / "out", "smoke", tmp_path)
+    assert "00_one.ipynb: " in chapters[0].error and chapters[1].error is None
+    assert "Not made yet" in (tmp_path / "out" / "00_one.html").read_text()
+    (tmp_path / "out" / "01_two.ipynb").unlink()  # the page alone is not enough to search in
+    again = build_book(tmp_path / "out", "smoke", tmp_path)
+    assert [chapter.cover.page for chapter in again] == ["00_one.html", "01_two.html"]

@@ -59,10 +59,22 @@ def unpaired(curves, method):
     return float(ends[method] - ends["none"])
 
 
+def best_step(curves, method):
+    ap = curves.groupby(["method", "seed"])["AP"].max()
+    return float((ap[method] - ap["none"]).dropna().mean())
+
+
+def mean_step(curves, method):
+    ap = curves.groupby(["method", "seed"])["AP"].mean()
+    return float((ap[method] - ap["none"]).dropna().mean())
+
+
 GAIN = [
     (paired_at_the_end, "Right"),
     (lambda c, m: 0.0, "race gives 0, not 6; take the last step"),
     (unpaired, "seed 2 has no partner"),
+    (best_step, "that takes each student's best step"),
+    (mean_step, "that takes the mean over steps"),
     (lambda c, m: -paired_at_the_end(c, m), "not the other way"),
     (lambda c, m: 2 * paired_at_the_end(c, m), "take their mean"),
     (lambda c, m: float("nan"), "gives nan, not 6"),
@@ -312,11 +324,18 @@ def halves(scores, truth, positive, least=1, own=False):
     return apart[positive].sum() / count, apart[~positive].sum() / (1 if own else count)
 
 
+def own_mean(scores, truth, positive):
+    apart = (scores - truth).abs().sum(-1)
+    return halves(scores, truth, positive)[0], apart[~positive].mean()
+
+
 SPLIT = [
     (halves, "Right"),
     (lambda *given: halves(*given, own=True), "divided by the number of positives"),
+    (own_mean, "divided by the number of positives, not by its own"),
+    (lambda s, t, p: halves(s[:, :1], t[:, :1], p), "add up all classes, not one"),
     (lambda *given: halves(*given, least=0), "without any positive"),
-    (lambda s, t, p: (0.0, 0.0), "for two positives of four it gives 0, 0, not 0.35, 0.4"),
+    (lambda s, t, p: (0.0, 0.0), "for two positives of five it gives 0, 0, not 0.35, 0.5"),
 ]
 CASES = {
     check_align: ALIGN,

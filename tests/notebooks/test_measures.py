@@ -2,7 +2,6 @@
 
 import ast
 import re
-from itertools import groupby
 
 import nbformat
 import pandas as pd
@@ -14,15 +13,13 @@ SHAPE = re.compile(r"#.*\((?:[A-Z0-9][\w *+,]*)?\)")  # "# (N, P, K)", "# (R,)",
 
 
 def measures(cells):
-    """Of a notebook's cells: code lines, tensor lines, share of one-call cells, longest run."""
+    """Of a notebook's cells: code lines, tensor lines, share of one-call cells."""
     code = [cell.source for cell in cells if cell.cell_type == "code"]
-    runs = [len([*run]) for kind, run in groupby(c.cell_type for c in cells) if kind == "code"]
     lines = [line for source in code for line in code_lines(source)]
     return {
         "code lines": len(lines),
         "tensor lines": sum(bool(SHAPE.search(line) or names_torch(line)) for line in lines),
         "one-call cells": sum(map(is_one_call, code)) / len(code),
-        "longest run": max(runs),
     }
 
 
@@ -64,4 +61,3 @@ def test_the_idea_stands_in_the_cells(table, capsys):
     assert table["code lines"].median() >= 60
     assert (table["tensor lines"] >= 10).all(), table["tensor lines"].to_dict()
     assert (table["one-call cells"] <= 1 / 3).all(), table["one-call cells"].to_dict()
-    assert (table["longest run"] <= 3).all(), table["longest run"].to_dict()

@@ -185,6 +185,9 @@ def test_what_was_not_measured_is_left_out_or_named_and_one_image_decides_nothin
         compare_focus(frame(), "cls", 3)
     one = frame()[lambda rows: rows["image"] == 0]
     assert set(compare_focus(one)["verdict"]) == {"undecided"}
+    assert "nan" not in tell_focus(one)
+    two = frame()[lambda rows: rows["image"] < 2]
+    assert set(compare_focus(two)["verdict"]) == {"undecided"}, "as of a claim's seeds"
     part = frame()
     part.loc[part["loss"] == "PKD", ["inside", "gini", "cosine"]] = float("nan")
     assert set(compare_focus(part)["other"]) == {"KD"}

@@ -191,6 +191,14 @@ SAID = {
         {"KD": [10.0] * 3, "CrossKD": [10.4, 10.5, 10.6]},
         ["CrossKD ends 0.5 ± <0.6 AP above KD", "up to 0.6 apart, so no difference is shown"],
     ),
+    # Differences 0.987 and 1.153: 1.07 ± 12.706 * 0.083 = 1.05, by one decimal as much as itself.
+    "two seeds": (
+        {"KD": [10.0, 10], "CrossKD": [10.987, 11.153]},
+        [
+            "CrossKD ends 1.07 ± 1.05 AP above KD",
+            "excludes zero, but fewer than three seeds decide nothing",
+        ],
+    ),
     "methods that tie": (
         {"none": [0.0, 0], "CrossKD": [0.0, 0]},
         ["0.0 ± <0.6 AP below", "includes zero"],

@@ -152,3 +152,29 @@ def test_a_run_stands_in_the_tables_of_its_own_kinds(tmp_path, kinds, tables):
     write_run(tmp_path / "mine" / "c", [{"type": "CrossKD"}], 0, 20.0, kinds)
     found = [n for n in range(1, 9) if len(results(n, sources=["yours"], runs=tmp_path))]
     assert found == tables
+
+
+@pytest.mark.parametrize(
+    ("table", "kind", "method"),
+    [(5, "InsideGT", "InsideGT"), (5, "FineGrained", "FineGrained"), (3, "CrossKD", "CrossKD")],
+)
+def test_your_runs_have_their_place_by_either_name_and_their_own_baseline(
+    tmp_path, table, kind, method
+):
+    """The paper prints other names than the classes', and no student alone in Table 3."""
+    for seed in (0, 1):
+        write_run(tmp_path / "race" / f"none-s{seed}", [], seed, 20.0)
+        write_run(tmp_path / "race" / f"mine-s{seed}", [{"type": kind}], seed, 23.0 + seed)
+    frame = results(table, sources=["yours"], runs=tmp_path, recorded_runs=tmp_path)
+    mine = one(frame, method=method)
+    assert (mine["n"], mine["mean"], mine["difference"]) == (2, 23.5, 3.5)
+
+
+def test_runs_of_one_seed_that_are_called_alike_keep_their_folders_names(tmp_path):
+    write_run(tmp_path / "race" / "crosskd", [{"type": "CrossKD"}], 0, 20.0)
+    write_run(tmp_path / "race" / "crosskd-s0", [{"type": "CrossKD"}], 0, 24.0)
+    frame = results(1, sources=["yours"], runs=tmp_path, recorded_runs=tmp_path)
+    assert dict(zip(frame["variant"], frame["mean"], strict=True)) == {
+        "crosskd": 20.0,
+        "crosskd-s0": 24.0,
+    }

@@ -149,3 +149,13 @@ def test_a_row_is_held_against_its_own_kind(name, kind, found):
     names += ["crosskd_kd", "crosskd_none", "kd_cls", "crosskd_cls", "atss_none", "atss_kd"]
     names = ["fcos_none", "fcos_crosskd"] if name.startswith("fcos") else names
     assert beside(name, kind, names) == found
+
+
+def test_more_seeds_than_are_declared_count_too(recorded):
+    append_line(recorded / "more.jsonl", line(SWEEP.rows[0], 7, 25.0, curve=[{"step": 1, "AP": 9}]))
+    runs = measured_runs(SWEEP, recorded)
+    assert runs[runs["row"] == "none"]["seed"].tolist() == [0, 1, 2, 7]
+    rows = measured_rows(runs).set_index("row")
+    assert (rows.loc["none", "n"], rows.loc["none", "mean"]) == (4, 22.0)
+    assert rows.loc["kd", "to_none_n"] == 3, "seeds that both have"
+    assert measured_curves(SWEEP, ["none"], recorded)["seed"].tolist() == [7]

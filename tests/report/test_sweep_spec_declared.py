@@ -64,6 +64,10 @@ def test_all_rows_of_a_seed_come_before_the_next_seed():
     [
         ("rows = {}", "declares no rows"),
         ("rows = {'a': ('c', {})}\nregime = 'eternal'", "'eternal' is unknown: choose from fast"),
+        ("rows = {'a': 'pocket/kd'}", "say rows = {name: .config, settings.} and seeds = "),
+        ("rows = ['a']", "say rows = {name: .config, settings.} and seeds = "),
+        ("rows = {'a': ('c', {})}\nseeds = 3", "say rows = .* and seeds = .0, 1, 2."),
+        ("rows = {'a': ('c', {)}", "mine.py cannot be read .SyntaxError: "),
     ],
 )
 def test_a_file_that_declares_nothing_sound_is_refused(tmp_path, text, said):

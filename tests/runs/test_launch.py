@@ -10,7 +10,7 @@ from crosskd_lab.cli import _app
 from crosskd_lab.configs import read_config
 from crosskd_lab.engine.record import finish_record, start_record
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import sole_writer
+from crosskd_lab.files import LAUNCH, sole_writer
 from crosskd_lab.runs import launch as checks
 from crosskd_lab.runs import processes as process
 from crosskd_lab.runs.launch import AGAIN, RowRun, launch, prepare
@@ -94,6 +94,10 @@ def test_several_machines_are_started_by_hand(small, capsys, tmp_path):
         **dict(teacher=None, methods=None),
     )
     assert run.status == "running", "what its record says; nobody here can know better"
+    with pytest.raises(LabError, match=r"stopped from here: end it on each of its 3 machines"):
+        run.stop()
+    with pytest.raises(LabError, match=r"is running, as far .*end it on each.*HEAD_NODE"):
+        run.resume()
     finish_record(run.folder, "stopped", reason="interrupted")
     with pytest.raises(LabError, match=r"by hand on 3 machines: say again on each .*HEAD_NODE"):
         run.resume()
@@ -219,6 +223,20 @@ def test_the_command_is_one_that_the_cli_understands():
     # What is started says the same with the whole path, wherever the notebook lies.
     assert run.plan.command("python")[3:-3] == words[:-3]
     assert run.plan.verb[-1] == str(AGAIN) and run.steps == 240
+
+
+@pytest.mark.parametrize(("gpus", "seen"), [(0, ""), (1, "0,1")])
+def test_the_cpu_is_the_cpu_also_where_there_are_gpus(monkeypatch, tmp_path, gpus, seen):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    code = "import os; print(repr(os.environ['CUDA_VISIBLE_DEVICES']))"
+    monkeypatch.setattr(LaunchPlan, "command", lambda self, python: [sys.executable, "-c", code])
+    plan = LaunchPlan("pocket/none", str(tmp_path), gpus=gpus)
+    plan.write()
+    with sole_writer(tmp_path, LAUNCH) as lock:
+        process.start(plan, lock)
+    run = process.Run(tmp_path)
+    run.wait(30)
+    assert run.tail() == repr(seen)
 
 
 @pytest.mark.parametrize("code", ["print('made again')", "import time; time.sleep(60)"])

@@ -61,6 +61,10 @@ def test_all_students_of_a_seed_start_alike_and_differ_by_their_losses(raced):
     assert [[m["type"] for m in listed] for listed in methods] == [[], ["CrossKD"]]
     teachers = {read_record(folder / f"{m}-s0")["teacher"]["sha256"] for m in METHODS}
     assert len(teachers) == 1
+    configs = [read_config(folder / f"{m}-s0" / "config.py") for m in METHODS]
+    assert configs[0].model.student == configs[1].model.student
+    assert [cfg.randomness.seed for cfg in configs] == [0, 0]
+    assert [cfg.train_dataloader.dataset.seed for cfg in configs] == [0, 0]
 
 
 def test_figure_text_and_numbers_lie_in_the_folder(raced):
@@ -150,7 +154,10 @@ def test_a_pair_of_unlike_kinds_races(tmp_path, scenes_dir):
     assert "The paper has no RetinaNet student of a FCOS teacher." in result.paragraph
     assert (out / "race.png").is_file()
     command = read_record(out / "crosskd-s0")["command"]
-    assert command[-4:] == ["--student", "pocket/retinanet_r18_w16", "--teacher", names["teacher"]]
+    said = " ".join(command)
+    assert "--methods none,kd,crosskd,crosskd_pkd --student pocket/retinanet_r18_w16" in said
+    assert f"--teacher {names['teacher']} --data {scenes_dir} --out {out} " in said
+    assert all(f"--set {key}={value}" in said for key, value in SMALL.items())
     with pytest.raises(LabError, match="another teacher and kinds"):
         run_race(out, STEPS, data=scenes_dir, settings=SMALL, student=names["student"])
 
@@ -181,6 +188,10 @@ def test_a_bare_file_needs_its_config(raced):
         (dict(methods=("crosskd", "magic")), "no method 'magic': choose from .*crosskd, .*none"),
         (dict(methods=()), "at least one method, each named once"),
         (dict(methods=("kd", "kd")), "at least one method, each named once"),
+        (dict(methods=("gfl_r18_w16",)), "no method 'gfl_r18_w16': choose from"),
+        (dict(settings={"student": "x"}), "--set student: all students .*say --student"),
+        (dict(settings={"teacher.checkpoint": "x"}), "--set teacher.checkpoint: .*say --teacher"),
+        (dict(settings={"schedule.steps": 9}), "--set schedule.steps: .*say --steps"),
     ],
 )
 def test_a_name_that_stands_for_nothing_lists_what_there_is(tmp_path, names, said):

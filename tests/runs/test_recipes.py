@@ -4,8 +4,10 @@ import subprocess
 import sys
 
 import pandas as pd
+import pytest
 
 from crosskd_lab.configs import CONFIGS, TEACHERS, listed, teachers
+from crosskd_lab.errors import LabError
 from crosskd_lab.files import PROJECT
 from crosskd_lab.runs.recipes import detectors, methods, recipes
 
@@ -53,6 +55,16 @@ def test_every_pocket_detector_is_named():
     wanted = {f"{family}_r18_w{width}" for family in FAMILIES for width in (16, 32)}
     assert wanted <= set(detectors())
     assert all((CONFIGS / "pocket" / f"{name}.py").is_file() for name in detectors())
+
+
+def test_a_detectors_name_ends_in_its_width(monkeypatch, tmp_path):
+    (tmp_path / "pocket").mkdir()
+    for name in ("gfl_r18_w16", "two_way", "my_weighted"):
+        (tmp_path / "pocket" / f"{name}.py").touch()
+    monkeypatch.setattr("crosskd_lab.runs.recipes.CONFIGS", tmp_path)
+    assert detectors() == ["gfl_r18_w16"] and methods() == ["my_weighted", "two_way"]
+    with pytest.raises(LabError, match="there is no config in .*paper: use a whole checkout"):
+        recipes()
 
 
 def test_methods_are_those_of_no_family():

@@ -65,6 +65,9 @@ def test_the_difference_is_the_largest_relative_one():
     assert difference(begin, {"loss": 2.0}) == math.inf
     assert difference(begin, {"loss": 2.0, "loss_cls": 0.5, "grad_norm": 3.0}) == 0
     assert difference({}, {}) == math.inf
+    for bad in (math.nan, math.inf):
+        assert difference(begin, {"loss": 2.0, "loss_cls": bad}) == math.inf
+        assert difference(begin, {"loss": bad, "loss_cls": 0.5}) == math.inf
 
 
 def test_only_what_was_asked_for_is_made_again(tmp_path, monkeypatch):
@@ -81,3 +84,10 @@ def test_only_what_was_asked_for_is_made_again(tmp_path, monkeypatch):
     assert measured_runs(sweep, tmp_path)["stale"].str.startswith("other losses").sum() == 2
     with pytest.raises(LabError, match="no row 'pkd'"):
         list(replay(sweep, ["pkd"], recorded=tmp_path))
+
+
+def test_a_record_of_a_gpu_is_not_held_against_a_cpu(tmp_path):
+    append_line(tmp_path / "smoke.jsonl", {**LINES["kd"], "gpus": ["H200"]})
+    with pytest.raises(LabError, match="kd-s0 was recorded on a GPU: check it where there is one"):
+        list(replay(SMOKE, recorded=tmp_path))
+    assert not (tmp_path / "confirmed.json").exists()

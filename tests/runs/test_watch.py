@@ -56,6 +56,20 @@ def until(holds):
     assert holds()
 
 
+def test_a_run_that_was_resumed_is_looked_at_again():
+    watch = Watch(Pretend(), every=0.01).start()
+    until(lambda: not watch._thread.is_alive())
+    watch.run.looks = 0
+    watch.start()
+    until(lambda: watch.run.looks > 2)
+
+
+def test_a_reason_is_told_of_what_is_over():
+    state = {"status": "running", "step": 3, "of": 9}
+    assert describe(state, "interrupted") == "running, step 3 of 9"
+    assert describe(state | {"status": "failed"}, "loss is nan").endswith("of 9: loss is nan")
+
+
 def test_the_line_tells_when_it_was_seen_and_what_a_dead_kernel_leaves():
     watch = Watch(Pretend())
     assert "(seen at " in watch.line.value and "nobody looks any more" in watch.line.value

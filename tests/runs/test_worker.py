@@ -1,5 +1,7 @@
 """The training process itself: what it starts from, and what it will not start again."""
 
+import types
+
 import pytest
 import torch
 
@@ -49,3 +51,20 @@ def test_it_computes_on_the_threads_that_were_said(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         worker.work(tmp_path)
     assert seen == [3]
+
+
+def test_its_record_says_the_command_that_makes_it_again(tmp_path, monkeypatch):
+    settings = {"methods.0.i": 3, "schedule.steps": 4}
+    plan = LaunchPlan("pocket/crosskd", str(tmp_path), settings, data="scenes", seed=7)
+    plan.write()
+    said = []
+    cfg = types.SimpleNamespace(get=lambda *_: {})
+    monkeypatch.setattr(worker, "load_experiment", lambda *_: cfg)
+    monkeypatch.setattr(
+        worker, "train", lambda cfg, folder, begun, words, extra: said.append(words)
+    )
+    worker.work(tmp_path)
+    assert " ".join(said[0]) == (
+        "crosskd-lab launch pocket/crosskd --gpus 0 --processes 1 --nodes 1 --seed 7 --data scenes "
+        "--set methods.0.i=3 --set schedule.steps=4"
+    )

@@ -95,6 +95,8 @@ def test_read_weights_takes_the_state_dict_of_a_run(run_checkpoint, weights, tmp
     assert read_weights(tmp_path / "bare.pth")["w"].dtype == torch.float32
     torch.save({"model_state_dict": weights, "epoch": 3}, tmp_path / "other.pth")
     assert read_weights(tmp_path / "other.pth").keys() == weights.keys()
+    torch.save({"model": {"type": "GFL"}, "model_state_dict": weights}, tmp_path / "told.pth")
+    assert read_weights(tmp_path / "told.pth").keys() == weights.keys()
 
 
 def test_a_run_resumes_from_its_own_checkpoint(run_checkpoint, tmp_path):

@@ -19,7 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # door: the method as a library, for whoever wants it in a project of their own.
 # fmt: off
 DOOR = [
-    "errors", "files", "stack", "__init__", "shapes", "hot", "losses", "heads", "configs",
+    "errors", "files", "stack", "__init__", "shapes", "losses", "heads", "configs",
     "classes", "pair", "cross_head", "taps", "methods", "distiller", "maps", "conflict",
     "gradients", "paper",
 ]

@@ -35,10 +35,9 @@ from ..errors import LabError
 from ..heads.base import Levels, Predictions, Targets
 from ..heads.dense import HeadAdapter
 from ..heads.retinanet import decode, encode
-from ..hot import compile_hot
 from ..losses import box_iou, giou_distance, kd_quality_focal, log_iou_distance, region_mean
 from . import targets
-from .precision import Weights
+from .precision import Weights, compile_hot
 from .targets import AssignBatch, TwoTargets, pad_objects
 
 DISTANCES: dict[type, Callable[..., Tensor]] = {GIoULoss: giou_distance, IoULoss: log_iou_distance}
@@ -319,8 +318,8 @@ def quicken(model: Any, precision: str = "fp32", compiled: bool = True) -> Any:
     The student's detection losses get their fast form where its head has one; else the reference
     stays, and one line says so. The teacher gets its inference form. Not to be undone: build the
     model anew for the reference. ``precision`` "bf16" keeps activations in bf16 and weights in
-    float32, and on a GPU compiles what :mod:`crosskd_lab.hot` marks if ``compiled``; LabError for
-    another, or a detector that has no bf16 form.
+    float32, and on a GPU compiles what is marked :func:`crosskd_lab.engine.precision.hot` if
+    ``compiled``; LabError for another, or a detector that has no bf16 form.
     """
     if precision not in [*PRECISIONS]:  # nor hashable, perhaps
         raise LabError(f"precision = {precision!r}: choose one of {', '.join(PRECISIONS)}")

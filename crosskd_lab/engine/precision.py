@@ -9,10 +9,12 @@ GroupNorm and of the alignment, and all losses, are computed in float32.
 A frozen teacher's weights are made once: in float32 too, so it runs without BatchNorm.
 """
 
+import functools
+import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +22,38 @@ from mmcv.cnn import ConvModule, Scale
 from torch import Tensor, nn
 
 from ..errors import LabError
-from ..hot import hot
 
 Made = tuple[Tensor, Tensor | None]
+Function = TypeVar("Function", bound=Callable[..., Any])
+_state = {"compiling": False}
+
+
+def compile_hot(on: bool = True) -> None:
+    """Compile hot functions from now on (or no longer), on GPUs."""
+    _state["compiling"] = on
+
+
+def hot(function: Function) -> Function:
+    """Mark a function of tensors, the first argument one of them, as worth compiling.
+
+    By itself, for whole networks take minutes. Where torch cannot compile it runs as it is written,
+    after one line of warning; the numbers are the same but for rounding.
+    """
+    compiled = functools.cache(lambda: torch.compile(function, dynamic=True))
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not (_state["compiling"] and args[0].is_cuda):
+            return function(*args, **kwargs)
+        try:
+            return compiled()(*args, **kwargs)
+        except Exception as error:  # no compiler, no Triton, a graph that torch does not take
+            compile_hot(False)
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            warnings.warn(f"torch cannot compile here, going on without: {reason[0]}", stacklevel=2)
+            return function(*args, **kwargs)
+
+    return cast(Function, call)
 
 
 @hot

@@ -76,17 +76,13 @@ class Turn:
         self.step: int | None = None  # the step that the run is in
         self.batch_key: Hashable = None
 
-    def take(self, step: int) -> None:
-        """Let the others work until this run is the next to begin a step."""
+    @contextmanager
+    def step_of(self, step: int) -> Iterator[None]:
+        """A step of this run; the others work until it is the next to begin one."""
         began = time.perf_counter()
         self.together.steps[self.run] = step
         self.together.scheduler.switch()
         self.waited += time.perf_counter() - began
-
-    @contextmanager
-    def step_of(self, step: int) -> Iterator[None]:
-        """A step of this run, when its turn has come."""
-        self.take(step)
         self.step = step
         try:
             yield

@@ -7,25 +7,15 @@ from torch import nn
 
 from ..errors import LabError
 from .atss import ATSSAdapter
-from .base import (
-    BRANCHES,
-    TAPS,
-    HeadDefaults,
-    HeadFamily,
-    HeadTaps,
-    Levels,
-    Predictions,
-    Targets,
-    Towers,
-)
+from .base import HeadDefaults, HeadFamily
 from .ddod import DDODAdapter
-from .decoder import DecoderAdapter, DecoderTaps
+from .decoder import DecoderAdapter
 from .dense import HeadAdapter
 from .fcos import FCOSAdapter
 from .gfl import GFLAdapter
 from .paa import PAAAdapter
 from .retinanet import RetinaAdapter
-from .roi import RoIAdapter, RoITaps
+from .roi import RoIAdapter
 from .rtmdet import RTMDetAdapter
 from .tood import TOODAdapter
 from .vfnet import VFNetAdapter

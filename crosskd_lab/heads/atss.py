@@ -1,10 +1,8 @@
 """ATSS (Zhang et al. 2020): one anchor a location, and a centerness beside the box."""
 
-from typing import Any
-
 from torch import Tensor
 
-from .base import HeadDefaults, Levels, Predictions, Targets
+from .base import HeadDefaults, Levels
 from .retinanet import DeltaAdapter
 
 
@@ -28,8 +26,3 @@ class ATSSAdapter(DeltaAdapter):
         if "reg" not in last:
             return None
         return tuple(self.head.atss_centerness(feature) for feature in last["reg"])
-
-    def read_targets(self, assigner_output: Any, predictions: Predictions) -> Targets:
-        """ATSS's assigner result as ``(N, P)`` targets."""
-        _, labels, label_weights, boxes, _, num_pos = assigner_output
-        return self.targets(predictions, labels, label_weights, boxes, num_pos)

@@ -183,8 +183,8 @@ class HeadFamily:
     # --- what eq. (1) and (2) need: D_pred, S and |S| -----------------------------------------
     @property
     def num_classes(self) -> int:
-        """K, the number of classes that a prediction scores, background left out."""
-        raise NotImplementedError
+        """K, the number of classes that a prediction scores (sigmoid: no background entry)."""
+        return int(self.head.cls_out_channels)
 
     @property
     def least_confidence(self) -> float:

@@ -75,11 +75,6 @@ class DecoderAdapter(HeadFamily):
         self.check_layer(i)
         return int(self.decoder.embed_dims)
 
-    @property
-    def num_classes(self) -> int:
-        """K (sigmoid scores: no background entry)."""
-        return int(self.head.cls_out_channels)
-
     # --- one step -------------------------------------------------------------------------------
     def student_step(
         self, detector: Any, inputs: Tensor, data_samples: list[Any], tap: str

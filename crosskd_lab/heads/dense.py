@@ -295,8 +295,12 @@ class HeadAdapter(HeadFamily):
         return replace(targets, num_pos=count.clamp(min=1))
 
     def read_targets(self, assigner_output: Any, predictions: Predictions) -> Targets:
-        """Turn what ``head.get_targets`` returned into :class:`Targets`, ``(N, P)`` of each."""
-        raise NotImplementedError
+        """What ``head.get_targets`` returned as :class:`Targets`, ``(N, P)`` of each.
+
+        Here that of ATSS's assigner and its like, whose boxes are xyxy in pixels already.
+        """
+        _, labels, label_weights, boxes, _, num_pos = assigner_output
+        return self.targets(predictions, labels, label_weights, boxes, num_pos)
 
     def soft_labels(self, predictions: Predictions, targets: Targets) -> Tensor:
         """The classification target p^gt at every prior, ``(N, P, K)`` in [0, 1].
@@ -312,11 +316,6 @@ class HeadAdapter(HeadFamily):
         return targets.labels[..., None] == classes  # F.one_hot looks into the labels, and waits
 
     # --- flat views and distances ---------------------------------------------------------------
-    @property
-    def num_classes(self) -> int:
-        """K, the length of a location's class vector (sigmoid heads: no background entry)."""
-        return int(self.head.cls_out_channels)
-
     def flat_cls(self, predictions: Predictions) -> Tensor:
         """Class logits ``(N, P, K)``."""
         return self.flat(predictions.cls, self.num_classes)

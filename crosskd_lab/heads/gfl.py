@@ -1,7 +1,5 @@
 """GFL (Li et al. 2020): one prior a location, boxes as a distribution over bins of each edge."""
 
-from typing import Any
-
 import torch
 from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import reduce_mean
@@ -35,11 +33,6 @@ class GFLAdapter(QualityAdapter):
     def predict_reg(self, level: int, feature: Tensor) -> Tensor:
         """Edge-bin logits ``(N, 4 * (reg_max + 1), H, W)``."""
         return self.head.scales[level](self.head.gfl_reg(feature)).float()
-
-    def read_targets(self, assigner_output: Any, predictions: Predictions) -> Targets:
-        """GFL's assigner result as ``(N, P)`` targets; its boxes are xyxy pixels already."""
-        _, labels, label_weights, boxes, _, num_pos = assigner_output
-        return self.targets(predictions, labels, label_weights, boxes, num_pos)
 
     def edge_bins(self, reg: Levels) -> Tensor:
         """Edge-bin logits ``(N, P, 4, reg_max + 1)``, edges left, top, right, bottom."""

@@ -10,10 +10,10 @@ from crosskd_lab.distiller import Distiller
 from crosskd_lab.engine import resident
 from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.fast import FastForm, quicken
+from crosskd_lab.engine.precision import compile_hot
 from crosskd_lab.engine.targets import pad_objects
 from crosskd_lab.engine.train import build_runner, prepare_engine
 from crosskd_lab.heads import adapter_of
-from crosskd_lab.hot import compile_hot
 from crosskd_lab.methods.crosskd import CrossKD, PredictionMimicking
 from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.pair import Pair

@@ -543,7 +543,7 @@ def own_data(cells):
         re.search(r"teacher: AP \d+\.\d, AP50 \d+\.\d on the validation", said)
         and "UNTRAINED" in said
     )
-    command = r"crosskd-lab train pocket/gfl_r18_w32 --data \S+ --out teacher --set schedule.steps"
+    command = r"crosskd-lab train pocket/gfl_r18_w32 --data \S+ --out \S+/teacher --set sch"
     assert re.search(command, printed(tagged(cells, "teacher")))
     ap = re.search(
         r"AP50 by hand (\S+), by the library (\S+)\n", printed(tagged(cells, "ap_by_hand"))

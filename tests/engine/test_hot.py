@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from crosskd_lab import hot as module
-from crosskd_lab.hot import compile_hot, hot
+from crosskd_lab.engine import precision as module
+from crosskd_lab.engine.precision import compile_hot, hot
 
 
 class OnGpu(torch.Tensor):

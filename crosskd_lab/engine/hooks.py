@@ -283,6 +283,8 @@ class MethodState(Hook):
             methods[name].shape == own[name].shape for name in parts
         ):
             weights.update(methods)
+        elif methods:
+            tell_once("the checkpoint's methods are other ones: what methods learn starts anew")
 
 
 @HOOKS.register_module()

@@ -197,6 +197,20 @@ def test_without_extras_the_door_distils_in_somebody_elses_config(tmp_path):
     assert {"loss_cls", "loss_crosskd_cls", "loss_crosskd_reg", "loss_pkd_neck"} <= set(named)
 
 
+def test_the_readmes_few_lines_of_python_run(make_pair, make_batch, monkeypatch):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(from mmengine.hub .*?)```", text, re.DOTALL)
+    asked = []
+    monkeypatch.setattr("crosskd_lab.pair.build_pair", lambda *given: asked.append(given) or tiny)
+    tiny, (images, samples) = make_pair(), make_batch()
+    names = {"images": images, "data_samples": samples}
+    exec(code, names)
+    ((student, teacher),) = asked
+    assert student.backbone.depth == 50 and teacher["config"].backbone.depth == 101
+    losses = {"loss_cls", "loss_bbox", "loss_dfl", "loss_crosskd_cls", "loss_crosskd_reg"}
+    assert set(names["losses"]) == losses | {"loss_pkd_neck"}
+
+
 def test_without_extras_the_command_line_names_the_one_it_needs(tmp_path):
     done = alone("from crosskd_lab.cli import main\nmain(['doctor'])", tmp_path)
     said = "crosskd-lab: the command line is the lab's: pip install 'crosskd-lab[lab]'\n"

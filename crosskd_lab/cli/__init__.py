@@ -6,13 +6,14 @@ modules that hold several verbs of one subject.
 Only the verb that was asked for is imported, so ``--help`` needs neither torch nor mmdet.
 """
 
+import inspect
 import io
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 try:
     import typer
@@ -98,10 +99,18 @@ def _app(args: Sequence[str]) -> typer.Typer:
         module = import_module(f"crosskd_lab.cli.{HOMES.get(verb, verb)}")
         found = getattr(module, verb)
         if isinstance(found, typer.Typer):
+            for part in found.registered_commands:
+                part.help = _flowing(part.callback)
             app.add_typer(found, name=verb, help=summary)
         else:
-            app.command(verb)(found)  # its docstring says more than the summary
+            app.command(verb, help=_flowing(found))(found)
     return app
+
+
+def _flowing(function: Any) -> str:
+    """A verb's docstring, more than its summary, in paragraphs as wide as they can be."""
+    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
+    return "\n\n".join(" ".join(each.split()) for each in paragraphs)
 
 
 def _print_version(asked: bool) -> None:

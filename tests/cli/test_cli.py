@@ -49,6 +49,22 @@ def test_each_verb_explains_itself(verb, run):
     assert f"crosskd-lab {verb}" in out
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("sweep", "of a seed share batches and the teacher's look at them. The same command again"),
+        (
+            "data scenes",
+            "each. Stopped or damaged sets are made whole by the same command; foreign",
+        ),
+    ],
+)
+def test_help_has_the_whole_docstring_as_wide_as_the_terminal(run, monkeypatch, words, line):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = run(*words.split(), "--help")
+    assert line in [text.strip() for text in out.splitlines()]
+
+
 def test_the_readme_lists_these_verbs_and_no_others():
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `crosskd-lab (\w+)`", readme, re.M)) == set(cli.VERBS)

@@ -150,6 +150,11 @@ def test_names_that_no_file_can_have_and_what_is_no_file(tmp_path):
             teacher_file(str(name))
 
 
+def test_a_model_that_scores_no_boxes_is_named():
+    with pytest.raises(LabError, match="Segmenter has no head that scores the classes of boxes"):
+        set_classes({"type": "Segmenter", "bbox_head": None}, 3)
+
+
 def test_no_more_detections_are_asked_for_than_queries_and_classes_give(capsys):
     model = {"num_queries": 5, "bbox_head": {"num_classes": 80}, "test_cfg": {"max_per_img": 300}}
     set_classes(model, 2)

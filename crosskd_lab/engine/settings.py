@@ -35,7 +35,7 @@ def within(key: str, *places: str) -> bool:
 def check_read(settings: Mapping[str, Any]) -> None:
     """Raise LabError for a key that no training reads, whatever its config."""
     for key, value in settings.items():
-        seeded = key == "randomness" and "seed" in (value or {})
+        seeded = key == "randomness" and isinstance(value, Mapping) and "seed" in value
         if within(key, "randomness.seed") or seeded:
             raise LabError(f"--set {key} would be of the weights alone: say --seed")
         if key.partition(".")[0] not in READ:

@@ -191,7 +191,7 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
     if cfg.get("val_dataloader"):
         load_boxes_first(cfg.val_dataloader.dataset)
     hooks = cfg.setdefault("default_hooks", ConfigDict())
-    if not hooks.get("checkpoint"):
+    if not hooks.setdefault("checkpoint", dict(type="CheckpointHook", interval=1)):
         raise LabError("default_hooks.checkpoint is missing: a run keeps checkpoints to be resumed")
     hooks.checkpoint.backend_args = dict(backend=WHOLE)
     hooks.setdefault("runtime_info", dict(type="RunInfo"))

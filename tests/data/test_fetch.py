@@ -141,6 +141,9 @@ def test_a_folder_that_lacks_photographs_is_told(archives, tmp_path):
         get_coco(tmp_path, ["val"])
     with pytest.raises(LabError, match="no split 'test' here"):
         get_coco(tmp_path, ["test"])
+    (tmp_path / "annotations").mkdir()
+    with pytest.raises(LabError, match="annotations lacks instances_val2017.json: move it away"):
+        get_coco(tmp_path, ["val"])
 
 
 def test_every_address_is_one_of_mmdets_metafiles():

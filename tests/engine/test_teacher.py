@@ -122,7 +122,7 @@ def test_another_file_under_the_name_is_found_out(shipped):
         check("nope", 3, shipped)
 
 
-def test_only_finished_runs_and_free_names_are_shipped(run, shipped, tmp_path):
+def test_only_finished_runs_and_free_names_are_shipped(run, shipped, tmp_path, monkeypatch):
     with pytest.raises(LabError, match="is there already"):
         ship(run, "tiny", sets=2, images=4, folder=shipped)
     half_done = shutil.copytree(run, tmp_path / "stopped")
@@ -137,6 +137,9 @@ def test_only_finished_runs_and_free_names_are_shipped(run, shipped, tmp_path):
     (foreign / "config.py").write_text(cfg.pretty_text)
     with pytest.raises(LabError, match="on mmdet's own schedule: only pocket runs are shipped"):
         ship(foreign, "other", sets=2, images=4, folder=shipped)
+    monkeypatch.setattr("crosskd_lab.engine.teacher.LARGEST", 1000)
+    with pytest.raises(LabError, match=r"other takes \d\.\d MB, more than 8: ship less"):
+        ship(run, "other", sets=2, images=4, folder=shipped)
     for name in ("../x", "a/b", "", ".", ".x"):
         with pytest.raises(LabError, match="is no teacher's name"):
             ship(run, name, sets=2, images=4, folder=shipped)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from crosskd_lab.errors import LabError
 from crosskd_lab.heads import adapter_for
 
 LN4 = math.log(4)  # sigma = 0.8
@@ -60,3 +61,10 @@ def test_each_anchor_has_its_own_box(detector, constant):
     assert (width * height).sqrt().tolist() == pytest.approx(sizes * 3, rel=1e-4)
     ratios = [0.5] * 3 + [1.0] * 3 + [2.0] * 3
     assert (height / width).tolist() == pytest.approx(ratios, rel=1e-4)
+
+
+def test_scores_by_softmax_are_refused(detector):
+    head = detector("retinanet").bbox_head
+    head.use_sigmoid_cls = False  # as mmdet has it for loss_cls=dict(type="CrossEntropyLoss")
+    with pytest.raises(LabError, match=r"RetinaHead scores classes by softmax.*use_sigmoid=True"):
+        adapter_for(head)

@@ -125,3 +125,9 @@ def test_a_head_with_other_layers_is_refused(beyond_dense):
     detector = beyond_dense("faster", **{"roi_head.bbox_head.type": "Shared4Conv1FCBBoxHead"})
     with pytest.raises(LabError, match="Shared4Conv1FCBBoxHead is no Shared2FCBBoxHead"):
         RoIAdapter(detector)
+
+
+def test_scores_by_sigmoid_are_refused(beyond_dense):
+    loss = dict(type="CrossEntropyLoss", use_sigmoid=True)
+    with pytest.raises(LabError, match="does not score classes by softmax: set use_sigmoid=False"):
+        adapter_of(beyond_dense("faster", **{"roi_head.bbox_head.loss_cls": loss}))

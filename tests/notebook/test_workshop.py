@@ -156,3 +156,8 @@ def test_the_agenda_adds_up_and_names_chapters_that_there_are():
         cells = [row.split("|")[1].strip() for row in rows if row.startswith("| ")]
         spent = [int(cell) for cell in cells if cell != "minutes"]
         assert sum(spent) == minutes, heading
+
+
+def test_folders_without_notebooks_are_told(tmp_path):
+    with pytest.raises(LabError, match="no notebooks were handed in: give folders that have some"):
+        workshop.collect([tmp_path])

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -229,3 +230,20 @@ def test_measuring_everything_begins_with_its_plan():
     assert wrong.returncode == 2 and wrong.stderr.startswith("unknown option --hours")
     wrong = subprocess.run([script, "--minutes", "ten"], capture_output=True, text=True)
     assert (wrong.returncode, wrong.stderr) == (2, "a number, please, not 'ten'\n")
+
+
+def test_without_submitit_it_is_asked_for(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(LabError, match="--slurm needs submitit: pip install"):
+        executor(LaunchPlan("c", str(tmp_path), slurm={"partition": "fast"}))
+
+
+def test_a_job_that_slurm_refuses_is_one_line(monkeypatch, tmp_path):
+    class Refusing:
+        def submit(self, task):
+            raise RuntimeError("sbatch: error: invalid\n  partition specified")
+
+    monkeypatch.setattr(slurm, "executor", lambda *_: Refusing())
+    with pytest.raises(LabError, match="SLURM refuses the job: sbatch: error: invalid partition"):
+        slurm.submit(LaunchPlan("c", str(tmp_path), slurm={"partition": "fast"}))
+    assert not (tmp_path / slurm.JOB).exists()

@@ -120,9 +120,7 @@ def check_set(
         raise LabError(empty)
 
 
-teachers = typer.Typer(
-    no_args_is_help=True, help="Get a public teacher; list, ship and check teachers."
-)
+teachers = typer.Typer(no_args_is_help=True)
 
 
 @teachers.command("get")
@@ -239,9 +237,7 @@ def book(
         raise typer.Exit(1)
 
 
-workshop = typer.Typer(
-    no_args_is_help=True, help="Editions, wheels and judged hand-ins for a room."
-)
+workshop = typer.Typer(no_args_is_help=True)
 
 
 @workshop.command()

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
 from tqdm.auto import tqdm
-from tqdm.notebook import tqdm_notebook
 
 from ..classes import match_classes, trained_classes
 from ..configs import RANDOM, detector_of, read_config, set_classes
@@ -30,6 +28,7 @@ from ..methods.base import Method
 from ..pair import Pair, build_pair, load_in_full
 
 COCO_AREAS = 32, 96
+BAR: Any = {"unit": "image", "disable": None, "leave": False}
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def analyse_conflict(
         histogram.load(state, identity)
     first, total = histogram.images, len(analysis.dataset)
     kept = first
-    with _progress("conflict", total, first) as bar, quiet():
+    with tqdm(**BAR, desc="conflict", total=total, initial=first) as bar, quiet():
         for found in analysis.batches(batch, first):
             histogram.add(find_conflict(analysis.pair, **found, boxes=boxes))
             bar.update(histogram.images - bar.n)
@@ -169,7 +168,7 @@ def analyse_gradients(
     ``methods`` by the names that the rows shall have, ``places`` as (where, i): ("neck", 0),
     ("cls", 3) ...; see :func:`crosskd_lab.gradients.measure_gradients`.
     """
-    with _progress("gradients", min(images, len(analysis.dataset))) as bar:
+    with tqdm(**BAR, desc="gradients", total=min(images, len(analysis.dataset))) as bar:
 
         def counted() -> Iterator[dict[str, Any]]:
             for found in analysis.batches(batch, last=images):
@@ -177,21 +176,3 @@ def analyse_gradients(
                 bar.update(len(found["data_samples"]))
 
         return measure_gradients(analysis.pair, counted(), methods, places)
-
-
-@contextmanager
-def _progress(title: str, total: int, begun: int = 0) -> Iterator[Any]:
-    """A bar that is gone when the work is done, from a notebook that is kept as a page, too."""
-    own = {"display": False} if issubclass(tqdm, tqdm_notebook) else {}
-    settings = {"total": total, "initial": begun, "desc": title, "unit": "image"}
-    with tqdm(**settings, disable=None, leave=False, **own) as bar:
-        shown = None
-        if hasattr(bar, "container"):  # in a notebook; tqdm would leave its last words there
-            from IPython.display import display
-
-            shown = display(bar.container, display_id=True)
-        try:
-            yield bar
-        finally:
-            if shown is not None:
-                shown.update({}, raw=True)

@@ -92,16 +92,15 @@ def describe(plan: LaunchPlan) -> str:
     return "\n".join(lines)
 
 
-def submit(plan: LaunchPlan, cluster: str = "slurm") -> str:
-    """Hand the plan to SLURM; the job's number, which is also written into the folder."""
+def submit(plan: LaunchPlan) -> None:
+    """Hand the plan to SLURM, and write the job's number into the folder."""
     try:
-        job = executor(plan, cluster).submit(SlurmTask(plan.folder))
+        job = executor(plan).submit(SlurmTask(plan.folder))
     except RuntimeError as error:
         said = " ".join(str(error).split())
         raise LabError(f"SLURM refuses the job: {said}") from error
     write_whole(Path(plan.folder) / JOB, json.dumps({"job": str(job.job_id)}) + "\n")
     print(f"job       {job.job_id} on partition {plan.slurm.get('partition', 'of SLURM')}")
-    return str(job.job_id)
 
 
 def submitted(folder: str | Path) -> str | None:

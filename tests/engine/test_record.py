@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from datetime import datetime, timedelta, timezone
 
 import numpy as np
@@ -160,12 +158,6 @@ def test_runs_become_rows(tmp_path):
     assert frame.loc[0, "AP"] == 26.0 and frame.loc[0, "steps"] == 375
     assert np.isnan(frame.loc[1, "AP"])
     assert "gpus" not in frame
-
-
-def test_results_are_read_without_torch_or_mmdet():
-    code = "import sys, crosskd_lab.engine.record; print(*({'torch', 'mmdet'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
 
 
 def test_a_broken_record_hides_no_other(tmp_path, capsys):

@@ -1,8 +1,5 @@
 """The list of recipes: every row at its place in the paper's tables, named by its file."""
 
-import subprocess
-import sys
-
 import pandas as pd
 import pytest
 
@@ -79,8 +76,3 @@ def test_teachers_are_files():
 
 def test_nothing_is_said_to_be_nothing():
     assert (listed(["a", "b"]), listed([])) == ("a, b", "none")
-
-
-def test_names_need_no_torch():
-    code = "import sys, crosskd_lab.runs.recipes; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

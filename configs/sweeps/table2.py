@@ -1,7 +1,8 @@
 """Table 2: features or predictions, PKD at four places against CrossKD.
 
 `pkd_neck`, `pkd_cls`, `pkd_reg` and `pkd_cls_reg` imitate features by PKD on the neck, at layer 3
-of one tower, or of both. `crosskd` has i = 3, `crosskd_pkd` adds PKD on the neck.
+of one tower, or of both. `crosskd` has i = 3, `crosskd_pkd` adds PKD on the neck;
+`crosskd_double`, its control, is CrossKD alone at twice its weights (as in Table 4).
 """
 
 table = 2
@@ -14,3 +15,5 @@ rows = {
     "crosskd": ("pocket/crosskd", {"methods.0.i": 3}),
     "crosskd_pkd": ("pocket/crosskd_pkd", {}),
 }
+DOUBLE = {"methods.0.cls_weight": 2.0, "methods.0.reg_weight": 8.0}
+rows["crosskd_double"] = ("pocket/crosskd", {"methods.0.i": 3, **DOUBLE})

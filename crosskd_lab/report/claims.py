@@ -219,6 +219,16 @@ CLAIMS: dict[str, Claim] = {
         "Tab. 5, Sec. 4.3",
         _each("table5", "crosskd_pkd", ["crosskd"]),
     ),
+    "adding PKD at length": Claim(
+        "CrossKD with PKD is better than CrossKD alone after twelve epochs, too",
+        "Tab. 5, in the slow regime",
+        _each("table2_slow", "crosskd_pkd", ["crosskd"]),
+    ),
+    "more than louder": Claim(
+        "CrossKD with PKD is better than CrossKD alone at twice its weights",
+        "ours: Tab. 2's control, in the slow regime",
+        _each("table2_slow", "crosskd_pkd", ["crosskd_double"]),
+    ),
     "behind features": Claim(
         "LD, the best of mimicking, is still behind imitating features (PKD)",
         "Sec. 1, Tab. 5",

@@ -36,7 +36,7 @@ from crosskd_lab.report.claims import (
     judge_claims,
 )
 from crosskd_lab.report.results import compare_rows, measured_rows, measured_runs
-from crosskd_lab.report.sweep_spec import read_lines, read_sweep
+from crosskd_lab.report.sweep_spec import RECORDED, read_lines, read_sweep
 
 COVERS = covers()
 NAMES = [cover.path.stem for cover in COVERS]
@@ -104,6 +104,24 @@ def test_the_folded_solution_is_right(name, judge, function):
     names = {}
     exec(folded.group(1), names)  # our own notebook's code
     assert judge(names[function]).startswith("Right")
+
+
+@pytest.mark.parametrize(
+    ("table", "count", "some"),
+    [
+        (1, 7, {"none", "kd", "crosskd_0", "crosskd_4"}),
+        (5, 13, {"inside_gt", "fine_grained", "ld", "crosskd_pkd"}),
+        (7, 5, {"none", "kd_from_atss", "crosskd_from_retinanet"}),
+        (8, 3, {"none", "pkd", "crosskd"}),
+    ],
+)
+def test_the_papers_rows_find_their_own_in_the_sweep(table, count, some):
+    """Whatever table is chosen in chapter 07: its two cells, with another number."""
+    by_id = {cell["id"]: cell.source for cell in kept("07_the_tables").cells}
+    names = {"table": table, "recorded": RECORDED}
+    for name in ("07-rows", "07-07"):
+        exec(by_id[name], names)  # our own notebook's code
+    assert len(names["beside"]) == count and some <= set(names["beside"].index)
 
 
 def shown(cells, mime):

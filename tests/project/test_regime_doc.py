@@ -10,7 +10,7 @@ import pytest
 from crosskd_lab.configs import TEACHERS
 from crosskd_lab.report.page import sweep_table
 from crosskd_lab.report.results import compare_rows, measured_rows, measured_runs, paper_table
-from crosskd_lab.report.stats import STRAY, half_width
+from crosskd_lab.report.stats import STRAY, half_width, points
 from crosskd_lab.report.sweep_spec import REGIMES, TEST, read_lines, read_sweep, sweeps
 from crosskd_lab.runs.race import SCENES
 
@@ -178,6 +178,54 @@ def test_another_kind_of_teacher_at_length_is_as_recorded():
     assert f"CrossKD is still {told(left)} ahead of it" in TEXT
     lead = compare_rows(runs, "crosskd_from_retinanet", "kd_from_retinanet").difference
     assert 0.2 < 1 - left.difference / lead < 0.3 and "dose explains a quarter" in TEXT
+
+
+def test_features_or_predictions_at_length_are_as_recorded():
+    runs, fast = measured_runs("table2_slow"), measured_runs("table2")
+    ap = runs.pivot(index="seed", columns="row", values="AP").loc[[0, 1, 2]]
+    ends = {row: "{:.1f}, {:.1f} and {:.1f}".format(*ap[row]) for row in ap}
+
+    def apart(one, other, of=runs):
+        found = compare_rows(of, one, other)
+        return points(found.difference, found.half_width)
+
+    assert (
+        f"PKD on the neck ends at {ends['pkd_neck']}, at layer 3 of the class tower at "
+        f"{ends['pkd_cls']}, of the box tower at {ends['pkd_reg']}, of both at "
+        f"{ends['pkd_cls_reg']}."
+    ) in TEXT
+    towers = ("pkd_cls", "pkd_reg")
+    worse = "{} and {} worse than on the neck".format(*(apart("pkd_neck", row) for row in towers))
+    assert worse in TEXT
+    before = [compare_rows(fast, row, "pkd_neck").difference for row in towers]
+    assert "after 240 steps it was {:.1f} and {:.1f} better".format(*before) in TEXT
+    paper = paper_table(2).set_index("position")["AP"]
+    there = [paper["neck"] - paper[place] for place in ("cls", "reg", "cls+reg")]
+    assert "(by {:.1f} and {:.1f} there)".format(*there) in TEXT
+    both = apart("pkd_neck", "pkd_cls_reg")
+    assert f"not shown to be: {both} ({there[2]:.1f} in the paper)" in TEXT
+    leads = "{} and {} above PKD in one tower".format(*(apart("crosskd", row) for row in towers))
+    assert f"CrossKD is {leads}" in TEXT
+    level = [apart("crosskd", row) for row in ("pkd_cls_reg", "pkd_neck")]
+    assert "in both ({}) or on the neck ({})".format(*level) in TEXT
+    then = [compare_rows(fast, "crosskd", row).difference for row in ("pkd_cls_reg", "pkd_neck")]
+    assert "led by {:.1f} and {:.1f} after 240 steps".format(*then) in TEXT
+    far = runs.groupby("row")[["l1_teacher", "l1_truth"]].mean().round(1)
+    assert f"({far.loc['pkd_neck', 'l1_teacher']} a positive location on the neck)" in TEXT
+    most = far.loc[list(towers), "l1_truth"].max()
+    assert f"({far.loc['pkd_neck', 'l1_truth']} there, up to {most} in a tower)" in TEXT
+    more, than = apart("crosskd_pkd", "crosskd"), apart("crosskd_pkd", "pkd_neck")
+    assert f"together they end at {ends['crosskd_pkd']}, the best" in TEXT
+    then = apart("crosskd_pkd", "crosskd", fast)
+    added = f"{more} above CrossKD alone and {than} above PKD alone, where after 240 steps it was"
+    assert f"{added} {then}." in TEXT
+    louder = apart("crosskd_pkd", "crosskd_double")
+    assert f"the control of Table 4, ends {louder} below" in TEXT
+    said = f"at {ap['crosskd_pkd'].mean():.1f} ({more} above CrossKD alone, {louder} above CrossKD"
+    assert said in README
+    slow = [x for x in read_lines() if x["settings"]["schedule.steps"] == 1500 and "AP" in x]
+    best = max((x for x in slow if x["teacher"]["name"].startswith("gfl")), key=lambda x: x["AP"])
+    assert best["row"] == "crosskd_pkd"
 
 
 def done(sweep, row):

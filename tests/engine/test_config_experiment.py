@@ -75,7 +75,7 @@ def test_a_stock_config_that_does_not_validate_is_named(tmp_path, scenes_dir):
 
 def test_broken_records_of_a_runs_own_set_are_not_asked_for_again(completed, tmp_path):
     (tmp_path / "config.py").write_text(config_text(completed))
-    with pytest.raises(LabError, match="--skip-bad is for the experiment's config"):
+    with pytest.raises(LabError, match="--skip-bad is for the experiment's own config"):
         load_experiment(tmp_path / "config.py", skip_bad=True)
 
 

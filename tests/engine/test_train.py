@@ -225,16 +225,14 @@ def test_what_cannot_be_built_leaves_nothing_behind(tiny, tmp_path):
     ]
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"default_hooks.checkpoint": None}, "default_hooks.checkpoint is missing"),
-        ({"methods": [], "precision": [1]}, r"precision = \[1\]: choose one of fp32, bf16"),
-    ],
-)
-def test_an_engine_without_its_parts_is_named(tiny, tmp_path, settings, said):
-    with pytest.raises(LabError, match=said):
-        train(tiny(settings), tmp_path / "run")
+def test_an_engine_without_its_parts_is_named(tiny, tmp_path):
+    with pytest.raises(LabError, match=r"precision = \[1\]: choose one of fp32, bf16"):
+        train(tiny({"precision": [1]}), tmp_path / "run")
+    cfg = tiny({})
+    cfg.default_hooks.checkpoint = None  # as a config on mmdet's own schedule may say
+    with pytest.raises(LabError, match="default_hooks.checkpoint is missing"):
+        train(cfg, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_student_alone_has_no_fast_step(scenes_dir, tmp_path):

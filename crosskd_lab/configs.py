@@ -95,11 +95,11 @@ class PlainConfig(Config):
 
 
 def find_config(name: str | Path) -> str:
-    """Path of a config: an existing file, a name below ``configs/``, or an ``mmdet::`` name."""
+    """Path of a config: a file here or in the project, or a name in ``configs/`` or ``mmdet::``."""
     name = str(name)
     if name.startswith("mmdet::"):
         return str(Path(get_installed_path("mmdet")) / ".mim" / "configs" / name[7:])
-    for path in (Path(name), CONFIGS / name, CONFIGS / f"{name}.py"):
+    for path in (Path(name), CONFIGS / name, CONFIGS / f"{name}.py", PROJECT / name):
         for file in (path / "config.py", path):
             if os.path.isfile(file):  # False also for names that no file can have
                 return str(file)

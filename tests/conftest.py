@@ -24,11 +24,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The collector finds nothing in what is imported, and takes a quarter of the time for it.
-
-    Only ``-m cuda`` sees a GPU: the other tests are of the CPU's numbers and forms of the step.
-    """
-    gc.disable()
+    """Only ``-m cuda`` sees a GPU: the other tests are of the CPU's numbers and its step."""
+    gc.disable()  # it finds nothing in what is imported, and takes a quarter of the time for it
     if "cuda" not in (config.option.markexpr or ""):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
@@ -55,8 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     if not torch.cuda.is_available():
         for item in marked:
-            reason = "no CUDA device here, or not asked for by -m cuda: this did NOT run"
-            item.add_marker(pytest.mark.skip(reason=reason))
+            item.add_marker(pytest.mark.skip(reason="without -m cuda or a GPU this did NOT run"))
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist's

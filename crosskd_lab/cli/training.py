@@ -217,9 +217,10 @@ def sweep(
         options = ["--recorded", str(place), "--runs", str(runs)]
         run_side_by_side(declared, file, plan, side_by_side, options)
         left = [f"{row.name}-s{seed}" for row, seed in to_do(declared, names, chosen, place)]
-        print(f"{len(plan)} runs tried, {len(plan) - len(left)} of them done; {place} has why not")
+        print(f"{len(plan)} runs tried, {len(plan) - len(left)} of them done")
         if left:
-            raise LabError(f"not done: {', '.join(left)}; the same command tries them again")
+            again = f"{place} has why, the same command tries them again"
+            raise LabError(f"not done: {', '.join(left)}; {again}")
         return
     steps = sum(int(row.settings["schedule.steps"]) for row, _ in plan)
     with tqdm(total=steps, unit="step", dynamic_ncols=True, smoothing=0.05) as bar:

@@ -123,7 +123,8 @@ def _keep_schedule(cfg: Config, data: str | Path | None, skip_bad: bool) -> None
             raise LabError(f"{cfg.filename} has neither a schedule nor mmdet's {loader}")
     loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
     if data is not None:
-        train, val = (sound_split(Path(data), split, skip_bad) for split in ("train", "val"))
+        root = here_or_in_project(data)
+        train, val = (sound_split(root, split, skip_bad) for split in ("train", "val"))
         classes = read_classes(train.annotations)
         for loader, split in zip(loaders, (train, val, val), strict=True):
             take_place(loader.dataset, split, classes)

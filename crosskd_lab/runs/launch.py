@@ -228,11 +228,11 @@ def prepare(
         check_methods(cfg)
     check_space(folder, sum(p.numel() for p in student.parameters()))
     plan = LaunchPlan(
-        # whatever folder it is resumed from
-        config=str(Path(config).absolute()) if Path(config).is_file() else config,
+        # whatever folder it is resumed from, and wherever the project was moved to
+        config=portable_path(os.path.abspath(config)) if Path(config).is_file() else config,
         folder=str(folder),
         settings=dict(settings or {}),
-        data=None if data is None else str(Path(data).absolute()),
+        data=None if data is None else portable_path(os.path.abspath(data)),
         seed=seed,
         gpus=gpus,
         processes=processes,

@@ -1,6 +1,7 @@
 """The main job: students of one teacher train side by side, and what came of it is told."""
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,8 +31,11 @@ from .recipes import methods as known_methods
 METHODS = ("none", "kd", "crosskd", "crosskd_pkd")
 TEACHER, STUDENT = "gfl_r18_w32", "pocket/gfl_r18_w16"
 SCENES = {"size": 160, "train": 2000, "val": 250, "seed": 0}
-OPTIONS = {"teacher": "--teacher", "teacher.checkpoint": "--teacher", "student": "--student"}
-OPTIONS["schedule.steps"] = "--steps"
+OPTIONS = {
+    **dict.fromkeys(("teacher", "teacher.checkpoint"), "--teacher"),
+    "student": "--student",
+    "schedule.steps": "--steps",
+}
 """Entries of a config that a race is told by an option of its own."""
 Listener = Callable[[str, int, dict[str, Any]], None]
 
@@ -94,7 +98,7 @@ def run_race(
     common |= settings
     common |= {"teacher.checkpoint": str(saved.checkpoint), "teacher.config": str(saved.config)}
     kinds = [detector_of(read_config(name)).model.type for name in (saved.config, student)]
-    where = portable_path(data.absolute())
+    where = portable_path(os.path.abspath(data))
     about = {"steps": steps, "data": where, "teacher": teacher, "student": student}
     about |= {"kinds": kinds, "settings": json.loads(json.dumps(settings, default=str))}
     about |= {"fast": common["fast"]}

@@ -1,5 +1,6 @@
 """What a launch decides, and what it refuses before anything has started."""
 
+import os
 import socket
 import sys
 
@@ -7,10 +8,10 @@ import pytest
 from mmengine.config import Config
 
 from crosskd_lab.cli import _app
-from crosskd_lab.configs import read_config
+from crosskd_lab.configs import find_config, read_config
 from crosskd_lab.engine.record import finish_record, start_record
 from crosskd_lab.errors import LabError
-from crosskd_lab.files import LAUNCH, sole_writer
+from crosskd_lab.files import LAUNCH, PROJECT, sole_writer
 from crosskd_lab.runs import launch as checks
 from crosskd_lab.runs import processes as process
 from crosskd_lab.runs.launch import AGAIN, RowRun, launch, prepare
@@ -257,3 +258,18 @@ def test_it_runs_apart_once_at_a_time_and_leaves_its_log(monkeypatch, tmp_path, 
 def test_what_is_not_declared_is_refused(tmp_path):
     with pytest.raises(LabError, match="no row 'nothing'"):
         RowRun("smoke", "nothing", place=tmp_path)
+
+
+def test_a_run_is_resumed_from_any_folder_with_what_lies_outside_and_in_the_project(
+    small, tmp_path, monkeypatch
+):
+    """Outside by whole paths; inside by the project's, which may be moved."""
+    inside = PROJECT / "configs" / "pocket" / "none.py"
+    (tmp_path / "mine.py").write_text(f"_base_ = {str(inside)!r}\n")
+    monkeypatch.chdir(tmp_path)
+    words = {**small(4), "data": os.path.relpath(small(4)["data"])}
+    plan, _ = prepare(**{**words, "config": "mine.py", "out": tmp_path / "a"})
+    assert plan.config == str(tmp_path / "mine.py") and plan.data == str(small(4)["data"])
+    plan, _ = prepare(**{**words, "config": os.path.relpath(inside), "out": tmp_path / "b"})
+    assert plan.config == "configs/pocket/none.py"
+    assert find_config(plan.config) == str(inside), "from a folder that is not the project's"

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -77,6 +78,19 @@ def as_at_a_terminal() -> Iterator[None]:
     yield
     signal.signal(signal.SIGINT, before)
     signal.signal(signal.SIGHUP, closed)
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., None]:
+    """``until(holds)``: wait for what comes true by itself, on a busy machine perhaps late."""
+
+    def wait(holds: Callable[[], Any], patience: float = 200.0) -> None:
+        deadline = time.monotonic() + patience
+        while not holds():
+            assert time.monotonic() < deadline, "it never came true"
+            time.sleep(0.02)
+
+    return wait
 
 
 @pytest.fixture(autouse=True)

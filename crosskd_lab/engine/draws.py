@@ -28,7 +28,6 @@ from torch.utils.data import Sampler
 
 from ..classes import category_ids
 from ..errors import LabError
-from .record import read_metrics
 
 
 class _ByName(COCO):
@@ -134,16 +133,14 @@ class DrawSampler(Sampler):
 class DrawLoop(IterBasedTrainLoop):
     """mmengine's loop, made resumable to the bit.
 
-    A resumed run starts at its draw instead of loading all before it, makes up for a validation
-    that a kill cut short, and a method that draws random numbers draws those of its step.
+    A resumed run starts at its draw instead of loading all before it, and a method that draws
+    random numbers draws those of its step.
     """
 
     turn: Any = None  # this run's part where several train side by side, see together.py
 
     def run(self) -> Any:
         """Train from the current step to the last."""
-        if self._iter and self._lacks_validation():
-            self.runner.val_loop.run()
         if self.turn is None:
             self.dataloader.sampler.start = self._iter * self.dataloader.batch_size
             batches = iter(self.dataloader)
@@ -158,11 +155,3 @@ class DrawLoop(IterBasedTrainLoop):
         with nullcontext() if self.turn is None else self.turn.step_of(self._iter):
             torch.manual_seed(int(own.generate_state(1)[0]))
             super().run_iter(data_batch)
-
-    def _lacks_validation(self) -> bool:
-        """Whether the run was killed between the checkpoint of this step and its validation."""
-        due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
-        if self.runner.val_loop is None or not due:
-            return False
-        rows = read_metrics(self.runner.work_dir)
-        return rows.empty or not ((rows["kind"] == "val") & (rows["step"] == self._iter)).any()

@@ -18,6 +18,7 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import Hook, RuntimeInfoHook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
+from mmengine.runner import EpochBasedTrainLoop
 
 from ..errors import LabError, tell_once
 from ..files import write_whole
@@ -299,10 +300,24 @@ class RunMetrics(Hook):
         self._clock, self._since = 0.0, 0
 
     def before_train(self, runner: Any) -> None:
-        """Drop the rows that a resumed run is about to write again."""
+        """Drop the rows that a resumed run is about to write again, and make up for a validation
+        that a kill has cut short: its checkpoint comes before it.
+        """
         if runner.rank == 0:
             trim_metrics(runner.work_dir, runner.iter)
+        if runner.iter and self._lacks_validation(runner):
+            runner.val_loop.run()
         self._start_clock(runner, runner.iter)
+
+    def _lacks_validation(self, runner: Any) -> bool:
+        """Whether one was due where the run goes on, and its row is missing."""
+        loop, step = runner.train_loop, runner.iter
+        unit = len(loop.dataloader) if isinstance(loop, EpochBasedTrainLoop) else 1
+        due = step % (loop.val_interval * unit) == 0 or step == loop.max_iters
+        if runner.val_loop is None or not due or step < loop.val_begin * unit:
+            return False
+        rows = read_metrics(runner.work_dir)
+        return rows.empty or not ((rows["kind"] == "val") & (rows["step"] == step)).any()
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Tell a distiller whether this step's numbers will be written."""

@@ -176,11 +176,12 @@ def _differences(file: Path, after: str) -> dict[str, tuple[Any, Any]]:
 
 
 def _leaves(tree: Any, above: str = "") -> dict[str, Any]:
-    """Every single value of a tree by its dotted key."""
+    """Every single value of a tree by its dotted key, a path in the project as it is from there."""
     found: dict[str, Any] = {}
     for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
         deeper = isinstance(value, dict | list | tuple) and value
-        found |= _leaves(value, f"{above}{key}.") if deeper else {f"{above}{key}": value}
+        alone = portable_path(value) if isinstance(value, str) else value
+        found |= _leaves(value, f"{above}{key}.") if deeper else {f"{above}{key}": alone}
     return found
 
 

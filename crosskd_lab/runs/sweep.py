@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
@@ -194,9 +194,14 @@ def run_side_by_side(
     stopped = Event()
     with ThreadPoolExecutor(workers) as pool:
         try:
-            list(tqdm(pool.map(one, plan), total=len(plan), unit="run", desc=sweep.name))
+            runs = {pool.submit(one, job) for job in plan}
+            with tqdm(total=len(plan), unit="run", desc=sweep.name) as bar:
+                while runs:  # in short waits: a signal that comes just before one is heard after it
+                    ended, runs = wait(runs, timeout=1, return_when=FIRST_COMPLETED)
+                    bar.update(len([run.result() for run in ended]))
         except BaseException:  # Ctrl-C may reach this process alone
             stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
             for process in working:
                 process.terminate()
             raise

@@ -105,6 +105,17 @@ def test_moved_data_may_be_resumed(tmp_path):
     assert record.read_record(tmp_path)["status"] == "running"
 
 
+def test_a_place_in_the_project_is_the_same_from_any_folder(tmp_path):
+    """Relative where one stands in the project, absolute from elsewhere."""
+    said, whole = (f"data = dict(root='{at}/set')\n" for at in ("data", PROJECT / "data"))
+    record.start_record(tmp_path, **arguments(config=said))
+    record.start_record(tmp_path, **arguments(config=whole, resume=True))
+    with pytest.raises(LabError, match="data.root was 'data/set', now '/data/set'"):
+        record.start_record(
+            tmp_path, **arguments(config="data = dict(root='/data/set')", resume=True)
+        )
+
+
 def test_what_is_no_run_is_told(tmp_path):
     for ask in (record.read_record, lambda at: record.start_record(at, **arguments(resume=True))):
         with pytest.raises(LabError, match=r"is no run: it has no record\.json"):

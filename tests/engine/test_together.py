@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 
 import pytest
 import torch
@@ -171,7 +170,7 @@ def test_two_processes_end_as_one_does(alone, tmp_path, scenes_dir, two_threads,
 
 
 def test_the_other_process_ends_with_the_first_and_both_go_on(
-    alone, tmp_path, scenes_dir, two_threads, child
+    alone, tmp_path, scenes_dir, two_threads, child, until
 ):
     work = """
 import torch, sys
@@ -183,15 +182,11 @@ runs[1]["listeners"] = [lambda row: print("told", flush=True)]
 train_together(runs)
 """
     first = child(work, tmp_path, scenes_dir, path=[os.path.dirname(__file__)])
-    until = time.monotonic() + 120
-    while not (first.out.exists() and "told" in first.out.read_text()):
-        assert time.monotonic() < until  # kd, in the other process, has a checkpoint
-        time.sleep(0.05)
+    # kd, in the other process, has a checkpoint then
+    until(lambda: first.out.exists() and "told" in first.out.read_text())
     first.process.kill()
     assert first.end()[0] == -signal.SIGKILL
-    until = time.monotonic() + 60
-    while read_record(tmp_path / "kd")["status"] == "running" and time.monotonic() < until:
-        time.sleep(0.1)
+    until(lambda: read_record(tmp_path / "kd")["status"] != "running")
     assert read_record(tmp_path / "kd")["status"] in ("stopped", "done")
     runs = [
         {**arguments, "resume": True} for arguments in plan(tmp_path, scenes_dir, ("none", "kd"))

@@ -4,6 +4,7 @@ import logging
 import logging.config
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -110,9 +111,14 @@ def test_a_run_of_epochs_knows_its_steps(tiny, tmp_path):
     cfg.train_dataloader.sampler = dict(type="DefaultSampler", shuffle=True)
     cfg.train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=2, val_interval=2)
     cfg.default_hooks.checkpoint.by_epoch = True
-    train(cfg, tmp_path / "run")
+    results = train(cfg, tmp_path / "run")
     assert read_record(tmp_path / "run")["extra"]["steps"] == 6
     assert read_metrics(tmp_path / "run")["step"].max() == 6
+    cut = Path(shutil.copytree(tmp_path / "run", tmp_path / "cut"))  # as a kill in the validation
+    rows = (cut / "metrics.jsonl").read_text().splitlines(keepends=True)
+    assert '"val"' in rows[-1]
+    (cut / "metrics.jsonl").write_text("".join(rows[:-1]))
+    assert train(cfg, cut, resume=True) == results
 
 
 @pytest.mark.parametrize(("value", "at"), [("nan", 1), ("inf", 3)])

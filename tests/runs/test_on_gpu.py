@@ -1,7 +1,6 @@
 """``launch --gpus 1``: a run on the GPU, killed in the middle and resumed to its end."""
 
 import contextlib
-import time
 
 import psutil
 import pytest
@@ -14,12 +13,9 @@ from crosskd_lab.runs.launch import launch
 pytestmark = pytest.mark.cuda
 
 
-def test_a_run_on_a_gpu_is_killed_and_goes_on(small, tmp_path):
+def test_a_run_on_a_gpu_is_killed_and_goes_on(small, tmp_path, until):
     run = launch(**small(60), gpus=1, restarts=0)
-    deadline = time.monotonic() + 90
-    while last_checkpoint(run.folder) is None and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert last_checkpoint(run.folder) is not None, run.tail()
+    until(lambda: last_checkpoint(run.folder))
     torchrun = process.find(run.folder)
     for one in (*torchrun.children(recursive=True), torchrun):
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -4,7 +4,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
@@ -97,15 +96,18 @@ def test_a_number_given_to_another_process_is_no_match(tmp_path):
             assert process.is_alive(tmp_path) is True
 
 
-def test_the_end_takes_the_children_too():
+def test_the_end_takes_the_children_too(until):
     child, grandchild = spawn(SPAWNS)
     process.end(psutil.Process(child.pid), grace=1)
     child.wait(5)
-    deadline = time.monotonic() + 5
-    while psutil.pid_exists(int(grandchild)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    gone = not psutil.pid_exists(int(grandchild))
-    assert gone or psutil.Process(int(grandchild)).status() == psutil.STATUS_ZOMBIE
+
+    def over():
+        try:
+            return psutil.Process(int(grandchild)).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    until(over)
 
 
 def test_who_does_not_answer_is_killed():
@@ -117,15 +119,13 @@ def test_who_does_not_answer_is_killed():
     assert not deaf.is_running()
 
 
-def test_the_workers_of_a_folder_are_known_by_their_words(tmp_path):
+def test_the_workers_of_a_folder_are_known_by_their_words(tmp_path, until):
     waits = [sys.executable, "-c", "import time; time.sleep(60)", process.WORKER]
     mine = subprocess.Popen([*waits, "run"], cwd=tmp_path)
     other = subprocess.Popen([*waits, "other"], cwd=tmp_path)
     try:
-        deadline = time.monotonic() + 10
-        while not (found := process.workers(tmp_path / "run")) and time.monotonic() < deadline:
-            time.sleep(0.05)  # its words are those of its parent until it has begun
-        assert [one.pid for one in found] == [mine.pid]
+        # its words are those of its parent until it has begun
+        until(lambda: [one.pid for one in process.workers(tmp_path / "run")] == [mine.pid])
     finally:
         for child in (mine, other):
             child.kill()

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -23,14 +22,6 @@ from crosskd_lab.runs.launch import launch, prepare
 from crosskd_lab.runs.processes import LOG, LaunchPlan, Run
 
 PATIENCE = 200  # seconds
-
-
-def until(what, patience=PATIENCE):
-    """Wait for a condition to come true."""
-    deadline = time.monotonic() + patience
-    while not what():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.1)
 
 
 def family(run):
@@ -64,7 +55,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
 
 
 @pytest.mark.timeout(600)
-def test_the_life_of_a_run(small, tmp_path, child):
+def test_the_life_of_a_run(small, tmp_path, child, until):
     """Started by a process that dies at once, found again, stopped as a scheduler does, resumed
     from a cut checkpoint's forerunner without room on the disk, which ends it in one line, resumed
     with room, done with the metrics of a run that was never disturbed."""
@@ -119,7 +110,7 @@ def test_the_life_of_a_run(small, tmp_path, child):
 
 @pytest.mark.timeout(600)
 def test_one_of_two_processes_is_killed_then_torchrun_itself_and_the_run_goes_on(
-    small, tmp_path, monkeypatch
+    small, tmp_path, monkeypatch, until
 ):
     monkeypatch.chdir(tmp_path)
     run = launch(**small(20), processes=2, restarts=1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -172,8 +172,8 @@ def test_an_interrupt_stops_what_runs_side_by_side(monkeypatch, as_at_a_terminal
         process = real([sys.executable, "-c", "import time; time.sleep(60)"])
         end = process.terminate
         process.terminate = lambda: (stopped.add(command[command.index("--only") + 1]), end())
-        if "crosskd" in command:
-            os.kill(os.getpid(), signal.SIGINT)
+        if "crosskd" in command:  # it reaches this thread, and does not wake the one that waits
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
         return process
 
     monkeypatch.setattr(sweep.subprocess, "Popen", start)

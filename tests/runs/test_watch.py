@@ -33,15 +33,13 @@ class Pretend:
         return "<loss & more>"
 
 
-def test_it_looks_until_the_run_is_over():
+def test_it_looks_until_the_run_is_over(until):
     watch = Watch(Pretend(), every=0.01)
     first = bytes(watch.image.value)
     assert "running, step 1 of 3" in watch.line.value
     assert "&lt;loss &amp; more&gt;" in watch.log.value
     watch.start()
-    deadline = time.monotonic() + 20
-    while watch._thread.is_alive() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: not watch._thread.is_alive())
     assert "done, step 3 of 3" in watch.line.value
     assert bytes(watch.image.value[:4]) == b"\x89PNG" and bytes(watch.image.value) != first
     looks = watch.run.looks
@@ -49,14 +47,7 @@ def test_it_looks_until_the_run_is_over():
     assert watch.run.looks == looks, "it went on looking at a run that is over"
 
 
-def until(holds):
-    deadline = time.monotonic() + 20
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert holds()
-
-
-def test_a_run_that_was_resumed_is_looked_at_again():
+def test_a_run_that_was_resumed_is_looked_at_again(until):
     watch = Watch(Pretend(), every=0.01).start()
     until(lambda: not watch._thread.is_alive())
     watch.run.looks = 0
@@ -93,7 +84,7 @@ class Stoppable(Pretend):
 
 
 @pytest.mark.parametrize("refuses", [False, True])
-def test_the_button_stops_the_run_or_says_why_not(refuses):
+def test_the_button_stops_the_run_or_says_why_not(refuses, until):
     run = Stoppable()
     run.refuses = refuses
     watch = Watch(run)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
-from mmengine.dist import is_distributed, is_main_process
+from mmengine.dist import get_world_size, is_distributed, is_main_process
 from mmengine.runner import Runner
 from torch.distributed.rendezvous import rendezvous
 from tqdm.auto import tqdm
@@ -330,6 +330,7 @@ def _record_start(
     if not is_main_process():
         return
     pair = getattr(bare(runner.model), "pair", None)
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     teacher = None
     if pair is not None:
         teacher = {
@@ -346,7 +347,7 @@ def _record_start(
         teacher=teacher,
         methods=methods_of(cfg),
         extra={
-            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+            "gpus": [gpu] * get_world_size() if gpu else [],
             "threads": torch.get_num_threads(),
             "precision": cfg.get("precision", "fp32"),
             "student": type(getattr(pair, "student", bare(runner.model))).__name__,

@@ -97,7 +97,9 @@ class LaunchPlan:
     def line(self) -> str:
         """The command line to be typed by hand, where ``HEAD_NODE`` names the first machine."""
         words = self.command("python")
-        return " ".join(word if "$HEAD_NODE" in word else shlex.quote(word) for word in words)
+        cpu = ["CUDA_VISIBLE_DEVICES="] if self.nodes > 1 and not self.gpus else []
+        said = [word if "$HEAD_NODE" in word else shlex.quote(word) for word in words]
+        return " ".join([*cpu, *said])
 
     def command(self, python: str) -> list[str]:
         """The words of the command line that trains: the worker itself, or torchrun around it."""

@@ -4,6 +4,7 @@ import contextlib
 
 import psutil
 import pytest
+import torch
 
 from crosskd_lab.engine.hooks import last_checkpoint
 from crosskd_lab.engine.record import read_record
@@ -24,5 +25,9 @@ def test_a_run_on_a_gpu_is_killed_and_goes_on(small, tmp_path, until):
     run.resume()
     assert run.wait(90) == "done", run.tail()
     record = read_record(run.folder)
-    assert run.step == 60 and record["resumed"] and record["extra"]["gpus"]
+    assert (
+        run.step == 60
+        and record["resumed"]
+        and record["extra"]["gpus"] == [torch.cuda.get_device_name()]
+    )
     assert run.results()["AP"] >= 0

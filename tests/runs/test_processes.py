@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -31,6 +32,8 @@ def test_several_machines_meet_at_one():
     words = plan.command("py")
     assert "--rdzv-id=5e7" in words
     assert "--rdzv-endpoint=$HEAD_NODE:29600" in words and "--nnodes=2" in words
+    assert plan.line().startswith("python -m torch")
+    assert replace(plan, gpus=0).line().startswith("CUDA_VISIBLE_DEVICES= python -m torch")
     alone = LaunchPlan("c", "f", processes=2, port=29600).command("py")
     assert "--rdzv-endpoint=localhost:29600" in alone and "--standalone" not in alone
 

@@ -134,9 +134,10 @@ def start_record(
 def _continue_record(
     folder: Path, command: list[str], config: str, seed: int, data: dict, teacher: dict | None
 ) -> None:
-    record = read_record(folder)
+    record, data = read_record(folder), _portable(data)
+    moved = str(record["data"].get("path", "")), str(data["path"])
     pairs = {
-        **_differences(folder / CONFIG, config),
+        **_differences(folder / CONFIG, config, moved),
         "seed": (record["seed"], int(seed)),
         "data (checksum)": (record["data"]["checksum"], data["checksum"]),
         "teacher (sha256)": tuple(
@@ -156,8 +157,11 @@ def _continue_record(
     _write_record(folder, {**record, "status": "running"})
 
 
-def _differences(file: Path, after: str) -> dict[str, tuple[Any, Any]]:
-    """Dotted keys whose values differ between two configs; what was set comes first."""
+def _differences(file: Path, after: str, moved: tuple[str, str]) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys whose values differ between two configs; what was set comes first.
+
+    That the data ``moved`` from one place to another is no difference.
+    """
     remedy = "restore it, or choose another folder"
     before = read_file(file, remedy).decode("utf-8", "replace")
     if before == after:
@@ -168,11 +172,18 @@ def _differences(file: Path, after: str) -> dict[str, tuple[Any, Any]]:
 
     try:
         was, now = (_leaves(Config.fromstring(t, ".py").to_dict()) for t in (before, after))
+        was = {key: _follow(value, *moved) for key, value in was.items()}
     except Exception as error:  # it is a program, and stumbles over whatever has been done to it
         raise LabError(f"{file} is broken ({error}): {remedy}") from error
     keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
     keys.sort(key=lambda key: key.split(".")[0] not in MADE_FROM)  # the others follow from these
     return {key: (was.get(key), now.get(key)) for key in keys}
+
+
+def _follow(value: Any, old: str, new: str) -> Any:
+    """A path below the old place as it is below the new one; anything else as it is."""
+    below = isinstance(value, str) and old and f"{value}/".startswith(f"{old}/")
+    return new + value[len(old) :] if below else value
 
 
 def _leaves(tree: Any, above: str = "") -> dict[str, Any]:

@@ -196,15 +196,17 @@ def test_the_recorded_config_trains_the_same_again_anywhere(tiny, tmp_path, fini
     assert not any(str(first.parent) in str(value) for value in records[0].values())
 
 
-def test_a_moved_run_still_resumes(tiny, tmp_path):
+def test_a_run_still_resumes_when_it_and_its_data_have_moved(tiny, scenes_dir, tmp_path):
     def interrupt(row: dict[str, Any]) -> None:
         if row["step"] == 3:
             raise KeyboardInterrupt
 
+    data = Path(shutil.copytree(scenes_dir, tmp_path / "scenes"))
     with pytest.raises(KeyboardInterrupt):
-        train(tiny(), tmp_path / "run", listeners=[interrupt])
+        train(tiny.func(data), tmp_path / "run", listeners=[interrupt])
+    data = data.rename(tmp_path / "scenes elsewhere")
     (tmp_path / "run").rename(tmp_path / "moved")
-    train(tiny(), tmp_path / "moved", resume=True)
+    train(tiny.func(data), tmp_path / "moved", resume=True)
     assert read_metrics(tmp_path / "moved")["step"].tolist() == [1, 2, 2, 3, 4, 4]
     assert not (tmp_path / "run").exists()
 

@@ -93,6 +93,20 @@ def until() -> Callable[..., None]:
     return wait
 
 
+@pytest.fixture(scope="session")
+def begin() -> Callable[..., Path]:
+    """``begin(folder, **about)``: give a folder the record of a run under way; the folder."""
+
+    def start(folder: Path, **about: Any) -> Path:
+        from crosskd_lab.engine.record import start_record
+
+        given: dict[str, Any] = dict(command=["x"], config="", seed=0, teacher=None, methods=None)
+        start_record(folder, **given | {"data": {"path": "d", "checksum": "1"}} | about)
+        return folder
+
+    return start
+
+
 @pytest.fixture(autouse=True)
 def nothing_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said once a process is said once a test."""

@@ -311,10 +311,12 @@ class RunMetrics(Hook):
 
     def _lacks_validation(self, runner: Any) -> bool:
         """Whether one was due where the run goes on, and its row is missing."""
+        if runner.val_loop is None:
+            return False
         loop, step = runner.train_loop, runner.iter
         unit = len(loop.dataloader) if isinstance(loop, EpochBasedTrainLoop) else 1
         due = step % (loop.val_interval * unit) == 0 or step == loop.max_iters
-        if runner.val_loop is None or not due or step < loop.val_begin * unit:
+        if not due or step < loop.val_begin * unit:
             return False
         rows = read_metrics(runner.work_dir)
         return rows.empty or not ((rows["kind"] == "val") & (rows["step"] == step)).any()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crosskd_lab.engine.record import finish_record, start_record
+from crosskd_lab.engine.record import finish_record
 from crosskd_lab.engine.teacher import Verdict
 from crosskd_lab.files import append_line
 from crosskd_lab.report.sweep_spec import read_sweep
@@ -169,14 +169,11 @@ def test_a_race_shows_each_student_and_ends_with_its_words(run, monkeypatch, tmp
 
 
 @pytest.fixture
-def two_runs(tmp_path):
+def two_runs(tmp_path, begin):
     """A folder with two finished runs of one method."""
     for seed, ap in enumerate((10.0, 14.0)):
         folder = tmp_path / "runs" / f"crosskd-s{seed}"
-        methods = [{"type": "CrossKD", "i": 3}]
-        data = dict(path="x", checksum="1")
-        about = dict(command=["x"], config="", data=data, teacher=None, methods=methods)
-        start_record(folder, seed=seed, **about)
+        begin(folder, seed=seed, methods=[{"type": "CrossKD", "i": 3}])
         finish_record(folder, "done", results={"AP": ap, "AP50": 2 * ap})
     return tmp_path / "runs"
 

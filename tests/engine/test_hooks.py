@@ -25,7 +25,6 @@ from crosskd_lab.engine.record import (
     finish_record,
     read_metrics,
     read_record,
-    start_record,
 )
 from crosskd_lab.errors import LabError
 
@@ -43,7 +42,7 @@ class Student(nn.Module):
 def runner(folder, **entries):
     rates = SimpleNamespace(get_lr=lambda: {"lr": [0.02]})
     known = {"iter": 6, "rank": 0, "work_dir": str(folder), "_resume": False}
-    known |= {"model": Student(), "train_loop": SimpleNamespace(), "said": []}
+    known |= {"model": Student(), "train_loop": SimpleNamespace(), "said": [], "val_loop": None}
     known["message_hub"] = SimpleNamespace(update_scalar=lambda *row: known["said"].append(row))
     return SimpleNamespace(**{**known, "optim_wrapper": rates, **entries})
 
@@ -202,13 +201,8 @@ GLOO = RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer 
 
 
 @pytest.fixture
-def run(tmp_path):
-    start_record(
-        tmp_path,
-        **dict(command=["x"], config="", seed=0, data={"path": "d", "checksum": "1"}),
-        **dict(teacher=None, methods=None),
-    )
-    return tmp_path
+def run(tmp_path, begin):
+    return begin(tmp_path)
 
 
 @pytest.fixture

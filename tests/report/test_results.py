@@ -5,30 +5,27 @@ import math
 
 import pytest
 
-from crosskd_lab.engine.record import finish_record, start_record
+from crosskd_lab.engine.record import finish_record
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import append_line
 from crosskd_lab.report.results import COLUMNS, results
 from crosskd_lab.report.sweep_spec import read_sweep
 
 
-def write_run(folder, methods, seed, ap=None, kinds=None):
-    start_record(
-        folder,
-        command=["crosskd-lab", "race"],
-        config="",
-        seed=seed,
-        data={"path": "data/scenes", "checksum": "abc"},
-        teacher=kinds and {"name": f"{kinds[0]}_r18_w32.safetensors", "sha256": "abc"},
-        methods=methods,
-        extra=kinds and {"student": kinds[1]},
-    )
-    if ap is not None:
-        finish_record(folder, "done", {"AP": ap, "AP50": ap + 10})
+@pytest.fixture
+def write_run(begin):
+    def write(folder, methods, seed, ap=None, kinds=None):
+        teacher = kinds and {"name": f"{kinds[0]}_r18_w32.safetensors", "sha256": "abc"}
+        extra = kinds and {"student": kinds[1]}
+        begin(folder, seed=seed, teacher=teacher, methods=methods, extra=extra)
+        if ap is not None:
+            finish_record(folder, "done", {"AP": ap, "AP50": ap + 10})
+
+    return write
 
 
 @pytest.fixture
-def runs(tmp_path):
+def runs(tmp_path, write_run):
     """Two seeds: alone 20 and 22, CrossKD(i=2) 24 and 24; a study without a baseline; one open."""
     for seed, alone, crossed in ((0, 20.0, 24.0), (1, 22.0, 24.0)):
         write_run(tmp_path / "race" / f"none-s{seed}", [], seed, alone)
@@ -82,7 +79,7 @@ def test_runs_are_paired_by_seed_within_their_study(runs, tmp_path):
     assert math.isnan(one(frame, source="yours", study="else")["difference"])
 
 
-def test_runs_that_would_be_one_run_twice_stand_beside_each_other(runs, tmp_path):
+def test_runs_that_would_be_one_run_twice_stand_beside_each_other(runs, tmp_path, write_run):
     """Notebook 09 leaves two: the library's and the learner's, of one seed and equal options."""
     write_run(tmp_path / "race" / "mine-s0", [{"type": "CrossKD", "i": 2}], 0, 30.0)
     write_run(tmp_path / "race" / "c-s4", [{"type": "CrossKD", "i": 3}], 0, 31.0)
@@ -92,7 +89,7 @@ def test_runs_that_would_be_one_run_twice_stand_beside_each_other(runs, tmp_path
     assert one(frame, variant="mine")["difference"] == 30.0 - 20.0
 
 
-def test_only_methods_of_the_table_are_shown_and_its_ld_is_this_labs_kd(runs, tmp_path):
+def test_only_methods_of_the_table_are_shown_and_its_ld_is_this_labs_kd(runs, tmp_path, write_run):
     shown = results(1, runs=runs, recorded_runs=tmp_path / "none").query("source == 'yours'")
     assert set(shown["method"]) == {"none", "CrossKD"}
     assert "FGD" in set(results(5, runs=runs)["method"])
@@ -110,7 +107,7 @@ def test_what_is_not_there_is_named(tmp_path):
         results(1, sources=["theirs"])
 
 
-def test_a_tables_own_sweep_is_read_from_its_records(tmp_path):
+def test_a_tables_own_sweep_is_read_from_its_records(tmp_path, write_run):
     """Table 4's rows none and crosskd, recorded by another sweep under other names."""
     rows = {row.name: row for row in read_sweep("table4").rows}
     for seed, alone, crossed in ((0, 20.0, 24.0), (1, 22.0, 28.0)):
@@ -148,7 +145,7 @@ def test_a_tables_own_sweep_is_read_from_its_records(tmp_path):
         (None, [1, 2, 3, 4, 5, 6, 7, 8]),
     ],
 )
-def test_a_run_stands_in_the_tables_of_its_own_kinds(tmp_path, kinds, tables):
+def test_a_run_stands_in_the_tables_of_its_own_kinds(tmp_path, kinds, tables, write_run):
     write_run(tmp_path / "mine" / "c", [{"type": "CrossKD"}], 0, 20.0, kinds)
     found = [n for n in range(1, 9) if len(results(n, sources=["yours"], runs=tmp_path))]
     assert found == tables
@@ -159,7 +156,7 @@ def test_a_run_stands_in_the_tables_of_its_own_kinds(tmp_path, kinds, tables):
     [(5, "InsideGT", "InsideGT"), (5, "FineGrained", "FineGrained"), (3, "CrossKD", "CrossKD")],
 )
 def test_your_runs_have_their_place_by_either_name_and_their_own_baseline(
-    tmp_path, table, kind, method
+    tmp_path, write_run, table, kind, method
 ):
     """The paper prints other names than the classes', and no student alone in Table 3."""
     for seed in (0, 1):
@@ -170,7 +167,7 @@ def test_your_runs_have_their_place_by_either_name_and_their_own_baseline(
     assert (mine["n"], mine["mean"], mine["difference"]) == (2, 23.5, 3.5)
 
 
-def test_runs_of_one_seed_that_are_called_alike_keep_their_folders_names(tmp_path):
+def test_runs_of_one_seed_that_are_called_alike_keep_their_folders_names(tmp_path, write_run):
     write_run(tmp_path / "race" / "crosskd", [{"type": "CrossKD"}], 0, 20.0)
     write_run(tmp_path / "race" / "crosskd-s0", [{"type": "CrossKD"}], 0, 24.0)
     frame = results(1, sources=["yours"], runs=tmp_path, recorded_runs=tmp_path)

@@ -4,24 +4,20 @@ import math
 
 import pytest
 
-from crosskd_lab.engine.record import append_metrics, start_record
+from crosskd_lab.engine.record import append_metrics
 from crosskd_lab.errors import LabError
 from crosskd_lab.paper import paper_table
 from crosskd_lab.report.results import curves
 
 
-def write_run(folder, types, seed, rows=()):
-    start_record(
-        folder,
-        command=["crosskd-lab", "race"],
-        config="",
-        seed=seed,
-        data={"path": "data/scenes", "checksum": "abc"},
-        teacher=None,
-        methods=[{"type": name} for name in types],
-    )
-    for row in rows:
-        append_metrics(folder, row)
+@pytest.fixture
+def write_run(begin):
+    def write(folder, types, seed, rows=()):
+        begin(folder, seed=seed, methods=[{"type": name} for name in types])
+        for row in rows:
+            append_metrics(folder, row)
+
+    return write
 
 
 def test_a_paper_table_has_its_source_and_numbers():
@@ -42,7 +38,7 @@ def test_tables_that_are_not_there_are_named(monkeypatch, tmp_path):
         paper_table(1)
 
 
-def test_curves_of_all_runs(tmp_path):
+def test_curves_of_all_runs(tmp_path, write_run):
     assert curves(tmp_path / "runs").empty, "before the first run"
     write_run(tmp_path / "a", ["CrossKD", "PKD"], 0, rows=[{"step": 1, "AP": 2.0}, {"step": 2}])
     write_run(tmp_path / "b", [], 3, rows=[{"step": 1, "loss": 0.5}])

@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from crosskd_lab.cli import _app
 from crosskd_lab.configs import find_config, read_config
-from crosskd_lab.engine.record import finish_record, start_record
+from crosskd_lab.engine.record import finish_record
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import LAUNCH, PROJECT, sole_writer
 from crosskd_lab.runs import launch as checks
@@ -74,7 +74,7 @@ def test_processes_share_the_cores_or_have_the_threads_that_were_said(small, mon
     assert prepare(**small(6), processes=2)[0].threads == 5
 
 
-def test_several_machines_are_started_by_hand(small, capsys, tmp_path):
+def test_several_machines_are_started_by_hand(small, begin, capsys, tmp_path):
     """Every machine reads the plan from the shared folder; here nothing starts."""
     run = launch(**small(6, out=tmp_path / "my run"), processes=2, nodes=3)
     said = capsys.readouterr().out
@@ -89,11 +89,7 @@ def test_several_machines_are_started_by_hand(small, capsys, tmp_path):
     assert [path.name for path in (tmp_path / "my run").iterdir()] == [PLAN]
     with pytest.raises(LabError, match="is waiting"):
         run.resume()
-    start_record(
-        run.folder,
-        **dict(command=["x"], config="", seed=0, data={"path": "d", "checksum": "1"}),
-        **dict(teacher=None, methods=None),
-    )
+    begin(run.folder)
     assert run.status == "running", "what its record says; nobody here can know better"
     with pytest.raises(LabError, match=r"stopped from here: end it on each of its 3 machines"):
         run.stop()

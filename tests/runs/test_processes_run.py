@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from crosskd_lab.engine.hooks import last_checkpoint, saved_step
-from crosskd_lab.engine.record import append_metrics, read_metrics, read_record, start_record
+from crosskd_lab.engine.record import append_metrics, read_metrics, read_record
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import LAUNCH, sole_writer
 from crosskd_lab.runs import processes as process
@@ -169,16 +169,12 @@ def test_a_run_that_never_began_says_why(tmp_path):
     assert run.tail() == "2 of 2\ncrosskd-lab: there is no data", "a bar's last state alone"
 
 
-def test_a_run_of_epochs_has_its_time_left_from_the_record(tmp_path):
+def test_a_run_of_epochs_has_its_time_left_from_the_record(tmp_path, begin):
     """Its plan cannot know the steps; training does, once it has read the set."""
     LaunchPlan("paper/table5_crosskd", str(tmp_path)).write()
     run = Run.open(tmp_path)
     assert run.steps == 0 and run.state()["of"] == 0
-    start_record(
-        tmp_path,
-        **dict(command=["x"], config="", seed=0, data={"path": "coco", "checksum": "1"}),
-        **dict(teacher=None, methods=None, extra={"steps": 1000}),
-    )
+    begin(tmp_path, extra={"steps": 1000})
     assert run.steps == 1000 and run.seconds_left() is None, "no pace yet"
     for step in (10, 20):
         append_metrics(tmp_path, {"step": step, "kind": "train", "seconds_per_step": 0.5})
@@ -191,16 +187,12 @@ SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
 @pytest.fixture
-def sleeper(tmp_path, monkeypatch):
+def sleeper(tmp_path, begin, monkeypatch):
     """A run that was killed while it trained; what is started of it sleeps."""
     monkeypatch.setattr(LaunchPlan, "command", lambda *_: SLEEPS)
     LaunchPlan("pocket/crosskd", str(tmp_path)).write()
     (tmp_path / LOG).touch()
-    start_record(
-        tmp_path,
-        **dict(command=["x"], config="", seed=0, data={"path": "d", "checksum": "1"}),
-        **dict(teacher=None, methods=None),
-    )
+    begin(tmp_path)
     yield Run.open(tmp_path)
     for left in filter(None, [process.find(tmp_path)]):
         process.end(left)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import submitit
 
-from crosskd_lab.engine.record import finish_record, read_metrics, read_record, start_record
+from crosskd_lab.engine.record import finish_record, read_metrics, read_record
 from crosskd_lab.errors import LabError
 from crosskd_lab.report.sweep_spec import read_sweep
 from crosskd_lab.runs import slurm
@@ -42,15 +42,7 @@ def cluster(tmp_path, monkeypatch):
     return folder, queue
 
 
-def begin(folder):
-    start_record(
-        folder,
-        **dict(command=["x"], config="", seed=0, data={"path": "d", "checksum": "1"}),
-        **dict(teacher=None, methods=None),
-    )
-
-
-def test_a_job_is_asked_after_where_it_runs(cluster):
+def test_a_job_is_asked_after_where_it_runs(cluster, begin):
     folder, queue = cluster
     run = Run.open(folder)
     assert run.status == "starting"
@@ -67,7 +59,7 @@ def test_a_job_is_asked_after_where_it_runs(cluster):
     assert run.status == "stopped" and run.wait() == "stopped"
 
 
-def test_without_slurm_its_record_is_all_there_is(cluster, monkeypatch):
+def test_without_slurm_its_record_is_all_there_is(cluster, monkeypatch, begin):
     folder, _ = cluster
     monkeypatch.setenv("PATH", "")
     assert Run.open(folder).status == "waiting"
@@ -77,7 +69,7 @@ def test_without_slurm_its_record_is_all_there_is(cluster, monkeypatch):
         Run.open(folder).stop()
 
 
-def test_a_job_is_cancelled_and_submitted_again(cluster, monkeypatch):
+def test_a_job_is_cancelled_and_submitted_again(cluster, monkeypatch, begin):
     folder, _ = cluster
     begin(folder)
     assert Run.open(folder).stop() == "stopped"

@@ -5,17 +5,15 @@ import types
 import pytest
 import torch
 
-from crosskd_lab.engine.record import finish_record, start_record
+from crosskd_lab.engine.record import finish_record
 from crosskd_lab.errors import LabError
 from crosskd_lab.runs import worker
 from crosskd_lab.runs.processes import LaunchPlan
 
 
-def test_a_run_that_failed_by_itself_is_not_started_again(tmp_path, monkeypatch):
+def test_a_run_that_failed_by_itself_is_not_started_again(tmp_path, begin, monkeypatch):
     LaunchPlan("pocket/crosskd", str(tmp_path)).write()
-    told = dict(command=[], config="", seed=0, data={"path": "d", "checksum": "c"})
-    start_record(tmp_path, **told, teacher=None, methods=None)
-    finish_record(tmp_path, "failed", reason="step 3: loss_cls is nan")
+    finish_record(begin(tmp_path), "failed", reason="step 3: loss_cls is nan")
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     with pytest.raises(LabError, match="failed: step 3: loss_cls is nan"):
         worker.work(tmp_path)

@@ -135,7 +135,8 @@ def teacher_file(name: str) -> str:
 
 def teachers() -> list[str]:
     """Names of the trained teachers that are shipped in data/teachers."""
-    return sorted(path.stem for path in TEACHERS.glob("*.safetensors"))
+    files = TEACHERS.glob("*.safetensors")
+    return sorted(path.stem for path in files if path.with_suffix("").is_dir())
 
 
 def listed(names: list[str]) -> str:

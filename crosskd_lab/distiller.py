@@ -227,7 +227,7 @@ def _options(kind: type) -> dict[str, Any]:
 
 
 POSITIVE = ("temperature", "count", "levels", "channels")
-"""Ends of options' names at which 0 divides, or switches a method off."""
+"""Last words of options' names at which 0 divides, or switches a method off."""
 
 
 def _check_number(name: str, value: Any, kind: Any) -> None:
@@ -239,7 +239,7 @@ def _check_number(name: str, value: Any, kind: Any) -> None:
     least = -math.inf
     if name.endswith("weight"):
         least, words = 0, f"{words}, 0 or more"
-    elif name.endswith(POSITIVE):
+    elif name.replace("_", " ").split()[-1] in POSITIVE:
         least, words = math.ulp(0.0), f"{words} above 0"
     number = isinstance(value, asked) and not isinstance(value, bool) and math.isfinite(value)
     if not number or value < least:

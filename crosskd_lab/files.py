@@ -58,6 +58,17 @@ def here_or_in_project(path: str | Path) -> Path:
     return there if there.exists() and not here.exists() else here
 
 
+def in_project_or_here(path: str | Path) -> Path:
+    """Where a path stands that :func:`portable_path` may have made relative to the project."""
+    there = PROJECT / path
+    return there if there.exists() else Path(path)
+
+
+def kept_path(path: str | Path) -> str:
+    """A path that can be kept: it leads to the same place from whatever folder it is read."""
+    return portable_path(os.path.abspath(here_or_in_project(path)))
+
+
 def sha256(path: str | Path) -> str:
     """The SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     digest = hashlib.sha256()

@@ -151,12 +151,23 @@ def test_a_method_without_options_says_so():
         (dict(type=LD, temperature=0), "LD: temperature = 0: give a number above 0"),
         (dict(type=GID, count=0), "GID: count = 0: give a whole number above 0"),
         (dict(type=SKD, scope="all"), "scope = 'all' is unknown"),
+        (dict(type=PKD, where=()), "PKD: where names no place: give some of neck, cls, reg"),
         (dict(type=PKD, where="fpn"), "where = 'fpn' is unknown: choose one of neck, cls, reg"),
     ],
 )
 def test_what_is_no_number_is_named(given, said):
     with pytest.raises(LabError, match=re.escape(said)):
         build_method(dict(type=CrossKD) | given)
+
+
+def test_an_option_of_ones_own_is_zero_unless_its_last_word_divides():
+    class Own(Method):
+        def __init__(self, discount: float = 0.5, count: int = 1) -> None:
+            super().__init__()
+
+    build_method(dict(type=Own, discount=0.0))
+    with pytest.raises(LabError, match="Own: count = 0: give a whole number above 0"):
+        build_method(dict(type=Own, count=0))
 
 
 @pytest.mark.parametrize("name", ["own_loss", "loss_cls"])

@@ -185,7 +185,7 @@ def gradients(
         list[str] | None,
         Option(
             help="A feature: neck, cls:3, reg:2 ... May be given again.",
-            show_default="neck, cls:1 and the last of cls",
+            show_default="neck, cls:1 and cls:3, or the last of a shorter tower",
         ),
     ] = None,
     out: AnalysisFolder = None,

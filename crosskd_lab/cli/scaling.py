@@ -125,7 +125,9 @@ def launch(
     settings: Settings = None,
     data: Data = None,
     out: RunFolder = None,
-    seed: Annotated[int, Option(min=0, help="Of weights, order and augmentation.")] = 0,
+    seed: Annotated[
+        int | None, Option(min=0, help="Of weights, order and augmentation; 0, or a run's own.")
+    ] = None,
     port: Annotated[
         int | None, Option(min=1, max=65535, help="Where processes meet; found by itself.")
     ] = None,

@@ -107,11 +107,12 @@ def race(
     Student and teacher may be of different kinds. CrossKD delivers, and weighs its terms, as the
     teacher's head asks.
     """
-    from ..runs.race import check_methods, find_student, find_teacher, run_race
+    from ..runs.race import check_methods, check_settings, find_student, find_teacher, run_race
 
     names = method_names(methods)
     own = parse_settings(settings)
     check_methods(names)
+    check_settings(own)
     find_student(student)
     find_teacher(teacher, own.get("teacher.config"))
     console = Console()
@@ -219,7 +220,7 @@ def sweep(
         left = [f"{row.name}-s{seed}" for row, seed in to_do(declared, names, chosen, place)]
         print(f"{len(plan)} runs tried, {len(plan) - len(left)} of them done")
         if left:
-            again = f"{place} has why, the same command tries them again"
+            again = "the same command without --side-by-side tries them again and says why"
             raise LabError(f"not done: {', '.join(left)}; {again}")
         return
     steps = sum(int(row.settings["schedule.steps"]) for row, _ in plan)

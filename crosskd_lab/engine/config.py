@@ -73,14 +73,14 @@ def load_experiment(
         raise LabError("--data and --set data.root name two sets: give one of them")
     if _is_run(settings.get("teacher.checkpoint")):  # which brings its own config
         settings.setdefault("teacher.config", settings["teacher.checkpoint"])
-    if seed is None:  # of a run on mmdet's own schedule; 0 otherwise
-        seed = (cfg.get("randomness") or {}).get("seed") or 0
     said = cfg
     replace(cfg, first := _of(settings, "student", "settings"))
     cfg = with_student(cfg)
     settings = {key: value for key, value in settings.items() if key not in first}
     replace(cfg, _of(settings, *MADE_FROM) if "schedule" in cfg else settings)
-    cfg.randomness = dict(seed=seed)
+    if seed is None:  # of a run on mmdet's own schedule; 0 otherwise
+        seed = (cfg.get("randomness") or {}).get("seed") or 0
+    cfg.randomness = {**(cfg.get("randomness") or {}), "seed": seed}
     if "schedule" not in cfg:
         _keep_schedule(cfg, data, skip_bad)
     else:
@@ -122,6 +122,10 @@ def _keep_schedule(cfg: Config, data: str | Path | None, skip_bad: bool) -> None
         if not cfg.get(loader):
             raise LabError(f"{cfg.filename} has neither a schedule nor mmdet's {loader}")
     loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
+    if skip_bad and data is None:
+        raise LabError(
+            "--skip-bad is for a set that --data names: mmdet's loaders read theirs whole"
+        )
     if data is not None:
         root = here_or_in_project(data)
         train, val = (sound_split(root, split, skip_bad) for split in ("train", "val"))
@@ -166,7 +170,7 @@ def _once_more(
         )
     replace(cfg, settings)
     if seed is not None:
-        cfg.randomness = dict(seed=seed)
+        cfg.randomness = {**(cfg.get("randomness") or {}), "seed": seed}
         if cfg.train_dataloader.dataset.type == "Draws":
             cfg.train_dataloader.dataset.seed = seed
     own = "schedule" in cfg  # else mmdet's

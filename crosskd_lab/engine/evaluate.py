@@ -93,9 +93,15 @@ def evaluate(
         batch = int(cfg.schedule.get("batch", 16) if "schedule" in cfg else theirs)
         settings = dict(batch_size=batch, num_workers=0, sampler=sampler, dataset=dataset)
         loader = Runner.build_dataloader(settings, seed=0)
-        sides = {"areas": AREAS} if cfg.get("data") else {}
+        sides = {"areas": AREAS} if own_data(cfg) else {}
         metric = BoxAP(str(annotations), **sides)
         return _measure(detector, loader, metric, f"{split}, {len(loader.dataset)} images")
+
+
+def own_data(cfg: Config) -> Any:
+    """A config's ``data`` where they have a size, as the lab's do; mmdet's loaders name theirs."""
+    data = cfg.get("data") or {}
+    return data if "size" in data else None
 
 
 def split_settings(
@@ -106,8 +112,8 @@ def split_settings(
     As for :func:`evaluate`. ``cfg`` has ``data``, or mmdet's ``val_dataloader``, whose pipeline
     then reads the images; ``classes`` None takes the set's own.
     """
-    ours = cfg.get("data")
-    if "size" not in (ours or {}) and "val_dataloader" not in cfg:
+    ours = own_data(cfg)
+    if not ours and not cfg.get("val_dataloader"):
         raise LabError(
             "the config has neither data = dict(root=..., size=...) nor mmdet's val_dataloader: "
             "images need a size"
@@ -199,13 +205,13 @@ def stock_config(cfg: Config, names: Sequence[str] | None) -> Config:
     if names:
         stock["metainfo"] = dict(classes=tuple(names))
     dataset: dict[str, Any] | None = None
-    if "data" in cfg:
+    if own_data(cfg):
         size, place = cfg.data.size, {"annotations": "", "images": ""}
         known = names or cfg.data.get("classes") or ()
         dataset = split_dataset({"size": size, "classes": known, "val": place}, "val", train=False)
         if not known:  # mmdet takes its own
             del dataset["metainfo"]
-    elif "val_dataloader" in cfg:  # of mmdet's own schedule
+    elif cfg.get("val_dataloader"):  # of mmdet's own schedule
         dataset = {"ann_file": "", "data_prefix": dict(img=""), "test_mode": True}
         dataset["metainfo"] = stock.get("metainfo")
         dataset["pipeline"] = innermost(cfg.val_dataloader.dataset).pipeline

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import get_rank, get_world_size, is_main_process
+from mmengine.dist import broadcast_object_list, get_rank, get_world_size, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import Hook, RuntimeInfoHook
 from mmengine.model import is_model_wrapper
@@ -284,7 +284,7 @@ class MethodState(Hook):
             methods[name].shape == own[name].shape for name in parts
         ):
             weights.update(methods)
-        elif methods:
+        elif methods and parts:
             tell_once("the checkpoint's methods are other ones: what methods learn starts anew")
 
 
@@ -300,26 +300,10 @@ class RunMetrics(Hook):
         self._clock, self._since = 0.0, 0
 
     def before_train(self, runner: Any) -> None:
-        """Drop the rows that a resumed run is about to write again, and make up for a validation
-        that a kill has cut short: its checkpoint comes before it.
-        """
+        """Drop the rows that a resumed run is about to write again."""
         if runner.rank == 0:
             trim_metrics(runner.work_dir, runner.iter)
-        if runner.iter and self._lacks_validation(runner):
-            runner.val_loop.run()
         self._start_clock(runner, runner.iter)
-
-    def _lacks_validation(self, runner: Any) -> bool:
-        """Whether one was due where the run goes on, and its row is missing."""
-        if runner.val_loop is None:
-            return False
-        loop, step = runner.train_loop, runner.iter
-        unit = len(loop.dataloader) if isinstance(loop, EpochBasedTrainLoop) else 1
-        due = step % (loop.val_interval * unit) == 0 or step == loop.max_iters
-        if not due or step < loop.val_begin * unit:
-            return False
-        rows = read_metrics(runner.work_dir)
-        return rows.empty or not ((rows["kind"] == "val") & (rows["step"] == step)).any()
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Tell a distiller whether this step's numbers will be written."""
@@ -354,6 +338,32 @@ class RunMetrics(Hook):
             append_metrics(runner.work_dir, row)
         for listener in self.listeners:
             listener(row)
+
+
+@HOOKS.register_module()
+class CutValidation(Hook):
+    """Makes up for a validation that a kill has cut short: its checkpoint comes before it."""
+
+    priority = "LOWEST"  # when all others are ready for one
+
+    def before_train(self, runner: Any) -> None:
+        """Validate where a resumed run begins, if that was due and has left no row."""
+        lacks = [runner.rank == 0 and runner.iter > 0 and self._lacks(runner)]
+        broadcast_object_list(lacks)
+        if lacks[0]:
+            runner.val_loop.run()
+
+    def _lacks(self, runner: Any) -> bool:
+        loop, step = runner.train_loop, runner.iter
+        if runner.val_loop is None:
+            return False
+        loop._decide_current_val_interval()  # which changes in some schedules
+        unit = len(loop.dataloader) if isinstance(loop, EpochBasedTrainLoop) else 1
+        due = step % (loop.val_interval * unit) == 0 or step == loop.max_iters
+        if not due or step < loop.val_begin * unit:
+            return False
+        rows = read_metrics(runner.work_dir)
+        return rows.empty or not ((rows["kind"] == "val") & (rows["step"] == step)).any()
 
 
 def _working_seconds(runner: Any) -> float:

@@ -154,6 +154,9 @@ def _continue_record(
     for ending in ("finished", "results", "reason"):
         record.pop(ending, None)
     record["resumed"].append({"at": now(), "command": command, "git": code_version()})
+    if moved[0] != moved[1]:  # who reads the run later looks for them where they are
+        record["data"] = data
+        write_whole(folder / CONFIG, config)
     _write_record(folder, {**record, "status": "running"})
 
 
@@ -172,10 +175,13 @@ def _differences(file: Path, after: str, moved: tuple[str, str]) -> dict[str, tu
 
     try:
         was, now = (_leaves(Config.fromstring(t, ".py").to_dict()) for t in (before, after))
-        was = {key: _follow(value, *moved) for key, value in was.items()}
     except Exception as error:  # it is a program, and stumbles over whatever has been done to it
         raise LabError(f"{file} is broken ({error}): {remedy}") from error
-    keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+    keys = [
+        key
+        for key in {**was, **now}
+        if now.get(key) not in (value := was.get(key), _follow(value, *moved))
+    ]
     keys.sort(key=lambda key: key.split(".")[0] not in MADE_FROM)  # the others follow from these
     return {key: (was.get(key), now.get(key)) for key in keys}
 

@@ -105,7 +105,9 @@ def _shares(shares: Any) -> dict[str, dict]:
         raise LabError(f"schedule.shares is {shares!r}: give a dict such as {{'neck': 0.1}}")
     found = {}
     for part, share in shares.items():
-        last = part.rpartition(".")[2]  # a part's name may have dots
+        last = str(part).rpartition(".")[2]  # a part's name may have dots
+        if not isinstance(part, str):
+            raise LabError(f"schedule.shares has the part {part!r}: name it, as 'neck'")
         found[part] = dict(lr_mult=number({last: share}, f"schedule.shares.{part}"))
     return found
 

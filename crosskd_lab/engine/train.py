@@ -89,7 +89,7 @@ class StepBar:
 
 
 _BUILT = count()
-HOOKS = ("LossGuard", "MethodState", "RunMetrics", "Distances")
+HOOKS = ("LossGuard", "MethodState", "RunMetrics", "Distances", "CutValidation")
 
 
 def train(
@@ -190,7 +190,9 @@ def build_runner(cfg: Config, folder: str | Path) -> Runner:
     cfg.experiment_name = f"{Path(folder).name or 'run'}-{next(_BUILT)}"
     if cfg.get("val_dataloader"):
         load_boxes_first(cfg.val_dataloader.dataset)
-    hooks = cfg.setdefault("default_hooks", ConfigDict())
+    if not cfg.get("default_hooks"):
+        cfg.default_hooks = ConfigDict()
+    hooks = cfg.default_hooks
     if not hooks.setdefault("checkpoint", dict(type="CheckpointHook", interval=1)):
         raise LabError("default_hooks.checkpoint is missing: a run keeps checkpoints to be resumed")
     hooks.checkpoint.backend_args = dict(backend=WHOLE)

@@ -47,6 +47,8 @@ class PKD(Method):
         super().__init__()
         self.weight, self.i = weight, i
         self.where = (where,) if isinstance(where, str) else tuple(where)
+        if not self.where:
+            raise LabError("PKD: where names no place: give some of neck, cls, reg")
         for place in self.where:
             one_of("where", place, ("neck", *BRANCHES))
 

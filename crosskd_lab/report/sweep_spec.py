@@ -93,7 +93,7 @@ def read_sweep(name: str | Path) -> Sweep:
         raise LabError(f"there is no sweep {str(name)!r}: choose from {', '.join(sweeps())}")
     try:
         said = runpy.run_path(str(path))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise LabError(f"{path} cannot be read ({type(error).__name__}: {error})") from error
     if not said.get("rows"):
         raise LabError(f"{path} declares no rows: say rows = {{name: (config, settings)}}")

@@ -21,12 +21,12 @@ from ..engine.config import load_experiment
 from ..engine.record import RECORD
 from ..engine.train import prepare_engine, quiet
 from ..errors import LabError
-from ..files import LAUNCH, PROJECT, holder, portable_path, sole_writer, usable_cores
+from ..files import LAUNCH, PROJECT, holder, kept_path, portable_path, sole_writer, usable_cores
 from ..pair import build_detector
 from ..report.sweep_spec import read_sweep
 from ..stack.weights import load_checkpoint
 from . import processes as process
-from .processes import PLAN, LaunchPlan, Run
+from .processes import PATHS, PLAN, LaunchPlan, Run
 from .slurm import CORES, executor, submit
 from .slurm import describe as slurm_words
 
@@ -185,7 +185,7 @@ def prepare(
     settings: Mapping[str, Any] | None = None,
     data: str | Path | None = None,
     out: str | Path | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     port: int | None = None,
     restarts: int = 2,
     slurm: str | None = None,
@@ -196,17 +196,13 @@ def prepare(
 
     ``config`` is ``paper/...``, ``pocket/...`` or a file; ``gpus``, ``processes`` and ``nodes``
     count GPUs (0: the CPU) and processes a machine, and machines; ``settings`` are dotted keys,
-    ``data`` a COCO-format folder instead of the config's. Processes meet at a ``port``, found by
+    ``data`` a COCO-format folder instead of the config's, ``seed`` 0 by default or a run's own.
+    Processes meet at a ``port``, found by
     itself, and are started again ``restarts`` times if one dies; they share the cores, or have as
     many threads each as ``OMP_NUM_THREADS`` says. ``slurm`` is a partition, and ``ask`` its
     ``account``, ``qos``, ``mem``, ``time`` (minutes) and ``cpus_per_gpu``. With ``dry_run`` nothing
     will start on this machine, which may lack the GPUs.
     """
-    stem = config.removesuffix(".py").strip("/").replace("/", "-")
-    folder = Path(out or Path("runs") / f"{stem}-s{seed}")
-    check_free(folder)
-    if (folder / PLAN).exists():
-        Run(folder).refuse_live(waiting=False)
     if gpus < 0 or nodes < 1 or (processes is not None and processes < 1):
         raise LabError("--gpus must be at least 0, --nodes and --processes at least 1")
     if gpus and processes not in (None, gpus):
@@ -226,13 +222,19 @@ def prepare(
         check_data(cfg)
         student = build_detector(cfg.model.get("student", cfg.model))
         check_methods(cfg)
+    seed = int(cfg.randomness.seed)
+    stem = config.removesuffix(".py").strip("/").replace("/", "-")
+    folder = Path(out or Path("runs") / f"{stem}-s{seed}")
+    check_free(folder)
+    if (folder / PLAN).exists():
+        Run(folder).refuse_live(waiting=False)
     check_space(folder, sum(p.numel() for p in student.parameters()))
     plan = LaunchPlan(
         # whatever folder it is resumed from, and wherever the project was moved to
-        config=portable_path(os.path.abspath(config)) if Path(config).is_file() else config,
+        config=kept_path(config) if os.path.exists(config) else config,
         folder=str(folder),
-        settings=dict(settings or {}),
-        data=None if data is None else portable_path(os.path.abspath(data)),
+        settings={key: _kept(key, value) for key, value in (settings or {}).items()},
+        data=None if data is None else kept_path(data),
         seed=seed,
         gpus=gpus,
         processes=processes,
@@ -245,6 +247,12 @@ def prepare(
         slurm={"partition": slurm, **asked} if slurm else {},
     )
     return plan, cfg
+
+
+def _kept(key: str, value: Any) -> Any:
+    """A setting as a plan keeps it."""
+    there = key in PATHS and isinstance(value, str) and os.path.exists(value)
+    return kept_path(value) if there else value
 
 
 def threads_each(processes: int) -> int:

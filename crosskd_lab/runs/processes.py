@@ -25,6 +25,7 @@ from ..files import (
     PROJECT,
     hand_over,
     holder,
+    in_project_or_here,
     read_json,
     sole_writer,
     write_whole,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 PLAN, LOG, PROCESS = "launch.json", "launch.log", "process.json"
 WORKER = "crosskd_lab.runs.worker"
+PATHS = ("teacher.checkpoint", "teacher.config", "load_from", "student", "data.root")
+"""Settings that may name a place."""
 OVER = ("done", "failed", "stopped", "interrupted")
 ASK_EVERY = 10.0  # seconds between two questions to SLURM
 GRACE = 40.0  # seconds; torchrun itself gives its workers 30
@@ -93,6 +96,17 @@ class LaunchPlan:
         if wrong or "config" not in said:
             raise LabError(f"{path} is broken (see its {', '.join(wrong) or 'config'}): {remedy}")
         return cls(**said | {"folder": str(folder)})
+
+    def said(self) -> tuple[str, dict[str, Any], str | None, int]:
+        """Config, settings, data and seed, with every place where it stands today.
+
+        What is in the project comes before what has the same name in the folder that one is in.
+        """
+        places = {key: self.settings[key] for key in PATHS if key in self.settings}
+        found = {k: str(in_project_or_here(v)) for k, v in places.items() if isinstance(v, str)}
+        config, settings = str(in_project_or_here(self.config)), {**self.settings, **found}
+        data = None if self.data is None else str(in_project_or_here(self.data))
+        return config, settings, data, self.seed
 
     def line(self) -> str:
         """The command line to be typed by hand, where ``HEAD_NODE`` names the first machine."""

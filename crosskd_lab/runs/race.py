@@ -21,7 +21,16 @@ from ..engine.settings import words_of
 from ..engine.together import train_together
 from ..engine.train import prepare_engine
 from ..errors import LabError
-from ..files import PROJECT, plain_name, portable_path, read_json, sole_writer, write_whole
+from ..files import (
+    PROJECT,
+    here_or_in_project,
+    in_project_or_here,
+    kept_path,
+    plain_name,
+    read_json,
+    sole_writer,
+    write_whole,
+)
 from ..report.figures import race_figure, save
 from ..report.page import report_paragraph
 from ..report.results import curves
@@ -91,15 +100,17 @@ def run_race(
     given = dict(settings)
     saved = find_teacher(teacher, settings.pop("teacher.config", None))
     prepare_engine()
-    data = race_scenes() if data is None else Path(data)
+    data = race_scenes() if data is None else here_or_in_project(data)
     check_objects(data)
     common = {"student": student, "schedule.steps": steps, "fast": True}
     common |= {"schedule.validate_every": -(-steps // 3), "schedule.warmup": min(100, steps // 3)}
     common |= settings
     common |= {"teacher.checkpoint": str(saved.checkpoint), "teacher.config": str(saved.config)}
     kinds = [detector_of(read_config(name)).model.type for name in (saved.config, student)]
-    where = portable_path(os.path.abspath(data))
-    about = {"steps": steps, "data": where, "teacher": teacher, "student": student}
+    where = kept_path(data)
+    about = {"steps": steps, "data": where}
+    for side, named in (("teacher", teacher), ("student", student)):  # or the name of one of ours
+        about[side] = kept_path(named) if os.path.exists(named) else named
     about |= {"kinds": kinds, "settings": json.loads(json.dumps(settings, default=str))}
     about |= {"fast": common["fast"]}
     command = ["crosskd-lab", "race", "--steps", str(steps), "--seeds", str(seeds)]
@@ -241,7 +252,9 @@ def _about(out: Path) -> dict[str, Any]:
 def _claim(out: Path, about: dict[str, Any]) -> None:
     """Say what race this folder holds; refuse to mix two in one folder."""
     before = _about(out)
-    before |= {"data": portable_path(before["data"])} if "data" in before else {}
+    for key in ("data", "teacher", "student"):  # in older races as they were typed
+        if key in before and os.path.exists(place := in_project_or_here(before[key])):
+            before[key] = kept_path(place)
     other = [key for key in about if key in before and before[key] != about[key]]
     if other:
         raise LabError(

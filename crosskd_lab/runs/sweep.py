@@ -341,25 +341,27 @@ def replay(
     """Make the first steps of recorded runs again, by default with the first seed recorded of each
     row, and write into the records' ``confirmed.json`` how they compared.
 
-    Row, seed and ``difference``; up to ``CLOSE`` the row agrees, above it is stale. LabError where
-    the record is of a GPU and this process has none, or the other way round.
+    Row, seed and ``difference``; up to ``CLOSE`` the row agrees, above it is stale. LabError in the
+    end where records are of a GPU and this process has none, or the other way round.
     """
     known, chosen, tried = latest(read_lines(recorded)), list(seeds), set()
+    elsewhere: dict[str, list[str]] = {}
     for row, seed in sweep.plan(only, chosen):
         line = known.get((row.key, seed), {})
         if not line.get("begin") or (not chosen and row.key in tried):
             continue
         tried.add(row.key)
         if bool(line["gpus"]) != torch.cuda.is_available():  # they round otherwise
-            raise LabError(
-                f"{row.name}-s{seed} was recorded on a GPU: check it where there is one"
-                if line["gpus"]
-                else f"{row.name}-s{seed} was recorded on the CPU: put CUDA_VISIBLE_DEVICES= "
-                "before the command"
-            )
+            where = "a GPU: check it where there is one"
+            if not line["gpus"]:
+                where = "the CPU: put CUDA_VISIBLE_DEVICES= before the command"
+            elsewhere.setdefault(where, []).append(f"{row.name}-s{seed}")
+            continue
         apart = difference(line["begin"], first_losses_again(sweep, line))
         _note(row.key, line, apart, Path(recorded))
         yield row.name, seed, apart
+    for where, rows in elsewhere.items():
+        raise LabError(f"{', '.join(rows)} recorded on {where}")
 
 
 def _note(key: str, line: dict[str, Any], apart: float, recorded: Path) -> None:

@@ -28,7 +28,7 @@ def work(folder: str | Path) -> None:
     again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     if again and begun and read_record(folder)["status"] == "failed":
         raise LabError(f"{folder} failed: {read_record(folder)['reason']}")
-    cfg = load_experiment(plan.config, plan.settings, plan.data, plan.seed)
+    cfg = load_experiment(*plan.said())
     if scales(cfg, plan.processes * plan.nodes, plan.gpus):
         cfg.auto_scale_lr.enable = True
     words = ["crosskd-lab", "launch", plan.config, "--gpus", str(plan.gpus)]

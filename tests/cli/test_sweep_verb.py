@@ -46,7 +46,7 @@ def test_side_by_side_starts_a_process_a_run(run, tmp_path, monkeypatch):
     monkeypatch.setattr("crosskd_lab.runs.sweep.scenes_of", lambda sweep: None)
     code, said, error = run("sweep", "smoke", "--side-by-side", 2, "--recorded", tmp_path)
     assert code == 1 and "2 runs tried, 0 of them done" in said
-    why = f"{tmp_path} has why, the same command tries them again"
+    why = "the same command without --side-by-side tries them again and says why"
     assert f"crosskd-lab: not done: crosskd-s0, kd-s0; {why}" in error
     words = sorted(command[command.index("sweep") :] for command in started)
     rest = ["--recorded", str(tmp_path), "--runs", "runs/sweeps"]

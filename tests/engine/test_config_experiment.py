@@ -73,6 +73,17 @@ def test_a_stock_config_that_does_not_validate_is_named(tmp_path, scenes_dir):
         load_experiment(tmp_path / "x.py")
 
 
+def test_a_stock_students_own_seed_is_taken_and_what_stands_beside_it_stays(tmp_path, scenes_dir):
+    stock = "_base_ = 'mmdet::gfl/gfl_r50_fpn_1x_coco.py'\n"
+    (tmp_path / "s.py").write_text(stock + "randomness = dict(seed=7, deterministic=True)\n")
+    (tmp_path / "x.py").write_text(f"student = {str(tmp_path / 's.py')!r}\n")
+    for name in ("s.py", "x.py"):
+        cfg = load_experiment(tmp_path / name, None, scenes_dir)
+        assert cfg.randomness == dict(seed=7, deterministic=True), name
+    with pytest.raises(LabError, match="--skip-bad is for a set that --data names"):
+        load_experiment(tmp_path / "s.py", skip_bad=True)
+
+
 def test_broken_records_of_a_runs_own_set_are_not_asked_for_again(completed, tmp_path):
     (tmp_path / "config.py").write_text(config_text(completed))
     with pytest.raises(LabError, match="--skip-bad is for the experiment's own config"):

@@ -84,6 +84,9 @@ def test_a_config_without_images_says_what_it_lacks(tmp_path):
     bare = Config(dict(model=read_config("mmdet::gfl/gfl_r50_fpn_1x_coco.py").model))
     with pytest.raises(LabError, match="has neither data = dict.* nor mmdet's val_dataloader"):
         evaluate(bare, tmp_path / "none.pth")
+    bare.data, bare.val_dataloader = dict(root="x"), None
+    with pytest.raises(LabError, match="has neither data = dict.* nor mmdet's val_dataloader"):
+        evaluate(bare, tmp_path / "none.pth")
 
 
 def test_a_config_is_left_as_it_was(run, scenes_dir):

@@ -116,6 +116,17 @@ def test_a_place_in_the_project_is_the_same_from_any_folder(tmp_path):
         )
 
 
+def test_what_lies_below_the_data_by_its_name_alone_has_not_moved(tmp_path):
+    """mmdet's base configs name data/coco, whatever set is read."""
+    stock, at = "data_root = 'data/coco/'\n", "root = {!r}\n"
+    data = {"path": "data/coco", "checksum": "abc"}
+    record.start_record(tmp_path, **arguments(config=stock + at.format("data/coco"), data=data))
+    data["path"] = "/new/coco"
+    text = stock + at.format("/new/coco")
+    record.start_record(tmp_path, **arguments(config=text, data=data, resume=True))
+    assert (tmp_path / "config.py").read_text() == text
+
+
 def test_what_is_no_run_is_told(tmp_path):
     for ask in (record.read_record, lambda at: record.start_record(at, **arguments(resume=True))):
         with pytest.raises(LabError, match=r"is no run: it has no record\.json"):

@@ -96,6 +96,7 @@ def test_counts_begin_at_one_and_are_whole(name, value):
         ({"optimizer": {"type": "SGD", "lr": 1}}, "the rate is schedule.lr"),
         ({"shares": 3}, "schedule.shares is 3"),
         ({"shares": {"neck": "x"}}, "schedule.shares.neck is 'x'"),
+        ({"shares": {1: 0.1}}, "schedule.shares has the part 1: name it"),
     ],
 )
 def test_what_nothing_would_read_is_refused(entry, said):

@@ -16,6 +16,7 @@ from mmengine.logging import MMLogger
 
 from crosskd_lab.configs import read_config
 from crosskd_lab.engine.config import load_experiment
+from crosskd_lab.engine.evaluate import evaluate
 from crosskd_lab.engine.hooks import last_checkpoint
 from crosskd_lab.engine.record import read_metrics, read_record
 from crosskd_lab.engine.train import (
@@ -109,16 +110,24 @@ def test_a_run_of_epochs_knows_its_steps(tiny, tmp_path):
     cfg = tiny({"schedule.batch": 8})
     cfg.train_dataloader.dataset = cfg.train_dataloader.dataset.dataset
     cfg.train_dataloader.sampler = dict(type="DefaultSampler", shuffle=True)
-    cfg.train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=2, val_interval=2)
-    cfg.default_hooks.checkpoint.by_epoch = True
-    results = train(cfg, tmp_path / "run")
-    assert read_record(tmp_path / "run")["extra"]["steps"] == 6
-    assert read_metrics(tmp_path / "run")["step"].max() == 6
-    cut = Path(shutil.copytree(tmp_path / "run", tmp_path / "cut"))  # as a kill in the validation
-    rows = (cut / "metrics.jsonl").read_text().splitlines(keepends=True)
-    assert '"val"' in rows[-1]
-    (cut / "metrics.jsonl").write_text("".join(rows[:-1]))
-    assert train(cfg, cut, resume=True) == results
+    loop = dict(type="EpochBasedTrainLoop", max_epochs=3, val_interval=3)
+    cfg.train_cfg = dict(loop, dynamic_intervals=[(3, 1)])  # so it validates after epochs 2 and 3
+    cfg.default_hooks.checkpoint.update(by_epoch=True, interval=1, save_best="AP", rule="greater")
+    whole = tmp_path / "run"
+    results = train(cfg, whole)
+    assert read_record(whole)["extra"]["steps"] == 9
+    rows = read_metrics(whole)
+    assert rows.loc[rows["kind"] == "val", "step"].tolist() == [6, 9]
+    for epochs in (2, 3):  # as kills in the validations
+        cut = Path(shutil.copytree(whole, tmp_path / f"cut {epochs}"))
+        for left in range(epochs + 1, 4):
+            (cut / f"epoch_{left}.pth").unlink()
+        lines = (cut / "metrics.jsonl").read_text().splitlines(keepends=True)
+        (at,) = [k for k, row in enumerate(rows.itertuples()) if row[1:3] == (3 * epochs, "val")]
+        (cut / "metrics.jsonl").write_text("".join(lines[:at]))
+        again, made = train(cfg, cut, resume=True), read_metrics(cut)
+        assert made[["step", "kind"]].equals(rows[["step", "kind"]])
+        assert epochs < 3 or again == results  # an epoch's order is not that of the first try
 
 
 @pytest.mark.parametrize(("value", "at"), [("nan", 1), ("inf", 3)])
@@ -206,7 +215,10 @@ def test_a_run_still_resumes_when_it_and_its_data_have_moved(tiny, scenes_dir, t
         train(tiny.func(data), tmp_path / "run", listeners=[interrupt])
     data = data.rename(tmp_path / "scenes elsewhere")
     (tmp_path / "run").rename(tmp_path / "moved")
-    train(tiny.func(data), tmp_path / "moved", resume=True)
+    moved = tmp_path / "moved"
+    results = train(tiny.func(data), moved, resume=True)
+    assert read_record(moved)["data"]["path"] == str(data)
+    assert evaluate(moved / "config.py", last_checkpoint(moved))["AP"] == results["AP"]
     assert read_metrics(tmp_path / "moved")["step"].tolist() == [1, 2, 2, 3, 4, 4]
     assert not (tmp_path / "run").exists()
 

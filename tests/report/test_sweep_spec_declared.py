@@ -67,6 +67,7 @@ def test_all_rows_of_a_seed_come_before_the_next_seed():
         ("rows = {'a': 'pocket/kd'}", "say rows = {name: .config, settings.} and seeds = "),
         ("rows = ['a']", "say rows = {name: .config, settings.} and seeds = "),
         ("rows = {'a': ('c', {})}\nseeds = 3", "say rows = .* and seeds = .0, 1, 2."),
+        ("import sys\nsys.exit(3)", "mine.py cannot be read .SystemExit: 3"),
         ("rows = {'a': ('c', {)}", "mine.py cannot be read .SyntaxError: "),
     ],
 )

@@ -3,12 +3,15 @@
 import os
 import socket
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
 from crosskd_lab.cli import _app
-from crosskd_lab.configs import find_config, read_config
+from crosskd_lab.configs import config_text, find_config, read_config
+from crosskd_lab.engine.config import load_experiment
 from crosskd_lab.engine.record import finish_record
 from crosskd_lab.errors import LabError
 from crosskd_lab.files import LAUNCH, PROJECT, sole_writer
@@ -269,3 +272,27 @@ def test_a_run_is_resumed_from_any_folder_with_what_lies_outside_and_in_the_proj
     plan, _ = prepare(**{**words, "config": os.path.relpath(inside), "out": tmp_path / "b"})
     assert plan.config == "configs/pocket/none.py"
     assert find_config(plan.config) == str(inside), "from a folder that is not the project's"
+    decoy = tmp_path / plan.config  # as in a second checkout
+    decoy.parent.mkdir(parents=True)
+    decoy.write_text("methods = 'of another'")
+    where = {"data": "data/teachers", "settings": {"teacher.config": "data/teachers/gfl_r18_w32"}}
+    (tmp_path / "data" / "teachers").mkdir(parents=True)
+    shipped = PROJECT / "data" / "teachers"
+    config, settings, data, _ = replace(plan, **where).said()
+    assert (config, data) == (str(inside), str(shipped))
+    assert settings == {"teacher.config": str(shipped / "gfl_r18_w32")}
+
+
+def test_places_in_settings_and_a_run_as_config_are_kept_whole(small, tmp_path, monkeypatch):
+    """And a run's own seed is its launch's."""
+    cfg = load_experiment(
+        "pocket/none", {"schedule.steps": 4, "data.size": 64}, seed=5, data=small(4)["data"]
+    )
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.py").write_text(config_text(cfg))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine" / "w.pth").touch()
+    plan, _ = prepare("mine", settings={"load_from": "mine/w.pth"}, restarts=0)
+    assert plan.config == str(tmp_path / "mine") and plan.seed == 5
+    assert plan.settings == {"load_from": str(tmp_path / "mine" / "w.pth")}
+    assert Path(plan.folder) == Path("runs/mine-s5")

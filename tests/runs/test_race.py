@@ -1,6 +1,8 @@
 """The race at a scale that says nothing about methods: that it runs, resumes, refuses and tells."""
 
 import itertools
+import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,9 +12,11 @@ from crosskd_lab.distiller import Distiller
 from crosskd_lab.engine.record import read_record
 from crosskd_lab.engine.train import prepare_engine
 from crosskd_lab.errors import LabError
+from crosskd_lab.files import PROJECT, write_whole
 from crosskd_lab.methods.crosskd import CrossKD
 from crosskd_lab.methods.pkd import PKD
 from crosskd_lab.pair import Pair, build_detector
+from crosskd_lab.runs import race
 from crosskd_lab.runs.race import find_student, find_teacher, load_race, run_race
 from crosskd_lab.taps import collect
 
@@ -199,3 +203,15 @@ def test_a_name_that_stands_for_nothing_lists_what_there_is(tmp_path, names, sai
         run_race(tmp_path / "race", STEPS, **names)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "race").exists()
+
+
+def test_a_race_is_the_same_however_its_places_are_written(tmp_path, monkeypatch):
+    """As typed in an older race, from another folder, or as the record's command has them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    shipped = PROJECT / "data" / "teachers"
+    write_whole("race/race.json", json.dumps({"data": "mine", "teacher": str(shipped)}))
+    race._claim(Path("race"), {"data": str(tmp_path / "mine"), "teacher": "data/teachers"})
+    race._claim(Path("race"), {"data": str(tmp_path / "mine"), "teacher": "data/teachers"})
+    with pytest.raises(LabError, match="another teacher: choose"):
+        race._claim(Path("race"), {"teacher": "gfl_r18_w32"})

@@ -86,8 +86,13 @@ def test_only_what_was_asked_for_is_made_again(tmp_path, monkeypatch):
         list(replay(sweep, ["pkd"], recorded=tmp_path))
 
 
-def test_a_record_of_a_gpu_is_not_held_against_a_cpu(tmp_path):
+def test_a_record_of_a_gpu_is_not_held_against_a_cpu(tmp_path, monkeypatch):
+    """And hides no other row."""
     append_line(tmp_path / "smoke.jsonl", {**LINES["kd"], "gpus": ["H200"]})
-    with pytest.raises(LabError, match="kd-s0 was recorded on a GPU: check it where there is one"):
-        list(replay(SMOKE, recorded=tmp_path))
-    assert not (tmp_path / "confirmed.json").exists()
+    append_line(tmp_path / "smoke.jsonl", LINES["crosskd"])
+    monkeypatch.setattr("crosskd_lab.runs.sweep.first_losses_again", lambda *_: {"loss_other": 1.0})
+    rows = replay(SMOKE, recorded=tmp_path)
+    assert next(rows)[0] == "crosskd"
+    with pytest.raises(LabError, match="kd-s0 recorded on a GPU: check it where there is one"):
+        next(rows)
+    assert LINES["kd"]["key"] not in json.loads((tmp_path / "confirmed.json").read_text())

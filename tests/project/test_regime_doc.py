@@ -234,7 +234,8 @@ def done(sweep, row):
 
 
 def told(found, sign=""):
-    return f"{found.difference:{sign}.1f} ± {found.half_width:.1f}"
+    half = "<0.6" if found.half_width < STRAY else f"{found.half_width:.1f}"
+    return f"{found.difference:{sign}.1f} ± {half}"
 
 
 def test_the_long_regime_is_as_recorded():

@@ -13,7 +13,7 @@ from mmengine.config import Config, config
 from mmengine.utils import get_installed_path
 
 from .errors import LabError, tell_once
-from .files import PROJECT
+from .files import PROJECT, kept_path
 
 # For every `mmdet::` base mmengine would look through all that is installed and read mmdet's
 # hundred model cards, whose names it never finds among them, before it takes the file of that name.
@@ -110,6 +110,12 @@ def find_config(name: str | Path) -> str:
         f"there is no config {name!r}; the nearest of {len(known)} are {nearest}; "
         "'crosskd-lab recipes' lists the paper's, or give a file"
     )
+
+
+def kept_name(name: str) -> str:
+    """The name of a config, or the path of one's file or of a run's folder as it can be kept."""
+    files = (name, os.path.join(name, "config.py"))
+    return kept_path(name) if any(map(os.path.isfile, files)) else name
 
 
 def teacher_file(name: str) -> str:

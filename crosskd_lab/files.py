@@ -58,15 +58,19 @@ def here_or_in_project(path: str | Path) -> Path:
     return there if there.exists() and not here.exists() else here
 
 
-def in_project_or_here(path: str | Path) -> Path:
-    """Where a path stands that :func:`portable_path` may have made relative to the project."""
-    there = PROJECT / path
-    return there if there.exists() else Path(path)
-
-
 def kept_path(path: str | Path) -> str:
-    """A path that can be kept: it leads to the same place from whatever folder it is read."""
-    return portable_path(os.path.abspath(here_or_in_project(path)))
+    """A path as it can be kept for :func:`find_kept`, in whatever folder that one is called.
+
+    A word that is no path to anything comes back unchanged.
+    """
+    there = here_or_in_project(path)
+    return portable_path(os.path.abspath(there)) if os.path.exists(there) else os.fspath(path)
+
+
+def find_kept(path: str | Path) -> str:
+    """Where a kept path leads: in the project before the folder that one is in."""
+    there = PROJECT / path
+    return str(there) if os.path.exists(there) else os.fspath(path)
 
 
 def sha256(path: str | Path) -> str:

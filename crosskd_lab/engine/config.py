@@ -78,8 +78,8 @@ def load_experiment(
     cfg = with_student(cfg)
     settings = {key: value for key, value in settings.items() if key not in first}
     replace(cfg, _of(settings, *MADE_FROM) if "schedule" in cfg else settings)
-    if seed is None:  # of a run on mmdet's own schedule; 0 otherwise
-        seed = (cfg.get("randomness") or {}).get("seed") or 0
+    if seed is None:  # of a config on mmdet's own schedule, or of its student's; 0 otherwise
+        seed = 0 if "schedule" in cfg else (cfg.get("randomness") or {}).get("seed") or 0
     cfg.randomness = {**(cfg.get("randomness") or {}), "seed": seed}
     if "schedule" not in cfg:
         _keep_schedule(cfg, data, skip_bad)
@@ -127,7 +127,7 @@ def _keep_schedule(cfg: Config, data: str | Path | None, skip_bad: bool) -> None
             "--skip-bad is for a set that --data names: mmdet's loaders read theirs whole"
         )
     if data is not None:
-        root = here_or_in_project(data)
+        root = here_or_in_project(data).absolute()
         train, val = (sound_split(root, split, skip_bad) for split in ("train", "val"))
         classes = read_classes(train.annotations)
         for loader, split in zip(loaders, (train, val, val), strict=True):
@@ -207,7 +207,7 @@ def _sound_split(root: Path, split: str, skip_bad: bool, states: int) -> Split:
 
 def _name_classes(cfg: Config, skip_bad: bool) -> None:
     """Check the set, and take the classes from its annotation file, the one place that has them."""
-    root = here_or_in_project(cfg.data.root)
+    root = here_or_in_project(cfg.data.root).absolute()  # the same from whatever folder
     cfg.data.root = str(root)
     for split in ("train", "val"):
         sound = sound_split(root, split, skip_bad)

@@ -284,8 +284,9 @@ class MethodState(Hook):
             methods[name].shape == own[name].shape for name in parts
         ):
             weights.update(methods)
-        elif methods and parts:
-            tell_once("the checkpoint's methods are other ones: what methods learn starts anew")
+        elif methods:
+            what = "what methods learn starts anew" if parts else "no method here learns"
+            tell_once(f"the checkpoint's methods are other ones: {what}")
 
 
 @HOOKS.register_module()
@@ -354,16 +355,19 @@ class CutValidation(Hook):
             runner.val_loop.run()
 
     def _lacks(self, runner: Any) -> bool:
-        loop, step = runner.train_loop, runner.iter
-        if runner.val_loop is None:
+        loop, newest = runner.train_loop, last_checkpoint(runner.work_dir)
+        if runner.val_loop is None or newest is None:
             return False
-        loop._decide_current_val_interval()  # which changes in some schedules
-        unit = len(loop.dataloader) if isinstance(loop, EpochBasedTrainLoop) else 1
-        due = step % (loop.val_interval * unit) == 0 or step == loop.max_iters
-        if not due or step < loop.val_begin * unit:
+        at, last = loop.iter, loop.max_iters
+        if isinstance(loop, EpochBasedTrainLoop):
+            at, last = loop.epoch, loop.max_epochs
+            if not newest.name.startswith("epoch_"):
+                return False  # within an epoch, which begins anew
+        loop._decide_current_val_interval()  # it changes in some schedules
+        if at < loop.val_begin or (at % loop.val_interval and at != last):
             return False
         rows = read_metrics(runner.work_dir)
-        return rows.empty or not ((rows["kind"] == "val") & (rows["step"] == step)).any()
+        return rows.empty or not ((rows["kind"] == "val") & (rows["step"] == runner.iter)).any()
 
 
 def _working_seconds(runner: Any) -> float:

@@ -155,6 +155,7 @@ def _continue_record(
         record.pop(ending, None)
     record["resumed"].append({"at": now(), "command": command, "git": code_version()})
     if moved[0] != moved[1]:  # who reads the run later looks for them where they are
+        tell_once(f"the data were {moved[0]}, and are {moved[1]} now, with the same annotations")
         record["data"] = data
         write_whole(folder / CONFIG, config)
     _write_record(folder, {**record, "status": "running"})

@@ -35,9 +35,10 @@ def within(key: str, *places: str) -> bool:
 def check_read(settings: Mapping[str, Any]) -> None:
     """Raise LabError for a key that no training reads, whatever its config."""
     for key, value in settings.items():
-        seeded = key == "randomness" and isinstance(value, Mapping) and "seed" in value
-        if within(key, "randomness.seed") or seeded:
+        if within(key, "randomness.seed"):
             raise LabError(f"--set {key} would be of the weights alone: say --seed")
+        if key == "randomness":  # the seed is in it
+            raise LabError(f"--set {key}={value!r}: name an entry below it, or say --seed")
         if key.partition(".")[0] not in READ:
             raise LabError(f"--set {key}: the config's entries are {', '.join(sorted(READ))}")
 

@@ -15,7 +15,7 @@ import torch
 from mmengine.config import Config
 from mmengine.utils import get_object_from_string
 
-from ..configs import innermost
+from ..configs import innermost, kept_name
 from ..distiller import build_method
 from ..engine.config import load_experiment
 from ..engine.record import RECORD
@@ -231,7 +231,7 @@ def prepare(
     check_space(folder, sum(p.numel() for p in student.parameters()))
     plan = LaunchPlan(
         # whatever folder it is resumed from, and wherever the project was moved to
-        config=kept_path(config) if os.path.exists(config) else config,
+        config=kept_name(config),
         folder=str(folder),
         settings={key: _kept(key, value) for key, value in (settings or {}).items()},
         data=None if data is None else kept_path(data),
@@ -251,8 +251,9 @@ def prepare(
 
 def _kept(key: str, value: Any) -> Any:
     """A setting as a plan keeps it."""
-    there = key in PATHS and isinstance(value, str) and os.path.exists(value)
-    return kept_path(value) if there else value
+    if key not in PATHS or not isinstance(value, str):
+        return value
+    return kept_path(value) if key == "data.root" else kept_name(value)
 
 
 def threads_each(processes: int) -> int:

@@ -23,9 +23,9 @@ from ..files import (
     LAUNCH,
     LAUNCHED,
     PROJECT,
+    find_kept,
     hand_over,
     holder,
-    in_project_or_here,
     read_json,
     sole_writer,
     write_whole,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 PLAN, LOG, PROCESS = "launch.json", "launch.log", "process.json"
 WORKER = "crosskd_lab.runs.worker"
 PATHS = ("teacher.checkpoint", "teacher.config", "load_from", "student", "data.root")
-"""Settings that may name a place."""
+"""Settings that may name a place, which is kept whole; what others name is kept as typed."""
 OVER = ("done", "failed", "stopped", "interrupted")
 ASK_EVERY = 10.0  # seconds between two questions to SLURM
 GRACE = 40.0  # seconds; torchrun itself gives its workers 30
@@ -102,11 +102,12 @@ class LaunchPlan:
 
         What is in the project comes before what has the same name in the folder that one is in.
         """
-        places = {key: self.settings[key] for key in PATHS if key in self.settings}
-        found = {k: str(in_project_or_here(v)) for k, v in places.items() if isinstance(v, str)}
-        config, settings = str(in_project_or_here(self.config)), {**self.settings, **found}
-        data = None if self.data is None else str(in_project_or_here(self.data))
-        return config, settings, data, self.seed
+        settings = {
+            key: find_kept(value) if key in PATHS and isinstance(value, str) else value
+            for key, value in self.settings.items()
+        }
+        data = None if self.data is None else find_kept(self.data)
+        return find_kept(self.config), settings, data, self.seed
 
     def line(self) -> str:
         """The command line to be typed by hand, where ``HEAD_NODE`` names the first machine."""

@@ -1,7 +1,6 @@
 """The main job: students of one teacher train side by side, and what came of it is told."""
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,16 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..configs import CONFIGS, RANDOM, detector_of, find_config, listed, read_config, teachers
+from ..configs import (
+    CONFIGS,
+    RANDOM,
+    detector_of,
+    find_config,
+    kept_name,
+    listed,
+    read_config,
+    teachers,
+)
 from ..data.coco import find_split, read_document
 from ..data.scene_sets import write_scenes
 from ..engine.config import load_experiment
@@ -23,8 +31,8 @@ from ..engine.train import prepare_engine
 from ..errors import LabError
 from ..files import (
     PROJECT,
+    find_kept,
     here_or_in_project,
-    in_project_or_here,
     kept_path,
     plain_name,
     read_json,
@@ -109,8 +117,7 @@ def run_race(
     kinds = [detector_of(read_config(name)).model.type for name in (saved.config, student)]
     where = kept_path(data)
     about = {"steps": steps, "data": where}
-    for side, named in (("teacher", teacher), ("student", student)):  # or the name of one of ours
-        about[side] = kept_path(named) if os.path.exists(named) else named
+    about |= {"teacher": kept_name(teacher), "student": kept_name(student)}
     about |= {"kinds": kinds, "settings": json.loads(json.dumps(settings, default=str))}
     about |= {"fast": common["fast"]}
     command = ["crosskd-lab", "race", "--steps", str(steps), "--seeds", str(seeds)]
@@ -252,9 +259,8 @@ def _about(out: Path) -> dict[str, Any]:
 def _claim(out: Path, about: dict[str, Any]) -> None:
     """Say what race this folder holds; refuse to mix two in one folder."""
     before = _about(out)
-    for key in ("data", "teacher", "student"):  # in older races as they were typed
-        if key in before and os.path.exists(place := in_project_or_here(before[key])):
-            before[key] = kept_path(place)
+    for key in {"data", "teacher", "student"} & before.keys():  # in older races as they were typed
+        before[key] = kept_path(find_kept(before[key]))
     other = [key for key in about if key in before and before[key] != about[key]]
     if other:
         raise LabError(

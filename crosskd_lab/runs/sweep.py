@@ -350,13 +350,13 @@ def replay(
         line = known.get((row.key, seed), {})
         if not line.get("begin") or (not chosen and row.key in tried):
             continue
-        tried.add(row.key)
         if bool(line["gpus"]) != torch.cuda.is_available():  # they round otherwise
             where = "a GPU: check it where there is one"
             if not line["gpus"]:
                 where = "the CPU: put CUDA_VISIBLE_DEVICES= before the command"
             elsewhere.setdefault(where, []).append(f"{row.name}-s{seed}")
             continue
+        tried.add(row.key)
         apart = difference(line["begin"], first_losses_again(sweep, line))
         _note(row.key, line, apart, Path(recorded))
         yield row.name, seed, apart

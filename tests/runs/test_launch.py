@@ -292,6 +292,10 @@ def test_places_in_settings_and_a_run_as_config_are_kept_whole(small, tmp_path, 
     (tmp_path / "mine" / "config.py").write_text(config_text(cfg))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine" / "w.pth").touch()
+    (tmp_path / "pocket" / "none").mkdir(parents=True)  # no config, whatever its name
+    afar = {"load_from": "https://there.org/w.pth"}
+    plan, _ = prepare("pocket/none", settings=afar, data=small(4)["data"])
+    assert plan.said()[:2] == ("pocket/none", afar)
     plan, _ = prepare("mine", settings={"load_from": "mine/w.pth"}, restarts=0)
     assert plan.config == str(tmp_path / "mine") and plan.seed == 5
     assert plan.settings == {"load_from": str(tmp_path / "mine" / "w.pth")}

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.cuda
 
 def test_a_run_on_a_gpu_is_killed_and_goes_on(small, tmp_path, until):
     run = launch(**small(60), gpus=1, restarts=0)
-    until(lambda: last_checkpoint(run.folder))
+    until(lambda: last_checkpoint(run.folder) or run.status == "failed")
+    assert run.status != "failed", run.tail()
     torchrun = process.find(run.folder)
     for one in (*torchrun.children(recursive=True), torchrun):
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -89,10 +90,12 @@ def test_only_what_was_asked_for_is_made_again(tmp_path, monkeypatch):
 def test_a_record_of_a_gpu_is_not_held_against_a_cpu(tmp_path, monkeypatch):
     """And hides no other row."""
     append_line(tmp_path / "smoke.jsonl", {**LINES["kd"], "gpus": ["H200"]})
+    append_line(tmp_path / "smoke.jsonl", {**LINES["kd"], "seed": 1})
     append_line(tmp_path / "smoke.jsonl", LINES["crosskd"])
     monkeypatch.setattr("crosskd_lab.runs.sweep.first_losses_again", lambda *_: {"loss_other": 1.0})
-    rows = replay(SMOKE, recorded=tmp_path)
-    assert next(rows)[0] == "crosskd"
+    rows = replay(replace(SMOKE, seeds=(0, 1)), recorded=tmp_path)
+    assert [next(rows)[:2] for _ in range(2)] == [("crosskd", 0), ("kd", 1)]
     with pytest.raises(LabError, match="kd-s0 recorded on a GPU: check it where there is one"):
         next(rows)
-    assert LINES["kd"]["key"] not in json.loads((tmp_path / "confirmed.json").read_text())
+    kept = json.loads((tmp_path / "confirmed.json").read_text())[LINES["kd"]["key"]]
+    assert kept.keys() == {"1"}

@@ -4,6 +4,7 @@
 """
 
 regime = "slow"
+seeds = (0, 1, 2, 3, 4)
 rows = {
     "none": ("pocket/none", {}),
     "kd": ("pocket/kd", {}),

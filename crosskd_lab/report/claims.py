@@ -102,6 +102,22 @@ def _places(sweep: str, where: str, at: str = "", too: str = "") -> dict[str, Cl
     }
 
 
+def _branches(sweep: str, where: str, at: str = "", too: str = "") -> dict[str, Claim]:
+    """What Table 3 says of the two branches, named as in :func:`_layers`."""
+    return {
+        f"branches{at}": Claim(
+            f"CrossKD instead of mimicking gains on either branch and on both{too}",
+            where,
+            tuple(Comparison(sweep, f"cross{row}", row) for row in ("kd_cls", "kd_reg", "kd")),
+        ),
+        f"both branches{at}": Claim(
+            f"CrossKD on both branches is better than on either alone{too}",
+            where,
+            _each(sweep, "crosskd", ["crosskd_cls", "crosskd_reg"]),
+        ),
+    }
+
+
 def _unlike(sweep: str, where: str, at: str = "", too: str = "") -> dict[str, Claim]:
     """What Table 7 says of teachers of another kind, named as in :func:`_layers`."""
     pairs = [(f"kd_from_{kind}", f"crosskd_from_{kind}") for kind in ("atss", "retinanet")]
@@ -153,10 +169,9 @@ CLAIMS: dict[str, Claim] = {
     **_places(
         "table2_slow", "Tab. 2, in the slow regime", " at length", ", after twelve epochs, too"
     ),
-    "branches": Claim(
-        "CrossKD instead of mimicking gains on either branch and on both",
-        "Tab. 3, Sec. 4.2",
-        tuple(Comparison("table3", f"cross{row}", row) for row in ("kd_cls", "kd_reg", "kd")),
+    **_branches("table3", "Tab. 3, Sec. 4.2"),
+    **_branches(
+        "table3_slow", "Tab. 3, in the slow regime", " at length", ", after twelve epochs, too"
     ),
     "adding KD back": Claim(
         "Mimicking added to CrossKD makes it worse",

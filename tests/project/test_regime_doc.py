@@ -228,6 +228,42 @@ def test_features_or_predictions_at_length_are_as_recorded():
     assert best["row"] == "crosskd_pkd"
 
 
+def test_one_branch_and_both_at_length_are_as_recorded():
+    runs, fast = measured_runs("table3_slow"), measured_runs("table3")
+    ap = runs.pivot(index="seed", columns="row", values="AP").loc[[0, 1, 2]]
+    ends = {row: "{:.1f}, {:.1f} and {:.1f}".format(*ap[row]) for row in ap}
+
+    def apart(one, other, of=runs):
+        return told(compare_rows(of, one, other))
+
+    def gains(how):
+        return "{} and {} above".format(*(apart(f"{how}_{at}", "none") for at in ("cls", "reg")))
+
+    assert (
+        f"mimicking in the class branch alone ends at {ends['kd_cls']}, in the box branch alone at "
+        f"{ends['kd_reg']}, {gains('kd')} no teacher; CrossKD at {ends['crosskd_cls']} and at "
+        f"{ends['crosskd_reg']}, {gains('crosskd')}."
+    ) in TEXT
+    both = [compare_rows(runs, how, "none").difference for how in ("kd", "crosskd")]
+    assert "together gain {:.1f} and {:.1f}, with no seed more than 1.3 short".format(*both) in TEXT
+    over = ap.sub(ap["none"], axis=0)
+    short = [over[f"{how}_cls"] + over[f"{how}_reg"] - over[how] for how in ("kd", "crosskd")]
+    assert all(one.between(0, 1.3).all() for one in short) and max(map(max, short)) > 1.2
+    alone = paper_table(1).set_index("role")["AP"]["student"]
+    paper = paper_table(3).set_index(["method", "position"])["AP"] - alone
+    for method in ("LD", "CrossKD"):
+        cls, reg, whole = (paper[method, at] for at in ("cls", "reg", "cls+reg"))
+        assert f"{cls:.1f} and {reg:.1f} make {whole:.1f} by {method}" in TEXT
+    more = [apart(f"{how}_cls", f"{how}_reg") for how in ("kd", "crosskd")]
+    assert "by {} for mimicking, and by {}, not decided".format(*more) in TEXT
+    lead, before = (apart("crosskd_cls", "kd_cls", of) for of in (runs, fast))
+    assert f"{lead} in the class branch, where it was {before} after 240 steps" in TEXT
+    assert f"and {apart('crosskd_reg', 'kd_reg')} in the box branch." in TEXT
+    for row, said in (("kd_cls", "class"), ("crosskd_reg", "box")):
+        (line,) = [x for x in TEXT.splitlines() if f"{said} branch alone (Table 3) |" in x]
+        assert f"as KD: +{apart(row, 'none')} after 1,500 steps |" in line
+
+
 def done(sweep, row):
     lines = [x for x in read_lines() if x["sweep"] == sweep and x["row"] == row]
     return sorted((x for x in lines if x["status"] == "done"), key=lambda x: x["seed"])

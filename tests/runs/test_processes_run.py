@@ -135,6 +135,14 @@ def test_one_of_two_processes_is_killed_then_torchrun_itself_and_the_run_goes_on
     assert run.stop() == "stopped"
     until(lambda: nobody_left(everyone), 60)
     assert not process.workers(run.folder) and no_half_files(run.folder)
+    rows, cut = run.folder / "metrics.jsonl", saved_step(last_checkpoint(run.folder))
+    kept = [
+        line
+        for line in rows.read_text().splitlines(keepends=True)
+        if f'"step":{cut},"kind":"val"' not in line
+    ]
+    rows.write_text("".join(kept))  # as a kill in its validation would have left them
+    assert cut not in set(read_metrics(run.folder).query("kind == 'val'")["step"])
     run.resume()
     everyone = family(run)
     assert run.wait(PATIENCE) == "done", run.tail(60)

@@ -96,7 +96,7 @@ def test_both_regimes_are_those_of_the_records():
     said = [cells for cells in lines if cells[0] in REGIMES]
     kept = both_regimes().reset_index()
     assert said == kept[["regime", "student", "AP", "to none", "to KD"]].to_numpy().tolist()
-    assert kept["AP"].str.endswith("(3)").all()
+    assert kept["AP"].str[-3:].tolist() == ["(3)"] * 3 + ["(5)"] * 3
 
 
 def test_kind_and_strength_of_a_teacher_are_as_recorded():
@@ -162,7 +162,7 @@ def test_another_kind_of_teacher_at_length_is_as_recorded():
     before = [found.difference for found in against("crosskd_from_{}", "kd_from_{}")]
     assert "after 240 steps it was {:.1f} and {:.1f} ahead".format(*before) in TEXT
     for row in (f"{how}_from_{kind}" for how in ("kd", "crosskd") for kind in kinds):
-        for taught, alone in zip(done("table7_slow", row), done("regime", "none"), strict=True):
+        for taught, alone in zip(done("table7_slow", row), done("regime", "none")[:3], strict=True):
             each = zip(taught["curve"], alone["curve"], strict=True)
             assert min(a["AP"] - b["AP"] for a, b in each) > 0, "behind at no validation"
     pulls = []

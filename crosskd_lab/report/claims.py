@@ -58,6 +58,7 @@ FAMILIES = ("retinanet", "fcos", "atss")
 OTHERS = ["fitnets", "inside_gt", "defeat", "main_region", "fine_grained", "fgd", "gid", "skd"]
 OTHERS += ["ld", "pkd"]
 IN_HEAD = ("pkd_cls", "pkd_reg", "pkd_cls_reg")
+AT_LENGTH = " at length", ", after twelve epochs, too"
 TRAININGS = (("table1", "crosskd_3"), ("regime", "crosskd"))  # in the fast regime and in the slow
 
 
@@ -152,9 +153,7 @@ CLAIMS: dict[str, Claim] = {
         "Tab. 1, in the slow regime",
         _each("regime", "crosskd", ["none", "kd"]),
     ),
-    **_layers(
-        "table1_slow", "Tab. 1, in the slow regime", " at length", ", after twelve epochs, too"
-    ),
+    **_layers("table1_slow", "Tab. 1, in the slow regime", *AT_LENGTH),
     "past the ceiling": Claim(
         "The gain lasts: CrossKD is better than no teacher after 48 epochs, too",
         "ours: the long regime",
@@ -166,13 +165,9 @@ CLAIMS: dict[str, Claim] = {
         _each("long", "crosskd", ["kd"]),
     ),
     **_places("table2", "Tab. 2, Sec. 4.2"),
-    **_places(
-        "table2_slow", "Tab. 2, in the slow regime", " at length", ", after twelve epochs, too"
-    ),
+    **_places("table2_slow", "Tab. 2, in the slow regime", *AT_LENGTH),
     **_branches("table3", "Tab. 3, Sec. 4.2"),
-    **_branches(
-        "table3_slow", "Tab. 3, in the slow regime", " at length", ", after twelve epochs, too"
-    ),
+    **_branches("table3_slow", "Tab. 3, in the slow regime", *AT_LENGTH),
     "adding KD back": Claim(
         "Mimicking added to CrossKD makes it worse",
         "Tab. 4, Sec. 4.2",
@@ -260,9 +255,7 @@ CLAIMS: dict[str, Claim] = {
         tuple(Comparison("table6", f"{one}_crosskd", f"{one}_r18_w32") for one in FAMILIES),
     ),
     **_unlike("table7", "Tab. 7, Sec. 4.5"),
-    **_unlike(
-        "table7_slow", "Tab. 7, in the slow regime", " at length", ", after twelve epochs, too"
-    ),
+    **_unlike("table7_slow", "Tab. 7, in the slow regime", *AT_LENGTH),
     "unlike, as strong": Claim(
         "CrossKD is better than mimicking a RetinaNet teacher at three times the weights",
         "ours: Tab. 7's control, in the slow regime",

@@ -197,11 +197,10 @@ def prepare(
     ``config`` is ``paper/...``, ``pocket/...`` or a file; ``gpus``, ``processes`` and ``nodes``
     count GPUs (0: the CPU) and processes a machine, and machines; ``settings`` are dotted keys,
     ``data`` a COCO-format folder instead of the config's, ``seed`` 0 by default or a run's own.
-    Processes meet at a ``port``, found by
-    itself, and are started again ``restarts`` times if one dies; they share the cores, or have as
-    many threads each as ``OMP_NUM_THREADS`` says. ``slurm`` is a partition, and ``ask`` its
-    ``account``, ``qos``, ``mem``, ``time`` (minutes) and ``cpus_per_gpu``. With ``dry_run`` nothing
-    will start on this machine, which may lack the GPUs.
+    Processes meet at a ``port``, found by itself, and are started again ``restarts`` times if one
+    dies; they share the cores, or have as many threads each as ``OMP_NUM_THREADS`` says. ``slurm``
+    is a partition, and ``ask`` its ``account``, ``qos``, ``mem``, ``time`` (minutes) and
+    ``cpus_per_gpu``. With ``dry_run`` nothing will start on this machine, which may lack the GPUs.
     """
     if gpus < 0 or nodes < 1 or (processes is not None and processes < 1):
         raise LabError("--gpus must be at least 0, --nodes and --processes at least 1")

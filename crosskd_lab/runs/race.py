@@ -259,8 +259,9 @@ def _about(out: Path) -> dict[str, Any]:
 def _claim(out: Path, about: dict[str, Any]) -> None:
     """Say what race this folder holds; refuse to mix two in one folder."""
     before = _about(out)
-    for key in {"data", "teacher", "student"} & before.keys():  # in older races as they were typed
-        before[key] = kept_path(find_kept(before[key]))
+    for key, keep in (("data", kept_path), ("teacher", kept_name), ("student", kept_name)):
+        if key in before:  # an older race has it as it was typed
+            before[key] = keep(find_kept(before[key]))
     other = [key for key in about if key in before and before[key] != about[key]]
     if other:
         raise LabError(

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -226,6 +227,26 @@ def test_features_or_predictions_at_length_are_as_recorded():
     slow = [x for x in read_lines() if x["settings"]["schedule.steps"] == 1500 and "AP" in x]
     best = max((x for x in slow if x["teacher"]["name"].startswith("gfl")), key=lambda x: x["AP"])
     assert best["row"] == "crosskd_pkd"
+
+
+def test_the_three_students_of_the_slow_regime_are_as_said():
+    runs = measured_runs("regime")
+    ap = runs.pivot(index="seed", columns="row", values="AP")
+    three, five = (compare_rows(runs[runs["seed"] < n], "crosskd", "kd") for n in (3, 5))
+    least, added = points(three.difference, three.half_width, "+"), ap["crosskd"] - ap["kd"]
+    assert 0 < three.difference - three.half_width < 0.1 and f"left out zero ({least[1:]})" in TEXT
+    assert "have {:.1f} and {:.1f}, and all five {}.".format(*added[[3, 4]], told(five)) in TEXT
+    assert five.n == 5 and 0.06 < 2 / 2**five.n < 0.07 and "could not bring p below 0.06" in TEXT
+    none = np.array([[point["AP"] for point in line["curve"]] for line in done("regime", "none")])
+    last, before = np.diff(none).mean(axis=0)[::-1]
+    assert f"gains {last:.1f} points in the last 500 steps, after {before:.1f} in the 500" in TEXT
+    far = {row: pd.DataFrame([x["val"] for x in done("regime", row)]).mean() for row in ap}
+    kd, crosskd, alone = (f"{far[row]['l1_truth']:.1f}" for row in ("kd", "crosskd", "none"))
+    assert f"({kd} a positive location on the validation split, against {crosskd} for" in TEXT
+    assert f"for CrossKD and {alone} without a teacher)" in TEXT
+    at = [f"{far[row]['l1_truth_positive']:.2f}" for row in ("kd", "crosskd")]
+    assert "at positives alone it is {} against {} (notebook 06".format(*at) in TEXT
+    assert f"after 1,500 steps it lay nearer ({kd} against {crosskd})" in TEXT
 
 
 def test_one_branch_and_both_at_length_are_as_recorded():

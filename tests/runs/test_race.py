@@ -209,9 +209,9 @@ def test_a_race_is_the_same_however_its_places_are_written(tmp_path, monkeypatch
     """As typed in an older race, from another folder, or as the record's command has them."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
-    shipped = PROJECT / "data" / "teachers"
-    write_whole("race/race.json", json.dumps({"data": "mine", "teacher": str(shipped)}))
-    race._claim(Path("race"), {"data": str(tmp_path / "mine"), "teacher": "data/teachers"})
-    race._claim(Path("race"), {"data": str(tmp_path / "mine"), "teacher": "data/teachers"})
+    name = "data/teachers/gfl_r18_w32"  # as a run's folder is
+    write_whole("race/race.json", json.dumps({"data": "mine", "teacher": str(PROJECT / name)}))
+    for _ in range(2):  # as it was typed, and as it is kept since
+        race._claim(Path("race"), {"data": str(tmp_path / "mine"), "teacher": name})
     with pytest.raises(LabError, match="another teacher: choose"):
         race._claim(Path("race"), {"teacher": "gfl_r18_w32"})
